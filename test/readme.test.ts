@@ -28,7 +28,7 @@ t.test('every file that the documents name is there', async (t) => {
   }
 });
 
-t.test('what is to be pasted into a terminal has no comments: in zsh they are arguments, and their quotes begin texts', async (t) => {
+t.test('text to paste into a terminal has no comments: in zsh they are arguments, and their quotes begin texts', async (t) => {
   for (const name of DOCUMENTS) {
     const text = await readFile(new URL(name, root), 'utf8');
     for (const [, block] of text.matchAll(/```(?:sh|bash|shell|console)\n([\s\S]*?)```/g)) t.notMatch(block, /(^|\s)#/m, name);

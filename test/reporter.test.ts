@@ -141,7 +141,7 @@ async function report(tap: string, pieceCharacters = tap.length): Promise<string
   return text(reporter);
 }
 
-t.test('each failure has its file, its title, what was expected, and the command that runs it alone', async (t) => {
+t.test('each failure has its file, its title, the expected value, and the command that runs it alone', async (t) => {
   t.equal(await report(RECORDED), REPORT);
   t.equal(await report(RECORDED, 7), REPORT, 'in pieces, too');
 });
@@ -164,6 +164,6 @@ t.test('however much fails, it is a page, and says how much more there is', asyn
   t.ok(page.endsWith('total: 27, fail: 27\n'));
 });
 
-t.test('what ends in the middle of a diagnosis is told all the same', async (t) => {
+t.test('a run that ends in the middle of a diagnosis is still reported', async (t) => {
   t.match(await report(RECORDED.slice(0, RECORDED.indexOf('source: >'))), /FAILED|a bad thing happens > one # is two \(test\/a\.test\.ts:3\)[^]*no test ran to its end/);
 });

@@ -38,7 +38,7 @@ async function run(t: Test, env: Readonly<Record<string, string>>, options: Inst
   return instance.output;
 }
 
-t.test('what was compiled is kept for the next start, also that of the database\'s threads, and is its user\'s alone', async (t) => {
+t.test('compiled code is kept for the next start, also that of the database\'s threads, and is its user\'s alone', async (t) => {
   const { entry, cache } = copyOfProgram(t);
   await run(t, {}, { entry });
   t.equal(statSync(cache).mode & 0o077, 0);
@@ -52,7 +52,7 @@ t.test('what was compiled is kept for the next start, also that of the database\
   t.same([...wanted], []);
 });
 
-t.test('where nothing may be written it starts all the same', async (t) => {
+t.test('where nothing may be written it still starts', async (t) => {
   const { entry, packages, cache } = copyOfProgram(t);
   chmodSync(packages, 0o555);
   t.teardown(() => chmodSync(packages, 0o755));

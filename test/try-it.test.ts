@@ -45,7 +45,7 @@ for (const shell of SHELLS) {
   }
 }
 
-void t.test('what is pasted into the console of a browser opens a stream there', async (t) => {
+void t.test('the text to paste into the console of a browser opens a stream there', async (t) => {
   const line = /open its console, and paste:\n\n```js\n(.*)\n```/.exec(readme)![1]!;
   const page = await newPage(await startBrowser(t));
   await page.goto(`${instance.url}/healthz`);

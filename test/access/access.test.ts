@@ -105,7 +105,7 @@ t.test('who would come in with a key is known without its secret, and is no use 
   t.match(await access.ofKey(DECLARED.id), { scope: `key:${DECLARED.id}` }, 'a declared key needs no database');
 });
 
-t.test('a ticket reads what it names and its credential allows, one by one, though neither names it so; and does nothing else', async (t) => {
+t.test('a ticket reads its own topics that its credential allows too, and does nothing else', async (t) => {
   const { id, text, digest } = makeTicket();
   const ticket: TicketRecord = { id, digest, origin: { kind: 'key', id: ALICE.id, proof: ALICE.digest }, session: undefined, until: undefined, topics: ['user.>', '*.alice.*'], generation: 0, ends: NOW + 1, isGuarded: false };
   const { access } = build({ ticket, rows: [record(ALICE, { permissions: { publish: ['>'], subscribe: ['user.alice.>', '>'], erase: ['>'], admin: true, operate: true } })] });
@@ -118,7 +118,7 @@ t.test('a ticket reads what it names and its credential allows, one by one, thou
   t.match(await build({ ticket: { ...ticket, ends: NOW } }).access.identify(text, 'messages'), { code: 'invalid-credential' });
 });
 
-t.test('a secret that was just made on another instance is good at once, and what is known to be over is not asked for again', async (t) => {
+t.test('a secret made on another instance is good at once, and an ended one is not asked for again', async (t) => {
   const rotated = makeApiKey(ALICE.id);
   const stored = [record(ALICE, { secrets: [{ digest: rotated.digest, expires: undefined }, { digest: ALICE.digest, expires: NOW + 1 }] })];
   const { access, again } = build({ rows: [record(ALICE)], stored });
@@ -177,13 +177,13 @@ t.test('a key that cannot be looked up now is 503, and not 401', async (t) => {
   t.match(await build({ later: 'fails' }).access.identify(ALICE.text, 'messages'), { code: 'unavailable', status: 503 });
 });
 
-t.test('who sends no credential may do what is public', async (t) => {
+t.test('a sender without a credential may do public things', async (t) => {
   const { access } = build({ settings: { publicTopics: ['news.>'], publicPublish: ['feedback'] } });
   const { grant, mayAdminister, mayOperate, scope } = access.identify(undefined, 'messages') as Identity;
   t.same([grant.isAnonymous, grant.mayRead('news.*'), grant.mayRead('>'), grant.mayPublish('feedback'), grant.mayPublish('news.x'), mayAdminister, mayOperate, scope], [true, true, false, true, false, false, false, '']);
 });
 
-t.test('what is public is so with a credential, too, and a credential widens nothing else', async (t) => {
+t.test('public topics stay public with a credential, and a credential widens nothing else', async (t) => {
   const settings: AccessSettings = { mode: 'on', publicTopics: ['news.>'], publicPublish: ['feedback'], needsKeys: false };
   const { access } = build({ settings });
   const tokens = new TokenIdentities(verifier({ JWT_SECRET: SECRET }), settings);
@@ -209,7 +209,7 @@ t.test('on a loopback address everybody may come in until there has been a key, 
   t.end();
 });
 
-t.test('on a loopback address, what was heard long ago of keys is asked again; health and metrics do not wait for it', async (t) => {
+t.test('on a loopback address, old answers about keys are asked for again; health and metrics do not wait for it', async (t) => {
   const loopback = { settings: { mode: 'loopback' } as const };
   for (const [heard, mayOperate] of [[false, true], [true, false]] as const) {
     const { access } = build({ ...loopback, ...UNKNOWN, heard });
@@ -222,7 +222,7 @@ t.test('on a loopback address, what was heard long ago of keys is asked again; h
   t.match(away.identify(undefined, 'health'), { mayOperate: true });
 });
 
-t.test('health and metrics go by what was last known of a key while the database is away, and health never refuses anybody', async (t) => {
+t.test('while the database is away, health and metrics go by the last state of a key, and health refuses nobody', async (t) => {
   const { access } = build({ later: 'fails' });
   t.match(await access.identify(ROOT.text, 'operations'), { mayOperate: true });
   t.match(await access.identify(ROOT.text, 'health'), { mayOperate: true });
@@ -240,7 +240,7 @@ t.test('where everybody may come in on purpose, credentials are those of a proxy
   t.match(access.identify(undefined, 'administration'), { mayAdminister: false });
 });
 
-t.test('a token that was revoked is refused, also one that was accepted before; while nobody can say whether it was, it is 503, except for metrics', async (t) => {
+t.test('a revoked token is refused, also after it was accepted; while revocations are unknown it gets 503, except for metrics', async (t) => {
   const good = hs256();
   const revoked = hs256(claims({ jti: 'revoked' }));
   const { access } = build({ hasTokens: true });

@@ -15,7 +15,7 @@ t.test('a key that was made is read again: its id, and the digest of its secret 
   t.end();
 });
 
-t.test('what is no whole key is none', (t) => {
+t.test('a text that is not a whole key is refused', (t) => {
   const { text } = makeApiKey();
   const wrong = ['', 'tdg_', text.slice(0, -1), `${text}0`, text.toUpperCase(), text.replace('tdg_', 'tdg-'), ` ${text}`, `${text}\n`, text.replace(/_[a-z0-9]{12}_/, '_abc_'), text.replace(/.$/, 'g'), text.replace(/_[a-z0-9]/, '_\u0430')];
   for (const one of wrong) t.equal(readApiKey(one), undefined, JSON.stringify(one));

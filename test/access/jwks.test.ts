@@ -141,7 +141,7 @@ t.test('a token whose key is unknown makes one fetch for all, once in the cooldo
   t.equal(endpoint.requests.length, 3);
 });
 
-t.test('what is refused by its head alone makes no fetch', async (t) => {
+t.test('a token that its head alone refuses makes no fetch', async (t) => {
   const endpoint = await Endpoint.open(t, { keys: [jwk(RSA.publicKey, { kid: 'a' })] });
   await endpoint.jwt.verify(from(RSA, 'a'));
   await endpoint.clock.advance(COOLDOWN_MS);
@@ -170,7 +170,7 @@ t.test('a key that its issuer withdrew or replaced is good for one refresh at mo
   t.match(endpoint.lines.at(-1), /"level":"warn".*has no key that can check a token/);
 });
 
-t.test('while the endpoint is away its keys go on, and nobody who has a good token notices', async (t) => {
+t.test('while the endpoint is away its keys stay in use, and good tokens are accepted', async (t) => {
   const endpoint = await Endpoint.open(t, { keys: [jwk(RSA.publicKey, { kid: 'a' })] });
   endpoint.jwt.open();
   const before = from(RSA, 'a');

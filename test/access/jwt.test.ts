@@ -26,7 +26,7 @@ t.test('a token without the claim, or with less of it, may do nothing more', asy
   t.match(await jwt.verify(hs256(claims({ tidings: { subscribe: ['a'] } }))), { permissions: { publish: [], subscribe: ['a'], admin: false, operate: false } });
 });
 
-t.test('JWT_CLAIM names the claim, whatever its name is', async (t) => {
+t.test('JWT_CLAIM names the claim, and may be any name', async (t) => {
   const jwt = verifier({ JWT_SECRET: SECRET, JWT_CLAIM: 'https://example.com/tidings' });
   t.match(await jwt.verify(hs256(claims({ 'https://example.com/tidings': { subscribe: ['a'] } }))), { permissions: { publish: [], subscribe: ['a'] } });
   for (const JWT_CLAIM of ['constructor', '__proto__', 'toString']) t.match(await verifier({ JWT_SECRET: SECRET, JWT_CLAIM }).verify(hs256()), { permissions: { publish: [], subscribe: [], admin: false, operate: false } }, JWT_CLAIM);
@@ -58,7 +58,7 @@ t.test('times may have fractions, and clocks may differ by a minute', async (t) 
   for (const changes of [{ iat: SECONDS + 60, exp: SECONDS + 61 }, { nbf: SECONDS + 60 }, { exp: SECONDS - 9.5 }, { exp: SECONDS + 86_390 }]) t.match(await jwt.verify(hs256(claims(changes))), { subject: 'alice' }, JSON.stringify(changes));
 });
 
-t.test('what is verified has always some time left, though jose counts whole seconds', async (t) => {
+t.test('a verified token always has some time left, though jose counts whole seconds', async (t) => {
   const jwt = verifier({ JWT_SECRET: SECRET }, { now: () => NOW + 500 });
   t.match(await refused(jwt, hs256(claims({ iat: SECONDS - 100, exp: SECONDS - 59.5 }))), { refusal: 'expired' });
   t.match(await refused(jwt, hs256(claims({ iat: SECONDS - 100, exp: SECONDS - 59.501 }))), { refusal: 'expired' });
@@ -87,7 +87,7 @@ t.test('the examples of the RFCs have good signatures, and nothing else of them 
   }
 });
 
-t.test('what was verified before is known at once, until it expires', async (t) => {
+t.test('a token that was verified before is known at once, until it expires', async (t) => {
   let now = NOW;
   const jwt = verifier({ JWT_SECRET: SECRET }, { now: () => now });
   const text = hs256();
@@ -103,7 +103,7 @@ t.test('what was verified before is known at once, until it expires', async (t) 
   t.ok(jwt.verify(text) instanceof Promise, 'it was forgotten');
 });
 
-t.test('what is refused is never remembered as good', async (t) => {
+t.test('a refused token is never remembered as good', async (t) => {
   let now = NOW;
   const jwt = verifier({ JWT_SECRET: SECRET }, { now: () => now });
   const early = hs256(claims({ nbf: SECONDS + 1000 }));

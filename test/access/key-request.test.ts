@@ -2,7 +2,7 @@ import { t } from 'tap';
 import { readKeyRequest, readOverlap } from '../../src/access/key-request.ts';
 import { Problem } from '../../src/model/problem.ts';
 
-t.test('a key has a name, and what it allows', (t) => {
+t.test('a key has a name and permissions', (t) => {
   t.same(readKeyRequest({ name: 'ci', publish: ['deploys.>'] }), { name: 'ci', permissions: { publish: ['deploys.>'], subscribe: [], admin: false, operate: false }, lifetimeMs: undefined });
   t.same(readKeyRequest({ name: 'me', admin: true, expiresInSeconds: 60 }), { name: 'me', permissions: { publish: [], subscribe: [], admin: true, operate: false }, lifetimeMs: 60_000 });
   t.same(readKeyRequest({ name: 'prometheus', operate: true }), { name: 'prometheus', permissions: { publish: [], subscribe: [], admin: false, operate: true }, lifetimeMs: undefined });

@@ -108,7 +108,7 @@ t.test('a row that was read before a change, and arrives after it, is not believ
   t.equal(rows.asked.length, 2);
 });
 
-t.test('a row that does not fit what was shown is asked for again, and takes the place of the known one only where it fits', async (t) => {
+t.test('a row that does not match the shown secret is asked for again, and replaces the known one only if it matches', async (t) => {
   const { rows, keys } = await opened();
   const old = await keys.find('a');
   rows.set('a', 5);
@@ -128,7 +128,7 @@ t.test('what no key has is asked for each time, so that it takes no room', async
   t.equal((await keys.find('x'))?.id, 'x', 'a key that was just made is good at once');
 });
 
-t.test('what is asked for in one turn, or while a question is under way, is asked together', async (t) => {
+t.test('questions of one turn, or during another question, are asked together', async (t) => {
   const { rows, keys } = await opened();
   const ids = Array.from({ length: 3 * FIND_MAX_KEYS }, (_, index) => `k${index}`);
   for (const id of ids) rows.set(id);
@@ -248,7 +248,7 @@ t.test('whether there has been a key is believed for three seconds; once there w
   t.equal(keys.hasEverBeen, true);
 });
 
-t.test('a request waits three seconds for a database that hangs, and what was known is remembered', async (t) => {
+t.test('a request waits three seconds for a database that hangs, and known keys stay known', async (t) => {
   const { rows, clock, keys } = await opened();
   await keys.find('a');
   rows.gate = new Promise(() => undefined);

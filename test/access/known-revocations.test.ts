@@ -52,7 +52,7 @@ t.test('a token is revoked by its id, by its subject up to a time, and by the ti
   t.equal(known.size, 3);
 });
 
-t.test('it reads what is new, page by page, and nothing while nothing is', async (t) => {
+t.test('it reads new revocations page by page, and reads nothing without new ones', async (t) => {
   const { list, known, reviews } = begin();
   await known.follow(0);
   t.equal(list.reads, 0);
@@ -66,7 +66,7 @@ t.test('it reads what is new, page by page, and nothing while nothing is', async
   t.same([known.isRevoked(token('a', 0, 'one more')), list.reads, reviews.count], [true, 4, 2]);
 });
 
-t.test('a read that fails is gone on with: what was read counts already', async (t) => {
+t.test('after a failed read the next one goes on: rows already read count', async (t) => {
   const { list, known, reviews } = begin();
   for (let count = 0; count < LIST_MAX_REVOCATIONS + 5; count++) list.add('jti', `t${count}`);
   list.failsAfter = 1;
@@ -77,7 +77,7 @@ t.test('a read that fails is gone on with: what was read counts already', async 
   t.equal(known.size, LIST_MAX_REVOCATIONS + 5);
 });
 
-t.test('a database that has lost revocations takes none back here, and what it adds then counts', async (t) => {
+t.test('a database that has lost revocations takes none back here, and its new ones count', async (t) => {
   for (const isOtherServer of [false, true]) {
     const { list, known } = begin();
     for (const name of ['a', 'b', 'c']) list.add('jti', name);

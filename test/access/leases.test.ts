@@ -138,7 +138,7 @@ t.test('a minute before the end its holders are told, whenever they began, and a
   t.match(lines, [{ audit: 'streams-cut', reason: 'expired', count: 2 }]);
 });
 
-t.test('who goes on by what ends at the same time is not told again, or a page would renew without an end; what ends at another time is told', async (t) => {
+t.test('a holder with a new credential that ends at the same time is not told again; with another end it is told', async (t) => {
   const { clock, leases } = begin();
   const holder = hold(leases, subject('alice', 100_000));
   const goOn = (expires: number): void => {
@@ -180,7 +180,7 @@ t.test('a key that changes is asked for: only what the database says ends its ho
   t.equal(standing.asked, asked, 'what is known is not asked for again');
 });
 
-t.test('a session that was ended is asked for, and ends its own holders: not those of another session of its key', async (t) => {
+t.test('an ended session ends its own holders, and not those of another session of its key', async (t) => {
   const { standing, leases } = begin();
   const { credential } = key(standing, 'k');
   const [ended, stays] = ['ended', 'stays'].map((session) => identity({ ...credential!, session, expires: 100_000 })) as [Identity, Identity];
@@ -196,7 +196,7 @@ t.test('a session that was ended is asked for, and ends its own holders: not tho
   t.same([kept.said, direct.said], [['revoked'], []]);
 });
 
-t.test('one whose row is not in memory is told of its end, and cut, all the same', async (t) => {
+t.test('a holder whose row is not in memory is told of its end, and cut', async (t) => {
   const { clock, standing, leases } = begin();
   const held = hold(leases, key(standing, 'k', 100_000));
   standing.known.clear();
@@ -212,7 +212,7 @@ interface Held {
   readonly holders: TestHolder[];
 }
 
-t.test('whoever has left, or goes on by another credential, is not cut with the first', async (t) => {
+t.test('a holder that has left, or goes on by another credential, is not cut with the first', async (t) => {
   const { standing, leases } = begin();
   const [alice, renewed] = [subject('alice', 100_000), subject('alice', 500_000)];
   const [stays, leaves, moves] = [hold(leases, alice), hold(leases, alice), hold(leases, alice)];
@@ -227,7 +227,7 @@ t.test('whoever has left, or goes on by another credential, is not cut with the 
   t.same(moves.said, ['revoked']);
 });
 
-t.test('what everybody was let in to ends when there is access control, except for what is public', async (t) => {
+t.test('streams that everybody could open end when there is access control, except public ones', async (t) => {
   const { access, leases } = begin();
   const [secret, open, watching] = [hold(leases, EVERYBODY), hold(leases, EVERYBODY, new TestHolder('public.a')), hold(leases, EVERYBODY, new TestHolder('public.a', true))];
   leases.keysChanged(['k']);
@@ -240,7 +240,7 @@ t.test('what everybody was let in to ends when there is access control, except f
   t.equal(leases.mayHold(EVERYBODY, new Filter(['public.b'])), true);
 });
 
-t.test('what is cut because there is access control now is told and cut once, however long that takes', async (t) => {
+t.test('streams that new access control cuts are told and cut once, however long that takes', async (t) => {
   const { access, leases, clock, lines } = begin();
   const holders = Array.from({ length: 100 }, () => hold(leases, EVERYBODY, new SlowHolder(clock, 10)));
   access.isOpen = false;

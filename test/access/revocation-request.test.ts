@@ -24,7 +24,7 @@ const WRONG: readonly (readonly [request: unknown, field: string | undefined])[]
   [{ sub: 'a', issuedBefore: '2020-01-01T00:00:00Z' }, 'issuedBefore'], [{ sub: 'a', before: '2026-11-22T10:00:00Z' }, 'before'], [{ sub: 'a', iat: 1 }, 'iat'],
 ];
 
-t.test('what is not valid is refused, and the member named', async (t) => {
+t.test('an invalid request is refused, and the member named', async (t) => {
   for (const [request, field] of WRONG) {
     try {
       readRevocationRequest(request, RULES);

@@ -112,7 +112,7 @@ t.test('a session that is not good is 401', async (t) => {
   t.match(await build({ later: 'fails' }).identify(SESSION.text, 'messages'), { code: 'unavailable' }, 'and one that cannot be looked up is not');
 });
 
-t.test('where no cookie may hold a session there is none', async (t) => {
+t.test('without a cookie that may hold a session there is none', async (t) => {
   const access = new Access({
     settings: { mode: 'on', publicTopics: [], publicPublish: [], needsKeys: false }, declared: new Map(), tokens: undefined, revocations: { isRevoked: never },
     keys: { open: never, stop: never, isFresh: true, refresh: never, hasEverBeen: true, hasBeenHeardOf: true, now: () => NOW, noteUse: never, recall: never, askEverBeen: never, find: never, findAgain: never },
@@ -121,7 +121,7 @@ t.test('where no cookie may hold a session there is none', async (t) => {
   t.match(await access.identify(SESSION.text, 'messages'), { code: 'invalid-credential' });
 });
 
-t.test('only who has a session makes the database write to end it', async (t) => {
+t.test('only the owner of a session makes the database write to end it', async (t) => {
   const stored = new Map([SESSION, OTHER].map(({ id, digest }): [string, SessionRecord] => [id, { id, digest, created: 0, expires: END, origin: { kind: 'key', id: KEY.id, proof: KEY.digest } }]));
   const written: string[] = [];
   let reads = 0;

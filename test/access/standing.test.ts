@@ -52,7 +52,7 @@ t.test('a session is as good as it is itself and as its key or token is, and end
   for (const [why, credential, world] of ends) t.same(await stands(credential, world), both(undefined), why);
 });
 
-t.test('a row that is not in memory is asked for, and one that is not there ends what it opened', async (t) => {
+t.test('a row that is not in memory is asked for; a missing row ends the streams that it opened', async (t) => {
   t.same(await stands(ofSession, { session: undefined }), ['unknown', undefined], 'it was ended');
   t.same(await stands(tokenInSession, { session: undefined }), ['unknown', undefined]);
   t.same(await stands(tokenInSession, { session: undefined, revoked: 'alice' }), both(undefined), 'that its token was revoked is known');
@@ -61,7 +61,7 @@ t.test('a row that is not in memory is asked for, and one that is not there ends
   t.same(await stands(ofKey, { session: undefined }), both(ofKey), 'a stream of the key itself is none of a session');
 });
 
-t.test('the clock ends what it ends, also what is not in memory and cannot be asked for', async (t) => {
+t.test('the clock ends credentials, also those that are not in memory and cannot be asked for', async (t) => {
   const away = async (): Promise<never> => {
     throw new CredentialsUnavailable('away');
   };

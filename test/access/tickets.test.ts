@@ -123,7 +123,7 @@ t.test('a later use ends the stream of the use before, here, there by a note, an
   t.same([third.stream.cuts, fourth.stream.cuts], [['taken-over'], []]);
 });
 
-t.test('of two uses at once the later one has the ticket, in whatever order their answers and the note come', async (t) => {
+t.test('of two uses at once the later one has the ticket, in any order of their answers and the note', async (t) => {
   const { clock, store, one, two } = fleet();
   const { promise, resolve } = Promise.withResolvers<void>();
   store.gate = promise;
@@ -289,7 +289,7 @@ t.test('a database that hangs keeps nobody waiting who shows a ticket', async (t
   await late;
 });
 
-t.test('a use that the database does not answer is neither good nor bad; one that it refuses is bad; a note of another version is nothing', async (t) => {
+t.test('a use that the database does not answer is neither good nor bad; a refused one is bad; a note of another version is ignored', async (t) => {
   const { clock, store, handlers, one } = fleet();
   const { stream } = await open(clock, one);
   store.isAway = true;

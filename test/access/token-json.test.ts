@@ -13,7 +13,7 @@ t.test('a name that one object has twice is found, however it is written and whe
   t.end();
 });
 
-t.test('whatever is serialised has no name twice, and with one more member it has', (t) => {
+t.test('serialised JSON has no name twice, and with one more member it has', (t) => {
   fc.assert(fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue({ maxDepth: 3, stringUnit: 'binary' }), { minKeys: 1 }), (value) => {
     const json = JSON.stringify(value);
     return jsonProblem(json) === undefined && jsonProblem(`${json.slice(0, -1)},${JSON.stringify(Object.keys(value)[0])}:0}`) === TWICE;

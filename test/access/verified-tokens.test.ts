@@ -17,7 +17,7 @@ t.test('the cache holds the newest ten thousand, each until it expires', (t) => 
   t.end();
 });
 
-t.test('what is dropped stays away, also where its verification was under way', (t) => {
+t.test('a dropped token stays away, also during its verification', (t) => {
   const tokens = new VerifiedTokens();
   const { generation } = tokens;
   tokens.add('a', { verified, key }, generation);

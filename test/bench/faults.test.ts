@@ -150,13 +150,13 @@ t.test('when the load itself stands still, that shows too', async (t) => {
   }
 });
 
-t.test('what was refused is not expected, and is no loss', async (t) => {
+t.test('a refused message is not expected, and is no loss', async (t) => {
   const delivered = await found(t, { status: (before) => (before % 5 === 4 ? 503 : 201) });
   same(t, delivered, { accepted: MESSAGES * 0.8, refused: MESSAGES * 0.2, expected: MESSAGES * 0.8 * STREAMS });
   t.same(delivered.reasons, { 'status 503': MESSAGES * 0.2 });
 });
 
-t.test('what was refused hides no loss, however much was', async (t) => {
+t.test('refused messages hide no loss, in any number', async (t) => {
   const delivered = await found(t, {
     status: (before) => (before % 2 === 1 ? 503 : 201),
     deliver: (stream, message) => (stream.number === 3 && message.seq === 10) || stream.write(message),
@@ -164,7 +164,7 @@ t.test('what was refused hides no loss, however much was', async (t) => {
   same(t, delivered, { accepted: 200, refused: 200, expected: 200 * STREAMS, lost: 1 });
 });
 
-t.test('over several connections any order is right, as long as it is the same for all', async (t) => {
+t.test('over several connections any order is right if all readers see the same', async (t) => {
   // Every other message overtakes the one before it.
   let held: { message: Message; streams: Set<Stream> } | undefined;
   const deliver = (stream: Stream, message: Message): void => {
@@ -205,7 +205,7 @@ t.test('a slow stream gets everything when it reads on, and is told apart in the
   t.ok(delivered.slow!.latency.max >= 1000 * (MESSAGES - 1) / 200);
 });
 
-t.test('a stream that ends is found, and what it would have got is lost', async (t) => {
+t.test('a stream that ends is found, and its missing messages count as lost', async (t) => {
   same(t, await found(t, {
     deliver(stream, message) {
       if (stream.number === 4 && message.seq === 41) stream.end();

@@ -14,7 +14,7 @@ const load = await Load.start({ processes: 2 });
 t.teardown(() => load.stop());
 t.afterEach(() => load.close());
 
-t.test('a flood sends on each connection when the last is answered, and counts what was accepted', async (t) => {
+t.test('a flood sends on each connection after the last answer, and counts accepted messages', async (t) => {
   const server = await FaultyServer.start(t, { status: (before) => (before % 10 === 9 ? 429 : 201) });
   await load.open({ ...server.target, streams: { count: 3, topics: 'a.{i%2}' } });
   const flooded = await load.flood({ ...server.target, connections: 5, seconds: 0.3, bytes: 80, topics: { name: 'a.{i}', count: 2 }, key: true, quietMs: QUIET_MS });
@@ -58,7 +58,7 @@ t.test('with fewer connections than topics, each topic keeps to one of them', as
   t.equal(new Set(server.requests.map(({ socket }) => socket)).size, 2);
 });
 
-t.test('old messages are read, and what is wrong with them is found', async (t) => {
+t.test('old messages are read, and their faults found', async (t) => {
   const cases = [
     { title: 'nothing', wrong: {}, faults: {} },
     { title: 'one is missing', wrong: { 500: [] }, faults: { lost: 4 } },

@@ -159,7 +159,7 @@ function fromServer(text: string): Buffer {
   return Buffer.concat([head, payload]);
 }
 
-t.test('what is no chunk ends the stream, and an event without an end does not fill the memory', (t) => {
+t.test('a broken chunk ends the stream, and an event without an end does not fill the memory', (t) => {
   t.throws(() => new Reading(chunked).read(Buffer.from('fffffffff\r\n')), /chunk/);
   const reading = new Reading(plain);
   t.throws(() => {

@@ -36,7 +36,7 @@ t.test('the histogram says what Node\'s own says, to three figures', (t) => {
   t.end();
 });
 
-t.test('a marker says what was written into it, up to its largest numbers', (t) => {
+t.test('a marker returns its numbers, up to the largest', (t) => {
   const bytes = Buffer.from(`..${makeMarker(9999, 999_999)}..`);
   stamp(bytes, 2, 99_999_999, 9_999_999_999);
   t.ok(isMarker(bytes, 2));
@@ -63,7 +63,7 @@ t.test('names are made by number, and patterns find what the service\'s own find
   t.end();
 });
 
-t.test('what was skipped is known again when it comes late, even where there were too many holes to keep apart', (t) => {
+t.test('a skipped message that comes late is recognised, also with too many holes to keep apart', (t) => {
   const gaps = new Gaps();
   const all = (first: number, end: number): number => end - first;
   gaps.add(1, 3, 7);

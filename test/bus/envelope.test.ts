@@ -64,7 +64,7 @@ t.test('nothing is carried of a commit that is too large, has several epochs, or
   t.notOk(carriedOf([message(1)], new EnvelopeKeys(() => undefined)));
 });
 
-t.test('a commit is divided into parts that are carried, in order; a message that is too large stands alone; what is too large together is not divided', async (t) => {
+t.test('a commit is divided into parts in order; a message that is too large stands alone', async (t) => {
   const sizes = (...bytes: readonly number[]): number[] => partsOf(bytes.map((size, index) => message(index + 1, Buffer.alloc(size)))).map(({ length }) => length);
   t.same(sizes(500_000, 500_000, 500_000), [2, 1]);
   t.same(sizes(10, 2_000_000, 10, 10), [1, 1, 2]);
@@ -89,7 +89,7 @@ const VERSION_1 = '01a1a2a3a4a5a6a7a8000000010740904800000000004278bcfe56c120000
 const VERSION_2 = '02a1a2a3a4a5a6a7a8000000010c6162636465666768313233340340904800000000004278bcfe56c1200000000000000000'
   + '00000a00000007000000076f72646572732e6e6577637265617465647b2261223a317de48c20e7324529af8202543544549abf';
 
-t.test('the bytes of version 2 stay what they are', async (t) => {
+t.test('the bytes of version 2 do not change', async (t) => {
   const keys = new EnvelopeKeys(() => SECRET);
   t.equal(encode(SENDER, carriedOf([MESSAGE], keys)).toString('hex'), VERSION_2);
   const envelope = opened(Buffer.from(VERSION_2, 'hex'), keys);
@@ -97,7 +97,7 @@ t.test('the bytes of version 2 stay what they are', async (t) => {
   t.equal(encode(SENDER, undefined).toString('hex'), '02a1a2a3a4a5a6a7a800000000');
 });
 
-t.test('another version is recognised by its first byte, whatever follows', async (t) => {
+t.test('another version is recognised by its first byte', async (t) => {
   for (const version of [0, 1, 3, 255]) t.equal(opened(Buffer.from([version])).kind, 'other-version');
   t.equal(opened(Buffer.from(VERSION_1, 'hex')).kind, 'other-version', 'version 1, which programs write that were released with it');
 });

@@ -32,7 +32,7 @@ t.test('it is good for some seconds by the clock of the log, and not before', as
   for (const [after, kind] of [[-11_000, 'late'], [-9_000, 'note'], [9_000, 'note'], [10_000, 'late'], [3_600_000, 'late'], [NaN, 'late']] as const) t.equal(reader().read(bytes, NOW + after).kind, kind, `${after} ms later`);
 });
 
-t.test('a nonce is remembered for as long as its note is good, and no longer', async (t) => {
+t.test('a nonce is remembered until its note expires, and no longer', async (t) => {
   const to = reader();
   const first = sealed();
   to.read(first, NOW);
@@ -40,7 +40,7 @@ t.test('a nonce is remembered for as long as its note is good, and no longer', a
   t.equal(to.read(first, NOW + 30_000).kind, 'late');
 });
 
-t.test('what is no note of who can read the log is none, however it is changed', async (t) => {
+t.test('a note from a sender that cannot read the log is refused, however it is changed', async (t) => {
   const bytes = sealed();
   t.equal(new NoteReader(SENDER, KEYS).read(bytes, NOW).kind, 'own');
   t.equal(reader(new EnvelopeKeys(() => undefined)).read(bytes, NOW).kind, 'other-epoch');

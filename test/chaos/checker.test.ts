@@ -8,7 +8,7 @@ import { reduce, shortest } from './shortest.ts';
 /** A part that shows a fault is one that a person can read. */
 const FEW = 4;
 
-t.test('the checker names what is wrong in the histories of services that were broken on purpose', async (t) => {
+t.test('the checker names the faults in the histories of services that were broken on purpose', async (t) => {
   for (const { name, what, shows, follows } of BREAKAGES) {
     await t.test(`${name}: ${what}`, async (t) => {
       const recording = load(join(import.meta.dirname, 'histories', `${name}.json.gz`));

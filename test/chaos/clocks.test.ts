@@ -14,7 +14,7 @@ const HOUR = 3_600_000;
 t.jobs = STORES.length;
 
 for (const store of STORES) {
-  t.test(`${store}: a clock that is stepped ahead by hours, and back: no time goes back, TTLs end as the clock says, no key is forgotten, and nothing is too old`, { buffered: true }, async (t) => {
+  t.test(`${store}: a clock steps ahead by hours, and back: no time goes back, TTLs end on time, no key or message is lost`, { buffered: true }, async (t) => {
     const { env, set } = await settableLog(t, store);
     const instance = await startInstance(t, { ...env, RETENTION_SECONDS: String(KEEP) });
     const http = new Http(t, instance.url);
@@ -48,7 +48,7 @@ for (const store of STORES) {
   });
 }
 
-t.test('steps go both ways, from a second to minutes, some by hours: beyond what is kept, and below what a key is remembered for', async (t) => {
+t.test('steps go both ways, from a second to minutes, some by hours: beyond retention, and below the life of a key', async (t) => {
   const random = new Random(1);
   const steps = Array.from({ length: 2_000 }, () => stepOf({ chance: random.next() }));
   const sizes = steps.map(Math.abs);

@@ -63,7 +63,7 @@ t.test('a link that is slow keeps the order, also when it is well again', async 
   t.equal(client.got, 'before late later last');
 });
 
-t.test('a link that is cut resets what is there and what comes, until it is healed', async (t) => {
+t.test('a cut link resets present and new connections, until it is healed', async (t) => {
   const link = await echo(t);
   const client = new Client(t, link);
   client.socket.write('hello');

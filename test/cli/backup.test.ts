@@ -70,7 +70,7 @@ t.test('a backup under load ends, and is whole: the example of --help', async (t
   t.same(await stored(restored, [request(draft('a'))]), [last + 1]);
 });
 
-t.test('what is refused leaves no file, and replaces none', async (t) => {
+t.test('a refused backup leaves no file, and replaces none', async (t) => {
   const database = new SqliteDatabase(t);
   const store = await openStore(t, database);
   for (const _ of range(1, 50)) await stored(store, [request(draft('a', 'y'.repeat(4_000)))]);

@@ -26,7 +26,7 @@ async function clock(t: Test, env: Readonly<Record<string, string>>, ...args: re
 t.jobs = STORES.length;
 
 for (const store of STORES) {
-  t.test(`${store}: instances that start with a clock that is days ahead delete nothing and forget no key, and say so; when it is right they go on`, { buffered: true }, async (t) => {
+  t.test(`${store}: instances that start with a clock that is days ahead delete nothing, forget no key, and say so`, { buffered: true }, async (t) => {
     const { env, set } = await settableLog(t, store);
     const instance = await startInstance(t, { ...env, RETENTION_SECONDS: String(7 * DAY / 1000) });
     const http = new Http(t, instance.url);
@@ -107,7 +107,7 @@ for (const store of STORES) {
   });
 }
 
-t.test('what it cannot do it says', async (t) => {
+t.test('it says what it cannot do', async (t) => {
   const missing = { DATABASE_URL: `file:${join(tempFolder(t), 'none.db')}` };
   t.match(await clock(t, missing), { code: 1, output: /none\.db\nDATABASE_URL: there is no log yet/ });
   t.match(await clock(t, missing, '--except'), { code: 2, output: /Unknown option '--except'/ });

@@ -290,7 +290,7 @@ t.test('on a terminal a bar shows how far it is; a damaged source ends it, and t
   t.match(await refusal(target), /unfinished copy/);
 });
 
-t.test('what is refused, and leaves the target as it was', async (t) => {
+t.test('a refused copy leaves the target unchanged', async (t) => {
   const source = new SqliteDatabase(t);
   const open = await openStore(t, source);
   await fill(open, 10);

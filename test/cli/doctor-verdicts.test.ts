@@ -205,7 +205,7 @@ t.test('what the other side sends is shown without control characters, and cut',
   }
 });
 
-t.test('below what is wrong stand the lines of the proxy that answers, or of all; those that nobody tried are marked', async (t) => {
+t.test('below a fault stand the lines of the proxy that answers, or of all; untried ones are marked', async (t) => {
   const changes = { rest: { unknownId: stream([OPEN]) } };
   const lines = (edge: Partial<Observations>): string => report(diagnose(observed({ ...changes, edge })), process.stdout);
   const all = lines({});

@@ -62,7 +62,7 @@ const WRONG: readonly (readonly [args: readonly string[], said: RegExp])[] = [
   [['http://127.0.0.1', '--tokens', 'x'], /unknown option '--tokens'/],
 ];
 
-t.test('what is asked wrongly ends with 2 and the reason', async (t) => {
+t.test('wrong usage ends with 2 and the reason', async (t) => {
   const [none, invalid, unknown] = await Promise.all([doctor(t, []), doctor(t, [], { TIDINGS_URL: 'tidings.example.com' }), doctor(t, ['http://127.0.0.1', '--idle', 'long'])]);
   t.match(none, { code: 2, output: /give the URL that clients use, or set TIDINGS_URL/ });
   t.match(invalid, { code: 2, output: /^TIDINGS_URL: write it as https:\/\/tidings\.example\.com/ });

@@ -33,7 +33,7 @@ function examplesOf(command: Command, path: readonly string[] = []): readonly { 
   return [...(path.length === 0 ? [] : [{ path: path.join(' '), lines }]), ...command.commands.flatMap((one) => examplesOf(one, [...path, one.name()]))];
 }
 
-t.test('every command has an example, and every example does what it says', async (t) => {
+t.test('every command has an example, and every example works as described', async (t) => {
   const folder = tempFolder(t);
   for (const place of ['.local/share/bash-completion/completions', '.zfunc', '.config/fish/completions']) mkdirSync(join(folder, place), { recursive: true });
   const DATABASE_URL = `file:${join(folder, 'log.db')}`;

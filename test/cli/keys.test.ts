@@ -18,7 +18,7 @@ const WRONG: readonly (readonly [args: readonly string[], code: number, said: Re
   [['revoke', 'abcdefghijkl'], 2, /There is no key abcdefghijkl/],
 ];
 
-t.test('what is asked wrongly ends with 2 and one reason, and changes nothing', async (t) => {
+t.test('wrong usage ends with 2 and one reason, and changes nothing', async (t) => {
   const env = { DATABASE_URL: `file:${join(tempFolder(t), 'log.db')}` };
   await createKey(t, env, '--name', 'first', '--admin');
   const list = await keysCommand(t, env, 'list', '--json');
@@ -29,7 +29,7 @@ t.test('what is asked wrongly ends with 2 and one reason, and changes nothing', 
   t.same(await keysCommand(t, env, 'list', '--json'), list);
 });
 
-t.test('only the first key makes a database; every other command says that there is none', async (t) => {
+t.test('only the first key makes a database; every other command says that there is no database', async (t) => {
   const file = join(tempFolder(t), 'folder', 'log.db');
   const env = { DATABASE_URL: `file:${file}` };
   for (const args of [['list'], ['rotate', 'abcdefghijkl'], ['revoke', 'abcdefghijkl']]) t.match(await keysCommand(t, env, ...args), { code: 1, output: /DATABASE_URL: there is no such file/ });

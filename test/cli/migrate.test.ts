@@ -49,7 +49,7 @@ t.test('-h is --help, and says what npm does with a flag', async (t) => {
   for (const flag of ['-h', '--help']) t.match(await run([flag], 'mysql://somewhere'), { code: 0, output: /^npm run migrate -- \[options\][^]*without it npm keeps the option for itself/ });
 });
 
-t.test('what it does not understand ends it before it touches anything', async (t) => {
+t.test('wrong usage ends it before it touches anything', async (t) => {
   for (const [args, says] of [
     [['--raise'], /Unknown option '--raise'[^]*\n\nnpm run migrate -- \[options\]/],
     [['--raise-level=2'], /'--raise-level' does not take an argument[^]*options/],

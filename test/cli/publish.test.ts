@@ -49,7 +49,7 @@ async function losingProxy(t: Test, target: string): Promise<LosingProxy> {
   return { url: `http://127.0.0.1:${port}`, keys };
 }
 
-t.test('what was stored without an answer is tried again, and stored once', async (t) => {
+t.test('a message stored without an answer is tried again, and stored once', async (t) => {
   const instance = await startInstance(t, { LOG_LEVEL: 'error' });
   const http = new Http(t, instance.url);
   const proxy = await losingProxy(t, instance.url);
@@ -84,7 +84,7 @@ t.test('without a key a line goes out when it comes', async (t) => {
   t.equal(child.output, '2 messages published\n');
 });
 
-t.test('a command that is stopped says what is stored, and what is not known', async (t) => {
+t.test('a stopped command says which messages are stored, and which may be', async (t) => {
   const instance = await startInstance(t, { LOG_LEVEL: 'error' });
   const http = new Http(t, instance.url);
   const folder = tempFolder(t);
@@ -162,7 +162,7 @@ const WRONG: readonly (readonly [line: string, code: number, said: RegExp])[] = 
   ['tidings topics --url http://127.0.0.1:1/', 1, /^The service cannot be reached/],
 ];
 
-t.test('what is wrong ends with a code that scripts know and one clear reason', async (t) => {
+t.test('each mistake ends with a code that scripts know and one clear reason', async (t) => {
   const instance = await startInstance(t, { LOG_LEVEL: 'error', AUTH: 'on' });
   const run = async ([line, code, said]: typeof WRONG[number]): Promise<void> => {
     const ran = await typed(t, line, { env: { TIDINGS_URL: instance.url } });

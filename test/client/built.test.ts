@@ -17,7 +17,7 @@ const LOADED_MAX_BYTES = 8_192;
 
 const zipped = (text: string): number => gzipSync(text, { level: 9 }).length;
 
-void t.test('what is committed is what the sources make', async (t) => {
+void t.test('the committed build is the one that the sources make', async (t) => {
   const made = await buildClient();
   const files = (await readdir(BUILT, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).map(({ name, parentPath }) => relative(BUILT, join(parentPath, name)));
   t.strictSame(files.toSorted(), [...made.keys()].toSorted());
@@ -59,7 +59,7 @@ void t.test('the service has what the library loads later, and nothing else', as
   for (const name of ['client.js', 'x.js', '..%2Fclient.js', 'sharing.js%00', '__proto__']) t.equal((await http.get(`/client/${name}`)).status, 404, name);
 });
 
-void t.test('it is imported by its name, with its types, and does what it promises', async (t) => {
+void t.test('it is imported by its name, with its types, and works as documented', async (t) => {
   const { connect, TidingsError } = await import('tidings/client');
   const instance = await startInstance(t, { LOG_LEVEL: 'error' });
   const tidings = connect(instance.url);

@@ -24,7 +24,7 @@ const live = (tidings: Connection): Promise<void> => until('it is live', () => t
 const dataOf = (messages: readonly Message[]): unknown[] => messages.map(({ data }) => data);
 const numbers = (count: number, first = 0): number[] => Array.from({ length: count }, (_, index) => first + index);
 
-void t.test('a subscription gets what is published from then on, by event name too', async (t) => {
+void t.test('a subscription gets messages published from then on, by event name too', async (t) => {
   const tidings = open(t);
   t.equal(tidings.status, 'connecting');
   const statuses: Status[] = [];
@@ -122,7 +122,7 @@ void t.test('nothing is lost or doubled over cuts, a drain and a kill, while sub
   t.ok(changes > 0);
 });
 
-void t.test('a state that is read, and what comes after it, leave no hole between them', async (t) => {
+void t.test('a state and the messages after it leave no hole between them', async (t) => {
   const topic = 'state.orders';
   let published = 0;
   let isOver = false;
@@ -222,7 +222,7 @@ void t.test('a connection that has become silent is given up', async (t) => {
   await until('it is there', () => heard.length === 1);
 });
 
-void t.test('what is stored outlives the connection', async (t) => {
+void t.test('a stored cursor outlives the connection', async (t) => {
   const values = new Map<string, string>();
   const store = { getItem: (key: string) => values.get(key) ?? null, setItem: (key: string, value: string) => void values.set(key, value), removeItem: (key: string) => void values.delete(key) };
   const heard: unknown[] = [];
@@ -276,7 +276,7 @@ void t.test('a topic that a page does not subscribe to keeps its place for the n
   t.equal(Object.keys((JSON.parse([...values.values()][0]!) as { behind: object }).behind).length, 100, 'of ever new topics the newest');
 });
 
-void t.test('what was not handed out yet when a page is left comes after a reload', async (t) => {
+void t.test('messages not handed out before a page is left come after a reload', async (t) => {
   const values = new Map<string, string>();
   const store = { getItem: (key: string) => values.get(key) ?? null, setItem: (key: string, value: string) => void values.set(key, value), removeItem: (key: string) => void values.delete(key) };
   const COUNT = 1_500;

@@ -100,7 +100,7 @@ void t.test('a token that cannot be got now is asked for later', async (t) => {
   t.equal(asked, 2);
 });
 
-void t.test('what was erased is told', async (t) => {
+void t.test('an erasure is reported', async (t) => {
   const tidings = open(t, { getToken: () => token('frank') });
   const { id } = await tidings.publish('user.frank.inbox', 'secret');
   const erased: unknown[] = [];

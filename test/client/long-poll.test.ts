@@ -77,7 +77,7 @@ void t.test('a stream that is held back becomes a long poll, and a stream again 
   t.strictSame(gaps, []);
 });
 
-void t.test('a poll tells of gaps, of what was erased, and of a topic that is refused', async (t) => {
+void t.test('a poll reports gaps, erasures, and a refused topic', async (t) => {
   const closed = await startInstance(t, { LOG_LEVEL: 'error', JWT_SECRET: SECRET, PUBLIC_TOPICS: 'told' });
   const proxy = await BufferingProxy.start(t, closed.port);
   const ids: string[] = [];

@@ -42,7 +42,7 @@ void t.test('the client is an option, too; without one the error says what to do
   t.throws(() => render({}, false), /useTidings has no client: put a <TidingsProvider client=\{connect\(url\)\}> around the component/);
 });
 
-void t.test('a limit that is none is refused by its name', async (t) => {
+void t.test('an invalid limit is refused by its name', async (t) => {
   for (const limit of [-1, 1.5, 10_001, Number.NaN]) t.throws(() => render({ limit }), { name: 'RangeError', message: `limit: must be a whole number from 0 to 10000, and is ${limit}` });
   for (const limit of [0, 10_000]) t.equal(render({ limit })[0], '<p>7</p>');
 });

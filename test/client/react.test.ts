@@ -146,7 +146,7 @@ void t.test('what a connection brings again is shown once', async (t) => {
   t.strictSame(texts(await shown()), numbers(3));
 });
 
-void t.test('what is erased leaves the list', async (t) => {
+void t.test('an erased message leaves the list', async (t) => {
   await call('render', 'erased', { last: 5 });
   await live();
   await publish('erased', ['a', 'b', 'c']);

@@ -84,7 +84,7 @@ void t.test('nothing is lost or doubled while leaders and others come and go, ov
   await streams('those that stay share one stream', 1);
 });
 
-void t.test('a tab takes what is new to it, reads what it has missed, and follows another log', async (t) => {
+void t.test('a tab takes new frames, reads missed ones, and follows another log', async (t) => {
   const name = JSON.stringify([PROTOCOL, instance.url, 'told']);
   const ids = await http.batch(numbers(6).map((data) => ({ topic: 'told', data })));
   const told = await http.json<{ messages: Message<number>[] }>('/messages?topic=told');

@@ -133,7 +133,7 @@ t.test('where no WebSocket comes through, an event stream does', async (t) => {
   await streams(t, 'blocked', (await plainProxy(t)).url);
 });
 
-t.test('a token opens it by a ticket, and what it may not read is said', async (t) => {
+t.test('a token opens it by a ticket, and refused topics are named', async (t) => {
   const closed = await startInstance(t, { LOG_LEVEL: 'warn', JWT_SECRET: SECRET, RETRY_MIN_MS: '10', RETRY_MAX_MS: '20' });
   const seconds = Math.floor(Date.now() / 1000);
   const token = hs256({ sub: 'alice', iat: seconds, exp: seconds + 600, tidings: { subscribe: ['own.>'], publish: ['own.>'] } });

@@ -91,7 +91,7 @@ function behindIds(body: Buffer): (number | undefined)[] {
 }
 
 function check(kind: Kind, form: keyof typeof FORMS): void {
-  void t.test(`${kind.name}, ${form} topic${form === 'one' ? '' : 's'}: every message once, in order, at whatever byte the stream is cut`, async (t) => {
+  void t.test(`${kind.name}, ${form} topic${form === 'one' ? '' : 's'}: every message once, in order, with the stream cut at any byte`, async (t) => {
     const { body } = await round(t, kind, form, []);
     const offsets = Array.from({ length: body.length + 1 }, (_, bytes) => bytes);
     const wrong: unknown[] = [];

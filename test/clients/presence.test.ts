@@ -43,7 +43,7 @@ async function shows(page: Page, what: string): Promise<void> {
   });
 }
 
-t.test('a page shows who is there, on whichever process: two tabs are one member, who goes with the last of them, and who reloads was never gone', async (t) => {
+t.test('a page shows its members on every process: two tabs are one member, which leaves with the last tab and stays over a reload', async (t) => {
   const watcher = await tab('wanda', instances[0].url);
   await shows(watcher, 'wanda 1');
   const first = await tab('jörg', instances[0].url);

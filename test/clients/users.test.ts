@@ -75,7 +75,7 @@ function attempts(mine: string, theirs: string, message: string): readonly (read
   ];
 }
 
-t.test('each user reads and publishes what is the user\'s own, and gets at nothing of another\'s', async (t) => {
+t.test('each user reads and publishes to its own topics, and to no other user\'s', async (t) => {
   const http = new Http(t, instance.url);
   const messages = new Map<string, string>();
   for (const sub of USERS) {
@@ -101,7 +101,7 @@ t.test('each user reads and publishes what is the user\'s own, and gets at nothi
   t.equal((JSON.parse(held.body) as { messages: unknown[] }).messages.length, 2 * USERS.length);
 });
 
-t.test('a cookie counts for pages of this host and of named origins, and not for those of others', async (t) => {
+t.test('a cookie counts for pages of this host and of named origins, and for no others', async (t) => {
   const http = new Http(t, instance.url);
   const own = encodeURIComponent(topicOf('alice'));
   const requests = [['POST', `/topics/${own}`, 'with a cookie'], ['GET', `/topics/${own}/messages`]] as const;

@@ -48,7 +48,7 @@ t.test('an empty variable counts as unset', (t) => {
   t.end();
 });
 
-t.test('the defaults of the table are within what it allows', (t) => {
+t.test('the defaults of the table are within its bounds', (t) => {
   for (const [name, setting] of Object.entries(SETTINGS)) {
     t.doesNotThrow(() => setting.read(setting.default), name);
     t.not(setting.meaning, '', name);
@@ -116,14 +116,14 @@ t.test('shares are evened out, or not, and the age of streams for that is a whol
   t.end();
 });
 
-t.test('a limit is a whole number; off is none, and so is 0', (t) => {
+t.test('a limit is a whole number; off and 0 mean no limit', (t) => {
   t.equal(read({}).STREAMS_LIMIT, 0);
   for (const [text, streams] of [['off', 0], ['0', 0], ['1', 1], ['1000000', 1_000_000]] as const) t.equal(read({ STREAMS_LIMIT: text }).STREAMS_LIMIT, streams, text);
   for (const text of ['-1', '1.5', '1000001', 'OFF', 'none', '5/s']) t.same(lines({ STREAMS_LIMIT: text }), [`STREAMS_LIMIT: "${text}" is not allowed; it must be off, or a whole number from 0 to 1000000`]);
   t.end();
 });
 
-t.test('a rate is so many in a time, with a burst or without; off is none', (t) => {
+t.test('a rate is a number for a time, with a burst or without; off means no limit', (t) => {
   for (const [text, tokens, milliseconds, burst] of [['100/s', 100, 1000, 100], ['30/m burst 100', 30, 60_000, 100], ['1 / h', 1, 3_600_000, 1], ['5000/d burst 9', 5000, 86_400_000, 9]] as const) {
     t.same(read({ PUBLISH_LIMIT: text }).PUBLISH_LIMIT, { tokens, milliseconds, burst }, text);
   }
@@ -322,7 +322,7 @@ t.test('a key set has a URL that nobody on the way can change', (t) => {
   t.end();
 });
 
-t.test('tokens have one source of keys, and what they are compared with is not set without one', (t) => {
+t.test('tokens have one source of keys, and their other settings need one', (t) => {
   const JWT_SECRET = 'x'.repeat(32);
   const JWT_PUBLIC_KEY = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }) as string;
   const JWT_JWKS_URL = 'https://issuer.example/jwks';
@@ -364,7 +364,7 @@ t.test('the file .env is read, and the environment wins', (t) => {
   t.end();
 });
 
-t.test('variables whose names are nearly settings are told, those of the file too, and settings keep their values', (t) => {
+t.test('variables whose names are nearly settings are reported, those of the file too, and settings keep their values', (t) => {
   const dotenv = join(tempFolder(t), '.env');
   writeFileSync(dotenv, 'CORS_ORIGIN=https://secret.example\nPORT=9000\n');
   const said: string[] = [];

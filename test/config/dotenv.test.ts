@@ -7,7 +7,7 @@ function parse(text: string | Buffer): Readonly<Record<string, string>> {
 
 const TWO = { PORT: '9000', HOST: '::1' };
 
-t.test('every line counts, whatever editor wrote the file', (t) => {
+t.test('every line counts, from every editor', (t) => {
   const big = Buffer.from('\ufeffPORT=9000\nHOST=::1\n', 'utf16le').swap16();
   for (const [editor, text] of Object.entries({
     'vi': 'PORT=9000\nHOST=::1\n',
@@ -54,7 +54,7 @@ t.test('a line that is not understood is named, and not repeated', (t) => {
   t.end();
 });
 
-t.test('what is no text is refused', (t) => {
+t.test('a file that is no text is refused', (t) => {
   for (const bytes of [Buffer.from('PORT=9000\n', 'utf16le'), Buffer.of(0x41, 0x3d, 0xe4, 0x0a)]) t.throws(() => parse(bytes), { name: 'DotenvError', message: /UTF-8/ });
   t.end();
 });

@@ -24,7 +24,7 @@ t.test('nodes of a cluster', (t) => {
   t.end();
 });
 
-t.test('what is wrong is said, and nothing of the URL repeated', (t) => {
+t.test('an error names the fault, and repeats nothing of the URL', (t) => {
   for (const [url, why] of [
     ['http://u:hunter2@h', /no URL of Redis/], ['hunter2@h', /no URL of Redis/], ['redis+other://u:hunter2@h', /no URL of Redis/], ['redis://u:hunter2#@h', /no URL of Redis/],
     ['redis://', /^its host is/], ['redis://u:hunter2@', /^its host is/], ['redis://u:hunter2/x@h', /^its host is/], ['redis://u:hunter2@h:70000', /^its host is/], ['redis://u:hunter2@h:0', /^its host is/],

@@ -24,7 +24,7 @@ function lines(environment: Record<string, string>, dotenv: string | false = fal
   }
 }
 
-t.test('a file holds the value, whatever editor wrote it', (t) => {
+t.test('a file holds the value, from every editor', (t) => {
   const folder = tempFolder(t);
   const file = join(folder, 'database-url');
   for (const [editor, content] of Object.entries({

@@ -7,7 +7,7 @@ const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 
 export async function limits(t: Test, { database, store: { keys } }: Instances): Promise<void> {
-  await t.test('what is beyond a bound, or no number, is refused', async (t) => {
+  await t.test('values beyond a bound, or no numbers, are refused', async (t) => {
     const version = await versionOf(keys);
     const ids = (count: number): string[] => range(1, count).map((number) => `none${number}`);
     t.same(await keys.findKeys(ids(FIND_MAX_KEYS)), []);
@@ -36,7 +36,7 @@ export async function limits(t: Test, { database, store: { keys } }: Instances):
     t.equal((await keys.listKeys({ after: '', limit: LIST_MAX_KEYS })).length, LIST_MAX_KEYS);
   });
 
-  await t.test('so many keys are held and no more, until one has ended', async (t) => {
+  await t.test('a full table refuses another key until one has ended', async (t) => {
     const { now } = await keys.keyChanges(0);
     const held = (await listAll(keys)).filter(({ revoked, expires = Infinity }) => revoked === undefined && expires > now).length;
     await database.fillKeys(CHANGES_MAX_KEYS + 2, CHANGES_MAX_KEYS + MAX_KEYS - held, false);
@@ -74,7 +74,7 @@ export async function ended(t: Test, factory: KeyDatabaseFactory): Promise<void>
     t.same(idsOf(await keys.listKeys({ after: '', limit: 9 })), ['good', 'later', 'one', 'two']);
   });
 
-  await t.test('of keys that have ended so many are kept, those that ended last', async (t) => {
+  await t.test('the last keys to end are kept, up to a limit', async (t) => {
     // With the one that was revoked, two too many.
     await database.fillKeys(1, MAX_ENDED_KEYS + 1, true);
     t.match(await keys.createKey(newKey('three')), { id: 'three' });

@@ -61,7 +61,7 @@ export async function races(t: Test, { store: { keys }, other }: Instances): Pro
     }
   });
 
-  await t.test('many changes at once: versions have no holes, and whoever follows them sees each once', async (t) => {
+  await t.test('many changes at once: versions have no holes, and a follower sees each once', async (t) => {
     const { version: before } = await keys.keyChanges(0);
     let running = true;
     const follow = async (through: KeyStore): Promise<string[]> => {

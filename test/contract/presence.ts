@@ -51,7 +51,7 @@ async function topicsOf(presence: Presence, id: string, maySee: (topic: string) 
 }
 
 export function presenceContract(name: string, { open, graceMs, pass }: PresenceKit): void {
-  t.test(`${name}: one member with three tabs is one member with three streams; those of nobody count`, async (t) => {
+  t.test(`${name}: one member with three tabs is one member with three streams; anonymous streams count`, async (t) => {
     const [one, two] = await open(t, 2) as [Presence, Presence];
     for (const instance of [one, two, one]) instance.enter(filter('news'), member('alice'));
     two.enter(filter('news'), member('bob'));
@@ -76,7 +76,7 @@ export function presenceContract(name: string, { open, graceMs, pass }: Presence
     t.same(await topicsOf(two, 'bob'), []);
   });
 
-  t.test(`${name}: members come by the bytes of their ids, each once, whatever is in them`, async (t) => {
+  t.test(`${name}: members come by the bytes of their ids, each once, with any text in them`, async (t) => {
     const [one, two] = await open(t, 2) as [Presence, Presence];
     const ids = ['a', 'a b', 'a\tb', 'a\nb', 'ab', 'b', 'key:1', 'z', 'é', 'ﬀ', '￼', '😀', '🏳️‍🌈'].toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     ids.toReversed().forEach((id, index) => (index % 2 === 0 ? one : two).enter(filter('all'), member(id)));

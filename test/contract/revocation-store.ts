@@ -80,7 +80,7 @@ export function revocationStoreContract(t: Test, name: string, factory: (t: Scop
       t.same(kept.map(({ name }) => name), names.flatMap((name) => [name, name]));
     });
 
-    await t.test('what is beyond its bounds is refused', async (t) => {
+    await t.test('a revocation beyond its bounds is refused', async (t) => {
       for (const wrong of [one('sub', 'x', -1), one('sub', 'x', NaN), one('sub', 'x', 1.5), one('jti', 'x', undefined, NaN)]) t.equal(await failure(revocations.revoke(wrong)), 'refused');
       for (const page of [{ after: -1, limit: 1 }, { after: NaN, limit: 1 }, { after: 0, limit: LIST_MAX_REVOCATIONS + 1 }, { after: 0, limit: -1 }]) t.equal(await failure(revocations.listRevocations(page)), 'refused');
     });
@@ -101,7 +101,7 @@ export function revocationStoreContract(t: Test, name: string, factory: (t: Scop
       t.equal((await listAll(revocations)).length, length + 1);
     });
 
-    await t.test('there is a most of them: one more is not stored, one that is there can be extended, and all tokens of before a time can always be revoked', async (t) => {
+    await t.test('a full table refuses another revocation; present ones can be extended, and all tokens before a time can still be revoked', async (t) => {
       const full = await factory(t);
       const revocations = await open(t, full);
       await revocations.revoke(one('jti', 'first'));

@@ -149,7 +149,7 @@ export function sessionStoreContract(t: Test, name: string, factory: SessionData
       t.same(after.log.lineage.epochs, before.log.lineage.epochs);
     });
 
-    await t.test('what is beyond a bound, or no number, is refused', async (t) => {
+    await t.test('values beyond a bound, or no numbers, are refused', async (t) => {
       const [count, { version }] = [await database.countSessions(), await sessions.sessionChanges(0)];
       const wrong: readonly (() => Promise<unknown>)[] = [
         () => sessions.findSessions(range(0, FIND_MAX_SESSIONS).map(String)),
@@ -180,7 +180,7 @@ export function sessionStoreContract(t: Test, name: string, factory: SessionData
       t.match(await sessions.createSession(newSession('early')), { session: { id: 'early' } });
     });
 
-    await t.test('of two changes at once, on two instances, both happen, and whoever follows the versions sees each', async (t) => {
+    await t.test('of two changes at once, on two instances, both happen, and a follower of the versions sees each', async (t) => {
       for (const round of range(1, ROUNDS)) {
         const { version } = await sessions.sessionChanges(0);
         const old = newSession(`old${round}`);
@@ -201,7 +201,7 @@ export function sessionStoreContract(t: Test, name: string, factory: SessionData
     const store = await open(t, database);
     const { sessions } = store;
 
-    await t.test('of one credential so many are kept, and the oldest ends', async (t) => {
+    await t.test('a credential keeps a limited number, and the oldest ends', async (t) => {
       const made: SessionKey[] = [];
       for (const index of range(1, CREDENTIAL_MAX_SESSIONS + 2)) {
         const session = newSession(`many${String(index).padStart(3, '0')}`, { origin: token('alice') });
@@ -216,7 +216,7 @@ export function sessionStoreContract(t: Test, name: string, factory: SessionData
       t.equal(await database.countSessions(), CREDENTIAL_MAX_SESSIONS + 2);
     });
 
-    await t.test('those that have expired are deleted in small batches, by a clock that is believed', async (t) => {
+    await t.test('expired sessions are deleted in small batches, by a clock that is believed', async (t) => {
       await store.append([request(draft('a'))]);
       await store.trim({ maxAge: 0, maxBytes: 0, rows: 1 });
       const count = await database.countSessions();
@@ -232,7 +232,7 @@ export function sessionStoreContract(t: Test, name: string, factory: SessionData
       t.match(await sessions.sessionChanges(2), { version: 2, changed: [] }, 'that takes no version');
     });
 
-    await t.test('so many are held and no more, and those that expire first end', async (t) => {
+    await t.test('a full table ends the sessions that expire next', async (t) => {
       await database.fillSessions(MAX_SESSIONS - await database.countSessions());
       const { ended } = await sessions.createSession(newSession('last', { lifetimeMs: 100 * HOUR }));
       t.same(ended, ['filled000001']);

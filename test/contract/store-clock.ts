@@ -25,7 +25,7 @@ async function idle(database: ClockDatabase, store: Store): Promise<number> {
 }
 
 export async function believedClock(t: Test, factory: (t: Scope) => Promise<ClockDatabase>): Promise<void> {
-  await t.test('a clock that is days ahead of what the log remembers is not believed, whichever instance asks: nothing is old, no key is forgotten; by size it goes on', async (t) => {
+  await t.test('a clock days ahead of the log\'s is not believed by any instance: nothing is old and no key is forgotten; size still counts', async (t) => {
     const database = await factory(t);
     const first = await openStore(t, database);
     await first.append([...numberedRequests(9), keyed('kept', [draft('a')], { window: DAY })]);
@@ -108,7 +108,7 @@ export async function believedClock(t: Test, factory: (t: Scope) => Promise<Cloc
     t.equal(messages, 0);
   });
 
-  await t.test('a message that is stored by a clock far behind what the log remembers takes its place: when the clock is there again, neither the message nor its key is too old', async (t) => {
+  await t.test('a message stored by a clock far behind keeps its place: later neither it nor its key is too old', async (t) => {
     const database = await factory(t);
     const store = await openStore(t, database);
     await store.append([keyed('known', [draft('a')], { window: DAY })]);

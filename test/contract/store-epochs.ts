@@ -41,7 +41,7 @@ export async function epochs(t: Test, factory: StoreFactory): Promise<void> {
     t.same(epochs.map(({ epoch }) => epoch), epochs.map(({ epoch, first }, index) => epochName(epoch.slice(0, EPOCH_RANDOM_CHARACTERS), parents[index], first)));
   });
 
-  await t.test('the lineage is one object as long as it is the same', async (t) => {
+  await t.test('the lineage is one object until it changes', async (t) => {
     const database = await factory(t);
     const store = database.store();
     t.teardown(() => store.close());
@@ -65,7 +65,7 @@ export async function epochs(t: Test, factory: StoreFactory): Promise<void> {
     t.notOk(log.lineage.isGood({ epoch: first!.epoch, seq: 1 }), 'number 1 was never given in the first');
   });
 
-  await t.test('epochs that never had a message are forgotten, but for the newest; those of messages and keys that are held stay', async (t) => {
+  await t.test('epochs that never had a message are forgotten, but for the newest; epochs of present messages and keys stay', async (t) => {
     const database = await factory(t);
     let store = await openStore(t, database);
     await stored(store, [keyed('kept', [draft('a')])]);
@@ -114,7 +114,7 @@ export async function epochs(t: Test, factory: StoreFactory): Promise<void> {
     t.same(after.filter(({ seq }) => seq > 2).map((message) => lost.isGood(message)), [false, false, false], 'nor in the other direction');
   });
 
-  await t.test('what is known of lost epochs is kept once, by whoever says it first, and the newest of it stay', async (t) => {
+  await t.test('each lost epoch is recorded once, by the first to report it, and the newest records stay', async (t) => {
     const database = await factory(t);
     const store = await openStore(t, database);
     const other = await openStore(t, database);

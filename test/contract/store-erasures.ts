@@ -33,7 +33,7 @@ export async function erasures(t: Test, factory: StoreFactory): Promise<void> {
     t.match(await store.seek(before!.time), { seq: 0, missing: false });
   });
 
-  await t.test('only what is there is erased, and only once', async (t) => {
+  await t.test('only present messages are erased, and only once', async (t) => {
     const store = await openStore(t, await factory(t));
     const { outcomes } = await store.append(numberedRequests(4));
     const { epoch } = newlyStored(outcomes[0]);
@@ -155,7 +155,7 @@ export async function erasures(t: Test, factory: StoreFactory): Promise<void> {
     t.equal(await failure(store.erasures.changes(0)), 'unavailable');
   });
 
-  await t.test('a backup that is put back brings back what was erased since, and its versions are not taken for those that are lost', async (t) => {
+  await t.test('a restored backup brings erased messages back, and its versions are not taken for the lost ones', async (t) => {
     const database = await factory(t);
     const store = await openStore(t, database);
     const { log } = await store.append(numberedRequests(4));

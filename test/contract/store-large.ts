@@ -36,7 +36,7 @@ export function largeLog(t: Test, name: string, factory: StoreFactory, rows: num
       t.ok(page.examined <= EXAMINED_MAX_ROWS, `${page.examined} examined`);
     });
 
-    await t.test('patterns whose first segment is common, and what they begin with is rare', async (t) => {
+    await t.test('patterns whose first segment is common, and whose matches are rare', async (t) => {
       for (const names of [['rooms.few.*'], ['rooms.few.>', 'rooms.none.x.>', 'rooms.few.*.x'], ['rooms.few.*', 'family.x', 'rooms.few.member3'], ['rooms.few.member3.>', 'rooms.few.*']]) {
         const filter = new Filter(names);
         const page = await store.read({ ...EVERYTHING, filter });
@@ -78,7 +78,7 @@ export function largeLog(t: Test, name: string, factory: StoreFactory, rows: num
       t.ok(page.examined <= SCANNED_MAX_ROWS, `${page.examined} examined`);
     });
 
-    await t.test('what is rare far ahead does not come before what a long scan finds on the way', async (t) => {
+    await t.test('a rare match far ahead does not come before matches that a long scan finds on the way', async (t) => {
       const filter = new Filter(['rooms.*.deep', 'rare']);
       const expected = range(1, RARE_MESSAGES).flatMap((index) => [index * rare - rare / 2, index * rare]);
       t.same(seqs(await readMessages(store, { filter })), expected);

@@ -60,7 +60,7 @@ export async function reading(t: Test, factory: StoreFactory): Promise<void> {
     }
   });
 
-  await t.test('a message that is read holds no memory but what came with it', async (t) => {
+  await t.test('a message that was read holds no other memory', async (t) => {
     // What is read may be kept for hours. Node cuts small buffers from blocks of 64 KiB.
     const { messages: [message] } = await store.read({ ...EVERYTHING, after: 10, limit: 1 });
     t.ok(message!.data.buffer.byteLength < 1024, `${message!.data.buffer.byteLength} bytes for ${message!.data.length}`);

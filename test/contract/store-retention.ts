@@ -25,7 +25,7 @@ export async function retention(t: Test, factory: StoreFactory): Promise<void> {
     t.ok(trimmed.bytes > 0);
   });
 
-  await t.test('what is too old goes, at most so many rows at a time', async (t) => {
+  await t.test('old messages go, a limited number of rows at a time', async (t) => {
     const store = await openStore(t, await factory(t));
     await stored(store, numberedRequests(10));
     await age(store, 20);
@@ -104,7 +104,7 @@ export async function retention(t: Test, factory: StoreFactory): Promise<void> {
     t.match(await store.seek(times[3]!), { seq: 3, missing: false });
   });
 
-  await t.test('keys that expired go, at most so many at a time, and no others', async (t) => {
+  await t.test('expired keys go, a limited number at a time, and no others', async (t) => {
     const store = await openStore(t, await factory(t));
     await store.append([...range(1, 7).map((index) => keyed(`short ${index}`, [draft('a')], { window: 1 })), keyed('long', [draft('a')])]);
     await age(store, 2);
@@ -113,7 +113,7 @@ export async function retention(t: Test, factory: StoreFactory): Promise<void> {
     t.match((await store.append([keyed('long', [draft('a')])])).outcomes, [{ kind: 'replayed' }]);
   });
 
-  await t.test('above a number the oldest keys are forgotten, at most so many at a time, and no younger ones', async (t) => {
+  await t.test('above a number the oldest keys are forgotten, a limited number at a time, and no younger ones', async (t) => {
     const database = await factory(t);
     const store = await openStore(t, database);
     const use = async (from: number, to: number, through = store): Promise<string> =>

@@ -93,7 +93,7 @@ async function appending(t: Test, factory: StoreFactory): Promise<void> {
     t.match(outcomes, [{ kind: 'stored', first: head + 1 }], 'neither its numbers nor its keys are taken');
   });
 
-  await t.test('what was given is not changed, and may be used again', async (t) => {
+  await t.test('the caller\'s objects are not changed, and may be used again', async (t) => {
     const data = Buffer.from('kept');
     const drafts = [draft('a', data)];
     const first = await stored(store, [request(...drafts)]);
@@ -164,7 +164,7 @@ async function life(t: Test, factory: StoreFactory): Promise<void> {
     t.equal(await failure(store.open()), 'unavailable');
   });
 
-  await t.test('closing lets what is under way finish, and may be done twice, or without opening', async (t) => {
+  await t.test('closing lets calls under way finish, and may be done twice, or without opening', async (t) => {
     const store = await openStore(t, database);
     const appends = range(1, 20).map(() => stored(store, [request(draft('closing'))]));
     const reads = range(1, 5).map(() => store.state());

@@ -72,7 +72,7 @@ export function ticketStoreContract(t: Test, name: string, factory: TicketDataba
       t.same(await tickets.ticketUses(0), { newest: 0, uses: [] });
     });
 
-    await t.test('every part of a ticket comes back as it was, from every instance; it waits for its first use, and not beyond the end of its credential', async (t) => {
+    await t.test('every part of a ticket comes back unchanged on every instance; it waits for its first use, until its credential ends', async (t) => {
       const odd = `'; DROP TABLE tickets; -- "\\ 日本.* > 100%`;
       const subject: SessionOrigin = { kind: 'subject', subject: odd, tokenId: odd, issuedAt: 5, permissions: { publish: [], subscribe: [odd], admin: false, operate: false }, proof: Uint8Array.from({ length: 32 }, (_, index) => 255 - index) };
       const before = Date.now();
@@ -115,7 +115,7 @@ export function ticketStoreContract(t: Test, name: string, factory: TicketDataba
       t.match(await tickets.useTickets([use(unused), use(used), use(kept)]), [undefined, undefined, { generation: Number, before: taken!.generation }]);
     });
 
-    await t.test('a ticket ends with its credential, whatever keeps it', async (t) => {
+    await t.test('a ticket ends with its credential in every state', async (t) => {
       const made = newTicket('short', { until: Date.now() + 60_000 });
       await tickets.createTicket(made);
       const [used] = await tickets.useTickets([use(made)]);
@@ -181,7 +181,7 @@ export function ticketStoreContract(t: Test, name: string, factory: TicketDataba
     });
   });
 
-  t.test(`${name}: the tickets of one owner, and all of them, have a bound; those that ended are deleted, some time later`, async (t) => {
+  t.test(`${name}: the tickets of one owner, and all of them, have a bound; ended ones are deleted, some time later`, async (t) => {
     const database = await factory(t);
     const { tickets } = await open(t, database);
     const key = `key:${KEY.kind === 'key' ? KEY.id : ''}`;
@@ -212,7 +212,7 @@ export function ticketStoreContract(t: Test, name: string, factory: TicketDataba
     t.equal(await database.countTickets(), 2);
   });
 
-  t.test(`${name}: where there are as many tickets as there may be, those that ended make room at once`, async (t) => {
+  t.test(`${name}: in a full table ended tickets make room at once`, async (t) => {
     const database = await factory(t);
     const { tickets } = await open(t, database);
     await database.fillTickets(1, 'key:a');

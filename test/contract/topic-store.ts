@@ -40,7 +40,7 @@ export function topicStoreContract(t: Test, name: string, factory: StoreFactory)
     t.same(await store.topics.holdings([], 2), []);
   });
 
-  t.test(`${name}: topics: what retention has deleted is gone, and what was erased is counted without its data`, async (t) => {
+  t.test(`${name}: topics: deleted messages are gone, and erased ones count without their data`, async (t) => {
     const store = await openStore(t, await factory(t));
     await stored(store, [request(draft('old', 'x'), draft('kept', 'data', { event: 'named' }), draft('kept', 'data'))]);
     await store.trim({ maxAge: 0, maxBytes: 2 * rowBytes(draft('kept', 'data', { event: 'named' }), store.rowOverheadBytes), rows: 1 });

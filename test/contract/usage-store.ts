@@ -38,7 +38,7 @@ export function usageStoreContract(t: Test, name: string, factory: StoreFactory)
     t.equal(later.alive.length, 3);
   });
 
-  t.test(`${name}: usage: versions are given one after the other, whoever writes at once`, async (t) => {
+  t.test(`${name}: usage: versions are given one after the other to concurrent writers`, async (t) => {
     const database = await factory(t);
     const stores = [await openStore(t, database), await openStore(t, database)];
     await Promise.all(range(0, 39).map((index) => stores[index % 2]!.usage.write([stretch(`s${index}`, 1, 1)])));

@@ -93,7 +93,7 @@ export function webhookStoreContract(t: Test, name: string, factory: WebhookData
       t.same(await webhooks.listAttempts('a', 9), [], 'its attempts go with it');
     });
 
-    await t.test('refuse what is beyond their bounds', async (t) => {
+    await t.test('values beyond their bounds are refused', async (t) => {
       for (const call of [
         () => webhooks.createWebhook({ id: 'x', settings: 'x'.repeat(WEBHOOK_TEXT_MAX_BYTES + 1), cursor: '' }), () => webhooks.listWebhooks({ after: '', limit: CALL_MAX_WEBHOOKS + 1 }), () => webhooks.listAttempts('a', KEPT_MAX_ATTEMPTS + 1),
         () => webhooks.findWebhooks(Array.from({ length: CALL_MAX_WEBHOOKS + 1 }, String)), () => webhooks.noteDeliveries([note({ id: 'a', fence: 0.5 })]), () => webhooks.noteDeliveries([note({ id: 'a', fence: 1 }, { nextAt: NaN })]),

@@ -16,7 +16,7 @@ function long(index: number): Filter {
   return new Filter(Array.from({ length: 100 }, (_, topic) => `${index}.${topic}.`.padEnd(245, 'x')));
 }
 
-t.test('filters of many topics have a bound, and who asks for a topic or two is let in all the same', (t) => {
+t.test('filters of many topics have a bound, and a client with a topic or two is let in in spite of it', (t) => {
   const audience = new Audience({ maxFilterBytes: 402 * KIB });
   const groups: Group[] = [];
   while (audience.hasRoomFor(long(groups.length))) groups.push(audience.join(long(groups.length)));
@@ -42,7 +42,7 @@ const KINDS: Readonly<Record<string, (filter: number, name: number) => string>> 
   'the same with wildcards': (filter, name) => `${filter}.${name >> 1}.*.*.*.*.*.*.i.j.k.l.m.n.${name}.z`,
 };
 
-t.test('a filter counts for what it takes at least', (t) => {
+t.test('a filter counts at least its own size', (t) => {
   for (const [kind, nameOf] of Object.entries(KINDS)) {
     const audience = new Audience({ maxFilterBytes: Infinity });
     const groups: Group[] = [];

@@ -45,7 +45,7 @@ t.test('streams of one client that are far behind make another client wait for a
   t.ok(store.reads.length > 2 * READS_MAX, 'there was something to wait for');
 });
 
-t.test('so do those of one address that shares a credential with others', async (t) => {
+t.test('so do readers of one address that shares a credential with others', async (t) => {
   const { open, greed, readsUntil } = await world(t);
   greed(() => ['key:a', 'address:192.0.2.1']);
   const other = open(['odd'], ['key:a', 'address:192.0.2.2']);

@@ -68,7 +68,7 @@ t.test('a live stream has the filter before up to its place, and the new one aft
   t.same([...spine.audience.groups].map(({ filter }) => filter.key), ['b c'], 'the group before is left');
 });
 
-t.test('what is pending when a stream changes comes by the new filter', async (t) => {
+t.test('messages pending when a stream changes come by the new filter', async (t) => {
   const spine = await begin(t);
   const [stream, other] = [new Wishing(spine, ['a', 'b']), new Wishing(spine, ['a', 'b'])];
   await settle();
@@ -180,7 +180,7 @@ t.test('so it does where the socket became full as the client was told of the ch
 
 const SEEDS = rounds(60, 2_000, 15);
 
-t.test('whatever is published, sent, blocked and changed in whichever order, each stream gets what its filter at each place asks for', async (t) => {
+t.test('in any order of publishing, sending, blocking and changing, each stream gets the messages of its filter at each place', async (t) => {
   const TOPICS = ['a', 'b', 'c', 'd'] as const;
   const wrong: string[] = [];
   for (let seed = 1; seed <= SEEDS; seed++) {

@@ -8,7 +8,7 @@ function message(data: Buffer): Message {
   return new Message('abcdefgh12', 7, 1_700_000_000_000, 0, { topic: 'a.b', event: undefined, json: false, data });
 }
 
-t.test('what is kept with a message holds no memory but its own', (t) => {
+t.test('a chunk kept with a message holds no memory but its own', (t) => {
   for (const form of ['data', 'object'] as const) {
     for (const text of ['x', 'two\nlines']) {
       const encoded = cachedChunk(message(Buffer.from(text)), form).bytes;

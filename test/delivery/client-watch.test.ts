@@ -138,7 +138,7 @@ t.test('a client that vanished with a full socket is gone, not stalled', async (
   t.same([counters.stalled, counters.cut.gone], [0, 1]);
 });
 
-t.test('where nothing tells who has vanished, streams of other machines end with $busy at an age, each at its own', async (t) => {
+t.test('where nothing shows which clients vanished, streams of other machines end with $busy, each at its own age', async (t) => {
   for (const table of [{ rows: undefined }, { failure: new Error('EACCES') }]) {
     const watched = await watch(t, 60_000);
     Object.assign(watched.table, table);

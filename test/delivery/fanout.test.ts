@@ -58,7 +58,7 @@ t.test('nothing waits while there is little to do: each message is written once 
   t.ok(outlets.every((outlet) => writesOfMessages(outlet) === 50), 'each in a write of its own');
 });
 
-t.test('what is measured is how long the oldest message of a sweep took to its last reader; replays are not', async (t) => {
+t.test('the sweep\'s time runs from its oldest message to its last reader; replays do not count', async (t) => {
   const spine = await begin(t);
   const measured: number[] = [];
   Object.assign(spine.counters, { deliveryMilliseconds: { observe: (milliseconds: number) => void measured.push(Math.round(milliseconds)) } });
@@ -108,7 +108,7 @@ t.test('a rest is bounded, however long the sweep before it took', async (t) => 
   t.ok(late[1]! <= 200 + REST_MAX_MS, `${late[1]} ms`);
 });
 
-t.test('a message that comes in the middle of a sweep goes along with it to those who come later, and to the others with the next', async (t) => {
+t.test('a message in the middle of a sweep goes along to its later readers, and to the others with the next sweep', async (t) => {
   const spine = await begin(t);
   const outlets = await openMany(spine, 500, 0.1);
   spine.publish('a');
@@ -132,7 +132,7 @@ t.test('however long sweeps are, a message is late by no more than one of them a
   }
 });
 
-t.test('what comes in the middle of a sweep does not make a write larger than its bound', async (t) => {
+t.test('messages in the middle of a sweep do not make a write larger than its bound', async (t) => {
   const spine = await begin(t);
   const outlets = await openMany(spine, 500, 0.1);
   spine.publish('a', 'x'.repeat(100_000));
@@ -143,7 +143,7 @@ t.test('what comes in the middle of a sweep does not make a write larger than it
   t.ok(outlets.every(({ largest }) => largest < 128 * 1024), 'each in a write of its own');
 });
 
-t.test('a long sweep lets other things happen between its parts, and what is published meanwhile comes with it or the next one', async (t) => {
+t.test('a long sweep lets other work run between its parts; messages published meanwhile come with it or the next one', async (t) => {
   const spine = await begin(t);
   const outlets = await openMany(spine, 500, 0.1);
   let turns = 0;
@@ -160,7 +160,7 @@ t.test('a long sweep lets other things happen between its parts, and what is pub
   for (const outlet of outlets) t.same(numbers(outlet), all);
 });
 
-t.test('a message that expires in the middle of a sweep is not begun for those who come later in it', async (t) => {
+t.test('a message that expires in the middle of a sweep is not begun for its later readers', async (t) => {
   const spine = await begin(t);
   const outlets = await openMany(spine, 500, 5);
   spine.publish('a', 'for ever');
@@ -190,7 +190,7 @@ t.test('the place where a reader falls behind in the middle of a sweep is that o
   t.same(numbers(opened.at(-1)!.outlet), [1, 2]);
 });
 
-t.test('who waits for a message is woken once, behind the rest', async (t) => {
+t.test('a waiting long poll is woken once, after the other work', async (t) => {
   const spine = await begin(t);
   await openMany(spine, 100, 0.2);
   const woken: number[] = [];
@@ -208,7 +208,7 @@ t.test('who waits for a message is woken once, behind the rest', async (t) => {
   t.equal(spine.audience.size, 1, 'nobody is left in its group');
 });
 
-t.test('when the log goes back to an older copy in the middle of a rest, what waits is written before that is told', async (t) => {
+t.test('when the log goes back to an older copy during a rest, pending messages are written before that is told', async (t) => {
   const spine = await begin(t);
   const outlets = await openMany(spine, 100, 0.03);
   spine.publish('a', 'kept');
@@ -267,7 +267,7 @@ async function longestTurn({ clock, tail }: Spine, outlets: readonly TestOutlet[
   return longest;
 }
 
-t.test('however much comes at once, and however many read it, no turn of the event loop grows with it: what sweeps cannot take is left to catch-up', async (t) => {
+t.test('no turn of the event loop grows with the messages and readers: catch-up takes the rest of a sweep', async (t) => {
   const spine = await begin(t);
   const { clock, counters, hooks } = spine;
   const outlets = [['a'], ['*'], ['>', 'a']].flatMap((names) => Array.from({ length: 40 }, () => spine.open(names).outlet));
@@ -282,7 +282,7 @@ t.test('however much comes at once, and however many read it, no turn of the eve
   t.equal(counters.reads, 0, 'the tail has them');
 });
 
-t.test('nor with how many filters there are; and what is pending for all of them is bounded', async (t) => {
+t.test('nor with the number of filters; and the pending messages of all are bounded', async (t) => {
   const spine = await begin(t);
   const { audience, clock, hooks } = spine;
   const outlets = Array.from({ length: 300 }, (_, index) => spine.open([`topic${index}`, 'all', 'end']).outlet);
@@ -374,7 +374,7 @@ t.test('when too much comes in the middle of a sweep, each reader goes on from t
   t.same(new Set(outlets.map((outlet) => numbers(outlet).join())), new Set(['1,3,4,5']), 'and all are live again');
 });
 
-t.test('a heartbeat that comes in the middle of a sweep says no place to those who have not reached it', async (t) => {
+t.test('a heartbeat in the middle of a sweep names no place to readers that have not reached it', async (t) => {
   const spine = await begin(t, { heartbeatMs: 100 });
   const outlets = await openMany(spine, 500, 0.1);
   spine.publish('a');
@@ -450,7 +450,7 @@ class Watched {
   }
 }
 
-t.test('whatever happens in whatever order, each stream gets its messages once, in order, and nothing overtakes them', async (t) => {
+t.test('in any order of events, each stream gets its messages once, in order, and nothing overtakes them', async (t) => {
   const steps = fc.array(step, { minLength: 5, maxLength: 60 });
   let [shared, beats, fell] = [0, 0, 0];
   await fc.assert(fc.asyncProperty(steps, fc.boolean(), fc.constantFrom(0, 0.02, 0.3), async (plan, isDrained, milliseconds) => {

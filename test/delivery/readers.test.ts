@@ -30,7 +30,7 @@ t.test('a reader whose names overlap gets each message once', async (t) => {
   t.same(numbers(outlet), [1, 2]);
 });
 
-t.test('replay from the tail becomes live without a seam, whatever is published meanwhile', async (t) => {
+t.test('replay from the tail becomes live without a seam, with messages published meanwhile', async (t) => {
   const { open, publish, at } = await begin(t, { messages: 1000 });
   const readers = [0, 1, 499, 999, 1000].map((seq) => ({ seq, ...open(['even'], at(seq)) }));
   for (let count = 0; count < 50; count++) {
@@ -174,7 +174,7 @@ t.test('a log that went back to an older copy is told to everyone who had read b
   t.match(outlet.seen.slice(-2), [`$gap ${at(3).epoch}-3`, '4=new']);
 });
 
-t.test('also to one who is ahead of a tail that never heard of what was lost', async (t) => {
+t.test('also to a reader ahead of a tail that never had the lost messages', async (t) => {
   const { store, open, clock, at } = await begin(t, { messages: 3 });
   store.commit();
   store.commit();
@@ -266,7 +266,7 @@ t.test('a connection stays open for a moment after $busy, so that a browser has 
   for (const outlet of [refused, dismissed]) t.equal(outlet.ended, 'soon');
 });
 
-t.test('one that is ended waits for no sweep, and makes nobody wait: what is pending is not written to it', async (t) => {
+t.test('an ended reader waits for no sweep, and makes nobody wait: pending messages are not written to it', async (t) => {
   const { open, publish, streams } = await begin(t);
   const [ended, stays] = [open(['a']), open(['a'])];
   await settle();
@@ -451,7 +451,7 @@ t.test('a stream that comes back is served though others are left behind near th
   for (const { outlet: { seen } } of hot) t.ok(seen.length > 1 + turns / 10);
 });
 
-t.test('a stream that was sent away is not counted among those that are behind', async (t) => {
+t.test('a stream that was sent away does not count as behind', async (t) => {
   const { open, streams, publish } = await begin(t);
   const { outlet } = open(['>']);
   await settle();

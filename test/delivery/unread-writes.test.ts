@@ -72,7 +72,7 @@ t.test('what has left does not count, and a stream whose socket is empty does no
   t.ok(unread.bytes < 10 * KIB);
 });
 
-t.test('streams that are not read are closed for those that come after them, counted, and lose nothing', async (t) => {
+t.test('unread streams are closed for later ones, counted, and lose nothing', async (t) => {
   const { open, publish, streams, counters, drain } = await beginSpine(t, { unreadBytes: 64 * KIB });
   const readers = Array.from({ length: 4 }, (_, index) => open([`a${index}`, `b${index}`]));
   await settle();

@@ -64,7 +64,7 @@ function inContainer(command: readonly string[], replaced: Readonly<Record<strin
   return command.map((word) => Object.entries({ $$: '$', ...replaced }).reduce((text, [from, to]) => text.replaceAll(from, () => to), word));
 }
 
-t.test('compose.yaml: three instances on one log, behind the shipped configuration', (t) => {
+t.test('compose.yaml: three instances on one log serve through the shipped configuration', (t) => {
   const folder = makeSecrets(t);
   const names = Object.keys(services).filter((name) => name.startsWith('tidings-'));
   const { haproxy } = services;

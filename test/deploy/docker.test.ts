@@ -55,7 +55,7 @@ t.test('the image: small, nobody\'s root, signals arrive', (t) => {
   t.end();
 });
 
-t.test('what it copies is enough to run: it starts, is healthy, takes a message, drains on SIGTERM', async (t) => {
+t.test('the copied files are enough to run: it starts, is healthy, takes a message, drains on SIGTERM', async (t) => {
   const app = tempFolder(t);
   const ignored = readFileSync(join(ROOT, '.dockerignore'), 'utf8').split('\n');
   t.equal(ignored.find((line) => !line.startsWith('#')), '*');

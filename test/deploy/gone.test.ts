@@ -37,7 +37,7 @@ t.test('all instances are gone for longer than anybody is told to wait: a page c
   for (const instance of instances) instance.kill('SIGKILL');
   await Promise.all(instances.map(({ exited }) => exited));
   const gone = performance.now();
-  for (const [name, { url }] of balancers) await t.test(`${name}: what it says while it has no instance`, async (t) => {
+  for (const [name, { url }] of balancers) await t.test(`${name}: its answer while it has no instance`, async (t) => {
     const retries: number[] = [];
     for (let index = 0; index < ASKED; index++) {
       const stream = await openStream(t, `${url}/${index % 2 === 0 ? 'topics/a%2Fb/events?after=start' : 'events?topic=a'}`, { headers: { origin: ORIGIN } });

@@ -101,7 +101,7 @@ function missing(expression: string): string[] {
   return wrong;
 }
 
-await t.test('what is compared finds what is not there', async (t) => {
+await t.test('the comparison finds names that do not exist', async (t) => {
   t.same(missing('sum by (le, instance) (rate(tidings_commit_seconds_bucket{job=~".*"}[1m]))'), []);
   t.same(missing('tidings_streams_open + rate(tidings_streams_cut_total{reason="x", cause="y"}[1m])'), ['there is no metric tidings_streams_open', 'tidings_streams_cut_total has no reason x', 'tidings_streams_cut_total has no label cause']);
   t.same(missing('sum by (status) (tidings_streams)'), ['tidings_streams has no label status']);

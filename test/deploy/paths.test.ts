@@ -59,7 +59,7 @@ void t.test('below a path: HAProxy', async (t) => {
 
 void t.test('below a path: Caddy', async (t) => passes(t, await startCaddySite(t, here(caddyLines)), '/tidings', SLASHES.map((topic) => `caddy${topic}`)));
 
-void t.test('nginx decodes the path where anything follows the port: topics with slashes are not found there, and a hint says what was meant', async (t) => {
+void t.test('nginx decodes the path if anything follows the port: topics with slashes are not found there, and a hint says why', async (t) => {
   const [bare, slash] = await Promise.all(['', '/'].map((end) => startNginxServer(t, here(`location / { proxy_pass http://127.0.0.1:8080${end}; }`)))) as [Balancer, Balancer];
   t.equal((await new Http(t, bare.url).post('plain/topic', 'x')).status, 201);
   const { status, body } = await new Http(t, slash.url).post('plain/topic', 'x');

@@ -32,14 +32,14 @@ const publish = async (topic: string, data: unknown, event = 'message'): Promise
   await http.batch([{ topic, data, event }]);
 };
 
-void t.test('the start page leads to the pages; what is no page is not there', async (t) => {
+void t.test('the start page leads to the pages; other paths are not found', async (t) => {
   await page.goto(`${origin}/`);
   t.strictSame(await page.evaluate(`[...document.querySelectorAll('h2 a')].map(({ pathname }) => pathname)`), ['/dashboard/', '/bell/']);
   const pages = new Http(t, origin);
   for (const path of ['/serve.ts', '/bell/../serve.ts', '/%2e%2e/package.json', '/bell/none.js', '/.env', '//', '//x']) t.equal((await pages.get(path)).status, 404, path);
 });
 
-void t.test('the dashboard shows what is measured, and all of it after a reload', async (t) => {
+void t.test('the dashboard shows each measurement, and all of them after a reload', async (t) => {
   await page.goto(`${origin}/dashboard/`);
   await live();
   await until('this machine is measured', async () => (await text('#cpu .value'))!.endsWith(' %') && (await text('#memory .value'))!.endsWith(' %'));

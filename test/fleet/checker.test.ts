@@ -45,7 +45,7 @@ function only(kind: FaultKind, who: string): string[] {
   return [`${kind}: ${who}`];
 }
 
-t.test('a sound run has no faults, and a stream is owed what is behind its cursor and fits', async (t) => {
+t.test('a sound run has no faults, and a stream is owed matching messages after its cursor', async (t) => {
   t.same(check(sound), []);
   t.same(missing(sound).map(({ size }) => size), [0, 0]);
   const empty = sound.streams.map((stream) => ({ ...stream, entries: [] }));
@@ -70,7 +70,7 @@ t.test('a damaged stream is named with its fault', async (t) => {
   t.same(found({ streams: [{ ...some, openedAt: 1.5, cursor: idOf(2) }] }), only('late start', 'some'), 'it begins after what was sent after it was open');
 });
 
-t.test('what is wrong often is said once, with how often', async (t) => {
+t.test('a frequent fault is reported once, with its count', async (t) => {
   const faults = check({ ...sound, streams: [{ ...all, entries: all.entries.slice(0, -3) }, { ...some, entries: some.entries.toSpliced(1, 1) }] });
   t.same(summarise(faults), ['lost: all: 3, first epochone-10 of a.b', 'unannounced gap: some: 1, first epochone-5 of a.b']);
 });

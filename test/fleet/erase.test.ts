@@ -61,7 +61,7 @@ async function wiped(http: Http): Promise<void> {
 }
 
 for (const bus of ['Redis', 'no Redis'] as const) {
-  t.test(`with ${bus}: a live stream is told; those that are slow, or come later, a history page and a long poll get a tombstone; also after a restart`, async (t) => {
+  t.test(`with ${bus}: a live stream is told; slow and later streams, history and long polls get a tombstone; also after a restart`, async (t) => {
     const { one, two, here, there, databaseUrl } = await startTwo(t, bus === 'Redis' ? { REDIS_URL: (await startRedis(t)).url, POLL_MS: '60000' } : { POLL_MS: '200' });
     const live = await stream(t, two, '');
     const slow = await stream(t, two, '');
@@ -120,7 +120,7 @@ t.test('an instance that was frozen while others erased lets go of it when it go
   t.equal((await there.get(`/messages/${id}`, HEADERS)).status, 410);
 });
 
-t.test('kill -9 in the middle of an erasure of a topic: what was erased is, no number is missing, and the next request goes on', async (t) => {
+t.test('kill -9 in the middle of an erasure of a topic: erased messages stay erased, no number is missing, and the next request goes on', async (t) => {
   const { one, two, there, here, databaseUrl } = await startTwo(t, { POLL_MS: '200', BATCH_BYTES: '50000000' });
   const batch = JSON.stringify(Array.from({ length: 1_000 }, (_, n) => ({ topic: n % 2 === 0 ? 'a' : 'b', data: `${SECRET} ${n % 2}` })));
   for (let round = 0; round < 8; round++) t.equal((await here.send('POST', '/messages', { ...HEADERS, 'content-type': 'application/json' }, batch)).status, 201);

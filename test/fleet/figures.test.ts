@@ -83,7 +83,7 @@ t.test('an hour is kept, and with the longest warnings its answer fits into a no
   await t.rejects(instances.one('bbbbbbbbbb', 0), { code: 'unavailable' }, 'it may be there, and does not answer');
 });
 
-t.test('what an instance of another version answers is not taken for what it is not', async (t) => {
+t.test('the answer of an instance of another version is not misread', async (t) => {
   const { figures } = world();
   for (const [answer, code] of [['x', 'unavailable'], [{}, 'unavailable'], [{ ...STATE, figures: 7, warnings: [] }, 'unavailable'], [{ ...STATE, figures: {}, warnings: [], more: 1 }, undefined]] as const) {
     const roster = { ask: () => Promise.reject(new Error('nobody is asked')), askOne: () => Promise.resolve({ answer }) };

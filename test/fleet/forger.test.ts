@@ -92,7 +92,7 @@ async function refused(): Promise<number> {
   return [...metrics].filter(([name]) => name.startsWith('tidings_bus_refused_total')).reduce((sum, [, count]) => sum + count, 0);
 }
 
-t.test('under the number of the next message, a stranger on Redis says what it likes: every stream gets the real message and nothing else', async (t) => {
+t.test('a stranger on Redis sends forgeries under the next number: every stream gets the real message and nothing else', async (t) => {
   await publish();
   const genuine = Promise.withResolvers<Buffer>();
   const listener = redisClient(t, redis);
@@ -133,7 +133,7 @@ t.test('under the number of the next message, a stranger on Redis says what it l
   t.same(streams.flatMap(({ entries }) => entries).filter(({ kind }) => kind === 'gap'), []);
 });
 
-t.test('an instance of a program without proofs is heard: what it stored comes at once, from the log', async (t) => {
+t.test('an instance of a program without proofs is heard: its messages come at once, from the log', async (t) => {
   const stored = new Publishers(t, [alone.url], new Random(2));
   const { answers } = await stored.publish('news.today', 'stored by another program');
   publishers.notes.push(...stored.notes);

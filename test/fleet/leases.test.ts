@@ -66,7 +66,7 @@ async function longPoll(http: Http, headers: Record<string, string>, admin = hea
   return { answer };
 }
 
-t.test('keys: the first one ends what was open to everybody; one that is revoked, replaced or over ends what it has opened, on both instances, and nothing else', async (t) => {
+t.test('keys: the first one ends streams that everybody could open; an ended key ends its own streams on both instances', async (t) => {
   const env = { DATABASE_URL: await emptyDatabase(t), POLL_MS: '50' };
   const instances = await startPair(t, env);
   const [one, two] = instances.map(({ url }) => new Http(t, url)) as [Http, Http];
@@ -152,7 +152,7 @@ function renew(http: Http, { id, secret }: Handle, headers: Record<string, strin
   return http.send('POST', `/streams/${id}/credential`, headers, JSON.stringify({ secret }));
 }
 
-t.test('tokens, with Redis: what is revoked on one instance is cut on the other at once; an open stream goes on by a new token, on whichever instance it is', async (t) => {
+t.test('tokens, with Redis: a revocation on one instance cuts streams on the other at once; a new token renews a stream on any instance', async (t) => {
   const { admin, env } = administrated(t);
   const redis = await startRedis(t);
   const shared = { ...env, DATABASE_URL: await emptyDatabase(t), REDIS_URL: redis.url };
@@ -205,7 +205,7 @@ t.test('tokens, with Redis: what is revoked on one instance is cut on the other 
     for (const stream of [through, direct]) t.equal(await heard(stream), 'after the end of the first tokens');
   });
 
-  await t.test('a renewal that is none', async (t) => {
+  await t.test('an invalid renewal', async (t) => {
     const stream = await listen(t, instances[1], token('eve', { subscribe: ['a', 'b'] }), '/events?topic=a&topic=b');
     const { id, secret } = handleOf(stream);
     const other = handleOf(await listen(t, instances[1], token('eve')));

@@ -91,7 +91,7 @@ t.test('failed logins count on both together, and shut no good key out', async (
   for (const http of https) t.equal((await http.get('/messages?topic=a', as(1))).status, 200);
 });
 
-t.test('streams: as many as there may be on both together; those of an instance that was killed are free again', async (t) => {
+t.test('streams: both instances share one limit; the places of a killed instance are free again', async (t) => {
   const before = await countedAlone();
   const counts = await openMany(1, 4 * STREAMS);
   const [alone, count] = [await countedAlone() - before, counts[0] + counts[1]];
@@ -114,7 +114,7 @@ t.test('without Redis each counts alone, with the same numbers, and nothing else
   t.same(await openMany(3, 4 * STREAMS), [STREAMS, STREAMS]);
 });
 
-t.test('when Redis is back they count together again; it knows what is open, and nobody owes what was counted alone', async (t) => {
+t.test('when Redis is back they count together again; it learns the open streams, and nobody owes the time alone', async (t) => {
   const ups = instances.map(({ output }) => output.split('limits count over all instances').length);
   await redis.start();
   await until('both are there', () => instances.every(({ output }, index) => output.split('limits count over all instances').length > ups[index]!));

@@ -63,7 +63,7 @@ function found(entries: readonly Entry[], other: Partial<Run> = {}): string[] {
 
 const right = [...shared, ...lost, told, ...fresh];
 
-t.test('what was stored after the copy may be lost, if streams that had it are told where the logs part', async (t) => {
+t.test('messages stored after the copy may be lost, if streams that had them are told where the logs part', async (t) => {
   t.same(found(right), []);
   t.same(found([...shared, ...lost.slice(0, 2), gap('one-6', 'two-9', 'ahead'), ...fresh]), [], 'a stream that had read only some of it, and stood behind it');
   t.same(found([...shared, ...fresh]), [], 'a stream that was away meanwhile');

@@ -40,7 +40,7 @@ t.test('under load, NATS is away at the start, comes, is stopped and started, an
   t.same(await load.faults(instances[0].url), []);
 });
 
-t.test('what one instance stores, the other delivers at once, and what is told to one instance arrives', async (t) => {
+t.test('the other instance delivers stored messages at once, and notes to one instance arrive', async (t) => {
   const nats = await startNats(t);
   const env = { DATABASE_URL: `file:${join(tempFolder(t), 'log.db')}`, BUS_URL: nats.url, LOG_LEVEL: 'warn', POLL_MS: NO_POLL };
   const [one, two] = await Promise.all([startInstance(t, env), startInstance(t, env)]);

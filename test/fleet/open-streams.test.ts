@@ -73,7 +73,7 @@ t.test('a topic is asked for by its name, and by the patterns that it belongs to
   ] as const) t.equal(wants(new Filter([...names]), topic), expected, `${names.join()} ${topic}`);
 });
 
-t.test('streams that are behind say by how much, and those that were sent away are not there', async (t) => {
+t.test('streams that are behind say by how much, and streams that were sent away are not listed', async (t) => {
   const { local, streams, publish, outlets } = await instance(t, 3);
   outlets[1]!.isStuck = true;
   for (let count = 0; count < 4; count++) publish('a');
@@ -87,7 +87,7 @@ t.test('streams that are behind say by how much, and those that were sent away a
   t.equal(await local.count({}, 0), 2);
 });
 
-t.test('streams of a topic have passed a message or lack numbers up to it, and those that lack most come first', async (t) => {
+t.test('streams of a topic have passed a message or lack numbers up to it; the ones that lack most come first', async (t) => {
   const { local, handles, publish, outlets } = await instance(t, 5, (number) => number === 5 ? ['b'] : number === 4 ? ['>'] : ['a']);
   const passing = (seq: number, { limit = 10, maxBytes = Infinity } = {}) => local.passing('a', seq, { limit, maxBytes });
   t.strictSame(await passing(1), { streams: 4, passed: 0, lacking: [1, 2, 3, 4].map((number) => ({ id: handles.idOf(number), instance: handles.instance, member: number % 2 === 0 ? 'even' : undefined, credential: `subject ${number % 3}`, lacks: 1 })) }, 'nothing was published yet');
@@ -223,7 +223,7 @@ t.test('pages go through the streams of all instances once, though no answer is 
   t.ok(Math.max(...sizes) > 40 * 1024 && Math.max(...sizes) < 60 * 1024, `${Math.max(...sizes)} bytes`);
 });
 
-t.test('an instance that does not answer is missing, and the pages go on behind it', async (t) => {
+t.test('an instance that does not answer is missing, and the pages go on after it', async (t) => {
   const { members, silent } = await fleet(t, [10, 10, 10]);
   silent.add(1);
   const page = await members[0]!.list.page({ limit: 100 });
@@ -245,7 +245,7 @@ t.test('an instance that has counted its streams, and then does not answer, is m
   t.ok(Number.parseInt(alone.cursor!.split('-')[1]!, 36) > 10, 'after all of its streams');
 });
 
-t.test('texts that are alike are kept once, cut, and not within what they were cut from', async (t) => {
+t.test('equal texts are kept once, cut, and not within the text they were cut from', async (t) => {
   const texts = new SharedTexts();
   t.equal(texts.shared(undefined), undefined);
   t.equal(texts.shared('Feed/1'), 'Feed/1');

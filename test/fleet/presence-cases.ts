@@ -203,7 +203,7 @@ export async function presenceCases(place: PlaceKit): Promise<void> {
     },
   };
 
-  t.test(`${place.name}: whatever fails, every instance says who is there: nobody is missing, and nobody stays who has gone`, async (t) => {
+  t.test(`${place.name}: in every failure each instance lists the members: nobody is missing, and nobody stays after leaving`, async (t) => {
     const kinds = Object.keys(FAULT_KINDS);
     for (let round = 0; round < FAULTS; round++) {
       for (let index = 0; index < STEPS; index++) await step();
@@ -217,7 +217,7 @@ export async function presenceCases(place: PlaceKit): Promise<void> {
     t.comment(`${steps} steps, ${FAULTS} faults`);
   });
 
-  t.test(`${place.name}: while it is away each answers with what it knows, and says so; when it is back, with everything`, async (t) => {
+  t.test(`${place.name}: while it is away each instance answers for itself, and says so; when it is back, for all`, async (t) => {
     for (const one of [...open]) leave(one);
     await enter(0, 'alice', ['a']);
     await enter(1, 'bob', ['a']);

@@ -117,7 +117,7 @@ t.test('nothing is sent away during a drain, to instances that are not ready, or
   t.equal(alone.sent.length, before, 'a drain ends the round');
 });
 
-t.test('asked for, it shares out at once what is young, down to small differences', async (t) => {
+t.test('on request, it shares out young streams at once, down to small differences', async (t) => {
   for (const [count, others, moving] of [[55, [45], 5], [51, [49], 1], [50, [49], 0], [1, [0], 0], [2, [0], 1], [1_000, [990], 0], [1_000, [960], 20], [30, [0, 0], 20], [10, [90], 0], [100, [], 0]] as const) {
     for (const isByChance of [false, true]) {
       const { clock, sent, rebalancing } = await world({ count, others, isByChance });
@@ -139,7 +139,7 @@ t.test('asked for, all that was announced leaves, at the usual pace and each onc
   }
 });
 
-t.test('asked again, it counts what is on its way', async (t) => {
+t.test('at a second request, it counts the streams on their way', async (t) => {
   const { clock, sent, rebalancing, state } = await world({ count: 200, others: [0], staysAway: true });
   t.equal(rebalancing.shareNow().moving, 100);
   await clock.advance(1_000);
@@ -179,7 +179,7 @@ const REPORT_MS = 5_000;
 /** Streams that come back do so within this time, each at a moment of its own. Milliseconds. */
 const BACK_MS = 4_000;
 
-t.test('whatever the number of streams, those of an empty instance and of full ones are within a tenth of each other after two minutes', async (t) => {
+t.test('with any number of streams, an empty instance and full ones are within a tenth of each other after two minutes', async (t) => {
   for (const shares of [[300, 300, 0], [230, 230, 140], [3_000, 3_000, 0], [30_000, 30_000, 0], [3_000, 2_900, 2_700, 2_300, 0], [...Array<number>(19).fill(1_000), 0]]) {
     const clock = new TestClock();
     const total = shares.reduce((sum, count) => sum + count, 0);

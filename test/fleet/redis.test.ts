@@ -48,7 +48,7 @@ const redis = await startRedis(t);
 await redis.stop();
 const [one, two] = await startTwo(t, environment(t, redis.url, { POLL_MS: String(POLL) }));
 
-t.test('under load, Redis is away at the start, comes, is stopped and started, cuts its listeners off, and pauses: every stream gets every message once, in order', async (t) => {
+t.test('under load, with Redis away, killed, cut off and paused: every stream gets every message once, in order', async (t) => {
   const random = seeded(t);
   await allSay(t, 'degraded', [one, two]);
   const load = new Load(t, { urls: [one.url, two.url], random, publishers: 6, streams: 50, webSockets: 12, cutEvery: 10, think: THINK });
@@ -109,7 +109,7 @@ t.test('without a look by the clock', async (t) => {
     return { one, two, publishers: new Publishers(t, [one.url], new Random(4)) };
   }));
 
-  await t.test('two services that share one Redis never see messages of each other, whatever database their URLs name', async (t) => {
+  await t.test('two services that share one Redis never see messages of each other, whichever database their URLs name', async (t) => {
     const streams = await Promise.all(services.map(async ({ one, two }) => {
       await allSay(t, 'ready', [one, two]);
       return [await streamOn(t, one, '>'), await streamOn(t, two, '>')];

@@ -127,7 +127,7 @@ t.test('instances of the version before have no name: the answer says that somet
   t.match(await asking, { answered: 1, missing: [], isPartial: true });
 });
 
-t.test('where nobody says how many there are, as in a cluster, those that are known count', async (t) => {
+t.test('in a cluster, where nobody counts instances, the known ones count', async (t) => {
   const { clock, rosters } = world(2);
   rosters[1]!.open();
   await clock.advance(1_000);
@@ -152,7 +152,7 @@ t.test('without a bus an answer is partial where another process has written to 
   await clock.advance(0);
 });
 
-t.test('what is no report means nothing, and many names fill no memory', async (t) => {
+t.test('a text that is no report means nothing, and many names fill no memory', async (t) => {
   const { channels: [one], rosters: [roster] } = world(1);
   for (const body of [undefined, null, 1, 'x', [], {}, { id: 7, streams: 1, isReady: true }, { id: 'x', streams: 1, isReady: true }, { id: idOf(1), streams: 'x', isReady: true }, { id: idOf(1), streams: 1 }, { id: idOf(0), streams: 1, isReady: true }]) {
     one!.told(JSON.stringify({ kind: 'instance', id: '', body }));
@@ -252,7 +252,7 @@ t.test('an older version that was killed does not stand for one that has just st
   t.same(await soon(clock, rosters[0]!.askOne(idOf(3), 'one', {})), [{ mayExist: true }, 2_500]);
 });
 
-t.test('what was not asked is not known: too many questions wait, or the bus has just come back', async (t) => {
+t.test('an unasked question has no answer: too many questions wait, or the bus has just come back', async (t) => {
   const { clock, state, rosters, channels } = world(2);
   state.receivers = 2;
   for (const roster of rosters) roster.open();

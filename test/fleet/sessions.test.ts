@@ -50,7 +50,7 @@ for (const store of STORES) {
     await until('both have heard that its key was revoked', async () => (await statuses(next)).join() === '401,401');
   });
 
-  t.test(`${store}: while instances of a version without sessions may run there are none; once all are replaced and the level is raised, there are`, { buffered: true }, async (t) => {
+  t.test(`${store}: there are no sessions while instances without them may run; after all are replaced and the level is raised, there are`, { buffered: true }, async (t) => {
     const server = store === 'postgres' ? await startPostgres(t) : undefined;
     const env = { ...COOKIE, DATABASE_URL: server === undefined ? await emptyDatabase(t) : server.url(await server.database()) };
     const before = copyProgram(t);

@@ -214,7 +214,7 @@ await t.test('a stream gets other topics wherever it is, from any instance', asy
   [stream, anonymous].forEach((one) => one.destroy());
 });
 
-await t.test('a stream with a ticket or session of its own is told never to come back, by every instance; one that has none is not closed so', async (t) => {
+await t.test('a stream with its own ticket or session is told never to come back, by every instance; a stream without one is not closed so', async (t) => {
   const [here, there, other] = members as [Member, Member, Member];
   const { ticket } = await getTicket(here.http, ['a'], reader);
   const { cookie } = await logIn(there.http, reader['authorization']!.slice('Bearer '.length));

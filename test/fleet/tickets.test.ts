@@ -72,7 +72,7 @@ function token(claims: { readonly sub: string; readonly jti?: string; readonly s
 
 const LOST = [401, 'invalid-credential'];
 
-t.test('without Redis: a ticket opens what it names, on any instance; a URL that is found later opens what the document says', async (t) => {
+t.test('without Redis: a ticket opens its topics on any instance; a leaked URL opens only as documented', async (t) => {
   const fleet = await startFleet(t, { POLL_MS: '50' });
   const { instances: [one, two], http: [first, second], time } = fleet;
   const { key } = await makeKey(first, { name: 'reader', subscribe: ['a', 'b.>'], publish: ['a'] });
@@ -120,7 +120,7 @@ t.test('without Redis: a ticket opens what it names, on any instance; a URL that
     t.equal(await heard(again), 'for the last one');
   });
 
-  await t.test('while its stream is open for longer, and after that, it opens nothing for who has no position of the log', async (t) => {
+  await t.test('while its stream is open, and after that, it opens nothing for a client without a position of the log', async (t) => {
     const ticket = await getTicket(first, ['a'], headers);
     const page = await open(t, one, ticket);
     time.guard();

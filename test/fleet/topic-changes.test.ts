@@ -155,7 +155,7 @@ t.test('what would not fit between instances is refused, and not left without an
   t.equal(sent.length, asked);
 });
 
-t.test('what is no question is not answered, and what is no answer is not handed on', async (t) => {
+t.test('an invalid question is not answered, and an invalid answer is not handed on', async (t) => {
   const stream = new TestStream(['a'], apiKey('k'));
   const { all, handle, state, sent, hear } = pair(stream);
   await change(all[1]!, handle, identity('k', ['>']), ['b']);

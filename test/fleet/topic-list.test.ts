@@ -144,7 +144,7 @@ t.test('rates are of the last minute, or of the time that the newest messages re
   t.ok(store.reads.length <= 10, `${store.reads.length} reads`);
 });
 
-t.test('a report counts the own streams at once, and those of the others as they last said', async (t) => {
+t.test('a report counts the own streams at once, and those of the others by their last report', async (t) => {
   const { instances: [one, other], clock, questions, silent, alone } = await fleet([[['a'], ['b']], [['>'], ['a'], ['a', '*']]]);
   const report = (topic = 'a') => one!.wanted.report(topic);
   t.strictSame(report(), { streams: 1, instances: 1, ageMs: 0, isPartial: true });

@@ -43,7 +43,7 @@ async function delivered(http: Http): Promise<number> {
   return Number(/^tidings_webhooks (\d+)$/m.exec((await http.get('/metrics', bearer(ROOT.text))).body)![1]);
 }
 
-t.test('an owner that is killed in a delivery, one that stands still in one, and one that is closed: nothing is lost, the order is kept, and what is doubled has the same id', async (t) => {
+t.test('an owner is killed, frozen or closed in a delivery: nothing is lost, the order is kept, and a repeated delivery has the same id', async (t) => {
   const first = new Http(t, instances[0].url);
   const ids = new Map<string, string[]>();
   const hooks = new Map<string, Shown>();

@@ -40,7 +40,7 @@ hooks:
   t.end();
 });
 
-t.test('what is wrong in it is named, and no secret is repeated', (t) => {
+t.test('an error names the fault in the file, and repeats no secret', (t) => {
   const one = (more: object): unknown => ({ hooks: { a: { ...GOOD, ...more } } });
   const cases: readonly (readonly [file: unknown, field: string | undefined, why: RegExp])[] = [
     [`{"hooks": ${SECRET}`, undefined, /it is no JSON and no YAML/],

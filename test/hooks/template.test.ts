@@ -40,7 +40,7 @@ t.test('a value that is not there is said by its places', (t) => {
   t.end();
 });
 
-t.test('what is no template says why', (t) => {
+t.test('an invalid template is refused with the reason', (t) => {
   const cases: readonly (readonly [string, RegExp])[] = [
     ['', /it is empty/],
     ['x'.repeat(501), /longer than 500 characters/],
@@ -59,7 +59,7 @@ t.test('what is no template says why', (t) => {
   t.end();
 });
 
-t.test('JSON pointers are those of RFC 6901', (t) => {
+t.test('JSON pointers follow RFC 6901', (t) => {
   const document = { foo: ['bar', 'baz'], '': 0, 'a/b': 1, 'c%d': 2, 'm~n': 8, ' ': 7 };
   const cases: readonly (readonly [string, unknown])[] = [['', document], ['/foo', ['bar', 'baz']], ['/foo/0', 'bar'], ['/', 0], ['/a~1b', 1], ['/c%d', 2], ['/m~0n', 8], ['/ ', 7], ['/foo/2', undefined], ['/foo/length', undefined]];
   for (const [pointer, value] of cases) t.same(resolvePointer(document, checkPointer(pointer)), value, pointer);

@@ -214,7 +214,7 @@ t.test('a route that is not in the table is refused', async (t) => {
   t.match(await ask(t, served, requestBytes('GET', '/forgotten', {})), { status: 405 });
 });
 
-t.test('the parameters that a route takes once are those of its schema', async (t) => {
+t.test('a route\'s single parameters are named in its schema', async (t) => {
   const wrong: string[] = [];
   await serve(t, fakeService(), { prepare: (app) => void app.addHook('onRoute', ({ url, method, config, schema }) => {
     const { properties = {} } = (schema?.querystring ?? {}) as { properties?: Record<string, { type?: string }> };

@@ -173,7 +173,7 @@ t.test('the document describes every route, and refers to nothing that is not th
   for (const status of ['201', '400', '401', '403', '413', '415', '422', '503']) t.ok(document.paths['/topics/{topic}']!['post']!.responses[status], status);
 });
 
-t.test('metrics show what was counted', async (t) => {
+t.test('metrics show the counts', async (t) => {
   const service = fakeService();
   const app = buildApp(service);
   const body = await closed(app, async () => {

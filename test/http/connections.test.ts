@@ -22,7 +22,7 @@ function code({ body }: Answer): string {
   return (JSON.parse(body) as { code: string }).code;
 }
 
-t.test('what is no HTTP gets a problem, and the end of its connection', async (t) => {
+t.test('bytes that are no HTTP get a problem, and the end of their connection', async (t) => {
   const server = await serve(t);
   const padding = 'x'.repeat(2 * URL_MAX_BYTES);
   for (const [bytes, status, expected] of [
@@ -102,7 +102,7 @@ t.test('every method but its own is 405 at every path, with Allow', async (t) =>
   }
 });
 
-t.test('what is not there is 404: other paths, and a slash at the end', async (t) => {
+t.test('unknown paths are 404, also those with a slash at the end', async (t) => {
   const server = await serve(t);
   for (const path of ['/index', '/topics/', '/topics/a/', '/topics/a/b', '/topics/a/messages/', '/messages/', '/healthz/', '//healthz', '/Healthz', '/events/', '/*']) {
     const answer = await exchange(t, server, requestBytes('GET', path));

@@ -13,7 +13,7 @@ const LONG = { 'X-Long': 'x'.repeat(50_000) };
 const MANY = Object.fromEntries(Array.from({ length: 900 }, (_, index) => [`x${index}`, 'y']));
 
 for (const [kind, headers, least] of [['a long header', LONG, 10], ['many short headers', MANY, 4]] as const) {
-  t.test(`long polls with ${kind} have a bound together, and those with short heads are let in all the same`, async (t) => {
+  t.test(`long polls with ${kind} have a bound together, and short heads are let in in spite of it`, async (t) => {
     const spine = await openSpine(t, SETTINGS);
     const served = await serve(t, spine.service);
     const waiting: Pair[] = [];
@@ -79,7 +79,7 @@ t.test('parts of requests have a bound, on whichever edge they wait', async (t) 
   await turns('there is room again', () => next.client.text.includes('HTTP/1.1 201'));
 });
 
-t.test('a connection with many requests behind one that waits makes room for others', async (t) => {
+t.test('a connection with many requests after a waiting one makes room for others', async (t) => {
   const spine = await openSpine(t, SETTINGS);
   const served = await serve(t, spine.service);
   const greedy = await connectTo(t, served);

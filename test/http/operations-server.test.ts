@@ -36,7 +36,7 @@ function codeOf({ body }: Answer): string {
 
 const METHODS = ['GET', 'HEAD', 'POST', 'DELETE', 'PUT', 'OPTIONS'] as const;
 
-t.test('it has metrics, health and OpenAPI for everybody, whatever their credential, and nothing else', async (t) => {
+t.test('it has metrics, health and OpenAPI for everybody, with any credential, and nothing else', async (t) => {
   for (const HTTP_FAST_PATH of ['on', 'off']) {
     const { main, operations } = await serve(t, { HTTP_FAST_PATH, CORS_ORIGINS: '*' });
     for (const [name, endpoint] of Object.entries<Endpoint>(ENDPOINTS)) {
@@ -77,7 +77,7 @@ t.test('it answers to loopback names and to ALLOWED_HOSTS, and on a network to a
   }
 });
 
-t.test('no page reads it, whatever CORS_ORIGINS names', async (t) => {
+t.test('no page reads it, with any CORS_ORIGINS', async (t) => {
   for (const CORS_ORIGINS of ['*', 'https://app.example']) {
     const { operations } = await serve(t, { CORS_ORIGINS });
     const { headers } = await exchange(t, operations, requestBytes('GET', '/metrics', { Origin: 'https://app.example' }));
@@ -85,7 +85,7 @@ t.test('no page reads it, whatever CORS_ORIGINS names', async (t) => {
   }
 });
 
-t.test('what is no HTTP gets a problem there too', async (t) => {
+t.test('bytes that are no HTTP get a problem there too', async (t) => {
   const { operations } = await serve(t);
   const connection = await RawConnection.open(t, operations);
   connection.send('GET /metrics HTTP/1.1\r\nHost: localhost\r\nbad header\r\n\r\n');

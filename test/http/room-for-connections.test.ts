@@ -70,7 +70,7 @@ t.test('where every address has one connection, none loses it to another', async
   t.equal(service.counters.evicted.connections, 0);
 });
 
-t.test('the connections of a trusted proxy are those of many clients, and none is ended', async (t) => {
+t.test('the connections of a trusted proxy belong to many clients, and none is ended', async (t) => {
   const { service, stall } = await serve(t, { TRUST_PROXY: '127.0.0.2' });
   const proxied: Socket[] = [];
   for (let count = 0; count < MAX_CONNECTIONS - 3; count++) proxied.push((await stall('127.0.0.2')).resume());

@@ -59,7 +59,7 @@ for (const mode of ['on', 'off']) {
   });
 }
 
-t.test('those who share a credential compete by their addresses, and others with the credential', async (t) => {
+t.test('clients that share a credential compete by their addresses, and others with the credential', async (t) => {
   const { open, fill, service: { counters } } = await begin(t, 'on');
   await fill('203.0.113.1', 'shared');
   t.ok(isOpen(await open('198.51.100.1', 'shared')));

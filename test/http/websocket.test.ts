@@ -27,7 +27,7 @@ const PING_BYTES = 125;
 
 const codeOf = ({ event, data }: Frame): string => `${event} ${(data as { code?: string }).code}`;
 
-t.test('a rule that refuses what is no GET refuses what a frame asks for, too', async (t) => {
+t.test('a rule that refuses requests other than GET refuses a frame\'s request, too', async (t) => {
   const asked: string[] = [];
   const rule: Rule = ({ method, url, headers }) => {
     asked.push(`${method} ${url} ${headers.host !== undefined}`);
@@ -40,7 +40,7 @@ t.test('a rule that refuses what is no GET refuses what a frame asks for, too', 
   t.equal(spine.store.messages.length, 0);
 });
 
-t.test('what has come of frames counts, whatever stands between its fragments, and who holds most of it gives way', async (t) => {
+t.test('the received bytes of frames count, and the largest holder gives way', async (t) => {
   const { open, sockets } = await opened(t, RULES, { REQUEST_BYTES: '256KiB', BATCH_BYTES: '192KiB', MESSAGE_BYTES: '192KiB' });
   const [large, small, whole] = [await open(), await open(), await open()];
   const piece = 'x'.repeat(60 * 1024);

@@ -139,7 +139,7 @@ t.test('without an answer in time, an instance decides alone, and asks no more u
   t.equal(counters.limited.publish, 1);
 });
 
-t.test('while the ledger is away each instance keeps the limit alone; when it is back, nobody owes what was granted meanwhile', async (t) => {
+t.test('while the ledger is away each instance keeps the limit alone; when it is back, nobody owes the tokens granted meanwhile', async (t) => {
   const clock = new TestClock();
   const ledgers = new MemoryLedgers(clock);
   const fleet = [build(clock, { publish: RATE }, ledgers.instance()), build(clock, { publish: RATE }, ledgers.instance())];
@@ -174,7 +174,7 @@ t.test('sessions: a hundred at once, and twenty in a minute', async (t) => {
   t.equal(counters.limited.sessions, 40);
 });
 
-t.test('idempotency keys: those that were known already count for nothing', async (t) => {
+t.test('idempotency keys: known ones cost nothing', async (t) => {
   const { limits } = build(new TestClock(), { idempotencyKeys: 3 });
   for (let round = 0; round < 10; round++) {
     t.equal(limits.idempotencyKey(ALICE), undefined);
@@ -183,7 +183,7 @@ t.test('idempotency keys: those that were known already count for nothing', asyn
   t.equal(await granted(10, () => limits.idempotencyKey(ALICE)), 3);
 });
 
-t.test('topics: those that were let through go on, new ones are refused until the window ends', async (t) => {
+t.test('topics: known ones go on, new ones are refused until the window ends', async (t) => {
   const clock = new TestClock();
   const { limits, counters } = build(clock, { topics: 3 });
   t.equal(limits.topics(ALICE, ['a', 'b', 'a']), undefined);
@@ -261,7 +261,7 @@ t.test('streams are counted over all instances, exactly; what an instance held i
   t.equal(await take(two.limits), held);
 });
 
-t.test('a ledger that has forgotten everything is told what is held', async (t) => {
+t.test('a ledger that has forgotten everything learns the held places again', async (t) => {
   const clock = new TestClock();
   const ledgers = new MemoryLedgers(clock);
   const [ledger, other] = [ledgers.instance(), ledgers.instance()];

@@ -10,7 +10,7 @@ const GRANT: Grant = { ...FULL_GRANT, mayErase: () => true };
 /** Later than all messages. */
 const ALL = { kind: 'since', time: 2_000_000 } as const;
 
-t.test('an erasure of which the instance does not hear, because the database goes away after the commit, is not answered as done; nor is the next request, as long as that lasts', async (t) => {
+t.test('an erasure is not answered as done while the instance cannot learn of it; nor is the next request', async (t) => {
   const { store, tail, publish, eraser, at } = await begin(t);
   publish('a', 'secret');
   const erase = store.erasures.eraseMessage.bind(store.erasures);
@@ -72,7 +72,7 @@ t.test('one request at a time erases in a topic, and few topics are erased at on
   t.match(await eraser.topic(GRANT, 'e', ALL, BY), { more: false }, 'then there is room');
 });
 
-t.test('where all places are taken, the client with most of them gives one to another: its newest request ends early, and says that there is more', async (t) => {
+t.test('when all places are taken, the largest client\'s newest request ends early, and says that more is left', async (t) => {
   const { store, publish, eraser, clock, counters } = await begin(t);
   publish('a', 'secret');
   let isOver = false;
@@ -110,7 +110,7 @@ t.test('clients take turns in erasing single messages', async (t) => {
   t.ok(order.indexOf(40) < 8, `it was the ${order.indexOf(40) + 1}th of ${order.length}`);
 });
 
-t.test('of erasures that follow each other soon the first is wiped at once, and the others together, by the timer; so is what was held up', async (t) => {
+t.test('of erasures in quick succession the first is wiped at once, and the others together, by the timer', async (t) => {
   const { store, publish, eraser, clock, at } = await begin(t);
   let rounds = 0;
   store.erasures.wipe = () => {
@@ -126,7 +126,7 @@ t.test('of erasures that follow each other soon the first is wiped at once, and 
   t.equal(rounds, 2);
 });
 
-t.test('what another instance has erased counts as wiped only after a look, and what is erased during a look after the next one', async (t) => {
+t.test('erasures of another instance count as wiped only after a look, and erasures during a look after the next one', async (t) => {
   const { store, tail, publish, eraser, clock, at } = await begin(t);
   for (let seq = 1; seq <= 2; seq++) publish('a', 'secret');
   t.ok(eraser.isWiped, 'nothing was erased');

@@ -55,7 +55,7 @@ async function setUp(t: Parameters<typeof begin>[0], options: Parameters<typeof 
   return { ...spine, store, held, erase, commit };
 }
 
-t.test('a look at the log makes tombstones of what is in memory, and gives the memory back', async (t) => {
+t.test('a look at the log makes tombstones of messages in memory, and gives the memory back', async (t) => {
   const { tail, publish, erase, held, store } = await setUp(t);
   for (const data of ['1', SECRET.repeat(100), '3']) publish('a', data);
   const { bytes } = tail;
@@ -76,7 +76,7 @@ t.test('a poll is enough, without a word on the bus', async (t) => {
   t.same(held(), ['1 erased']);
 });
 
-t.test('an erasure of a topic takes what it says and nothing else', async (t) => {
+t.test('an erasure of a topic takes its own messages and no others', async (t) => {
   const { tail, publish, held, store, at } = await setUp(t);
   for (const topic of ['a', 'b', 'a.b', 'a', 'a', 'b']) publish(topic, 'x');
   await store.erasures.eraseTopic({ topic: 'a', after: 0, through: at(4), rows: 100 });
@@ -84,7 +84,7 @@ t.test('an erasure of a topic takes what it says and nothing else', async (t) =>
   t.same(held(), ['1 erased', '2 x', '3 x', '4 erased', '5 x', '6 x']);
 });
 
-t.test('what comes late over the bus does not bring the data back', async (t) => {
+t.test('a late message from the bus does not bring the data back', async (t) => {
   const { tail, publish, held, store, commit, at } = await setUp(t);
   publish('a', '1');
   const late = commit();
@@ -217,7 +217,7 @@ t.test('streams', async (t) => {
     t.same(later.outlet.seen.slice(1), [`$erased ${at(1).epoch}-1`, '2=2']);
   });
 
-  t.test('a read for those that are behind, which began before', async (t) => {
+  t.test('a read for readers that are behind, which began before', async (t) => {
     const { publish, tail, store, open, at } = await setUp(t, { tailBytes: 1 });
     for (const data of [SECRET, '2', '3']) publish('a', data);
     await settle();
@@ -231,7 +231,7 @@ t.test('streams', async (t) => {
     t.same(outlet.seen.slice(1), [`$erased ${at(1).epoch}-1`, '2=2', '3=3']);
   });
 
-  t.test('what is pending for live ones, in the tail or let go by it already', async (t) => {
+  t.test('pending messages for live readers, in the tail or no longer', async (t) => {
     for (const tailBytes of [1_000_000, 1]) {
       const { publish, erase, open, at, clock, hooks } = await setUp(t, { tailBytes });
       const outlets = Array.from({ length: 100 }, () => open(['a']).outlet);
@@ -253,7 +253,7 @@ t.test('streams', async (t) => {
     }
   });
 
-  t.test('those that a sweep has yet to reach, though its frames are made', async (t) => {
+  t.test('readers that a sweep has yet to reach, though its frames are made', async (t) => {
     const { publish, erase, open, at, clock, hooks } = await setUp(t);
     const outlets = Array.from({ length: 3_000 }, () => open(['a']).outlet);
     await settle();

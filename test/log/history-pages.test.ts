@@ -67,7 +67,7 @@ t.test('many long polls on a quiet topic of a busy log cost no read each, when t
   t.equal(longPolls.waiting, 0);
 });
 
-t.test('thousands that ask for the same at once share reads that have not begun, whoever loses his turn', async (t) => {
+t.test('thousands that ask for the same page share reads that have not begun, also when one loses its turn', async (t) => {
   const { store, tail, counters, page } = await begin(t);
   tail.offer([store.commit({ topic: 'a' })]);
   const gate = Promise.withResolvers<void>();
@@ -196,7 +196,7 @@ function readSlowly(store: MemoryStore): () => void {
   return gate.resolve;
 }
 
-t.test('between its reads the page of the largest holder makes room, lets go of what it has, and is refused', async (t) => {
+t.test('between its reads the page of the largest holder makes room, releases its rows, and is refused', async (t) => {
   const { store, counters, clock, page } = await begin(t);
   for (let count = 0; count < 3; count++) store.commit({ topic: 'a', data: Buffer.alloc(1000, '1') });
   const budget = new Budget(2_000, { gate: 'answers', counters, clock });
@@ -216,7 +216,7 @@ t.test('between its reads the page of the largest holder makes room, lets go of 
   t.equal(hold.bytes, 0);
 });
 
-t.test('a page that was read is not taken back, and counts for each of those that share it', async (t) => {
+t.test('a finished page is not taken back, and counts for each sender that shares it', async (t) => {
   const { store, counters, clock, page } = await begin(t);
   store.commit({ topic: 'a', data: Buffer.alloc(1000, '1') });
   const budget = new Budget(4_000, { gate: 'answers', counters, clock });

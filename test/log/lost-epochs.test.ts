@@ -35,7 +35,7 @@ void t.test('an instance that was not there is told by one that was', async (t) 
   t.match(await resolve(newcomer, { epoch: 'madeup00', seq: 5 }), { at: { seq: 0 }, gap: { reason: 'unknown-log' } }, 'what nobody knows stays unknown');
 });
 
-void t.test('what is kept goes with a copy that lacks it, and is kept again', async (t) => {
+void t.test('the record goes with a copy that lacks it, and is stored again', async (t) => {
   const store = new MemoryStore();
   const log = await begin(t, { store, messages: 20 });
   const cursor = await loseChain(store);

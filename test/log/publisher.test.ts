@@ -98,7 +98,7 @@ t.test('two large batches are not with the store at once: the queue has room for
   t.same(await Promise.all([first, other]), [1, 21]);
 });
 
-t.test('commits wait for retention, and what they stored is told to it before the next one', async (t) => {
+t.test('commits wait for retention, and report their messages to it before the next one', async (t) => {
   let isBehind = false;
   let caughtUp = (): void => undefined;
   const stored: [number, number][] = [];
@@ -163,7 +163,7 @@ t.test('past its bounds a publish is refused at once, and nothing of it is store
   t.equal(counters.refused.get('overloaded'), 2);
 });
 
-t.test('a full queue has room for a small publisher: the largest loses what it queued last, and nothing of that is stored', async (t) => {
+t.test('a full queue has room for a small publisher: the largest loses its newest request, and none of it is stored', async (t) => {
   const { store, publisher, counters } = await begin(t, { maxMessages: 40, maxBytes: 4_000 });
   const batch = (size: number, holder: Holder, data = 'x'): Promise<number | string> => ends(publisher.publish(FULL_GRANT, Array<Draft>(size).fill(draft(data)), undefined, { holder: () => holder }));
   // From one address: connections are compared.
@@ -182,7 +182,7 @@ t.test('a full queue has room for a small publisher: the largest loses what it q
   t.same((await Promise.all(large)).map((outcome) => typeof outcome), ['string', 'number'], 'bytes are a queue, too');
 });
 
-t.test('one message of a small publisher goes into the next commit, though a thousand connections of another have filled the queue; each connection keeps its order', async (t) => {
+t.test('one message of a small publisher is in the next commit, in spite of another\'s thousand connections; each keeps its order', async (t) => {
   const { store, publisher } = await begin(t, { maxMessages: 4_000, maxBytes: 1_000_000 });
   const connections = Array.from({ length: 1_000 }, (): Holder => ['key:greedy', 'address:192.0.2.1', {}]);
   const greedy: { readonly connection: number; readonly end: Promise<number | string> }[] = [];
@@ -252,7 +252,7 @@ t.test('a log that cannot be written is tried again without a publisher', async 
   t.equal(store.head, 0);
 });
 
-t.test('a publisher that gives up answers everyone at once, and a commit that goes on is delivered all the same', async (t) => {
+t.test('a publisher that gives up answers everyone at once, and delivers a commit that goes on', async (t) => {
   const { store, publisher, told } = await begin(t);
   const append = store.append.bind(store);
   const { promise: hang, resolve: goOn } = Promise.withResolvers<void>();
@@ -505,7 +505,7 @@ t.test('what becomes of a commit says nothing of the one after it', async (t) =>
   t.same(await Promise.all([first, ...second]), ['outcome-unknown', 1, 'internal', 2]);
 });
 
-t.test('what does not fit into a commit is behind it at once', async (t) => {
+t.test('messages beyond one commit are in the next one at once', async (t) => {
   const { store, publisher } = await begin(t, { maxMessages: 10_000, maxBytes: 1_000_000 });
   const append = store.append.bind(store);
   const sizes: number[] = [];

@@ -84,7 +84,7 @@ t.test('a batch is taken whole or not at all, and the element is named', async (
   t.equal(publish(batch.slice(0, 101)), undefined, 'nothing of it was counted');
 });
 
-t.test('what waits for its commit counts, and does not once it has failed', async (t) => {
+t.test('messages that wait for their commit count, and do not once it has failed', async (t) => {
   const { start } = await begin(t);
   const { quota, publish } = await start();
   const large = [draft('loud', 60_000)];
@@ -106,7 +106,7 @@ t.test('a credential may hold its share over all topics; all who have none share
   t.equal(publish([draft('another', 1_000)]), undefined, 'where there is no access control nobody is counted');
 });
 
-t.test('instances count together, and one that starts knows what is held', async (t) => {
+t.test('instances count together, and a new one reads the counts', async (t) => {
   const { clock, start } = await begin(t);
   const [one, other] = [await start(), await start()];
   for (let count = 0; count < 40; count++) {
@@ -159,7 +159,7 @@ t.test('a log that was restored is counted anew', async (t) => {
   t.equal(one.fill('loud'), 0, 'and it hears of what came then');
 });
 
-t.test('a store that is away keeps nobody from publishing; what was stored is told when it is back', async (t) => {
+t.test('a store that is away keeps nobody from publishing; the counts are reported when it is back', async (t) => {
   const { store, clock, said, start } = await begin(t, { topicShare: 20 });
   const { publish } = await start();
   store.failure = 'unavailable';
@@ -175,7 +175,7 @@ t.test('a store that is away keeps nobody from publishing; what was stored is to
   t.equal(next.fill('loud'), 100);
 });
 
-t.test('counts, summaries and their number stay small, however many topics there are and whatever is deleted', async (t) => {
+t.test('counts, summaries and their number stay small, with any number of topics and deletions', async (t) => {
   const { store, clock, start, trim } = await begin(t);
   const one = await start();
   // Ten times the bound, of which the loud topic has less than its share.

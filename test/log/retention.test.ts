@@ -76,7 +76,7 @@ t.test('a clock that jumps forward pauses deletion by age and is logged; deletio
   t.equal(store.log().oldest, 4, 'what has really become old is deleted');
 });
 
-t.test('a clock that is far ahead is not believed by instances that start then either; what is believed catches up at four times the speed, and the log remembers it', async (t) => {
+t.test('instances that start with a clock far ahead do not believe it either; the believed clock catches up at four times the speed', async (t) => {
   const { store, retention, another, said, pass } = await begin(t, { maxAge: 4 * HOUR });
   store.commit();
   retention.run();
@@ -96,7 +96,7 @@ t.test('a clock that is far ahead is not believed by instances that start then e
   t.equal(store.log().oldest, 2, 'after somewhat more than an hour it seems four hours old');
 });
 
-t.test('after a time in which nothing ran, what is believed catches up, and the clock is believed again', async (t) => {
+t.test('after a time in which nothing ran, the believed clock catches up, and the clock is believed again', async (t) => {
   const { store, retention, another, said, pass } = await begin(t, { maxAge: 2 * HOUR });
   store.commit();
   retention.run();
@@ -278,7 +278,7 @@ t.test('publishers that a commit made wait while a step was under way are told w
   t.ok(told > 0);
 });
 
-t.test('publishers do not wait without end where something keeps retention from deleting, and not for what came meanwhile', async (t) => {
+t.test('publishers do not wait without end when something keeps retention from deleting, nor for messages of that time', async (t) => {
   const { store, clock, retention, said } = await begin(t, { maxBytes: 4 * MIB });
   let told = 0;
   retention.whenCaughtUp(() => told++);

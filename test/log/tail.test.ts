@@ -44,7 +44,7 @@ async function begin(t: Scope, messages = 3, maxBytes = 1_000_000, whileOpening:
   return setting;
 }
 
-t.test('a new tail holds the newest messages, so that those who return at once need no read', async (t) => {
+t.test('a new tail holds the newest messages, so that returning readers need no read', async (t) => {
   const { tail, store } = await begin(t, 12_000, 64_000_000);
   t.equal(tail.last, 12_000);
   t.equal(tail.first, 2_001);
@@ -96,7 +96,7 @@ t.test('messages in order are passed on as they come; twice is once', async (t) 
   t.equal(counters.filled, 3, 'nothing but the start was read from the log');
 });
 
-t.test('what comes out of order waits a short while, and is not read from the log if the rest comes', async (t) => {
+t.test('a message out of order waits a short while, and is not read from the log if the rest comes', async (t) => {
   const { tail, store, told, clock } = await begin(t);
   const [four, five, six] = [store.commit(), store.commit(), store.commit()];
   const reads = store.reads.length;
@@ -109,7 +109,7 @@ t.test('what comes out of order waits a short while, and is not read from the lo
   t.equal(store.reads.length, reads);
 });
 
-t.test('what is missing is read from the log', async (t) => {
+t.test('missing messages are read from the log', async (t) => {
   const { tail, store, told, clock } = await begin(t);
   store.commit();
   tail.offer([store.commit()]);
@@ -181,7 +181,7 @@ t.test('the tail is bounded in bytes and keeps the newest', async (t) => {
   t.notOk(tail.covers(50));
 });
 
-t.test('a walk through the tail has a bound, whatever a filter leaves out, and says how far it went', async (t) => {
+t.test('a walk through the tail has a bound, with any filter, and says how far it went', async (t) => {
   const { tail } = await begin(t, 7_000, 64_000_000);
   const looked: number[] = [];
   for (let at = 0; at < tail.last; ) {
@@ -222,7 +222,7 @@ t.test('a log that lost its newest part takes the tail back to what both share',
   t.ok(tail.knows(seven));
 });
 
-t.test('a log that lost epochs takes the tail back to what came before them, and those who held their ids too', async (t) => {
+t.test('a log that lost epochs takes the tail back to the messages before them, and readers with their ids too', async (t) => {
   const { tail, store, told, clock } = await begin(t, 10);
   const lost: Message[] = [];
   for (let epochs = 0; epochs < 3; epochs++) {
@@ -240,7 +240,7 @@ t.test('a log that lost epochs takes the tail back to what came before them, and
   for (const message of lost) t.match(tail.locate(message, store.log()), { at: store.log().lineage.at(9), gap: { reason: 'forked' } }, message.id);
 });
 
-t.test('what waits out of order is of no use when the log was exchanged meanwhile', async (t) => {
+t.test('messages that wait out of order are of no use when the log was exchanged meanwhile', async (t) => {
   const { tail, store, told, clock } = await begin(t, 10);
   store.commit();
   const lost = store.commit();
@@ -257,7 +257,7 @@ t.test('what waits out of order is of no use when the log was exchanged meanwhil
   t.equal(tail.position.epoch, twelve.epoch);
 });
 
-t.test('a log that is exchanged between a question and its answer takes back what came meanwhile', async (t) => {
+t.test('a log that is exchanged between a question and its answer takes back the messages of that time', async (t) => {
   const { tail, store, told, clock } = await begin(t, 10);
   await tail.ask(async () => {
     tail.offer([store.commit()]);
@@ -290,7 +290,7 @@ t.test('a commit whose answer comes after its log was lost does not bring that l
   t.same([told, tail.position.epoch], [['!2', 3, 4], store.messages.at(-1)!.epoch]);
 });
 
-t.test('the older copy counts, though its head lies before the one that was known: what comes late from the other is refused', async (t) => {
+t.test('the older copy counts, though its head lies before the known one: late messages of the other are refused', async (t) => {
   const { tail, store, told, clock } = await begin(t, 10);
   const lost = [store.commit(), store.commit(), store.commit()];
   await tail.ask(async () => ({ log: await store.state() }));
@@ -304,7 +304,7 @@ t.test('the older copy counts, though its head lies before the one that was know
   t.equal(tail.position.epoch, eleven.epoch);
 });
 
-t.test('a log that lost its newest part and has counted past it is recognised all the same', async (t) => {
+t.test('a log that lost its newest part and has counted past it is recognised', async (t) => {
   const { tail, store, told, clock } = await begin(t, 10);
   await store.restore(6);
   for (let count = 0; count < 20; count++) store.commit();
@@ -342,7 +342,7 @@ t.test('retention that overtook the tail makes it jump', async (t) => {
   t.equal(tail.first, 19);
 });
 
-t.test('while the log cannot be read nothing is passed on but what comes in order; then everything goes on by itself', async (t) => {
+t.test('while the log cannot be read only messages in order are passed on; then everything goes on by itself', async (t) => {
   const { tail, store, told, clock } = await begin(t);
   store.failure = 'unavailable';
   tail.offer([store.commit()]);

@@ -39,7 +39,7 @@ t.test('an id of a lost epoch leads to where the logs part, on an instance that 
   t.end();
 });
 
-t.test('an id never leads past what both logs share, whatever its epoch is called', (t) => {
+t.test('an id never leads past the common part of both logs, with any name of its epoch', (t) => {
   const epochs = [FIRST, { epoch: epochName('newnewne', FIRST.epoch, 91), first: 91 }];
   t.equal(where('zzzzzzzzqqqqqq65-120', epochs), 'aaaaaaaa-50 unknown-log', 'of an epoch that nobody knows');
   t.equal(where('zzzzzzzzaaaaaafffffffffffff-4503599627370494', epochs), 'aaaaaaaa-50 unknown-log', 'from before its own epoch');
@@ -50,7 +50,7 @@ t.test('an id never leads past what both logs share, whatever its epoch is calle
   t.end();
 });
 
-t.test('of several epochs that were lost at once, an instance that saw them knows what came before', (t) => {
+t.test('of several epochs that were lost at once, an instance that saw them knows the parent', (t) => {
   const ancestry = new Ancestry();
   ancestry.learn(before);
   const after = [FIRST, { epoch: epochName('newnewne', FIRST.epoch, 96), first: 96 }];
@@ -72,7 +72,7 @@ t.test('epochs with random names only, of an older program, are remembered too',
   t.end();
 });
 
-t.test('what is remembered has a bound: the oldest epochs are forgotten', (t) => {
+t.test('the memory of epochs has a bound: the oldest are forgotten', (t) => {
   const ancestry = new Ancestry();
   const epochs = Array.from({ length: 1_500 }, (_, index) => ({ epoch: `old${String(index).padStart(7, '0')}`, first: index + 1 }));
   ancestry.learn(new Lineage(epochs));

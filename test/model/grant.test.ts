@@ -10,7 +10,7 @@ t.test('a full grant leaves nothing out', (t) => {
   t.end();
 });
 
-t.test('all that is asked for is granted, or nothing, and the problem names what is not', (t) => {
+t.test('a request is granted whole, or not at all, and the problem names the missing topics', (t) => {
   t.equal(publishProblem(NARROW, [{ topic: 'a' }]), undefined);
   t.match(publishProblem(NARROW, [{ topic: 'a' }, { topic: 'secret' }]), { code: 'forbidden', status: 403, message: /publish to secret: that takes the grant publish\.$/ });
   t.equal(readProblem(NARROW, new Filter(['a', 'b.>'])), undefined);

@@ -46,7 +46,7 @@ t.test('a cursor is good only where its epoch gave its number', (t) => {
   t.end();
 });
 
-t.test('a gap says what was asked for, where it goes on, and what is the oldest', (t) => {
+t.test('a gap names the requested id, the place where it goes on, and the oldest id', (t) => {
   t.same(locate(parseId('aaaaaaaa01-3')!, log, ancestry).gap, { requested: 'aaaaaaaa01-3', resumed: 'aaaaaaaa01-50', oldest: 'aaaaaaaa01-51', reason: 'expired' });
   t.end();
 });

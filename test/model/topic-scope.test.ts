@@ -79,7 +79,7 @@ const CASES: readonly (readonly [scope: string, pattern: string, covered: boolea
   ['a.b', 'a.*', false, 'one name is not all'],
 ];
 
-t.test('what is covered, by examples', (t) => {
+t.test('coverage, by examples', (t) => {
   for (const [names, wanted, isCovered, why] of CASES) t.equal(new TopicScope(names === '' ? [] : names.split(' ')).covers(wanted), isCovered, `${names} and ${wanted}: ${why}`);
   t.end();
 });

@@ -80,7 +80,7 @@ function starred(ends: readonly string[]): string[] {
 
 const ENDS = Array.from({ length: PATTERN_MAX_SEGMENTS - WILDCARD_MAX_SEGMENTS - 1 }, (_, length) => 'a.'.repeat(length + 1));
 
-t.test('what a match looks at has a bound, whatever patterns there are', (t) => {
+t.test('the work of a match has a bound, with any patterns', (t) => {
   // Patterns that match nothing, but are compared to their ends; those that match cost their groups' deliveries.
   const tree = new PatternTree<number>();
   for (const [index, name] of starred(ENDS.flatMap((end) => [`${end}b`, `${end}c`])).entries()) tree.add(name.split('.'), index);

@@ -26,7 +26,7 @@ function listen(t: Scope, path: string, headers: Record<string, string> = {}): P
   });
 }
 
-await t.test('keys: whoever signs in as an administrator makes one, sees it once, and revokes it', async (t) => {
+await t.test('keys: an administrator signs in, makes one, sees it once, and revokes it', async (t) => {
   const person = await Person.open(t, browser, guarded.url);
   await person.goto();
   await person.sees('This service takes an API key or a token.');
@@ -97,7 +97,7 @@ await t.test('what somebody may not do is not offered; a session outlives a relo
   t.strictSame(person.faults, []);
 });
 
-await t.test('keys: one is given a new secret, which is shown once; the secret before stays good for as long as was said', async (t) => {
+await t.test('keys: a new secret is shown once; the secret before stays good for the time of the grace', async (t) => {
   const { id, key } = await makeKey(keeper, { name: 'rotated', publish: ['>'], subscribe: ['>'] });
   const person = await Person.open(t, browser, guarded.url);
   await person.goto('#/keys');

@@ -15,7 +15,7 @@ const PUBLISH: Endpoint = {
   },
 };
 
-void t.test('a request has each parameter in its place, and leaves out those that are empty', async (t) => {
+void t.test('a request has each parameter in its place, and leaves empty ones out', async (t) => {
   const request = prepared(PUBLISH, { values: { 'path topic': 'a/b c', 'query event': '', 'header ttl': '60', 'query more': ' x  y&z ' }, type: 'text/plain', body: `it's` });
   t.strictSame(request, { method: 'POST', path: 'topics/a%2Fb%20c?more=x&more=y%26z', headers: { ttl: '60', 'content-type': 'text/plain' }, body: `it's` });
   t.ok(typeof request !== 'string' && curlOf(request, 'http://h/', '-u ":$KEY" ') === String.raw`curl -u ":$KEY" -H 'ttl: 60' -H 'content-type: text/plain' --data-binary 'it'\''s' 'http://h/topics/a%2Fb%20c?more=x&more=y%26z'`);
@@ -41,7 +41,7 @@ void t.test('the form offers a topic that may be published to, and leaves one th
   t.match(withAllowed(typed, ['builds']), { allowed: ['builds'], draft: { topic: 'mine' } });
 });
 
-void t.test('what was sent is kept, the newest first, and not without end', async (t) => {
+void t.test('sent requests are kept, the newest first, up to a limit', async (t) => {
   let state = firstState(EVERYTHING);
   for (let number = 0; number < 120; number++) state = withSent(state, { ...state.draft, id: `x-${number}`, time: '', isReplayed: false });
   t.equal(state.sent[0]!.id, 'x-119');

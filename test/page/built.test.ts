@@ -16,7 +16,7 @@ const FILES = ['page.js', 'page.css', 'icon.svg'] as const;
 /** What it loads later. */
 const LATER = ['charts.js'] as const;
 
-void t.test('what is committed is what the sources make', async (t) => {
+void t.test('the committed build is the one that the sources make', async (t) => {
   const made = await buildPage();
   t.strictSame([...made.keys()], ['page.js', ...LATER]);
   for (const [name, text] of made) t.ok(text === await readFile(join(PAGE, 'built', name), 'utf8'), `npm run build: ${name}`);

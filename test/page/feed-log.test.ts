@@ -12,7 +12,7 @@ function log(): FeedLog {
   return new FeedLog(() => undefined);
 }
 
-void t.test('a feed holds so many rows at most, and says how many messages it dropped', async (t) => {
+void t.test('a feed has a limit of rows, and counts the messages it dropped', async (t) => {
   const feed = log();
   for (let number = 1; number <= 25_000; number++) feed.message(message(number));
   t.ok(feed.rows.length <= 10_000);
@@ -23,14 +23,14 @@ void t.test('a feed holds so many rows at most, and says how many messages it dr
   t.notOk(feed.has('epoch-1'));
 });
 
-void t.test('and so many characters: large messages are fewer', async (t) => {
+void t.test('and a limit of characters: large messages are fewer', async (t) => {
   const feed = log();
   for (let number = 1; number <= 100; number++) feed.message(message(number, 'x'.repeat(1024 * 1024)));
   t.ok(feed.rows.length <= 32, `${feed.rows.length}`);
   t.equal(feed.dropped, 100 - feed.rows.length);
 });
 
-void t.test('what is kept of data is its text: objects would take many times the memory that is counted', async (t) => {
+void t.test('data is kept as text: objects would take many times the memory that is counted', async (t) => {
   const feed = log();
   let deep: unknown = 1;
   for (let level = 0; level < 100_000; level++) deep = [deep];
@@ -47,7 +47,7 @@ void t.test('a comma in the name of a topic is a part of it; an address may say 
   t.strictSame(['', 'last', 'last:', 'last:x', 'last:1001', 'last:-1', 'last:1.5', 'last:1e2', 'since:', 'after:', 'then:1', '__proto__'].filter(isBeginning), []);
 });
 
-void t.test('a message comes once; what came before stands before; an erased one is gone', async (t) => {
+void t.test('a message comes once; earlier ones stand before; an erased one is gone', async (t) => {
   const feed = log();
   feed.note({ name: '$open', text: 'open' });
   feed.message(message(5, 'secret'));

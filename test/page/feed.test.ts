@@ -95,7 +95,7 @@ await t.test('the feed: a tree, a pause without loss, a filter, back in time, co
   t.strictSame(person.faults, []);
 });
 
-await t.test('over a restart of the service the feed goes on: each message once, and the page says what it saw', async (t) => {
+await t.test('over a restart of the service the feed goes on: each message once, and the page shows the interruption', async (t) => {
   const person = await Person.open(t, browser, instance.url);
   await person.goto('#/feed?topics=restart&from=now');
   // The page may still show that the feed before this one is live.
@@ -114,7 +114,7 @@ await t.test('over a restart of the service the feed goes on: each message once,
   t.strictSame(person.faults, []);
 });
 
-await t.test('what strangers send is text, whatever it is, and breaks nothing', async (t) => {
+await t.test('messages of strangers are shown as text, and break nothing', async (t) => {
   const html = '<img src=x onerror="alert(1)"><script>alert(2)</script>';
   await http.post(NAMED_HTML, html);
   await http.post('hostile.marks', `\u{1b}[31mred\u{202E}desrever`);
@@ -145,7 +145,7 @@ await t.test('what strangers send is text, whatever it is, and breaks nothing', 
   }
 });
 
-await t.test('an address that somebody has cut, or made up, is a feed all the same', async (t) => {
+await t.test('an address that somebody has cut, or made up, is still a feed', async (t) => {
   await http.post('with,comma', 'one topic');
   const person = await Person.open(t, browser, instance.url);
   await person.goto('#/feed?topics=with,comma&from=last:x');

@@ -39,7 +39,7 @@ void t.test('an instance that ended stays for an hour, and a fleet that restarts
   t.strictSame(young.all.map(({ id }) => id), ['young'], 'one without figures is kept: its warnings are shown');
 });
 
-void t.test('between which values a figure was, and when; what it was at a time', async (t) => {
+void t.test('a figure\'s range, and its value at a time', async (t) => {
   const course = { times: [10, 20, 30, 40], values: [3, 1, 7, 7] };
   t.strictSame(extremes(course), { now: 7, lowest: 1, lowestAt: 20, highest: 7, highestAt: 40 });
   t.equal(extremes({ times: [], values: [] }), undefined);

@@ -37,7 +37,7 @@ void t.test('a refusal that passes is counted, and it goes on; after one that st
   t.match(await repeat(options({ send: refuse, isFinal: () => true, pause: () => new Promise(setImmediate) }).wanted), { sent: 2, stored: 1, refused: 1 });
 });
 
-void t.test('it stops when it is told to, and what was under way is neither stored nor refused', async (t) => {
+void t.test('it stops when it is told to, and the request under way counts neither as stored nor as refused', async (t) => {
   const { run, wanted } = options({ messages: 1_000 });
   let sent = 0;
   const done = await repeat({ ...wanted, send: (signal) => {

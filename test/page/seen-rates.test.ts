@@ -7,7 +7,7 @@ import { RATE_MAX_ENTRIES, RATE_MAX_VALUES, RATES_EVERY_MS, SeenRates } from '..
 
 const answer = (rates: Readonly<Record<string, number>>, more = false) => ({ topics: Object.entries(rates).map(([topic, rate]) => ({ topic, rate })), more });
 
-void t.test('the course of a topic: what was told, nothing where nobody published, and unknown where the answer was cut', async (t) => {
+void t.test('the course of a topic: known rates, none where nobody published, and unknown where the answer was cut', async (t) => {
   const rates = new SeenRates();
   t.equal(rates.course('a'), undefined, 'nothing was asked');
   rates.add(answer({ a: 2, b: 1 }), '');
@@ -34,7 +34,7 @@ void t.test('rates are asked for from time to time, and at once for other topics
   t.ok(rates.isDue('b', 1_000_001));
 });
 
-void t.test('a page that is open for days keeps so much at most', async (t) => {
+void t.test('a page that is open for days keeps a limited number', async (t) => {
   const rates = new SeenRates();
   for (let turn = 0; turn < RATE_MAX_VALUES + 10; turn++) rates.add(answer({ a: turn }), '');
   t.equal(rates.course('a')!.length, RATE_MAX_VALUES);
@@ -46,7 +46,7 @@ void t.test('a page that is open for days keeps so much at most', async (t) => {
   t.strictSame(rates.course('a'), [0], 'a was forgotten, as one that was heard of long ago');
 });
 
-void t.test('the data of a message as it was sent: each digit, whatever its names hold', async (t) => {
+void t.test('the data of a message unchanged: each digit, with any names', async (t) => {
   const head = JSON.stringify({ id: 'e-1', topic: 'a,"data":1', event: '","data":2' }).slice(0, -1);
   t.equal(dataSource(`${head},"data":{"n": 12345678901234567890,"data":1.0}}\n`), '{"n": 12345678901234567890,"data":1.0}');
   t.equal(dataSource(`${head},"data":[]}`), '[]');

@@ -112,7 +112,7 @@ await t.test('the form offers a topic that the key may publish to', async (t) =>
   }
 });
 
-await t.test('Escape closes what is on top: the menu, then the message; a click elsewhere closes the menu', async (t) => {
+await t.test('Escape closes the top: the menu, then the message; a click elsewhere closes the menu', async (t) => {
   await http.post('escaped', 'a message');
   const person = await Person.open(t, browser, instance.url);
   await person.goto('#/feed?topics=escaped&from=last:20');
@@ -154,7 +154,7 @@ async function diagnosis(person: Person, willDo: (texts: readonly string[]) => b
   }
 }
 
-await t.test('the doctor says what is on the way, as text to paste', async (t) => {
+await t.test('the doctor reports everything on the way, as text to paste', async (t) => {
   const person = await Person.open(t, browser, instance.url);
   const asked = requestsOf(person);
   await person.goto('#/doctor');

@@ -183,7 +183,7 @@ await t.test('the fleet has the last hour of each instance: charts, a table with
   }
 });
 
-await t.test('while Redis is away the page says what it cannot know, and goes on by itself', async (t) => {
+await t.test('while Redis is away the page says which values it cannot know, and goes on by itself', async (t) => {
   const id = await http.publish('outage', 'x');
   const [fleet, message] = [await open(t, '#/fleet'), await open(t, `#/messages/${id}`)];
   const { instances } = await http.json<Instances>('/instances');

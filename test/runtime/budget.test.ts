@@ -35,7 +35,7 @@ t.test('past the bound the largest holder loses its newest hold, which counts fo
   t.end();
 });
 
-t.test('what is pinned is not taken back, from the start or from then on, and what is loosened is', (t) => {
+t.test('pinned bytes are not taken back, from the start or from then on, and loosened ones are', (t) => {
   const { budget, lost, loose } = begin(100);
   const pinned = new Hold(budget, ['a', {}]);
   const whole = loose('whole', ['b', {}]);
@@ -48,7 +48,7 @@ t.test('what is pinned is not taken back, from the start or from then on, and wh
   t.end();
 });
 
-t.test('what a hold gives back is there for others, and it is compared by what is left', (t) => {
+t.test('bytes that a hold gives back are free for others, and it competes with the rest', (t) => {
   const { budget, lost, loose } = begin(100);
   const [large, other] = [loose('large', ['a', {}]), loose('other', ['b', {}])];
   t.ok(large.grow(70) && other.grow(30));
@@ -74,7 +74,7 @@ t.test('what stands still makes room for as much, unless it is the service that 
   t.end();
 });
 
-t.test('what cannot be refused may exceed the bound: then the largest holders make room, and what is there may grow by nothing', (t) => {
+t.test('bytes that cannot be refused may exceed the bound: then the largest holders make room, and nothing else may grow', (t) => {
   const { budget, lost, loose } = begin(100);
   const [kept, answer] = [loose('kept', ['a', {}]), loose('answer', ['b', {}])];
   t.ok(kept.grow(40));

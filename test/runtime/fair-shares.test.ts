@@ -12,7 +12,7 @@ function begin({ clock }: { readonly clock?: TestClock } = {}) {
   return { shares, counters, lost, hold };
 }
 
-t.test('the largest holder loses the newest of what it holds, and keeps no less than a newcomer gets', (t) => {
+t.test('the largest holder loses its newest part, and keeps no less than a newcomer gets', (t) => {
   const { shares, counters, lost, hold } = begin();
   const connection = {};
   for (let index = 0; index < 8; index++) hold(`large ${index}`, ['a', connection]);
@@ -54,7 +54,7 @@ t.test('a shared credential is compared by address, then by connection', (t) => 
   t.end();
 });
 
-t.test('what is pinned counts and is not taken back', (t) => {
+t.test('a pinned part counts and is not taken back', (t) => {
   const { shares, lost, hold } = begin();
   const pinned = Array.from({ length: 8 }, () => hold('pinned', ['a', 'connection']));
   for (const share of pinned) share.pin();
@@ -88,7 +88,7 @@ t.test('what stands still makes room where nobody holds more, and what moves doe
   t.end();
 });
 
-t.test('holders take turns, whoever has most, and of each the oldest comes first', (t) => {
+t.test('holders take turns, regardless of size, and of each the oldest comes first', (t) => {
   const { shares, hold } = begin();
   const order: string[] = [];
   const held = new Map<Holding, { readonly name: string; readonly share: Share }>();
@@ -109,7 +109,7 @@ t.test('holders take turns, whoever has most, and of each the oldest comes first
   t.end();
 });
 
-t.test('it agrees with a plain count, and nothing is left of what was released', (t) => {
+t.test('it agrees with a plain count, and released parts leave nothing', (t) => {
   let seed = 7;
   const random = (below: number): number => (seed = seed * 48_271 % 2_147_483_647) % below;
   const { shares } = begin();

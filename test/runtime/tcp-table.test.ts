@@ -32,7 +32,7 @@ const AT_REST = { localAddress: '::1', remoteAddress: '::1', remotePort: 0xd6e0,
 
 const skip = endianness() === 'LE' ? false : 'the lines were recorded on a machine that reads the low byte first';
 
-t.test('of recorded tables, those that do not answer are kept, and those of the ports that are named', { skip }, async (t) => {
+t.test('of recorded tables, it keeps peers that do not answer on the named ports', { skip }, async (t) => {
   const read = (lines: readonly string[], ...ports: number[]): { rows: SendQueue[]; count: number } => {
     const rows: SendQueue[] = [];
     const count = readRows(Buffer.from(lines.map((line) => `${line}\n`).join('')), { localPort: 8080, remotePorts: new Set(ports) }, rows);

@@ -23,7 +23,7 @@ for (const [first, last] of [...seeds, [fresh, fresh + FRESH_SEEDS - 1] as const
 const { default: t } = await import('tap');
 
 for (const [which, reports] of played) {
-  t.test(`every invariant holds, whatever goes wrong: ${which}`, async (t) => {
+  t.test(`every invariant holds under all faults: ${which}`, async (t) => {
     t.same(reports, []);
   });
 }

@@ -82,7 +82,7 @@ for (const [tail, instance] of isPostgres ? [['1KiB', small]] as const : [['64Mi
   });
 }
 
-void t.test('an instance that hears of messages only after they expired goes on to the next one, and a long poll waits for that', async (t) => {
+void t.test('an instance that learns of messages after they expired goes on to the next one, and a long poll waits for that', async (t) => {
   // It looks at the log less often than the messages last, and nothing else tells it.
   const other = await startInstance(t, { DATABASE_URL, POLL_MS: '3000' });
   const [http, late] = [new Http(t, large.url), new Http(t, other.url)];

@@ -116,7 +116,7 @@ void t.test('a database that cannot be used at the start', { jobs: 4 }, async (t
   await instance.exited;
   const good = join(instance.folder, 'data/tidings.db');
   await Promise.all(Object.entries(DAMAGES).map(([name, { make, says, mend, by = [] }]) =>
-    t.test(`its file ${name}: the service says so, refuses what it cannot do, and goes on once that is mended`, { buffered: true }, async (t) => {
+    t.test(`its file ${name}: the service reports it, refuses affected requests, and goes on once that is mended`, { buffered: true }, async (t) => {
       const folder = join(tempFolder(t), 'data');
       mkdirSync(folder);
       const file = join(folder, 'tidings.db');

@@ -91,7 +91,7 @@ t.test('a quiet stream whose cursor moved on without messages comes back without
   t.equal(await http.metric('gaps_total'), 0);
 });
 
-t.test('a cursor that missed deleted messages is told, before the replay, what it asked for, what is there, and where it goes on', async (t) => {
+t.test('a cursor that missed deleted messages gets a gap before the replay: the requested id, the oldest one, and the next', async (t) => {
   const url = `${instance.url}/topics/noise/events`;
   const expected: Gap = { requested: ids[3]!, resumed: before, oldest, reason: 'expired' };
 
@@ -162,7 +162,7 @@ t.test('every way to say where to begin, and what each of them may have missed',
   t.same(await begins('', ahead), ['ahead', ahead, last, undefined]);
 });
 
-t.test('what is no id at all is a gap in the header, and nothing of it is ever echoed; in the query it is an error', async (t) => {
+t.test('an invalid id is a gap in the header, and is never echoed; in the query it is an error', async (t) => {
   for (const garbage of ['<script>alert(1)</script>', 'a-1, b-2', `${last} `.repeat(3), '00000000', `${last}\u00e9`, '-----', 'x'.repeat(5000)]) {
     let text = '';
     const stream = await openStream(t, `${instance.url}/topics/noise/events`, { headers: { 'last-event-id': garbage }, onData: (chunk) => { text += chunk.toString('latin1'); } });

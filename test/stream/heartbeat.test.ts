@@ -60,7 +60,7 @@ void t.test('a quiet stream gets a comment line without a blank line, and every 
   t.same([...stream.faults, ...script.faults], []);
 });
 
-void t.test('the id of a sign of life is the place of its own stream: nothing before it comes later, also in the middle of a replay', async (t) => {
+void t.test('the id of a heartbeat is the place of its own stream: nothing before it comes later, also in the middle of a replay', async (t) => {
   const topics = ['mine', 'other', 'other.too'];
   const batch = (): Promise<string[]> => http.batch(Array.from({ length: 100 }, (_, index) => ({ topic: topics[index % 3]!, data: 'x'.repeat(1000) })));
   await each(40, 2, batch);

@@ -59,7 +59,7 @@ async function ask(socket: Socket, head: string, body?: Buffer): Promise<string>
   return answer.promise;
 }
 
-t.test('an instance takes no more memory than the sum of its bounds, whatever its clients send and leave', async (t) => {
+t.test('an instance takes no more memory than the sum of its bounds, with any clients', async (t) => {
   const instance = await startInstance(t, SETTINGS);
   const http = new Http(t, instance.url);
   await http.publish('a', 'warm');

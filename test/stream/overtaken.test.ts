@@ -33,7 +33,7 @@ function checked(t: Test, stream: SseStream, at: number): { readonly at: number;
   return { at, missed };
 }
 
-t.test('a slow reader that retention overtakes is told in the middle of its stream what it missed, and gets the rest', async (t) => {
+t.test('a slow reader that retention overtakes gets a gap in the middle of its stream, and the rest', async (t) => {
   const instance = await startInstance(t, { RETENTION_BYTES: '4MiB', TAIL_BYTES: '1MiB', STALL_SECONDS: '3600', POLL_MS: '50' });
   const http = new Http(t, instance.url);
   const url = `${instance.url}/topics/load/events`;
@@ -70,7 +70,7 @@ t.test('a slow reader that retention overtakes is told in the middle of its stre
   t.equal(await http.metric('gaps_total'), missed.length / 2 + silent.comments.length);
 });
 
-t.test('where retention overtakes the tail of an instance, its live streams are told what they missed, and get the rest', async (t) => {
+t.test('where retention overtakes the tail of an instance, its live streams get a gap and the rest', async (t) => {
   const shared = { DATABASE_URL: `file:${join(tempFolder(t), 'log.db')}`, RETENTION_BYTES: '64KiB' };
   // The second hears of what the first publishes only when it publishes itself.
   const [first, second] = await Promise.all([startInstance(t, shared), startInstance(t, { ...shared, POLL_MS: '60000' })]);

@@ -17,7 +17,7 @@ t.test('Retry-After is seconds or a date', async (t) => {
   for (const [header, expected] of [[undefined, undefined], ['120', 120_000], ['0', 0], ['Mon, 30 Nov 2026 12:01:00 GMT', 60_000], ['Mon, 30 Nov 2026 11:00:00 GMT', 0], ['soon', undefined], ['-1', undefined], ['1.5', undefined], ['99999999999', undefined], ['2026-11-30', undefined]] as const) t.equal(retryAfterMs(header, now), expected, String(header));
 });
 
-t.test('signatures are those of Standard Webhooks, with each secret that counts', async (t) => {
+t.test('signatures follow Standard Webhooks, with each valid secret', async (t) => {
   const now = Date.now();
   const [newest, old, ended] = [makeSecret(), makeSecret(), makeSecret()];
   const body = Buffer.from('{"größe":1}');

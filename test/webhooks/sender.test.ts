@@ -81,7 +81,7 @@ t.test('over TLS the certificate must be for the name of the URL, and from an au
   t.same(names, ['tls.example']);
 });
 
-t.test('whoever stood still before the connection was there sends nothing', async (t) => {
+t.test('a sender that froze before the connection was there sends nothing', async (t) => {
   let asked = 0;
   t.match(await send(`${receiver.url}/late`, { mayStillSend: () => asked++ > 0 }), { status: undefined, error: /lease/ });
   t.equal(asked, 1, 'it was asked once the connection was there');

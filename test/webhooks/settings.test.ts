@@ -16,7 +16,7 @@ t.test('names that are allowed one by one, and do not fit into a row of the data
   t.throws(() => changedSettings(settings, { events: EVENTS }, BOUNDS), { code: 'invalid-request', field: 'events' });
 });
 
-t.test('settings that cannot be read say so, and never what they are: they hold secrets', async (t) => {
+t.test('unreadable settings are reported without their text: they hold secrets', async (t) => {
   const secret = makeSecret();
   const text = settingsText({ ...SMALL, format: 'json', secrets: [{ secret }] });
   t.equal(settingsOf(text).secrets[0]!.secret, secret);

@@ -74,7 +74,7 @@ async function told(http: Http, path: string, headers: Headers = {}): Promise<Re
 
 const NOTHING = { publish: [], subscribe: [], erase: [], presence: [], operate: false, streams: false, administer: false };
 
-await t.test('with access control, what is said of every kind of credential is what it gets', async (t) => {
+await t.test('with access control, every kind of credential gets its documented answers', async (t) => {
   const instance = await startInstance(t, { ACCESS_FILE: accessFile(t, ['own.>']), AUTH_COOKIE: 'session', JWT_SECRET: SECRET, FAILED_LOGINS_LIMIT: 'off', PUBLIC_TOPICS: 'public.>', PUBLIC_PUBLISH: 'inbox' });
   const http = new Http(t, instance.url);
   const root = bearer(ROOT.text);

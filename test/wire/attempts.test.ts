@@ -104,7 +104,7 @@ for (const HTTP_FAST_PATH of ['on', 'off']) {
       t.same(secrets.filter((secret) => instance.output.includes(secret)), [], 'no credential is in its output');
     });
 
-    await t.test('what is there cannot be told from what is not', async (t) => {
+    await t.test('answers do not tell existing messages from missing ones', async (t) => {
       const { alice, bobId, message } = facts;
       const missing = message.replace(/[0-9]+$/, '4711');
       const nobody = bobId.split('').reverse().join('');

@@ -11,7 +11,7 @@ const INSIDE = /node:|node_modules|\.ts\b|\.js\b|\/src\/|\/tmp\/|fastify|FST_|HP
 const instance = await startInstance(t, { LOG_LEVEL: 'warn' });
 const http = new Http(t, instance.url);
 
-await t.test('every request that cannot be carried out is refused with what is wrong', async (t) => {
+await t.test('every invalid request is refused, and the fault is named', async (t) => {
   for (const { name, request, status, code, field, allow } of BAD_INPUT) {
     const answer = await exchange(t, instance, request);
     const { detail, ...said } = JSON.parse(answer.body) as Record<string, unknown>;

@@ -67,7 +67,7 @@ await t.test('a stream says so, and one that is refused with $busy too', async (
   }
 });
 
-await t.test('a browser that asks first is told what is allowed', async (t) => {
+await t.test('a browser\'s preflight is answered with the allowed methods and headers', async (t) => {
   for (const path of ['/topics/a', '/messages', '/topics/a/events', '/events', '/messages/x', '/streams/x']) {
     const answer = await http.send('OPTIONS', path, {
       origin: PAGE, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type,idempotency-key,ttl,tidings-event,last-event-id,traceparent,x-requested-with',

@@ -109,7 +109,7 @@ void t.test('a stream begins where it is asked to', async (t) => {
   for (const stream of atTheEnd) t.equal((await stream.next()).id, next);
 });
 
-void t.test('what a page remembers and passes on is never refused: what is no id begins now, with a gap that says so', async (t) => {
+void t.test('a cursor that a page passes on is never refused: an invalid one begins now, with a gap that says so', async (t) => {
   for (const path of ['/topics/later/events?', '/events?topic=later&']) {
     for (const [remembered, header] of [['null'], ['undefined'], ['0'], ['1700000000000'], ['2026-11-22T10:15:30Z'], ['abcdefgh-01'], ['', 'null'], ['', '1700000000']] as const) {
       const head = await http.metric('log_head');
@@ -146,7 +146,7 @@ void t.test('the place in $open is as good as a message', async (t) => {
   t.equal((await again.next()).id, missed);
 });
 
-void t.test('an id that is none of ours is a gap, not an error, and nothing of it is repeated', async (t) => {
+void t.test('a foreign id is a gap, not an error, and is not repeated', async (t) => {
   const NONE = ['7', 'null', 'undefined', '0', '-1', 'ABCDEFGH-1', 'abcdefgh', 'abcdefgh-01', `${epoch}-1.5`, `${epoch}-99999999999999999999`, '<script>', 'data: x', '\u00e9', 'x'.repeat(1000)];
   for (const header of NONE) {
     const head = await http.metric('log_head');

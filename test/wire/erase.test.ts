@@ -97,7 +97,7 @@ t.test('more than one step takes, and publishers go on meanwhile', async (t) => 
   t.same(JSON.parse((await erasing).body), { erased: 1386, more: false });
 });
 
-t.test('who may, and what is refused', async (t) => {
+t.test('permissions, and refusals', async (t) => {
   const { instance, http, as, publish } = await setUp(t, { JWT_SECRET: 'x'.repeat(64), AUTH_COOKIE: 'tidings' });
   const [id, other] = [await publish('a', '1'), await publish('c', '1')];
   const bad: readonly (readonly [key: typeof ROOT, path: string, status: number, code: string, field: string | undefined])[] = [

@@ -32,7 +32,7 @@ function batch(topic: string, count: number): string {
   return JSON.stringify(Array.from({ length: count }, () => ({ topic, data: 'x' })));
 }
 
-await t.test('batches that stop before their last byte keep nobody from publishing what is large', async (t) => {
+await t.test('batches that stop before their last byte keep nobody from publishing large messages', async (t) => {
   const http = new Http(t, instance.url);
   await Promise.all(Array.from({ length: 9 }, () => deaf(t, instance, requestBytes('POST', '/messages', JSON_TYPE, ' '.repeat(16 * MIB)).subarray(0, -1))));
   const answers: Answer[] = [];

@@ -97,7 +97,7 @@ void t.test('the newest come oldest first, in one page, from memory and from the
   }
 });
 
-void t.test('with a wait, the newest are answered at once, and where there are none the next is waited for', async (t) => {
+void t.test('with a wait, present messages are answered at once, and otherwise the next one is awaited', async (t) => {
   const here = await http.publish('awaited', 'here');
   t.strictSame((await http.json<Page>('/topics/awaited/messages?last=3&wait=50')).messages.map(({ id }) => id), [here]);
   for (const [topic, last] of [['awaited', 0], ['awaited.none', 3]] as const) {
@@ -132,7 +132,7 @@ void t.test('many topics and patterns make one page in the order of the log', as
   t.strictSame(await of('topic=m.a.*&topic=nothing'), [3]);
 });
 
-void t.test('a page ends at the place that `until` names, whatever came after it', async (t) => {
+void t.test('a page ends at the place that `until` names, with messages after it', async (t) => {
   for (const client of [http, small]) {
     const before = await client.batch(Array.from({ length: 30 }, (_, index) => ({ topic: `ends.${index % 3}`, data: index })));
     const { cursor } = await client.json<Page>('/messages?topic=none&last=0');
@@ -183,7 +183,7 @@ void t.test('one message, by its id', async (t) => {
   t.equal((await http.get(`/messages/${newEpoch}-${seq}`)).status, 404, 'no id means two messages, and no message has two ids');
 });
 
-void t.test('what retention has deleted is a gap for whoever missed it, and no message any more', async (t) => {
+void t.test('deleted messages are a gap for a reader that missed them, and no messages any more', async (t) => {
   const first = await small.publish('trimmed', 'first');
   const begin = `${first.split('-')[0]}-0`;
   // In one commit: whenever retention looks, it finds none of them or all, and has come to rest after the one look that finds them.

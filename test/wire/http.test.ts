@@ -245,7 +245,7 @@ await t.test('a body that ends before its length is refused', async (t) => {
   t.equal(await http.metric('log_head'), head);
 });
 
-await t.test('what is no HTTP after a request does not take its answer', async (t) => {
+await t.test('bytes that are no HTTP after a request do not take its answer', async (t) => {
   const head = await http.metric('log_head');
   const short = 'POST /topics/short HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi, of which the length told only a part\r\n\r\n';
   const whole = requestBytes('POST', '/topics/short', {}, 'hi').toString();
@@ -281,7 +281,7 @@ await t.test('a client that waits to be told to go on with its body is told', as
   t.match(other, { status: 417, body: /"code":"expectation-failed"/ }, 'nothing else may be expected');
 });
 
-await t.test('the head of a stream says what it is and that nothing may hold it back', async (t) => {
+await t.test('the head of a stream names its type and forbids buffering', async (t) => {
   for (const path of ['/topics/headers/events', '/events?topic=headers']) {
     for (const accept of [STREAM, { Accept: '*/*' }, { Accept: 'text/html, text/*;q=0.5' }, {}]) {
       const connection = await RawConnection.open(t, instance);

@@ -97,7 +97,7 @@ await t.test('after a restart, from the database', async (t) => {
   await everyWayOut(t, 'array', [...SOURCES, ...WITH_LINES], await open('after=start', 'array'));
 });
 
-await t.test('text is a JSON string where JSON is shown, whatever is in it', async (t) => {
+await t.test('text is a JSON string in JSON, with any characters', async (t) => {
   const texts = ['', ' ', '\0', 'a\0b', '\u{feff}mark', '"quoted" \\ {"json":1}', 'tab\tbell\x07escape\x1b', '\u2028', '😀', 'null', 'id: 7'];
   for (const text of texts) await http.publish('text', text);
   const { messages } = await http.json<{ messages: { id: string; data: string }[] }>('/topics/text/messages');

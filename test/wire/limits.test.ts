@@ -83,7 +83,7 @@ void t.test('a batch that is larger than the burst is published when the whole b
   t.equal(refused.headers['retry-after'], String(2 * 360));
 });
 
-void t.test('what is refused for its head costs nothing', async (t) => {
+void t.test('a request refused for its head costs nothing', async (t) => {
   t.same(await times(12, () => http.post('other', 'x', as('wrong'))), Array(12).fill('403 forbidden'));
   t.same(await times(12, () => http.post('t.a', 'x', { ...as('wrong'), 'content-encoding': 'gzip' })), Array(12).fill('415 unsupported-media-type'));
   t.same(await times(10, () => http.post('t.a', 'x', as('wrong'))), Array(10).fill('201'));
@@ -94,7 +94,7 @@ void t.test('all tokens of one subject count together', async (t) => {
   t.equal(codeOf(await http.post('t.a', 'x', bearer(token('bob', 'b')))), '201');
 });
 
-void t.test('strangers count by address: what they write themselves is not believed, and a /64 is one address', async (t) => {
+void t.test('strangers count by address: their own headers are not believed, and a /64 is one address', async (t) => {
   t.same(await times(4, () => http.post('open.a', 'x', from('192.0.2.1'))), ['201', '201', '201', LIMITED]);
   t.equal(codeOf(await http.post('open.a', 'x', from('198.51.100.7, 192.0.2.1'))), LIMITED, 'the client wrote the first entry');
   t.equal(codeOf(await http.post('open.a', 'x', from('192.0.2.2'))), '201');
@@ -186,7 +186,7 @@ void t.test('logins of a key: after a hundred at once it is told when to come ba
   t.equal((await http.send('POST', '/session', as('valid'))).status, 201);
 });
 
-void t.test('a logout of a session that is none is a failed login; its cookie goes away all the same', async (t) => {
+void t.test('a logout of an unknown session is a failed login; its cookie still goes away', async (t) => {
   const end = (cookie?: string): Promise<Answer> => http.send('DELETE', '/session', { origin: instance.url, ...from('203.0.113.11'), ...(cookie === undefined ? {} : { cookie }) });
   t.same(await times(7, () => end()), Array(7).fill('204'), 'who shows none has not failed');
   t.same(await times(5, () => end(`session=${makeSession().text}`)), Array(5).fill('204'));
@@ -198,14 +198,14 @@ void t.test('a logout of a session that is none is a failed login; its cookie go
   t.match(codeOf(await http.get('/session', { ...page, ...from('203.0.113.12') })), '401', 'a session that is one ends');
 });
 
-void t.test('topics: new ones are refused, those that are known go on', async (t) => {
+void t.test('topics: new ones are refused, known ones go on', async (t) => {
   t.same(await times(4, (index) => http.post(`t.of.${index}`, 'x', as('topics'))), ['201', '201', '201', LIMITED]);
   const refused = await http.post('t.of.9', 'x', as('topics'));
   t.match(refused.headers, { 'ratelimit-policy': '"topics";q=3;w=86400' });
   t.equal(codeOf(await http.post('t.of.1', 'x', as('topics'))), '201');
 });
 
-void t.test('idempotency keys: those that are known count for nothing', async (t) => {
+void t.test('idempotency keys: known ones cost nothing', async (t) => {
   const keyed = (key: string): Promise<Answer> => http.post('t.a', 'x', { ...as('keys'), 'idempotency-key': key });
   t.same(await times(3, () => keyed('one')), ['201', '201', '201']);
   t.equal(codeOf(await keyed('two')), '201');
@@ -215,7 +215,7 @@ void t.test('idempotency keys: those that are known count for nothing', async (t
   t.equal(codeOf(await http.post('t.a', 'x', as('keys'))), '201');
 });
 
-void t.test('what was refused is counted by limit, and a few lines say whose it was', async (t) => {
+void t.test('refusals are counted by limit, and a few lines name the senders', async (t) => {
   const { body } = await http.get('/metrics', bearer(root.text));
   for (const limit of ['publish', 'streams', 'failed-logins', 'sessions', 'topics', 'idempotency-keys']) t.ok(Number(new RegExp(`^tidings_limited_total\\{limit="${limit}"\\} (\\d+)$`, 'm').exec(body)?.[1]) > 0, limit);
   t.match(body, /^tidings_publishes_refused_total\{code="rate-limited"\} \d+$/m);

@@ -81,7 +81,7 @@ await t.test('every route is in it, and nothing else', async (t) => {
   }
 });
 
-await t.test('it says what is sent and answered, and in which form', async (t) => {
+await t.test('it names requests and answers, with their content types', async (t) => {
   const of = (method: string, path: string): Operation => document.paths[path]![method]!;
   const types = (method: string, path: string, status: number): string[] => Object.keys(of(method, path).responses[status]?.content ?? {});
   t.strictSame(Object.keys(of('post', '/messages').requestBody!.content), ['application/json', 'application/x-ndjson']);
@@ -112,7 +112,7 @@ await t.test('it names every code that an error can have', async (t) => {
   for (const code of new Set(BAD_INPUT.map((one) => one.code))) t.ok(text.includes(`\`${code}\``), `${code}, which the service has answered`);
 });
 
-await t.test('whatever a route refuses, it says so in its responses', async (t) => {
+await t.test('every refusal of a route is in its responses', async (t) => {
   for (const { name, request, status, code } of BAD_INPUT) {
     const [method, target] = request.toString('latin1', 0, 200).split(' ', 2) as [string, string?];
     const path = target?.split('?', 1)[0]!.replace(/^\/topics\/[^/]+(?=\/|$)/, '/topics/{topic}').replace(/^\/messages\/[^/]+$/, '/messages/{id}');

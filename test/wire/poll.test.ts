@@ -45,7 +45,7 @@ await t.test('a request that waits is answered when a message comes, from whiche
   t.ok(performance.now() - began < SOON, 'long before the time was up');
 });
 
-await t.test('what is there already is answered at once, however long the client would wait', async (t) => {
+await t.test('present messages are answered at once, with any wait', async (t) => {
   const began = performance.now();
   await http.publish('there', 'x');
   t.match(await http.json<Page>('/topics/there/messages?wait=50'), { messages: [{ data: 'x' }] });
@@ -82,7 +82,7 @@ await t.test('one poll after the other misses nothing and repeats nothing', asyn
   t.strictSame(came, Array.from({ length: COUNT }, (_, index) => String(index)));
 });
 
-await t.test('so many may wait, and whoever leaves makes room', async (t) => {
+await t.test('the number of waiting polls has a limit, and one that leaves makes room', async (t) => {
   const waiting = (): Promise<number> => client.metric('long_polls');
   const connections = [];
   for (let count = 0; count < 2; count++) {

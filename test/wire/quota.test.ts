@@ -69,7 +69,7 @@ t.test('a request with a key that is refused uses no key', async (t) => {
   t.equal(codeOf(await http.post('t.quiet', 'x', { ...as('bob'), 'idempotency-key': 'one' })), '201', 'for another request, too');
 });
 
-t.test('an instance that is stopped and started again knows what is held', async (t) => {
+t.test('an instance that is stopped and started again knows the counts', async (t) => {
   await instance.restart('SIGTERM');
   t.equal(codeOf(await http.post('t.loud', DATA, as('bob'))), full);
   t.equal(codeOf(await http.post('t.other', DATA, as('eve'))), full);

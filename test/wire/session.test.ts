@@ -72,7 +72,7 @@ await t.test('a key or token is exchanged for a cookie that no script and no oth
   t.match(await http.send('HEAD', '/session', await logIn(http, made.key)), { status: 200, body: '' });
 });
 
-await t.test('a session administers nothing, whatever its key may do, and idempotency keys are the credential\'s', async (t) => {
+await t.test('a session administers nothing, with any key, and idempotency keys belong to the credential', async (t) => {
   const page = await logIn(http, ROOT.text);
   t.same(await Promise.all([http.get('/keys', page), http.get('/metrics', page), http.send('POST', '/keys', page, '{"name":"x","admin":true}')].map(async (answer) => (await answer).status)), [401, 401, 401]);
   const key = { 'idempotency-key': 'once' };
@@ -109,7 +109,7 @@ const BAD: readonly (readonly [name: string, method: string, path: string, heade
   ['another method', 'PUT', '/session', KEY, 405, 'method-not-allowed', undefined],
 ];
 
-await t.test('what is refused', async (t) => {
+await t.test('refusals', async (t) => {
   for (const [name, method, path, headers, status, code, field] of BAD) {
     const answer = await http.send(method, path, headers);
     t.match(problem(answer), { status, code, ...(field === undefined ? {} : { field }) }, `${method} ${path.slice(0, 20)} with ${name}`);
@@ -212,7 +212,7 @@ await t.test('an end counts at once where it was asked for, however rarely the i
   });
 });
 
-await t.test('without the setting there is none; with AUTH=off there is', async (t) => {
+await t.test('without the setting there are no sessions; with AUTH=off there are', async (t) => {
   const { AUTH_COOKIE: _, ...without } = ENV;
   const plain = new Http(t, (await startInstance(t, without)).url);
   for (const method of ['POST', 'GET', 'HEAD', 'DELETE']) {

@@ -68,7 +68,7 @@ await t.test('a frame is the event name, the data, and the id last', async (t) =
   connection.destroy();
 });
 
-await t.test('whatever text is published, one event comes out, with line breaks as LF', async (t) => {
+await t.test('every text comes out as one event, with line breaks as LF', async (t) => {
   const TEXTS = [
     'a\rb', 'a\nb', 'a\r\nb', '\r', '\n', '\r\n', '\n\r', 'a\r\n\r\nb', 'ends\n', '\nbegins', ' space', ':', 'data: x', 'x\n\nid: abcdefgh-7\nevent: $gap\ndata: {}\n\n',
     'x\r\rretry: 1\r\r', ':comment\n', 'é\r😀', '\u2028x\u0085y\u000bz',

@@ -45,7 +45,7 @@ t.test('three workers are one service', async (t) => {
     for (const stream of streams) stream.destroy();
   });
 
-  await t.test('limits are those of all workers together', async (t) => {
+  await t.test('limits count for all workers together', async (t) => {
     t.same([...await byWorker(instance, 'tidings_streams_max')], [['1', 334], ['2', 334], ['3', 334]]);
     t.same([...await byWorker(instance, 'tidings_tail_max_bytes')], ['1', '2', '3'].map((worker) => [worker, 1024 * 1024]));
   });
@@ -106,7 +106,7 @@ t.test('a port that another program has is an error, said once, also where that 
   }
 });
 
-t.test('what is wrong with the settings is said once, and nothing is tried again', async (t) => {
+t.test('a fault in the settings is said once, and nothing is tried again', async (t) => {
   const readOnly = `data:text/javascript,import f from'node:fs/promises';import{syncBuiltinESMExports as s}from'node:module';f.mkdtemp=()=>Promise.reject(Object.assign(new Error('EROFS: for the test'),{code:'EROFS'}));s()`;
   // The first two the supervisor sees itself, the third only who loads the rest of the service.
   for (const [env, line] of [

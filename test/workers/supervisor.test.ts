@@ -191,7 +191,7 @@ t.test('a worker that ends badly makes the end a bad one, and one that does not 
   t.equal(late.children[1]!.killed, 'SIGKILL');
 });
 
-t.test('a worker that was killed before it could end does not make the end a bad one; one that had begun, was frozen, or is killed by a second signal does', async (t) => {
+t.test('a worker killed before it could end does not make the end a bad one; other unfinished workers do', async (t) => {
   const KILLED: Exit = { code: null, signal: 'SIGKILL' };
   for (const [before, isGood] of [
     ['killed', true], ['loading', true], ['begun', false], ['frozen', false], ['second signal', false],

@@ -143,7 +143,7 @@ t.test('a worker that publishes more than the hub reads drops some, and the othe
   t.ok(two.ear.seqs.length < 100, `${two.ear.seqs.length} were heard`);
 });
 
-t.test('whoever asks on without reading the answers is cut off', async (t) => {
+t.test('a peer that asks on without reading the answers is cut off', async (t) => {
   const { path } = await openHub(t);
   const asker = hubStranger(t, path);
   await asker.ask('hello', { version: HUB_VERSION });
@@ -225,7 +225,7 @@ t.test('a wrong question fails, and what else uses the connection goes on', asyn
   t.equal(lines.length, 1, 'it is logged once a minute');
 });
 
-t.test('a program of the same user that publishes what it cannot prove makes workers look at the log, and no more', async (t) => {
+t.test('a program of the same user that publishes unproved envelopes makes workers look at the log, and no more', async (t) => {
   const { path } = await openHub(t);
   const [one, two] = opened(t, path, 2) as [OpenHubBus, OpenHubBus];
   await up(one, two);
@@ -297,7 +297,7 @@ t.test('the socket lies in a folder that nobody else can enter, which is gone wi
   await t.rejects(startHub({ path: join(long, 'hub'), clock: systemClock, logger: quietLogger }), /the path of the hub's socket is longer than \d+ bytes/);
 });
 
-t.test('what a supervisor that was killed left is removed by the next one of its port; the folder of one that lives, or of others, is not', async (t) => {
+t.test('the next supervisor of a port removes the folder of a killed one, and no folder of a living one or of others', async (t) => {
   const runtime = process.env['XDG_RUNTIME_DIR'];
   t.teardown(() => {
     if (runtime === undefined) delete process.env['XDG_RUNTIME_DIR'];

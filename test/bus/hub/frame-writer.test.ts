@@ -7,7 +7,7 @@ import { FrameWriter } from '../../../src/bus/hub/frame-writer.ts';
 
 /** How frames reach the system. */
 
-t.test('frames of one turn go out together, in order, and what comes later goes out by itself', async (t) => {
+t.test('frames of one turn go out together, in order; later ones go out by themselves', async (t) => {
   const writes: string[][] = [];
   const socket = new Duplex({
     read: () => undefined,

@@ -24,7 +24,7 @@ async function open(t: Test, path: string, logId = 'log'): Promise<Opened> {
   return { ledger, returns };
 }
 
-t.test('buckets: what several spend adds up, and what was refused costs nothing', async (t) => {
+t.test('buckets: the spending of several workers adds up, and a refusal costs nothing', async (t) => {
   const { path } = await openHub(t);
   const [{ ledger: one }, { ledger: two }, { ledger: elsewhere }] = [await open(t, path), await open(t, path), await open(t, path, 'another log')];
   const bucket = randomUUID();
@@ -49,7 +49,7 @@ t.test('topics: the largest batch has more than one question may have, and ends 
   t.same(returns.filter((mayHaveForgotten) => mayHaveForgotten), [true], 'it connected once');
 });
 
-t.test('topics: those of all, doubles once, in the window of the first', async (t) => {
+t.test('topics: all workers share one count, doubles count once, in the window of the first', async (t) => {
   const { path } = await openHub(t);
   const [{ ledger: one }, { ledger: two }] = [await open(t, path), await open(t, path)];
   const topics = Array.from({ length: 500 }, (_, index) => `topic.${index}`);
@@ -61,7 +61,7 @@ t.test('topics: those of all, doubles once, in the window of the first', async (
   t.match(await one.addTopics('bob', ['topic.2'], 0), { topics: 1 }, 'a window that is over counts no more');
 });
 
-t.test('places: no more than there are; those of a worker that left, or died, are free', async (t) => {
+t.test('places: no more than there are; the places of a worker that left or died are free', async (t) => {
   const { path } = await openHub(t);
   const [{ ledger: one }, { ledger: two }, { ledger: three }] = [await open(t, path), await open(t, path), await open(t, path)];
   t.same(await three.hold([{ owner: 'alice', places: 3, most: 5 }, { owner: 'bob', places: 1, most: 5 }]), [true, true]);
@@ -74,7 +74,7 @@ t.test('places: no more than there are; those of a worker that left, or died, ar
   t.same(await one.hold([{ owner: 'alice', places: 5, most: 5 }]), [false]);
 });
 
-t.test('the places of a worker that died are free; those of one that comes back are its own again', async (t) => {
+t.test('the places of a dead worker are free; a worker that comes back gets its own again', async (t) => {
   const { path } = await openHub(t);
   const { ledger } = await open(t, path);
   const worker = hubStranger(t, path);

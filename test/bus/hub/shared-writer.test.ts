@@ -109,7 +109,7 @@ t.test('one worker writes for all: what others append is in the log as they gave
   t.ok(messages[0]!.expires > 0);
 });
 
-t.test('a key counts on all workers, whoever writes: stored once, answered again, and refused for another request', async (t) => {
+t.test('a key counts on all workers: stored once, answered again, and refused for another request', async (t) => {
   const { log, one, two, three } = await together(t);
   const [first, second, third] = await Promise.all([two, three, one].map(({ writer }) => writer.append([request('a', keyed('k'))]))) as [Appended, Appended, Appended];
   t.same([first, second, third].map(({ outcomes }) => outcomes[0]!.kind).sort(), ['replayed', 'replayed', 'stored']);
@@ -117,7 +117,7 @@ t.test('a key counts on all workers, whoever writes: stored once, answered again
   t.same(topicsIn(log), ['a']);
 });
 
-t.test('what workers append while the store is busy goes into one commit, and each hears of its own part', async (t) => {
+t.test('appends of workers while the store is busy share one commit, and each worker gets its own part', async (t) => {
   const { log, one, two, three } = await together(t);
   const busy = Promise.withResolvers<void>();
   one.gate = () => busy.promise;
@@ -133,7 +133,7 @@ t.test('what workers append while the store is busy goes into one commit, and ea
   t.same(answers.map(({ outcomes }) => outcomes.map((outcome) => outcome.kind === 'stored' ? names.get(outcome.first) : outcome.kind)), [['a', 'b'], ['c'], ...own.map((_, index) => [`own ${index}`])]);
 });
 
-t.test('a request that the store refuses fails alone, whatever it was merged with', async (t) => {
+t.test('a request that the store refuses fails alone, also when merged with others', async (t) => {
   const { log, one, two } = await together(t);
   const busy = Promise.withResolvers<void>();
   one.gate = async () => {
@@ -149,7 +149,7 @@ t.test('a request that the store refuses fails alone, whatever it was merged wit
   t.same(topicsIn(log).sort(), ['first', 'good', 'other', 'second']);
 });
 
-t.test('a writer that ends in order answers what it was handed; another one writes from then on', async (t) => {
+t.test('a writer that ends in order answers its requests; another one writes from then on', async (t) => {
   const { log, one, two, three } = await together(t);
   const busy = Promise.withResolvers<void>();
   one.gate = () => busy.promise;
@@ -237,7 +237,7 @@ t.test('an answer that cannot be read leaves one outcome unknown, and what else 
   t.same(worker.appends, [['b']], 'the connection is the same: this worker knows who writes');
 });
 
-t.test('a writer that is late is handed nothing more until it answers; what it never answers is unknown in the end', async (t) => {
+t.test('a late writer gets no more requests until it answers; its unanswered ones are unknown in the end', async (t) => {
   const clock = new TestClock();
   const { log, worker, stranger, handed } = await behindStranger(t, clock);
   const lost = t.rejects(worker.writer.append([request('a')]), { name: 'StoreError', kind: 'outcome-unknown' });
@@ -264,7 +264,7 @@ t.test('what the writer certainly did not store, this worker stores itself', asy
   t.same([worker.appends, topicsIn(log)], [[['a']], ['a']]);
 });
 
-t.test('a worker writes itself what is large, and everything once the hub is gone', async (t) => {
+t.test('a worker writes large requests itself, and all of them once the hub is gone', async (t) => {
   const { one, two } = await together(t);
   t.match((await two.writer.append([{ drafts: [draft('large', 'x'.repeat(1024 * 1024))], key: undefined }])).outcomes, [{ kind: 'stored' }]);
   t.same([one.appends, two.appends], [[], [['large']]]);
@@ -306,7 +306,7 @@ t.test('requests that cannot be read change nothing, and the writer says so', as
   t.same(topicsIn(log), []);
 });
 
-t.test('numbers of requests begin again after the largest that a frame holds, and pass over those that wait', async (t) => {
+t.test('numbers of requests begin again after the largest that a frame holds, and skip those in use', async (t) => {
   const waiting = new Set([0, 1, 7]);
   const isWaiting = (number: number): boolean => waiting.has(number);
   t.equal(nextNumber(2 ** 32 - 1, isWaiting), 2);

@@ -112,7 +112,7 @@ t.test('paused for everything and for long, its connections are given up and mad
   loggedOnce(t, lines, 1);
 });
 
-t.test('a frozen Redis: what is published and not answered stays under its bound, and the rest is dropped', { buffered: false }, async (t) => {
+t.test('a frozen Redis: unanswered publishes stay under their bound, and the rest is dropped', { buffered: false }, async (t) => {
   const redis = await startRedis(t);
   const { bus, otherEar: ear } = await busPair(t, redis.url, LOG_ID);
   const data = Buffer.alloc(64 * 1024);
@@ -149,7 +149,7 @@ t.test('many small messages are bounded too', async (t) => {
   t.ok(arrived > 1_000 && arrived <= UNANSWERED_MAX_BYTES / 1024, `${arrived} arrived`);
 });
 
-t.test('a Redis that stays frozen is given up, what it owes is let go, and it is found again', async (t) => {
+t.test('a Redis that stays frozen is given up, its memory is released, and it is found again', async (t) => {
   const redis = await startRedis(t);
   const { bus, other, otherEar: ear, lines } = await busPair(t, redis.url, LOG_ID);
   const data = Buffer.alloc(512 * 1024);
@@ -195,7 +195,7 @@ t.test('closing ends soon, frozen Redis or not, and with much unanswered', async
   t.ok(took < 15_000, `it took ${Math.round(took)} ms`);
 });
 
-t.test('closing lets what was just published arrive', async (t) => {
+t.test('closing lets the last publish arrive', async (t) => {
   const redis = await startRedis(t);
   const { bus, otherEar: ear } = await busPair(t, redis.url, LOG_ID);
   for (let seq = 1; seq <= 200; seq++) bus.publish([message(seq, Buffer.alloc(10_000))]);

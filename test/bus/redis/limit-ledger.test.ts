@@ -70,7 +70,7 @@ t.test('two ledgers count together', async (t) => {
   const [{ ledger: one }, { ledger: two }] = [await open(t, url, 'log'), await open(t, url, 'log')];
   await countTogether(t, one, two);
 
-  await t.test('topics: those of both, doubles once', async (t) => {
+  await t.test('topics: both share one count, doubles count once', async (t) => {
     const topics = Array.from({ length: 500 }, (_, index) => `topic.${index}`);
     await answered(() => one.addTopics('alice', topics, 60_000));
     const { topics: count, windowLeftMs } = await answered(() => two.addTopics('alice', topics.map((topic, index) => index < 250 ? topic : `${topic}.b`), 60_000));
@@ -78,7 +78,7 @@ t.test('two ledgers count together', async (t) => {
     t.ok(windowLeftMs > 0 && windowLeftMs <= 60_000, 'the window began with the first');
   });
 
-  await t.test('places: no more than there are, and those of a ledger that left are free', async (t) => {
+  await t.test('places: no more than there are, and the places of a ledger that left are free', async (t) => {
     const { ledger: three } = await open(t, url, 'log');
     t.same(await answered(() => three.hold([{ owner: 'alice', places: 3, most: 5 }, { owner: 'bob', places: 1, most: 5 }])), [true, true]);
     t.same(await answered(() => two.hold([{ owner: 'alice', places: 2, most: 5 }, { owner: 'bob', places: 5, most: 5 }])), [true, false]);
@@ -175,7 +175,7 @@ t.test('a user who may do what the documents name can count', async (t) => {
   t.same(await answered(() => ledger.hold([{ owner: 'alice', places: 1, most: 2 }])), [true]);
 });
 
-t.test('what is not ours under its keys: the limits stay away, and the process goes on', async (t) => {
+t.test('foreign values under its keys: the limits stay away, and the process goes on', async (t) => {
   const redis = await startRedis(t);
   const admin = redisClient(t, redis);
   const { ledger } = await open(t, redis.url, 'log');

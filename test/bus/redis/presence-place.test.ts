@@ -80,7 +80,7 @@ t.test('a Redis that was restarted, or forgot everything, is told everything aga
   await shows(t, all, 'few', 'of 1');
 });
 
-t.test('a Redis that forgot everything without a word: who asks is told that it is a part, and everybody tells everything again before their leases would be renewed', async (t) => {
+t.test('a Redis that forgot everything: answers say that they are partial, and everybody reports everything before leases are due', async (t) => {
   const redis = await startRedis(t);
   // Renewals would come every ten minutes.
   const all = (await Promise.all([open(t, redis.url, 'log', true, 3_600_000), open(t, redis.url, 'log', true, 3_600_000)])).map(({ presence }) => presence);
@@ -95,7 +95,7 @@ t.test('a Redis that forgot everything without a word: who asks is told that it 
   await shows(t, all, 'a', 'alice:1 bob:1 of 2');
 });
 
-t.test('a connection that broke: what was lost on the way does not stay, nothing counts twice, and nobody is gone meanwhile', async (t) => {
+t.test('a broken connection: lost changes do not stay, nothing counts twice, and nobody leaves meanwhile', async (t) => {
   const redis = await startRedis(t);
   const link = await Link.start(t, redis.port);
   const { presence: one } = await open(t, `redis://127.0.0.1:${link.port}`, 'log', true, 60_000);
@@ -114,7 +114,7 @@ t.test('a connection that broke: what was lost on the way does not stay, nothing
   t.equal(await shown(other, 'a'), 'of 0', 'another log has others');
 });
 
-t.test('what an instance wrote is gone when its lease has ended, and swept away, whoever is left', async (t) => {
+t.test('the records of an instance are gone when its lease has ended, and any instance sweeps them', async (t) => {
   const redis = await startRedis(t);
   const admin = redisClient(t, redis);
   const { presence: survivor } = await open(t, redis.url);
@@ -150,7 +150,7 @@ async function nameOf(admin: ReturnType<typeof redisClient>, name: string): Prom
   return admin.hkeys(`tidings:{log}:presence:streams:${name}`);
 }
 
-t.test('what comes and goes within one batch is told to nobody; what changes often, once', async (t) => {
+t.test('a member that comes and goes within one batch is not announced; frequent changes are announced once', async (t) => {
   const redis = await startRedis(t);
   const admin = redisClient(t, redis);
   const { presence } = await open(t, redis.url, 'log', true, 60_000);
@@ -222,7 +222,7 @@ t.test('a user who may publish, and nothing else: presence stays partial, with o
   await shows(t, [presence], 'a', 'alice:1 of 1');
 });
 
-t.test('what is not ours under its keys: presence stays partial, and the process goes on', async (t) => {
+t.test('foreign values under its keys: presence stays partial, and the process goes on', async (t) => {
   const redis = await startRedis(t);
   const admin = redisClient(t, redis);
   const { presence } = await open(t, redis.url);

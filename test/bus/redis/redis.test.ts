@@ -140,7 +140,7 @@ t.test('without the right to subscribe or to publish it is degraded, says so onc
   t.same(lines.map((line) => /is (up|degraded)/.exec(line)?.[1]), ['up', 'degraded', 'up', 'degraded', 'up']);
 });
 
-t.test('what is not ours on the channel is counted, and does no harm', async (t) => {
+t.test('foreign bytes on the channel are counted, and do no harm', async (t) => {
   const { url } = await startRedis(t);
   const { bus } = await joined(t, redisBus({ url, logger }), 'log-noise');
   const { ear, lines, counters } = openBus(t, url, 'log-noise');
@@ -167,7 +167,7 @@ t.test('what is not ours on the channel is counted, and does no harm', async (t)
   t.equal(warnings.length, 3, 'it warns once of each kind');
 });
 
-t.test('a note that does not count is a reason to look at what notes tell of: another version may have sent it, or it came late', async (t) => {
+t.test('an invalid note makes the instance look at the log and the tables: it may be late, or of another version', async (t) => {
   const { url } = await startRedis(t);
   const { bus } = await joined(t, redisBus({ url, logger }), 'log-odd');
   const { ear, counters } = openBus(t, url, 'log-odd');

@@ -42,7 +42,7 @@ t.test('push messages that nobody asked for are refused, and lists to a subscrib
   t.equal(read('*2\r\n$4\r\npong\r\n$0\r\n\r\n', 'ping', true), 20);
 });
 
-t.test('what is announced is bounded, and refused before it comes', async (t) => {
+t.test('announced lengths are bounded, and refused before the bytes come', async (t) => {
   for (const text of ['$4294967295\r\n', '*4294967295\r\n', '*10001\r\n', '%30000000\r\n', '*1\r\n'.repeat(10), `$${REPLY_MAX_BYTES + 1}\r\n`, '$99999999999999999999\r\n', `:${'9'.repeat(30)}\r\n`]) t.type(read(text), 'string', text.slice(0, 30));
   const large = REPLY_MAX_BYTES - 100;
   t.type(read(`*2\r\n$${large}\r\n${'x'.repeat(large)}\r\n$${large}\r\n`), 'string', 'in one reply');
@@ -52,7 +52,7 @@ t.test('what is announced is bounded, and refused before it comes', async (t) =>
   t.ok(REPLY_MAX_BYTES <= 4 * 1024 * 1024, 'and no more than some MiB is kept of one that does not end');
 });
 
-t.test('what is no reply is refused', async (t) => {
+t.test('bytes that are no reply are refused', async (t) => {
   for (const text of ['\r\n', 'HTTP/1.1 400\r\n', '$2\r\nhi!\r', '$x\r\n', '$-2\r\n', ':\r\n', ':1x\r\n', '+a\rb\r\n', '_x\r\n', '*1\r\n>0\r\n', '*1\r\n-ERR\r\n', '=3\r\ntxt\r\n', '#t\r\n', ',1\r\n', '(1\r\n', '~0\r\n', '|0\r\n', '!3\r\nERR\r\n']) {
     t.type(read(text), 'string', JSON.stringify(text));
   }

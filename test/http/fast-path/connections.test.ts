@@ -338,7 +338,7 @@ t.test('a client that does not take its answers is not read from', async (t) => 
   await turns('every request is answered', () => answers === sent, () => `${answers} of ${sent}`);
 });
 
-t.test('what is sent on an open stream is thrown away', async (t) => {
+t.test('bytes sent on an open stream are thrown away', async (t) => {
   const { service, store } = await openSpine(t);
   const served = await serve(t, service);
   const { client, server } = await connectTo(t, served);
@@ -360,7 +360,7 @@ t.test('what is sent on an open stream is thrown away', async (t) => {
   await client.until('the message', () => client.text.includes('data: live'));
 });
 
-t.test('what is sent after a stream that is still being opened waits within bounds, and is thrown away', async (t) => {
+t.test('bytes after a stream that is still being opened wait within bounds, and are thrown away', async (t) => {
   const { promise: start, resolve: begin } = Promise.withResolvers<Start>();
   const { service, store } = await openSpine(t);
   const real = service.starts;
@@ -442,7 +442,7 @@ t.test('the end of the service ends idle connections at once, and the others aft
   t.same(published, ['Hello', 'Hello', 'Hello'], 'what follows the last answer is not carried out');
 });
 
-t.test('the end of the service does not wait for what is stuck', async (t) => {
+t.test('the end of the service does not wait for stuck connections', async (t) => {
   const never = new Promise<never>(() => undefined);
   const { service, waiting } = slowPublisher();
   const outlets: { destroySoon(): void }[] = [];

@@ -12,7 +12,7 @@ const COUNT = 400;
 const HEAD_BYTES = 7_000;
 const EACH_MAX = 2_900;
 
-t.test('nothing of a request stays with its message or its stream but what they need', async (t) => {
+t.test('a message or stream keeps nothing of its request but the parts it needs', async (t) => {
   const instance = await startInstance(t, { ...PROBED, LOG_LEVEL: 'warn' });
   const padding = 'x'.repeat(HEAD_BYTES);
   let names = 0;

@@ -43,7 +43,7 @@ async function turn(count: number): Promise<void> {
   for (let index = 0; index < count; index++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-t.test('requests in whatever pieces are carried out once and answered in order', async (t) => {
+t.test('requests in any pieces are carried out once and answered in order', async (t) => {
   let published: string[] = [];
   let delays: readonly number[] = [0];
   const served = await serve(t, fakeService({ publisher: { publish: async (_grant, [draft]): Promise<Receipt> => {

@@ -161,7 +161,7 @@ function same(what: string, found: unknown, expected: unknown): void {
   if (!isDeepStrictEqual(found, expected)) throw new Error(`${what}: ${inspect(found, { depth: 5 })}, and on the fast path: ${inspect(expected, { depth: 5 })}`);
 }
 
-t.test('whatever is read here, Node reads as the same one request, and the framework finds the same route, path and query', async (t) => {
+t.test('Node reads each plain request as the same one, and the framework finds the same route, path and query', async (t) => {
   const bare = await bareServer(t);
   let routed: Routed | undefined;
   const app = await serve(t, fakeService(), { fastPath: false, rules: [], prepare: (instance) => {
@@ -219,7 +219,7 @@ const saying = record({
   body: constantFrom('', 'x', '{}', '{', '"\xc3\xa9"', '\xff', 'x'.repeat(100), 'x'.repeat(101)),
 });
 
-t.test('whatever a plain request says, it is answered alike on both ways', async (t) => {
+t.test('both ways answer a plain request alike', async (t) => {
   const refused = { hasRoomFor: () => false, makeRoom: () => false, open: (): never => {
     throw new Error('No stream is begun.');
   }, end: () => undefined, placeOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, refuse: (options: object, outlet: { write(bytes: Uint8Array): boolean; destroySoon(): void }) => {

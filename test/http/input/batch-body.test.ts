@@ -49,7 +49,7 @@ t.test('messages of an array and of lines are the same', async (t) => {
   t.same(await parse(`\n \t\r\n${messages.join('\n\n\r\n')}\n\n`, 'ndjson'), expected, 'blank lines hold nothing');
 });
 
-t.test('data keeps its source text, whatever it is', async (t) => {
+t.test('data keeps its source text, of every kind', async (t) => {
   await fc.assert(fc.asyncProperty(fc.array(fc.jsonValue(), { minLength: 1, maxLength: 20 }), fc.constantFrom('array', 'ndjson'), async (values, format) => {
     const lines = values.map((value) => `{"data":${JSON.stringify(value)},"topic":"t"}`);
     const drafts = await parse(format === 'array' ? `[${lines.join(' , ')}]` : lines.join('\n'), format);
@@ -99,7 +99,7 @@ t.test('one bad message: where it is, which member, and what', async (t) => {
   }
 });
 
-t.test('a batch that is none', async (t) => {
+t.test('an invalid batch', async (t) => {
   for (const [text, format, detail] of [
     ['', 'array', /no JSON array/], ['{}', 'array', /no JSON array/], [A, 'array', /no JSON array/], ['[]', 'array', /no message/], [`[${A}`, 'array', /after \[0\]/], [`[${A},]`, 'array', /after \[0\]/],
     [`[${A}] x`, 'array', /after \[0\]/], [`\ufeff[${A}]`, 'array', /no JSON array/], ['', 'ndjson', /no message/], ['\n\r\n \n', 'ndjson', /no message/],
@@ -112,7 +112,7 @@ t.test('a batch that is none', async (t) => {
   t.match(await problem(Buffer.from([...Buffer.from('{"topic":"a","data":"'), 0xff, ...Buffer.from('"}')]), 'ndjson'), { code: 'invalid-data', field: 'body' });
 });
 
-t.test('so many messages and no more', async (t) => {
+t.test('the limit of messages, and one more', async (t) => {
   const lines = (count: number): string => Array.from({ length: count }, () => A).join('\n');
   t.equal((await parse(lines(100), 'ndjson')).length, 100);
   t.match(await problem(lines(101), 'ndjson'), { code: 'invalid-batch', detail: /more than 100/ });
@@ -146,7 +146,7 @@ t.test('so do they while there is nothing to read in a large one', async (t) => 
   }
 });
 
-t.test('what is kept of a batch does not keep the whole of it', async (t) => {
+t.test('a message kept from a batch does not keep the whole batch', async (t) => {
   const body = Buffer.from(`${A}\n${' '.repeat(100_000)}`);
   const [draft] = await parseBatch(body, 'ndjson', BOUNDS, slices);
   t.not(draft!.data.buffer, body.buffer);

@@ -15,7 +15,7 @@ function unbounded(): Hold {
   return new Hold(new Budget(Infinity));
 }
 
-t.test('a body arrives whole, in whatever pieces', async (t) => {
+t.test('a body arrives whole, in any pieces', async (t) => {
   await fc.assert(fc.asyncProperty(fc.array(fc.uint8Array({ minLength: 1, maxLength: 40_000, size: 'max' }), { maxLength: 8 }), fc.boolean(), async (pieces, declared) => {
     const whole = Buffer.concat(pieces);
     fc.pre(whole.length <= LIMIT);
@@ -87,7 +87,7 @@ t.test('the body of a request that is refused for its head is read to its end, a
   clearInterval(pump);
 });
 
-t.test('all that arrives at once has one bound, and what is over is given back', async (t) => {
+t.test('all bodies that arrive at once share one bound, and finished ones give their bytes back', async (t) => {
   const budget = new Budget(128 * MEBIBYTE);
   const holds = Array.from({ length: 9 }, () => new Hold(budget));
   const streams = Array.from({ length: 9 }, () => new PassThrough({ highWaterMark: 64 * MEBIBYTE }));

@@ -33,7 +33,7 @@ t.test("strangers' parameters are near none of ours", (t) => {
   t.end();
 });
 
-t.test('what an endpoint takes is near nothing, and nothing is near what it does not take', (t) => {
+t.test('an endpoint\'s own parameters are near nothing, and foreign ones are near nothing foreign', (t) => {
   for (const endpoint of Object.values<Endpoint>(ENDPOINTS)) {
     for (const name of [...endpoint.once, ...endpoint.many ?? []]) t.equal(near(`${name}=1`, endpoint), undefined, name);
     t.equal(near('sicne=1&aftr=1&topc=1&evnet=1&idempotencykey=1&limt=1&befroe=1&rety=1&patern=1', endpoint) === undefined, endpoint.once.length === 0 && endpoint.many === undefined, endpoint.url);

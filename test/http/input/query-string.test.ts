@@ -23,7 +23,7 @@ t.test('what has no value is empty, and nothing between two & is nothing', (t) =
   t.end();
 });
 
-t.test('what is not percent-encoded UTF-8 is named, not guessed at', (t) => {
+t.test('text that is not percent-encoded UTF-8 is named, not guessed at', (t) => {
   for (const text of ['topic=%', 'topic=%zz', 'topic=a%2', 'topic=%ff', 'topic=%c3', 'topic=%ed%a0%80', 'topic=%c0%80', 'a=1&topic=ok&topic=%e4&b=%']) {
     t.equal(malformedQuery(parseQuery(text)), 'topic', text);
   }

@@ -36,7 +36,7 @@ t.test('times of RFC 3339', (t) => {
   t.end();
 });
 
-t.test('whatever time a clock shows is read back, at any offset', (t) => {
+t.test('every time of a clock is read back, at any offset', (t) => {
   fc.assert(fc.property(fc.date({ min: new Date('0001-01-02T00:00:00Z'), max: new Date('9998-12-30T00:00:00Z'), noInvalidDate: true }), fc.integer({ min: -1439, max: 1439 }), (date, minutes) => {
     const local = new Date(date.getTime() + minutes * 60_000).toISOString().slice(0, -1);
     const offset = Math.abs(minutes);
@@ -46,7 +46,7 @@ t.test('whatever time a clock shows is read back, at any offset', (t) => {
   t.end();
 });
 
-t.test('a start is so long ago, or at a time', (t) => {
+t.test('a start is a duration ago, or at a time', (t) => {
   t.same(parseSince('10m'), { kind: 'ago', milliseconds: 600_000 });
   t.same(parseSince('1970-01-01T00:00:01Z'), { kind: 'since', time: 1000 });
   t.equal(parseSince('yesterday'), undefined);

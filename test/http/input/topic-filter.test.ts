@@ -15,7 +15,7 @@ t.test('topics and patterns of a request', (t) => {
   t.end();
 });
 
-t.test('a pattern has at most so many segments, and a topic as many as fit', (t) => {
+t.test('a pattern has a limit of segments, and a topic one of length', (t) => {
   const long = 'a.'.repeat(40);
   t.throws(() => filterFromPath(`${long}>`, {}), { ...INVALID, message: /at most 16 segments/ });
   t.throws(() => filterFromQuery(parseQuery(`topic=a&topic=${long}*`), 2), { ...INVALID, message: /at most 16 segments/ });

@@ -4,7 +4,7 @@ import t from 'tap';
 import { PlaceThread } from '../../../src/presence/sqlite/place-thread.ts';
 import { tempFolder } from '../../support/temp.ts';
 
-t.test('a file that is damaged is made anew, by whoever notices it', async (t) => {
+t.test('a damaged file is made anew by the process that notices it', async (t) => {
   const file = join(tempFolder(t), 'presence.db');
   writeFileSync(file, 'x'.repeat(8192));
   const thread = new PlaceThread({ file });

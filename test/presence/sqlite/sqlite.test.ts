@@ -57,7 +57,7 @@ presenceContract('in a SQLite file', {
   pass: () => Promise.resolve(),
 });
 
-t.test('a process that is alone answers at once and whole, and keeps no file; it tells everything when another comes, and nothing any more when that has gone', async (t) => {
+t.test('a process alone answers at once and keeps no file; it reports everything when another comes', async (t) => {
   const file = logFile(t);
   const one = open(t, file);
   one.presence.enter(topic('a'), alice);

@@ -10,7 +10,7 @@ function said(type: string, body: string | Buffer = '', length = body.length + 4
 const READY = said('Z', 'I');
 const ROW = said('D', Buffer.from('0003000000026869ffffffff00000000', 'hex'));
 
-t.test('whole messages pass together, and what is left waits', async (t) => {
+t.test('whole messages pass together, and the rest waits', async (t) => {
   const both = Buffer.concat([ROW, READY]);
   t.equal(answerFraming()(both), both.length);
   for (let length = 0; length < both.length; length++) {

@@ -49,7 +49,7 @@ async function ways(t: Test, database: PostgresDatabase): Promise<(requests: rea
   };
 }
 
-t.test('what is new goes the short way; a key that is known or comes twice, and a log that is not the one that was seen, go the long one', async (t) => {
+t.test('new messages go the short way; known or doubled keys, and another log, go the long one', async (t) => {
   const database = await PostgresDatabase.create(server);
   const store = await openStore(t, database);
   const way = await ways(t, database);

@@ -29,7 +29,7 @@ async function overLink(t: Scope): Promise<{ readonly store: PostgresStore; read
   return { store, link, database };
 }
 
-t.test('connections that are reset cost what was under way, and nothing else', async (t) => {
+t.test('connections that are reset cost the calls under way, and nothing else', async (t) => {
   const { store, link } = await overLink(t);
   await stored(store, [request(draft('a'))]);
   const [{ epoch } = { epoch: '' }] = (await store.state()).lineage.epochs;
@@ -45,7 +45,7 @@ t.test('connections that are reset cost what was under way, and nothing else', a
   t.same(seqs(await readMessages(store)), range(1, 3));
 });
 
-t.test('what was sent when the connection broke may have been stored: nobody says that it was not', async (t) => {
+t.test('an append sent when the connection broke may have been stored: nobody denies it', async (t) => {
   const { store, outcome } = await duringLockWait(async () => {
     const { store, link, database } = await overLink(t);
     const holder = await holdHead(t, database);
@@ -246,7 +246,7 @@ t.test('databases that cannot hold a log say so', async (t) => {
   t.match(await complaint(database.store().open()), /made by a newer version/);
 });
 
-t.test('text that the database cannot store is refused, whatever it looks like', async (t) => {
+t.test('text that the database cannot store is refused', async (t) => {
   const store = await openStore(t, await PostgresDatabase.create(server));
   const odd = ["'; DROP SCHEMA tidings CASCADE; --", '\\', "\\'", '"', '{a,b}', 'NULL', '$1', "E'\\n'", '}\\"'];
   t.same(await stored(store, odd.map((event) => request(draft('a', event, { event })))), range(1, odd.length));

@@ -66,7 +66,7 @@ t.test('an index is made while messages are stored; it outlives every timeout of
   t.equal((await migrate(database.url)).applied, 0, 'nothing is left to do');
 });
 
-t.test('one that was interrupted is dropped and made anew, by whoever comes next', async (t) => {
+t.test('an interrupted migration is dropped and made anew by the next instance', async (t) => {
   const { database, release } = await oldDatabase(t);
   const first = nextStore(t, database);
   await first.store.open();

@@ -44,7 +44,7 @@ t.test('a clock that is accepted: messages come first, and keys only when no mes
   t.same(await step(), [0, 0, false]);
 });
 
-t.test('what the database is set to changes nothing of what is stored', async (t) => {
+t.test('the settings of the database change nothing of the stored messages', async (t) => {
   const database = await PostgresDatabase.create(server);
   for (const setting of ['array_nulls = off', 'standard_conforming_strings = off', "default_transaction_isolation = 'serializable'", 'synchronous_commit = off', "bytea_output = 'escape'"]) {
     await server.ask('postgres', `ALTER DATABASE ${database.name} SET ${setting}`);

@@ -69,7 +69,7 @@ t.test('a standby is not believed; one that became the primary has lost ends, an
   t.match(await sessions.sessionChanges(version - 1), { changed: ['d'] });
 });
 
-t.test('the poll reads no more than what was ended', async (t) => {
+t.test('the poll reads ended sessions only', async (t) => {
   const database = await PostgresDatabase.create(server);
   const store = database.store();
   t.teardown(() => store.close());

@@ -107,7 +107,7 @@ t.test('a command makes the folder of a new log, and leaves another program\'s f
   t.same(db.prepare('SELECT name FROM sqlite_master').pluck().all(), ['users']);
 });
 
-t.test('what is not a digest or permissions is not taken for one', async (t) => {
+t.test('a value that is no digest or permissions is refused', async (t) => {
   const database = new SqliteDatabase(t);
   const { keys } = await openInstance(t, database);
   await keys.createKey(newKey('a'));

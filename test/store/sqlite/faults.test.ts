@@ -54,13 +54,13 @@ t.test('a sync that fails: nobody knows, and it goes on when the disk works agai
   t.same(known, names.flatMap((name) => messagesOf(name, 10)));
 });
 
-t.test('an empty append shows whether the disk takes what is written', async (t) => {
+t.test('an empty append shows whether the disk takes writes', async (t) => {
   const { stored: names, failed } = await appendWithFault(t, new SqliteDatabase(t), 'fsync,fdatasync:error=EIO:when=20', 'nothing');
   t.same(failed.map(([kind]) => kind), ['outcome-unknown']);
   t.equal(names.length, 99);
 });
 
-t.test('a disk that hangs in a commit: only that one is unknown, nothing that waited for it is ever stored, and it goes on when the disk does', async (t) => {
+t.test('a disk that hangs in a commit: only that one is unknown, no waiting one is ever stored, and it goes on with the disk', async (t) => {
   const database = new SqliteDatabase(t);
   const one = child(t, ['untilItHangs', database.file], ...onHangingDisk(`${database.file}-wal`, SYNCS, 20));
   const thaw = thawOf(t, one.pid);

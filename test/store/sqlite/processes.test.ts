@@ -73,7 +73,7 @@ t.test('a process that is frozen while it holds the lock', async (t) => {
   t.match(await holder.exited, { code: 0 });
 });
 
-t.test('processes that are killed while they append: what they reported is there, once, and nothing else is missing', async (t) => {
+t.test('processes are killed while they append: acknowledged messages are there, once, and nothing else is missing', async (t) => {
   const database = new SqliteDatabase(t);
   const watcher = await openStore(t, database);
   const all = new Map<number, string>();

@@ -5,7 +5,7 @@ import { SqliteDatabase } from './database.ts';
 
 sessionStoreContract(t, 'SQLite', async (scope) => new SqliteDatabase(scope));
 
-t.test('what is not an origin is not taken for one', async (t) => {
+t.test('a value that is no origin is refused', async (t) => {
   const database = new SqliteDatabase(t);
   const store = database.store();
   t.teardown(() => store.close());

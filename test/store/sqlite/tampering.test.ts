@@ -62,7 +62,7 @@ const HARMLESS: Readonly<Record<string, (file: string) => void>> = {
   'the index of the write-ahead log is removed': (file) => unlinkSync(`${file}-shm`),
 };
 
-t.test('a write-ahead log that is removed: what was acknowledged, before and afterwards, survives kill -9', async (t) => {
+t.test('a write-ahead log is removed: acknowledged messages, before and afterwards, survive kill -9', async (t) => {
   for (const appends of [1, 3]) {
     const database = new SqliteDatabase(t);
     const one = await start(t, database.file);
@@ -241,7 +241,7 @@ for (const [what, tamper] of Object.entries(HARMFUL)) {
   });
 }
 
-t.test('an old page is overwritten: whoever reads it stops the publishers, until it can be read again', async (t) => {
+t.test('an old page is overwritten: reading it stops the publishers, until it can be read again', async (t) => {
   const database = new SqliteDatabase(t);
   const store = await openStore(t, database);
   await stored(store, numberedRequests(20_000));
@@ -271,7 +271,7 @@ t.test('a message that is missing in the middle is damage, and no end of the pag
   t.equal(await failure(store.append([])), 'unavailable');
 });
 
-t.test('a log that ends before what was acknowledged does not go on in the same epoch', async (t) => {
+t.test('a log that ends before acknowledged messages does not go on in the same epoch', async (t) => {
   const database = new SqliteDatabase(t);
   const store = await openStore(t, database);
   await stored(store, numberedRequests(10));

@@ -5,7 +5,7 @@ import { SqliteDatabase } from './database.ts';
 
 ticketStoreContract(t, 'SQLite', async (scope) => new SqliteDatabase(scope));
 
-t.test('what are no topics, and what is no origin, are not taken for them', async (t) => {
+t.test('values that are no topics or no origin are refused', async (t) => {
   const database = new SqliteDatabase(t);
   const store = database.store();
   t.teardown(() => store.close());

@@ -102,7 +102,7 @@ t.test('what one process has begun, another one brings to its end, and two at on
   t.equal(database.direct((db) => db.prepare('SELECT count(*) FROM filler').pluck().get()), 0);
 });
 
-t.test('what is erased while the pages are overwritten is wiped as well', async (t) => {
+t.test('messages erased while the pages are overwritten are wiped as well', async (t) => {
   const { database, store, oldest } = await filled(t, 20_000, 300);
   const { lineage } = await store.state();
   await store.erasures.eraseMessage(lineage.at(oldest));
