@@ -123,7 +123,7 @@ for (const { edge, fastPath } of EDGES) {
     }
   });
 
-  t.test(`bytes that come while a stream is admitted are thrown away, and its client\'s end is seen ${edge}`, async (t) => {
+  t.test(`bytes that come while a stream is admitted are thrown away, and its client's end is seen ${edge}`, async (t) => {
     for (const leaves of ['end', 'destroy'] as const) {
       for (const stream of [STREAM, ORDINARY_STREAM]) {
         const { rule, admit } = waitingRule();
