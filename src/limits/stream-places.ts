@@ -24,13 +24,13 @@ interface Held {
 /** The answer for one place: granted or not, or undefined where the ledger does not say. */
 type Answer = boolean | undefined;
 
-/** Those who wait for places of one owner. */
+/** The streams of one owner that wait for their places. */
 interface Takers {
   readonly most: number;
   readonly answer: ((granted: Answer) => void)[];
 }
 
-/** A place that the ledger is asked for by itself. */
+/** One place, which the ledger grants or refuses by itself. */
 interface SinglePlace extends Holding {
   readonly answer: (granted: Answer) => void;
 }
@@ -138,7 +138,7 @@ export class StreamPlaces {
       const granted = answers?.[index];
       if (granted !== false || answer.length === 1) for (const each of answer) each(granted);
       else {
-        // Not all of them, but perhaps some.
+        // There is no room for all of them; perhaps there is for some.
         const before = this.#asked(owner) - answer.length;
         answer.forEach((each, at) => last.push({ owner, places: before + at + 1, most, answer: each }));
       }
@@ -150,7 +150,7 @@ export class StreamPlaces {
     }
   }
 
-  /** The places of an owner without those that the next question is for. */
+  /** Counts the places of an owner, without the streams that wait for the next question. */
   #asked(owner: string): number {
     return this.#held.get(owner)!.places - (this.#waiting.get(owner)?.answer.length ?? 0);
   }

@@ -8,7 +8,7 @@ import { ByteReader, ByteWriter, textBytes } from './bytes.ts';
 import { FRAME, FRAME_HEAD_BYTES, frameFor, HANDED } from './frames.ts';
 
 /**
- * How requests go to the worker that writes, and what became of them back. Numbers are big-endian:
+ * The wire between a worker that publishes and the worker that writes. Numbers are big-endian.
  *
  *     requests: number u32 | count u32 | count requests
  *     request: flags u8 | count u32 | key, if flagged | count messages
@@ -44,7 +44,7 @@ const ANSWER_FAILURE = 1;
 const OUTCOME_CONFLICT = 0;
 const OUTCOME_STORED = 1;
 const OUTCOME_REPLAYED = 2;
-/** Added to the two kinds before it. */
+/** A flag beside the two kinds above. */
 const OUTCOME_OF_OTHER_EPOCH = 4;
 
 const FAILURE_KINDS: readonly StoreErrorKind[] = ['unavailable', 'outcome-unknown', 'refused'];
@@ -241,7 +241,7 @@ function countOf(from: ByteReader, max: number, name: string): number {
   return count;
 }
 
-/** Undefined where the bytes are none that may come. */
+/** Undefined where the bytes are malformed. */
 function readable<Value>(read: () => Value): Value | undefined {
   try {
     return read();

@@ -45,7 +45,7 @@ export class ByteWriter {
   }
 }
 
-/** Reads them back. Throws `MalformedCall` where they are none that may come: any program of the same user may connect. */
+/** Reads such values. Throws `MalformedCall` if the bytes are malformed: any program of the same user may connect. */
 export class ByteReader {
   readonly #bytes: Buffer;
   #at = 0;
@@ -77,19 +77,19 @@ export class ByteReader {
     return text;
   }
 
-  /** A part of what is read. */
+  /** Shares its memory with the input. */
   bytes(): Buffer {
     const length = this.u32();
     const from = this.#pass(length);
     return this.#bytes.subarray(from, from + length);
   }
 
-  /** Nothing may be left. */
+  /** Throws if bytes are left. */
   end(): void {
     if (this.#at !== this.#bytes.length) throw new MalformedCall('bytes are left');
   }
 
-  /** @returns Where so many bytes begin. */
+  /** Moves past the next bytes. @returns The offset of the first. */
   #pass(length: number): number {
     const from = this.#at;
     if (length > this.#bytes.length - from) throw new MalformedCall('too few bytes');
