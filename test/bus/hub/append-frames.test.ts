@@ -1,4 +1,4 @@
-import { t } from 'tap';
+import { t, type Test } from 'tap';
 import { packAppend, packAppended, packFailure, unpackAppend, unpackAppended } from '../../../src/bus/hub/append-frames.ts';
 import { FRAME, FRAME_HEAD_BYTES, framesIn, HANDED } from '../../../src/bus/hub/frames.ts';
 import { Lineage } from '../../../src/model/epochs.ts';
@@ -18,24 +18,24 @@ const APPENDED: Appended = {
 };
 
 /** The body of the one frame. */
-function bodyOf(frame: Buffer, expected: number): Buffer {
+function bodyOf(t: Test, frame: Buffer, expected: number): Buffer {
   const frames = [...framesIn(frame)];
   t.match(frames, [{ kind: expected, end: frame.length }]);
   return frames[0]!.body;
 }
 
 t.test('requests arrive at the writer as they were given', async (t) => {
-  const { number, requests } = unpackAppend(bodyOf(packAppend(2 ** 32 - 1, REQUESTS), FRAME.append));
+  const { number, requests } = unpackAppend(bodyOf(t, packAppend(2 ** 32 - 1, REQUESTS), FRAME.append));
   t.equal(number, 2 ** 32 - 1);
   t.same(requests, REQUESTS);
 });
 
 t.test('what the writer says arrives as it was said', async (t) => {
   const { outcomes, log: { lineage: _, ...log }, isTold } = APPENDED;
-  t.same(unpackAppended(bodyOf(packAppended(7, APPENDED), FRAME.appended)), { number: 7, handed: HANDED.answered, answer: { written: { outcomes, log: { ...log, epoch: 'e2e2e2e2' }, isTold } } });
+  t.same(unpackAppended(bodyOf(t, packAppended(7, APPENDED), FRAME.appended)), { number: 7, handed: HANDED.answered, answer: { written: { outcomes, log: { ...log, epoch: 'e2e2e2e2' }, isTold } } });
   const { erasures: _erasures, ...less } = APPENDED.log;
-  t.equal(unpackAppended(bodyOf(packAppended(7, { outcomes, log: less }), FRAME.appended)).answer.written?.log.erasures, undefined);
-  for (const kind of ['unavailable', 'outcome-unknown', 'refused'] as const) t.same(unpackAppended(bodyOf(packFailure(8, new StoreError(kind, 'why')), FRAME.appended)), { number: 8, handed: HANDED.answered, answer: { failure: { kind, message: 'why' } } });
+  t.equal(unpackAppended(bodyOf(t, packAppended(7, { outcomes, log: less }), FRAME.appended)).answer.written?.log.erasures, undefined);
+  for (const kind of ['unavailable', 'outcome-unknown', 'refused'] as const) t.same(unpackAppended(bodyOf(t, packFailure(8, new StoreError(kind, 'why')), FRAME.appended)), { number: 8, handed: HANDED.answered, answer: { failure: { kind, message: 'why' } } });
 });
 
 t.test('what is cut short, longer, or none of what may come is not read: requests are undefined, an answer counts as lost', async (t) => {
