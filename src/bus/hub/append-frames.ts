@@ -21,7 +21,7 @@ import { FRAME, FRAME_HEAD_BYTES, frameFor, HANDED } from './frames.ts';
  *     failure: kind u8 | message, after its length u32
  */
 
-const NUMBER_BYTES = 4;
+const APPEND_NUMBER_BYTES = 4;
 const COUNT_BYTES = 4;
 const FLAGS_BYTES = 1;
 const F64_BYTES = 8;
@@ -32,20 +32,20 @@ const APPENDED_MAX_REQUESTS = 10_000;
 /** The longest scope or name of an idempotency key. */
 const APPENDED_KEY_MAX_CHARACTERS = 2_000;
 
-const REQUEST_HAS_KEY = 1;
-const DRAFT_IS_JSON = 1;
-const DRAFT_HAS_EVENT = 2;
-const WRITTEN_IS_TOLD = 1;
-const WRITTEN_HAS_ERASURES = 2;
+const FLAG_KEY = 1;
+const FLAG_JSON = 1;
+const FLAG_EVENT = 2;
+const FLAG_TOLD = 1;
+const FLAG_ERASURES = 2;
 
-const ANSWER_WRITTEN = 0;
-const ANSWER_FAILURE = 1;
+const ANSWER_WRITTEN_CODE = 0;
+const ANSWER_FAILURE_CODE = 1;
 
-const OUTCOME_CONFLICT = 0;
-const OUTCOME_STORED = 1;
-const OUTCOME_REPLAYED = 2;
-/** A flag beside the two kinds above. */
-const OUTCOME_OF_OTHER_EPOCH = 4;
+const OUTCOME_CONFLICT_CODE = 0;
+const OUTCOME_STORED_CODE = 1;
+const OUTCOME_REPLAYED_CODE = 2;
+/** Beside the two codes above: the outcome names its epoch. */
+const FLAG_FOREIGN = 4;
 
 const FAILURE_KINDS: readonly StoreErrorKind[] = ['unavailable', 'outcome-unknown', 'refused'];
 
@@ -72,12 +72,12 @@ interface Answer {
 
 /** @returns The whole frame. */
 export function packAppend(number: number, requests: readonly AppendRequest[]): Buffer {
-  const frame = frameFor(FRAME.append, NUMBER_BYTES + COUNT_BYTES + requests.reduce((sum, request) => sum + requestBytes(request), 0));
+  const frame = frameFor(FRAME.append, APPEND_NUMBER_BYTES + COUNT_BYTES + requests.reduce((sum, request) => sum + requestBytes(request), 0));
   const to = new ByteWriter(frame, FRAME_HEAD_BYTES);
   to.u32(number);
   to.u32(requests.length);
   for (const { drafts, key } of requests) {
-    to.u8(key === undefined ? 0 : REQUEST_HAS_KEY);
+    to.u8(key === undefined ? 0 : FLAG_KEY);
     to.u32(drafts.length);
     if (key !== undefined) {
       to.f64(key.window);
@@ -86,7 +86,7 @@ export function packAppend(number: number, requests: readonly AppendRequest[]): 
       to.bytes(key.fingerprint);
     }
     for (const { topic, event, json, ttl, data } of drafts) {
-      to.u8((json ? DRAFT_IS_JSON : 0) | (event === undefined ? 0 : DRAFT_HAS_EVENT));
+      to.u8((json ? FLAG_JSON : 0) | (event === undefined ? 0 : FLAG_EVENT));
       to.f64(ttl);
       to.text(topic);
       to.bytes(data);
@@ -113,7 +113,7 @@ export interface UnpackedAppend {
 export function unpackAppend(body: Buffer): UnpackedAppend {
   const number = body.readUInt32BE();
   // The tail keeps messages. Without a copy, a small one would hold all of one large read from the socket.
-  return { number, requests: readable(() => readRequests(new ByteReader(ownCopy(body.subarray(NUMBER_BYTES))))) };
+  return { number, requests: readable(() => readRequests(new ByteReader(ownCopy(body.subarray(APPEND_NUMBER_BYTES))))) };
 }
 
 function readRequests(from: ByteReader): readonly AppendRequest[] {
@@ -123,7 +123,7 @@ function readRequests(from: ByteReader): readonly AppendRequest[] {
 }
 
 function readRequest(from: ByteReader): AppendRequest {
-  const hasKey = (from.u8() & REQUEST_HAS_KEY) !== 0;
+  const hasKey = (from.u8() & FLAG_KEY) !== 0;
   const count = countOf(from, APPENDED_MAX_REQUESTS, 'drafts');
   const key = hasKey ? readKey(from) : undefined;
   const drafts: Draft[] = [];
@@ -141,26 +141,26 @@ function readDraft(from: ByteReader): Draft {
   const ttl = from.wholeNumber('ttl');
   const topic = from.text('topic', TOPIC_MAX_BYTES);
   const data = from.bytes();
-  return { topic, event: (flags & DRAFT_HAS_EVENT) === 0 ? undefined : from.text('event', EVENT_MAX_BYTES), json: (flags & DRAFT_IS_JSON) !== 0, ttl, data };
+  return { topic, event: (flags & FLAG_EVENT) === 0 ? undefined : from.text('event', EVENT_MAX_BYTES), json: (flags & FLAG_JSON) !== 0, ttl, data };
 }
 
 /** @returns The whole frame, with room for what the hub says. */
 export function packAppended(number: number, { outcomes, log: { lineage, oldest, head, now, erasures }, isTold = false }: Appended): Buffer {
   const epoch = lineage.epochs.at(-1)?.epoch ?? '';
   const size = FLAGS_BYTES + 3 * F64_BYTES + (erasures === undefined ? 0 : F64_BYTES) + textBytes(epoch) + COUNT_BYTES + outcomes.reduce((sum, outcome) => sum + outcomeBytes(outcome, epoch), 0);
-  const { frame, to } = answerFrame(number, ANSWER_WRITTEN, size);
-  to.u8((isTold ? WRITTEN_IS_TOLD : 0) | (erasures === undefined ? 0 : WRITTEN_HAS_ERASURES));
+  const { frame, to } = answerFrame(number, ANSWER_WRITTEN_CODE, size);
+  to.u8((isTold ? FLAG_TOLD : 0) | (erasures === undefined ? 0 : FLAG_ERASURES));
   for (const value of [oldest, head, now]) to.f64(value);
   if (erasures !== undefined) to.f64(erasures);
   to.text(epoch);
   to.u32(outcomes.length);
   for (const outcome of outcomes) {
     if (outcome.kind === 'conflict') {
-      to.u8(OUTCOME_CONFLICT);
+      to.u8(OUTCOME_CONFLICT_CODE);
       continue;
     }
     const isOther = outcome.epoch !== epoch;
-    to.u8((outcome.kind === 'stored' ? OUTCOME_STORED : OUTCOME_REPLAYED) + (isOther ? OUTCOME_OF_OTHER_EPOCH : 0));
+    to.u8((outcome.kind === 'stored' ? OUTCOME_STORED_CODE : OUTCOME_REPLAYED_CODE) + (isOther ? FLAG_FOREIGN : 0));
     to.f64(outcome.first);
     to.f64(outcome.time);
     if (isOther) to.text(outcome.epoch);
@@ -174,14 +174,14 @@ function outcomeBytes(outcome: Outcome, epoch: string): number {
 
 /** @returns The whole frame, with room for what the hub says. */
 export function packFailure(number: number, { kind, message }: StoreError): Buffer {
-  const { frame, to } = answerFrame(number, ANSWER_FAILURE, FLAGS_BYTES + textBytes(message));
+  const { frame, to } = answerFrame(number, ANSWER_FAILURE_CODE, FLAGS_BYTES + textBytes(message));
   to.u8(FAILURE_KINDS.indexOf(kind));
   to.text(message);
   return frame;
 }
 
 function answerFrame(number: number, kind: number, size: number): { readonly frame: Buffer; readonly to: ByteWriter } {
-  const frame = frameFor(FRAME.appended, NUMBER_BYTES + 2 * FLAGS_BYTES + size);
+  const frame = frameFor(FRAME.appended, APPEND_NUMBER_BYTES + 2 * FLAGS_BYTES + size);
   const to = new ByteWriter(frame, FRAME_HEAD_BYTES);
   to.u32(number);
   to.u8(HANDED.answered);
@@ -191,16 +191,16 @@ function answerFrame(number: number, kind: number, size: number): { readonly fra
 
 /** @returns What the hub says, and what the writer says. An answer that nobody can read counts as lost: any program of the same user may have sent it. */
 export function unpackAppended(body: Buffer): { readonly number: number; readonly handed: number; readonly answer: Answer } {
-  const [number, handed] = [body.readUInt32BE(), body[NUMBER_BYTES]!];
-  if (body.length === NUMBER_BYTES + FLAGS_BYTES && handed !== HANDED.answered) return { number, handed, answer: {} };
-  const answer = readable(() => readAnswer(new ByteReader(body.subarray(NUMBER_BYTES + FLAGS_BYTES))));
+  const [number, handed] = [body.readUInt32BE(), body[APPEND_NUMBER_BYTES]!];
+  if (body.length === APPEND_NUMBER_BYTES + FLAGS_BYTES && handed !== HANDED.answered) return { number, handed, answer: {} };
+  const answer = readable(() => readAnswer(new ByteReader(body.subarray(APPEND_NUMBER_BYTES + FLAGS_BYTES))));
   return answer === undefined ? { number, handed: HANDED.lost, answer: {} } : { number, handed, answer };
 }
 
 function readAnswer(from: ByteReader): Answer {
   const kind = from.u8();
-  if (kind !== ANSWER_WRITTEN && kind !== ANSWER_FAILURE) throw new MalformedCall('kind');
-  const answer = kind === ANSWER_WRITTEN ? { written: readWritten(from) } : { failure: readFailure(from) };
+  if (kind !== ANSWER_WRITTEN_CODE && kind !== ANSWER_FAILURE_CODE) throw new MalformedCall('kind');
+  const answer = kind === ANSWER_WRITTEN_CODE ? { written: readWritten(from) } : { failure: readFailure(from) };
   from.end();
   return answer;
 }
@@ -214,19 +214,19 @@ function readFailure(from: ByteReader): Answer['failure'] {
 function readWritten(from: ByteReader): Written {
   const flags = from.u8();
   const [oldest, head, now] = [from.wholeNumber('oldest'), from.wholeNumber('head'), from.wholeNumber('now')];
-  const erasures = (flags & WRITTEN_HAS_ERASURES) === 0 ? {} : { erasures: from.wholeNumber('erasures') };
+  const erasures = (flags & FLAG_ERASURES) === 0 ? {} : { erasures: from.wholeNumber('erasures') };
   const epoch = from.text('epoch', Infinity);
   const outcomes = listOf(from, APPENDED_MAX_REQUESTS, 'outcomes', (outcome) => readOutcome(outcome, epoch));
-  return { outcomes, log: { epoch, oldest, head, now, ...erasures }, isTold: (flags & WRITTEN_IS_TOLD) !== 0 };
+  return { outcomes, log: { epoch, oldest, head, now, ...erasures }, isTold: (flags & FLAG_TOLD) !== 0 };
 }
 
 function readOutcome(from: ByteReader, epoch: string): Outcome {
   const code = from.u8();
-  if (code === OUTCOME_CONFLICT) return { kind: 'conflict' };
-  const kind = code & ~OUTCOME_OF_OTHER_EPOCH;
-  if (kind !== OUTCOME_STORED && kind !== OUTCOME_REPLAYED) throw new MalformedCall('outcome');
+  if (code === OUTCOME_CONFLICT_CODE) return { kind: 'conflict' };
+  const kind = code & ~FLAG_FOREIGN;
+  if (kind !== OUTCOME_STORED_CODE && kind !== OUTCOME_REPLAYED_CODE) throw new MalformedCall('outcome');
   const [first, time] = [from.wholeNumber('first'), from.wholeNumber('time')];
-  return { kind: kind === OUTCOME_STORED ? 'stored' : 'replayed', epoch: kind === code ? epoch : from.text('epoch', Infinity), first, time };
+  return { kind: kind === OUTCOME_STORED_CODE ? 'stored' : 'replayed', epoch: kind === code ? epoch : from.text('epoch', Infinity), first, time };
 }
 
 function listOf<Item>(from: ByteReader, max: number, name: string, read: (from: ByteReader) => Item): Item[] {
