@@ -1,6 +1,6 @@
 import { within, type Clock, type Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { LEDGER_WAIT_MS, LedgerAway, type Ledger } from './ledger.ts';
+import { LEDGER_WAIT_MS, LedgerAway, type Holding, type Ledger } from './ledger.ts';
 import { ownerDigest } from './token-buckets.ts';
 
 /** How long closed streams wait for others before the ledger is told of them together. */
@@ -19,6 +19,20 @@ interface Held {
   isTold: boolean;
   /** How often the ledger was told and has not answered. */
   unanswered: number;
+}
+
+/** The answer for one place: granted or not, or undefined where the ledger does not say. */
+type Answer = boolean | undefined;
+
+/** The streams of one owner that wait for their places. */
+interface Takers {
+  readonly most: number;
+  readonly answer: ((granted: Answer) => void)[];
+}
+
+/** One place, which the ledger grants or refuses by itself. */
+interface SinglePlace extends Holding {
+  readonly answer: (granted: Answer) => void;
 }
 
 /** A place among the streams of an owner, until it is released. */
@@ -47,6 +61,9 @@ export class StreamPlaces {
   readonly #held = new Map<string, Held>();
   /** Some of these owners: the ledger is to be told of them, once it is up. */
   readonly #changed = new Set<string>();
+  /** The next question to the ledger. Bounded by the streams that open. */
+  readonly #waiting = new Map<string, Takers>();
+  #isAsking = false;
   #timer: Timer | undefined;
   #again: Timer | undefined;
 
@@ -62,8 +79,8 @@ export class StreamPlaces {
     if (held.places >= most) return undefined;
     held.places++;
     this.#held.set(owner, held);
-    const granted = this.#ledger.isUp ? await within(this.#clock, LEDGER_WAIT_MS, this.#hold([owner], most)) : undefined;
-    if (granted?.[0] === false) {
+    const granted = this.#ledger.isUp ? await this.#granted(owner, most) : undefined;
+    if (granted === false) {
       this.#release(owner);
       return undefined;
     }
@@ -89,6 +106,53 @@ export class StreamPlaces {
     const owners = [...this.#changed];
     this.#changed.clear();
     for (let at = 0; at < owners.length; at += HOLD_MAX_ENTRIES) void this.#tell(owners.slice(at, at + HOLD_MAX_ENTRIES));
+  }
+
+  /** Streams that open in one turn, or while the ledger owes an answer, share a question: under load each costs little. */
+  #granted(owner: string, most: number): Promise<Answer> {
+    const { promise, resolve } = Promise.withResolvers<Answer>();
+    const takers = this.#waiting.get(owner);
+    if (takers === undefined) this.#waiting.set(owner, { most, answer: [resolve] });
+    else takers.answer.push(resolve);
+    if (!this.#isAsking) {
+      this.#isAsking = true;
+      this.#clock.soon(() => void this.#askAll());
+    }
+    return promise;
+  }
+
+  /** One question after the other, so that a later one never tells of fewer places than an earlier one was granted. */
+  async #askAll(): Promise<void> {
+    while (this.#waiting.size > 0) {
+      const some = [...this.#waiting].slice(0, HOLD_MAX_ENTRIES);
+      for (const [owner] of some) this.#waiting.delete(owner);
+      await this.#ask(some);
+    }
+    this.#isAsking = false;
+  }
+
+  async #ask(some: readonly (readonly [owner: string, takers: Takers])[]): Promise<void> {
+    const answers = await this.#holdInTime(some.map(([owner, { most }]) => ({ owner, places: this.#asked(owner), most })));
+    const last: SinglePlace[] = [];
+    some.forEach(([owner, { most, answer }], index) => {
+      const granted = answers?.[index];
+      if (granted !== false || answer.length === 1) for (const each of answer) each(granted);
+      else {
+        // There is no room for all of them; perhaps there is for some.
+        const before = this.#asked(owner) - answer.length;
+        answer.forEach((each, at) => last.push({ owner, places: before + at + 1, most, answer: each }));
+      }
+    });
+    for (let at = 0; at < last.length; at += HOLD_MAX_ENTRIES) {
+      const part = last.slice(at, at + HOLD_MAX_ENTRIES);
+      const each = await this.#holdInTime(part);
+      part.forEach(({ answer }, index) => answer(each?.[index]));
+    }
+  }
+
+  /** Counts the places of an owner, without the streams that wait for the next question. */
+  #asked(owner: string): number {
+    return this.#held.get(owner)!.places - (this.#waiting.get(owner)?.answer.length ?? 0);
   }
 
   #placeOf(owner: string): Place {
@@ -120,19 +184,23 @@ export class StreamPlaces {
   }
 
   async #tell(owners: readonly string[]): Promise<void> {
-    if (await this.#hold(owners) !== undefined) return;
+    if (await this.#hold(owners.map((owner) => ({ owner, places: this.#held.get(owner)!.places }))) !== undefined) return;
     for (const owner of owners) if (this.#held.has(owner)) this.#changed.add(owner);
   }
 
+  #holdInTime(holdings: readonly Holding[]): Promise<readonly boolean[] | undefined> {
+    return this.#ledger.isUp ? within(this.#clock, LEDGER_WAIT_MS, this.#hold(holdings)) : Promise.resolve(undefined);
+  }
+
   /** Tells the ledger what some owners hold. Undefined where there is no answer. */
-  async #hold(owners: readonly string[], most?: number): Promise<readonly boolean[] | undefined> {
-    const told = owners.map((owner) => ({ owner, held: this.#held.get(owner)!, places: this.#held.get(owner)!.places }));
+  async #hold(holdings: readonly Holding[]): Promise<readonly boolean[] | undefined> {
+    const told = holdings.map(({ owner, places }) => ({ owner, places, held: this.#held.get(owner)! }));
     for (const { held } of told) {
       held.isTold = true;
       held.unanswered++;
     }
     try {
-      const answers = await this.#ledger.hold(told.map(({ owner, places }) => ({ owner: ownerDigest(owner), places, ...(most === undefined ? {} : { most }) })));
+      const answers = await this.#ledger.hold(holdings.map(({ owner, places, most }) => ({ owner: ownerDigest(owner), places, ...(most === undefined ? {} : { most }) })));
       for (const { owner, held, places } of told) if (places === 0 && held.places === 0 && held.unanswered === 1) this.#forget(owner);
       return answers;
     } catch (error) {

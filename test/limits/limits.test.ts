@@ -1,6 +1,6 @@
 import { t } from 'tap';
 import type { Rate } from '../../src/config/rate.ts';
-import { NO_LEDGER, type Ledger } from '../../src/limits/ledger.ts';
+import { LEDGER_WAIT_MS, NO_LEDGER, type Ledger } from '../../src/limits/ledger.ts';
 import { Limits, type LimitsSettings } from '../../src/limits/limits.ts';
 import type { Place } from '../../src/limits/stream-places.ts';
 import { Problem } from '../../src/model/problem.ts';
@@ -259,6 +259,54 @@ t.test('streams are counted over all instances, exactly; what an instance held i
   const held = (await both)[0];
   await ledger.close();
   t.equal(await take(two.limits), held);
+});
+
+t.test('streams that open in one turn, or while an answer is owed, share a question; of the last places each is granted or not', async (t) => {
+  const clock = new TestClock();
+  const ledgers = new MemoryLedgers(clock);
+  const [one, two] = [build(clock, { streams: 100 }, ledgers.instance()), build(clock, { streams: 100 }, ledgers.instance())];
+  const open = async ({ limits }: Built, count: number, sender: typeof ALICE): Promise<readonly (Place | undefined)[]> => {
+    const places = Promise.all(Array.from({ length: count }, () => limits.stream(sender)));
+    // They were asked for, and no answer has come: the clock stands.
+    await settle();
+    return places;
+  };
+  const first = [open(one, 50, ALICE), open(one, 1, BOB)];
+  await settle();
+  t.equal(ledgers.commands, 1);
+  const later = [open(one, 20, ALICE), open(one, 23, ALICE)];
+  await settle();
+  t.equal(ledgers.commands, 1, 'they wait for the answer');
+  await clock.advance(5);
+  const held = (await Promise.all([...first, ...later])).flat();
+  t.ok(held.every((place) => place !== undefined));
+  t.equal(ledgers.commands, 2);
+
+  const few = [open(two, 4, ALICE), open(two, 6, BOB)];
+  await settle();
+  few.push(open(two, 5, ALICE));
+  await clock.advance(ledgers.answerMs);
+  few.push(open(two, 2, ALICE));
+  await clock.advance(10);
+  t.same((await Promise.all(few)).map((places) => places.filter((place) => place !== undefined).length), [4, 6, 3, 0], '93 and 7 are 100, in the order in which they asked');
+  held[0]!.release();
+  await clock.advance(100);
+  const [last] = [open(two, 2, ALICE)];
+  await clock.advance(10);
+  t.equal((await last).filter((place) => place !== undefined).length, 1, 'and the one that was given back');
+});
+
+t.test('streams that wait while the ledger does not answer are counted alone, all of them in time', async (t) => {
+  const clock = new TestClock();
+  const ledgers = new MemoryLedgers(clock);
+  ledgers.answerMs = 1_000;
+  const { limits, counters } = build(clock, { streams: 10 }, ledgers.instance());
+  const asked = [limits.stream(ALICE)];
+  await settle();
+  asked.push(limits.stream(ALICE), limits.stream(BOB));
+  await clock.advance(2 * LEDGER_WAIT_MS);
+  t.ok((await Promise.all(asked)).every((place) => place !== undefined));
+  t.equal(counters.countedAlone, 3);
 });
 
 t.test('a ledger that has forgotten everything learns the held places again', async (t) => {

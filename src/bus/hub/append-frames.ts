@@ -3,23 +3,51 @@ import type { Draft } from '../../model/message.ts';
 import { TOPIC_MAX_BYTES } from '../../model/topic.ts';
 import { ownCopy } from '../../runtime/memory.ts';
 import type { Appended, AppendRequest, IdempotencyKey, Outcome, StoreError, StoreErrorKind } from '../../store/store.ts';
-import { Argument, MalformedCall } from './argument.ts';
-import { HANDED } from './frames.ts';
+import { MalformedCall } from './argument.ts';
+import { ByteReader, ByteWriter, textBytes } from './bytes.ts';
+import { FRAME, FRAME_HEAD_BYTES, frameFor, HANDED } from './frames.ts';
 
 /**
- * How requests go to the worker that writes, and what became of them back:
+ * The wire between a worker that publishes and the worker that writes. Numbers are big-endian.
  *
- *     requests: length of the JSON u32 | JSON: for each request its key, or null, and its drafts | fingerprints and data, one after the other
- *     answer: JSON
+ *     requests: number u32 | count u32 | count requests
+ *     request: flags u8 | count u32 | key, if flagged | count messages
+ *     key: window f64 | scope | name | fingerprint, each after its length u32
+ *     message: flags u8 | ttl f64 | topic | data | event, if flagged, each after its length u32
+ *
+ *     answer: number u32 | HANDED u8 | kind u8 | what was written, or the failure; nothing after HANDED where only the hub answers
+ *     written: flags u8 | oldest, head, now f64 | erasures f64, if flagged | epoch, after its length u32 | count u32 | count outcomes
+ *     outcome: kind u8 | first, time f64 | epoch, after its length u32, where it is not that of the log
+ *     failure: kind u8 | message, after its length u32
  */
 
-const LENGTH_BYTES = 4;
+const APPEND_NUMBER_BYTES = 4;
+const COUNT_BYTES = 4;
+const FLAGS_BYTES = 1;
+const F64_BYTES = 8;
 
 /** Requests in one commit, and messages in one request. */
 const APPENDED_MAX_REQUESTS = 10_000;
 
 /** The longest scope or name of an idempotency key. */
 const APPENDED_KEY_MAX_CHARACTERS = 2_000;
+
+const FLAG_KEY = 1;
+const FLAG_JSON = 1;
+const FLAG_EVENT = 2;
+const FLAG_TOLD = 1;
+const FLAG_ERASURES = 2;
+
+const ANSWER_WRITTEN_CODE = 0;
+const ANSWER_FAILURE_CODE = 1;
+
+const OUTCOME_CONFLICT_CODE = 0;
+const OUTCOME_STORED_CODE = 1;
+const OUTCOME_REPLAYED_CODE = 2;
+/** Beside the two codes above: the outcome names its epoch. */
+const FLAG_FOREIGN = 4;
+
+const FAILURE_KINDS: readonly StoreErrorKind[] = ['unavailable', 'outcome-unknown', 'refused'];
 
 /** What the writer says of the log. Its epochs are those that the other workers read from the log themselves. */
 export interface WrittenLog {
@@ -34,7 +62,7 @@ export interface WrittenLog {
 export interface Written {
   readonly outcomes: readonly Outcome[];
   readonly log: WrittenLog;
-  readonly isTold?: boolean;
+  readonly isTold: boolean;
 }
 
 interface Answer {
@@ -42,24 +70,37 @@ interface Answer {
   readonly failure?: { readonly kind: StoreErrorKind; readonly message: string };
 }
 
-/** Leaves room for a number in front. */
+/** @returns The whole frame. */
 export function packAppend(number: number, requests: readonly AppendRequest[]): Buffer {
-  const parts: Uint8Array[] = [];
-  const shape = requests.map(({ drafts, key }) => {
-    if (key !== undefined) parts.push(key.fingerprint);
-    return {
-      ...(key === undefined ? {} : { key: { scope: key.scope, key: key.key, window: key.window, bytes: key.fingerprint.length } }),
-      drafts: drafts.map(({ topic, event, json, ttl, data }) => {
-        parts.push(data);
-        return { topic, event, json, ttl, bytes: data.length };
-      }),
-    };
-  });
-  const json = Buffer.from(JSON.stringify(shape));
-  const head = Buffer.alloc(2 * LENGTH_BYTES);
-  head.writeUInt32BE(number);
-  head.writeUInt32BE(json.length, LENGTH_BYTES);
-  return Buffer.concat([head, json, ...parts]);
+  const frame = frameFor(FRAME.append, APPEND_NUMBER_BYTES + COUNT_BYTES + requests.reduce((sum, request) => sum + requestBytes(request), 0));
+  const to = new ByteWriter(frame, FRAME_HEAD_BYTES);
+  to.u32(number);
+  to.u32(requests.length);
+  for (const { drafts, key } of requests) {
+    to.u8(key === undefined ? 0 : FLAG_KEY);
+    to.u32(drafts.length);
+    if (key !== undefined) {
+      to.f64(key.window);
+      to.text(key.scope);
+      to.text(key.key);
+      to.bytes(key.fingerprint);
+    }
+    for (const { topic, event, json, ttl, data } of drafts) {
+      to.u8((json ? FLAG_JSON : 0) | (event === undefined ? 0 : FLAG_EVENT));
+      to.f64(ttl);
+      to.text(topic);
+      to.bytes(data);
+      if (event !== undefined) to.text(event);
+    }
+  }
+  return frame;
+}
+
+function requestBytes({ drafts, key }: AppendRequest): number {
+  let size = FLAGS_BYTES + COUNT_BYTES;
+  if (key !== undefined) size += F64_BYTES + textBytes(key.scope) + textBytes(key.key) + COUNT_BYTES + key.fingerprint.length;
+  for (const { topic, event, data } of drafts) size += FLAGS_BYTES + F64_BYTES + textBytes(topic) + COUNT_BYTES + data.length + (event === undefined ? 0 : textBytes(event));
+  return size;
 }
 
 /** Requests that another worker handed on; undefined where they cannot be read. */
@@ -71,60 +112,141 @@ export interface UnpackedAppend {
 /** Any program of the same user may have sent it. */
 export function unpackAppend(body: Buffer): UnpackedAppend {
   const number = body.readUInt32BE();
-  try {
-    return { number, requests: readRequests(body.subarray(LENGTH_BYTES)) };
-  } catch (error) {
-    if (!(error instanceof MalformedCall) && !(error instanceof SyntaxError) && !(error instanceof RangeError)) throw error;
-    return { number, requests: undefined };
-  }
-}
-
-function readRequests(body: Buffer): readonly AppendRequest[] {
-  const dataAt = LENGTH_BYTES + body.readUInt32BE();
   // The tail keeps messages. Without a copy, a small one would hold all of one large read from the socket.
-  const data = ownCopy(body.subarray(dataAt));
-  let at = 0;
-  const take = (length: number): Buffer => {
-    if (at + length > data.length) throw new MalformedCall('data');
-    return data.subarray(at, at += length);
-  };
-  return new Argument({ requests: JSON.parse(body.toString('utf8', LENGTH_BYTES, dataAt)) as unknown }).list('requests', APPENDED_MAX_REQUESTS, (request): AppendRequest => ({
-    key: request.has('key') ? readKey(request.inner('key'), take) : undefined,
-    drafts: request.list('drafts', APPENDED_MAX_REQUESTS, (draft): Draft => ({
-      topic: draft.text('topic', TOPIC_MAX_BYTES), event: draft.optionalText('event', EVENT_MAX_BYTES), json: draft.flag('json'), ttl: draft.count('ttl'), data: take(draft.count('bytes')),
-    })),
-  }));
+  return { number, requests: readable(() => readRequests(new ByteReader(ownCopy(body.subarray(APPEND_NUMBER_BYTES))))) };
 }
 
-function readKey(key: Argument, take: (length: number) => Buffer): IdempotencyKey {
-  return { scope: key.text('scope', APPENDED_KEY_MAX_CHARACTERS), key: key.text('key', APPENDED_KEY_MAX_CHARACTERS), window: key.count('window'), fingerprint: take(key.count('bytes')) };
+function readRequests(from: ByteReader): readonly AppendRequest[] {
+  const requests = listOf(from, APPENDED_MAX_REQUESTS, 'requests', readRequest);
+  from.end();
+  return requests;
 }
 
-/** Leaves room for a number, and for what the hub says. */
-export function packAppended(number: number, { outcomes, log: { lineage, oldest, head, now, erasures }, isTold }: Appended): Buffer {
+function readRequest(from: ByteReader): AppendRequest {
+  const hasKey = (from.u8() & FLAG_KEY) !== 0;
+  const count = countOf(from, APPENDED_MAX_REQUESTS, 'drafts');
+  const key = hasKey ? readKey(from) : undefined;
+  const drafts: Draft[] = [];
+  for (let index = 0; index < count; index++) drafts.push(readDraft(from));
+  return { drafts, key };
+}
+
+function readKey(from: ByteReader): IdempotencyKey {
+  const window = from.wholeNumber('window');
+  return { scope: from.text('scope', APPENDED_KEY_MAX_CHARACTERS), key: from.text('key', APPENDED_KEY_MAX_CHARACTERS), window, fingerprint: from.bytes() };
+}
+
+function readDraft(from: ByteReader): Draft {
+  const flags = from.u8();
+  const ttl = from.wholeNumber('ttl');
+  const topic = from.text('topic', TOPIC_MAX_BYTES);
+  const data = from.bytes();
+  return { topic, event: (flags & FLAG_EVENT) === 0 ? undefined : from.text('event', EVENT_MAX_BYTES), json: (flags & FLAG_JSON) !== 0, ttl, data };
+}
+
+/** @returns The whole frame, with room for what the hub says. */
+export function packAppended(number: number, { outcomes, log: { lineage, oldest, head, now, erasures }, isTold = false }: Appended): Buffer {
   const epoch = lineage.epochs.at(-1)?.epoch ?? '';
-  return packAnswer(number, { written: { outcomes, log: { epoch, oldest, head, now, ...(erasures === undefined ? {} : { erasures }) }, ...(isTold === undefined ? {} : { isTold }) } });
+  const size = FLAGS_BYTES + 3 * F64_BYTES + (erasures === undefined ? 0 : F64_BYTES) + textBytes(epoch) + COUNT_BYTES + outcomes.reduce((sum, outcome) => sum + outcomeBytes(outcome, epoch), 0);
+  const { frame, to } = answerFrame(number, ANSWER_WRITTEN_CODE, size);
+  to.u8((isTold ? FLAG_TOLD : 0) | (erasures === undefined ? 0 : FLAG_ERASURES));
+  for (const value of [oldest, head, now]) to.f64(value);
+  if (erasures !== undefined) to.f64(erasures);
+  to.text(epoch);
+  to.u32(outcomes.length);
+  for (const outcome of outcomes) {
+    if (outcome.kind === 'conflict') {
+      to.u8(OUTCOME_CONFLICT_CODE);
+      continue;
+    }
+    const isOther = outcome.epoch !== epoch;
+    to.u8((outcome.kind === 'stored' ? OUTCOME_STORED_CODE : OUTCOME_REPLAYED_CODE) + (isOther ? FLAG_FOREIGN : 0));
+    to.f64(outcome.first);
+    to.f64(outcome.time);
+    if (isOther) to.text(outcome.epoch);
+  }
+  return frame;
 }
 
+function outcomeBytes(outcome: Outcome, epoch: string): number {
+  return FLAGS_BYTES + (outcome.kind === 'conflict' ? 0 : 2 * F64_BYTES + (outcome.epoch === epoch ? 0 : textBytes(outcome.epoch)));
+}
+
+/** @returns The whole frame, with room for what the hub says. */
 export function packFailure(number: number, { kind, message }: StoreError): Buffer {
-  return packAnswer(number, { failure: { kind, message } });
+  const { frame, to } = answerFrame(number, ANSWER_FAILURE_CODE, FLAGS_BYTES + textBytes(message));
+  to.u8(FAILURE_KINDS.indexOf(kind));
+  to.text(message);
+  return frame;
 }
 
-function packAnswer(number: number, answer: Answer): Buffer {
-  const head = Buffer.alloc(LENGTH_BYTES + 1);
-  head.writeUInt32BE(number);
-  return Buffer.concat([head, Buffer.from(JSON.stringify(answer))]);
+function answerFrame(number: number, kind: number, size: number): { readonly frame: Buffer; readonly to: ByteWriter } {
+  const frame = frameFor(FRAME.appended, APPEND_NUMBER_BYTES + 2 * FLAGS_BYTES + size);
+  const to = new ByteWriter(frame, FRAME_HEAD_BYTES);
+  to.u32(number);
+  to.u8(HANDED.answered);
+  to.u8(kind);
+  return { frame, to };
 }
 
 /** @returns What the hub says, and what the writer says. An answer that nobody can read counts as lost: any program of the same user may have sent it. */
 export function unpackAppended(body: Buffer): { readonly number: number; readonly handed: number; readonly answer: Answer } {
-  const text = body.toString('utf8', LENGTH_BYTES + 1);
-  const [number, handed] = [body.readUInt32BE(), body[LENGTH_BYTES]!];
-  if (text === '') return { number, handed, answer: {} };
+  const [number, handed] = [body.readUInt32BE(), body[APPEND_NUMBER_BYTES]!];
+  if (body.length === APPEND_NUMBER_BYTES + FLAGS_BYTES && handed !== HANDED.answered) return { number, handed, answer: {} };
+  const answer = readable(() => readAnswer(new ByteReader(body.subarray(APPEND_NUMBER_BYTES + FLAGS_BYTES))));
+  return answer === undefined ? { number, handed: HANDED.lost, answer: {} } : { number, handed, answer };
+}
+
+function readAnswer(from: ByteReader): Answer {
+  const kind = from.u8();
+  if (kind !== ANSWER_WRITTEN_CODE && kind !== ANSWER_FAILURE_CODE) throw new MalformedCall('kind');
+  const answer = kind === ANSWER_WRITTEN_CODE ? { written: readWritten(from) } : { failure: readFailure(from) };
+  from.end();
+  return answer;
+}
+
+function readFailure(from: ByteReader): Answer['failure'] {
+  const kind = FAILURE_KINDS[from.u8()];
+  if (kind === undefined) throw new MalformedCall('failure');
+  return { kind, message: from.text('message', Infinity) };
+}
+
+function readWritten(from: ByteReader): Written {
+  const flags = from.u8();
+  const [oldest, head, now] = [from.wholeNumber('oldest'), from.wholeNumber('head'), from.wholeNumber('now')];
+  const erasures = (flags & FLAG_ERASURES) === 0 ? {} : { erasures: from.wholeNumber('erasures') };
+  const epoch = from.text('epoch', Infinity);
+  const outcomes = listOf(from, APPENDED_MAX_REQUESTS, 'outcomes', (outcome) => readOutcome(outcome, epoch));
+  return { outcomes, log: { epoch, oldest, head, now, ...erasures }, isTold: (flags & FLAG_TOLD) !== 0 };
+}
+
+function readOutcome(from: ByteReader, epoch: string): Outcome {
+  const code = from.u8();
+  if (code === OUTCOME_CONFLICT_CODE) return { kind: 'conflict' };
+  const kind = code & ~FLAG_FOREIGN;
+  if (kind !== OUTCOME_STORED_CODE && kind !== OUTCOME_REPLAYED_CODE) throw new MalformedCall('outcome');
+  const [first, time] = [from.wholeNumber('first'), from.wholeNumber('time')];
+  return { kind: kind === OUTCOME_STORED_CODE ? 'stored' : 'replayed', epoch: kind === code ? epoch : from.text('epoch', Infinity), first, time };
+}
+
+function listOf<Item>(from: ByteReader, max: number, name: string, read: (from: ByteReader) => Item): Item[] {
+  const items: Item[] = [];
+  for (let left = countOf(from, max, name); left > 0; left--) items.push(read(from));
+  return items;
+}
+
+function countOf(from: ByteReader, max: number, name: string): number {
+  const count = from.u32();
+  if (count > max) throw new MalformedCall(name);
+  return count;
+}
+
+/** Undefined where the bytes are malformed. */
+function readable<Value>(read: () => Value): Value | undefined {
   try {
-    return { number, handed, answer: JSON.parse(text) as Answer };
+    return read();
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    return { number, handed: HANDED.lost, answer: {} };
+    if (!(error instanceof MalformedCall)) throw error;
+    return undefined;
   }
 }

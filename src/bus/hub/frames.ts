@@ -10,7 +10,7 @@ import type { Framing } from '../../runtime/guarded-socket.ts';
  */
 
 /** Changes with the frames or the calls: a worker may be started from newer files than the hub was. */
-export const HUB_VERSION = 1;
+export const HUB_VERSION = 2;
 
 export const FRAME = {
   /** An envelope with a commit, or a look. */
@@ -60,10 +60,16 @@ export const ASKED_FRAME_MAX_BYTES = 2 * 1024 * 1024;
 export const ANSWERED_FRAME_MAX_BYTES = 8 * 1024 * 1024;
 
 export function frameOf(kind: number, body: Uint8Array): Buffer {
-  const frame = Buffer.allocUnsafe(FRAME_HEAD_BYTES + body.length);
-  frame.writeUInt32BE(1 + body.length, 0);
-  frame[LENGTH_BYTES] = kind;
+  const frame = frameFor(kind, body.length);
   frame.set(body, FRAME_HEAD_BYTES);
+  return frame;
+}
+
+/** A frame whose body is still to be written, after `FRAME_HEAD_BYTES`. */
+export function frameFor(kind: number, bodyBytes: number): Buffer {
+  const frame = Buffer.allocUnsafe(FRAME_HEAD_BYTES + bodyBytes);
+  frame.writeUInt32BE(1 + bodyBytes, 0);
+  frame[LENGTH_BYTES] = kind;
   return frame;
 }
 

@@ -3,7 +3,7 @@ import { within, type Clock, type Timer } from '../../runtime/clock.ts';
 import { StoreError, type Appended, type AppendRequest, type Store } from '../../store/store.ts';
 import { packAppend, packAppended, packFailure, unpackAppend, unpackAppended, type UnpackedAppend, type Written } from './append-frames.ts';
 import { awayOnly, type HubConnection } from './connection.ts';
-import { FRAME, frameOf, HANDED, nextNumber } from './frames.ts';
+import { FRAME, HANDED, nextNumber } from './frames.ts';
 import { MergedAppends, type CommitListener } from './merged-appends.ts';
 
 /** Larger commits are written by the worker that has them. Stops them from delaying what else goes over the hub. */
@@ -72,8 +72,8 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
     // An empty one finds out whether this worker can write.
     if (this.#role !== 'other' || this.#isLate || requests.length === 0 || !this.#connection.isReady) return this.#merged.append(requests);
     this.#number = nextNumber(this.#number, (number) => this.#handed.has(number));
-    const body = packAppend(this.#number, requests);
-    return body.length > HANDED_MAX_BYTES ? this.#merged.append(requests) : this.#hand(requests, body);
+    const frame = packAppend(this.#number, requests);
+    return frame.length > HANDED_MAX_BYTES ? this.#merged.append(requests) : this.#hand(requests, frame);
   }
 
   /** The log's id is known once the store is open: before that nobody appends. */
@@ -88,7 +88,7 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
     });
   }
 
-  #hand(requests: readonly AppendRequest[], body: Buffer): Promise<Appended> {
+  #hand(requests: readonly AppendRequest[], frame: Buffer): Promise<Appended> {
     const { promise, resolve, reject } = Promise.withResolvers<Appended>();
     const number = this.#number;
     // An answer that has arrived counts, also where this process was too busy to read it.
@@ -102,7 +102,7 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
       after(WRITER_ANSWER_MAX_MS, () => this.#take(number)?.reject(new StoreError('outcome-unknown', SILENT))),
     ];
     this.#handed.set(number, { requests, resolve, reject, timers });
-    this.#connection.send(frameOf(FRAME.append, body));
+    this.#connection.send(frame);
     return promise;
   }
 
@@ -136,7 +136,7 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
   }
 
   /** An epoch that began meanwhile is read from the log. */
-  async #appended({ outcomes, log: { epoch, ...log }, isTold = false }: Written): Promise<Appended> {
+  async #appended({ outcomes, log: { epoch, ...log }, isTold }: Written): Promise<Appended> {
     if (this.#lineage?.epochs.at(-1)?.epoch !== epoch) {
       try {
         this.#lineage = (await this.#store.state()).lineage;
@@ -159,7 +159,7 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
       if (!(error instanceof StoreError)) throw error;
       answer = packFailure(number, error);
     }
-    if (this.#connection.isReady) this.#connection.send(frameOf(FRAME.appended, answer));
+    if (this.#connection.isReady) this.#connection.send(answer);
   }
 
   /** The connection is lost, and with it every answer. */

@@ -1,5 +1,6 @@
 import { t, type Test } from 'tap';
-import { FRAME, frameOf, HANDED, HUB_VERSION, nextNumber } from '../../../src/bus/hub/frames.ts';
+import { packAppend, packFailure, unpackAppended } from '../../../src/bus/hub/append-frames.ts';
+import { FRAME, FRAME_HEAD_BYTES, frameOf, HUB_VERSION, nextNumber } from '../../../src/bus/hub/frames.ts';
 import { SharedWriter } from '../../../src/bus/hub/shared-writer.ts';
 import type { Draft } from '../../../src/model/message.ts';
 import type { Clock } from '../../../src/runtime/clock.ts';
@@ -204,13 +205,12 @@ async function behindStranger(t: Test, clock: Clock = new TestClock()): Promise<
 }
 
 function unavailable(stranger: HubStranger): Buffer {
-  return answer(stranger, '{"failure":{"kind":"unavailable","message":"it ends"}}');
+  return packFailure(lastNumber(stranger), new StoreError('unavailable', 'it ends'));
 }
 
-/** The answer to what the stranger was handed last. */
-function answer({ bodies }: HubStranger, text: string): Buffer {
-  const number = bodies.findLast((body) => body.length > 0)!.subarray(0, 4);
-  return frameOf(FRAME.appended, Buffer.concat([number, Buffer.from([HANDED.answered]), Buffer.from(text)]));
+/** Of what the stranger was handed last. */
+function lastNumber({ bodies }: HubStranger): number {
+  return bodies.findLast((body) => body.length > 0)!.readUInt32BE();
 }
 
 t.test('the writer dies with requests in flight: their outcome is unknown, a retry with its key finds out, and this worker writes itself', async (t) => {
@@ -228,7 +228,8 @@ t.test('an answer that cannot be read leaves one outcome unknown, and what else 
   const { worker, stranger, handed } = await behindStranger(t);
   const lost = t.rejects(worker.writer.append([request('a')]), { name: 'StoreError', kind: 'outcome-unknown' });
   await until('it was handed on', () => handed() === 1);
-  const garbled = answer(stranger, '{');
+  const garbled = unavailable(stranger);
+  garbled[garbled.length - 'it ends'.length - 1] = 0;
   const other = worker.writer.append([request('b')]);
   await until('the other one was, too', () => handed() === 2);
   stranger.socket.write(Buffer.concat([garbled, unavailable(stranger)]));
@@ -285,24 +286,15 @@ t.test('requests that cannot be read change nothing, and the writer says so', as
   const stranger = hubStranger(t, path);
   await stranger.ask('hello', { version: HUB_VERSION });
   await stranger.ask('writer.join', { log: log.logId });
-  const json = (value: unknown, data = ''): Buffer => {
-    const text = Buffer.from(JSON.stringify(value));
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(text.length);
-    return Buffer.concat([length, text, Buffer.from(data)]);
-  };
-  const good = { topic: 'a', json: false, ttl: 0, bytes: 1 };
-  const bad = [
-    Buffer.alloc(0), Buffer.from('{'), json(null), json('x'), json([null]), json([{ drafts: 'x' }]), json([{ drafts: [{ ...good, topic: 1 }] }]), json([{ drafts: [good] }]), json([{ drafts: [{ ...good, bytes: -1 }] }], 'x'),
-    json([{ drafts: [{ ...good, ttl: 'x' }] }], 'x'), json([{ key: {}, drafts: [good] }], 'x'),
-  ];
+  const good = packAppend(0, [request('a', keyed('k'))]).subarray(FRAME_HEAD_BYTES + 4);
+  const bad = [Buffer.alloc(0), Buffer.from('{'), good.subarray(0, -1), Buffer.concat([good, Buffer.alloc(1)]), Buffer.concat([Buffer.alloc(4, 0xff), good.subarray(4)])];
   for (const [index, body] of bad.entries()) {
     const number = Buffer.alloc(4);
     number.writeUInt32BE(index);
     stranger.socket.write(frameOf(FRAME.append, Buffer.concat([number, body])));
   }
   await until('all are answered', () => stranger.kinds.filter((kind) => kind === FRAME.appended).length === bad.length);
-  t.ok(stranger.bodies.slice(-bad.length).every((body) => body.toString().includes('"unavailable"')));
+  t.same(stranger.bodies.slice(-bad.length).map((body) => unpackAppended(body).answer.failure?.kind), bad.map(() => 'unavailable'));
   t.same(topicsIn(log), []);
 });
 
