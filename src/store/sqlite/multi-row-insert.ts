@@ -14,23 +14,32 @@ export interface MultiRowInsertOptions {
 
 /** Inserts rows into a table, several with each statement. */
 export class MultiRowInsert {
-  readonly #statements: readonly { readonly values: number; readonly insert: Database.Statement<unknown[]> }[];
+  readonly #options: MultiRowInsertOptions;
+  /** By their rows. Each is prepared when it is first needed, because all of them take 70 KiB, and a thread that only reads needs none. */
+  readonly #statements = new Map<number, Database.Statement<unknown[]>>();
 
-  constructor({ db, into, columns, otherwise = '' }: MultiRowInsertOptions) {
-    const row = `(${Array<string>(columns.length).fill('?').join()})`;
-    this.#statements = INSERT_ROWS.map((rows) => ({
-      values: rows * columns.length,
-      insert: db.prepare(`${into} (${columns.join()}) VALUES ${Array<string>(rows).fill(row).join()} ${otherwise}`),
-    }));
+  constructor(options: MultiRowInsertOptions) {
+    this.#options = options;
   }
 
   /** @param all The values of all rows, one after the other. Returns how many rows were inserted. */
   insert(all: readonly unknown[]): number {
     let inserted = 0;
     let at = 0;
-    for (const { values, insert } of this.#statements) {
-      for (; at + values <= all.length; at += values) inserted += insert.run(values === all.length ? all : all.slice(at, at + values)).changes;
+    for (const rows of INSERT_ROWS) {
+      const values = rows * this.#options.columns.length;
+      for (; at + values <= all.length; at += values) inserted += this.#statement(rows).run(values === all.length ? all : all.slice(at, at + values)).changes;
     }
     return inserted;
+  }
+
+  #statement(rows: number): Database.Statement<unknown[]> {
+    const known = this.#statements.get(rows);
+    if (known !== undefined) return known;
+    const { db, into, columns, otherwise = '' } = this.#options;
+    const row = `(${Array<string>(columns.length).fill('?').join()})`;
+    const statement = db.prepare<unknown[]>(`${into} (${columns.join()}) VALUES ${Array<string>(rows).fill(row).join()} ${otherwise}`);
+    this.#statements.set(rows, statement);
+    return statement;
   }
 }
