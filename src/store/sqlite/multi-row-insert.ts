@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 
-/** Rows that one statement inserts: each call of the driver costs as much as SQLite's own work on a small row. */
-const INSERT_ROWS = 8;
+/** Rows that one statement inserts, the most first: each call of the driver costs as much as SQLite's own work on a small row. Each half is there, so that few messages take few calls, too. */
+const INSERT_ROWS = [32, 16, 8, 4, 2, 1];
 
 export interface MultiRowInsertOptions {
   readonly db: Database.Database;
@@ -14,25 +14,32 @@ export interface MultiRowInsertOptions {
 
 /** Inserts rows into a table, several with each statement. */
 export class MultiRowInsert {
-  readonly #columns: number;
-  readonly #one: Database.Statement<unknown[]>;
-  readonly #many: Database.Statement<unknown[]>;
+  readonly #options: MultiRowInsertOptions;
+  /** By their rows. Each is prepared when it is first needed, because all of them take 70 KiB, and a thread that only reads needs none. */
+  readonly #statements = new Map<number, Database.Statement<unknown[]>>();
 
-  constructor({ db, into, columns, otherwise = '' }: MultiRowInsertOptions) {
-    const row = `(${Array<string>(columns.length).fill('?').join()})`;
-    const insert = (rows: number): string => `${into} (${columns.join()}) VALUES ${Array<string>(rows).fill(row).join()} ${otherwise}`;
-    this.#columns = columns.length;
-    this.#one = db.prepare(insert(1));
-    this.#many = db.prepare(insert(INSERT_ROWS));
+  constructor(options: MultiRowInsertOptions) {
+    this.#options = options;
   }
 
-  /** @param values All rows, one after the other. Returns how many rows were inserted. */
-  insert(values: readonly unknown[]): number {
-    const many = this.#columns * INSERT_ROWS;
+  /** @param all The values of all rows, one after the other. Returns how many rows were inserted. */
+  insert(all: readonly unknown[]): number {
     let inserted = 0;
     let at = 0;
-    for (; at + many <= values.length; at += many) inserted += this.#many.run(values.slice(at, at + many)).changes;
-    for (; at < values.length; at += this.#columns) inserted += this.#one.run(values.slice(at, at + this.#columns)).changes;
+    for (const rows of INSERT_ROWS) {
+      const values = rows * this.#options.columns.length;
+      for (; at + values <= all.length; at += values) inserted += this.#statement(rows).run(values === all.length ? all : all.slice(at, at + values)).changes;
+    }
     return inserted;
+  }
+
+  #statement(rows: number): Database.Statement<unknown[]> {
+    const known = this.#statements.get(rows);
+    if (known !== undefined) return known;
+    const { db, into, columns, otherwise = '' } = this.#options;
+    const row = `(${Array<string>(columns.length).fill('?').join()})`;
+    const statement = db.prepare<unknown[]>(`${into} (${columns.join()}) VALUES ${Array<string>(rows).fill(row).join()} ${otherwise}`);
+    this.#statements.set(rows, statement);
+    return statement;
   }
 }
