@@ -36,7 +36,7 @@ export function report(recording: Recording, skipped: readonly string[]): string
   ].join('\n');
 }
 
-/** What receivers of webhooks got. */
+/** Deliveries of webhooks, as their receivers noted them. */
 function webhooks({ receivers = [], publications }: Recording): string[] {
   if (receivers.length === 0) return [];
   const answered = new Map(publications.flatMap(({ answers }) => answers.map(({ id, at }) => [id, at] as const).reverse()));

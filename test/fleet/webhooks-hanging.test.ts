@@ -21,7 +21,7 @@ const MESSAGE_BYTES = 63 * 1024;
 const SUSPECT_CONNECTIONS = 128;
 /** Far below a copy of each message for each webhook, which would be 330 MiB. */
 const GROWTH_MAX_BYTES = 200 * 1024 * 1024;
-/** No attempt is given up while the test runs: whoever gets something gets it before the first timeout. */
+/** No attempt is given up while the test runs, so each delivery comes before the first timeout. */
 const TIMEOUT_SECONDS = '300';
 /** A machine may be busy with much else. Milliseconds. */
 const LIMIT = 280_000;

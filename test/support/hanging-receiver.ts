@@ -5,7 +5,7 @@
 import { createServer } from 'node:http';
 import { listening } from './listening.ts';
 
-/** What the test is told. */
+/** The answer to the test. */
 export interface HangingCounts {
   /** Deliveries that came, how many wait for an answer now, and the most that did. */
   readonly came: number;

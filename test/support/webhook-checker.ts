@@ -8,7 +8,7 @@ export type Delivered = Entry & {
   readonly takenAt?: number | undefined;
 };
 
-/** What the receiver of one webhook wrote down. */
+/** The notes of one webhook's receiver. */
 export interface ReceiverRecord {
   readonly name: string;
   readonly wants: readonly string[];
