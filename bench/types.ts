@@ -6,13 +6,14 @@
  * | name | a stream | a publish |
  * |---|---|---|
  * | `tidings` | `GET /topics/<topic>/events` | `POST /topics/<topic>`: 201 |
+ * | `tidings-websocket` | the same with an upgrade to WebSocket | `POST /topics/<topic>`: 201 |
  * | `nchan` | `GET /sub/<topic>`; the body is not chunked, it ends with the connection | `POST /pub/<topic>`: 201, or 202 while nobody listens |
  * | `sse` | `GET /events/<topic>` | `POST /publish/<topic>`: 201 |
  * | `socket.io` | Socket.IO over WebSocket; the client emits `join` with the topic and an acknowledgement, and gets the event `message` with the body as a string | `POST /publish/<topic>`: 201 |
  *
  * The body of a publish is the event's data, text as it is. Streams are asked for with `Accept: text/event-stream`.
  */
-export type WireName = 'tidings' | 'nchan' | 'sse' | 'socket.io';
+export type WireName = 'tidings' | 'tidings-websocket' | 'nchan' | 'sse' | 'socket.io';
 
 /** A server under test, started fresh: every process of it, Redis and PostgreSQL included where it uses them. */
 export interface Server {
@@ -39,6 +40,10 @@ export interface ServerOptions {
   readonly instances?: number;
   /** With Redis between the instances; as the peer's default if absent. */
   readonly redis?: boolean;
+  /** With NATS between the instances of the service under test. */
+  readonly nats?: boolean;
+  /** Streams of the service under test are WebSockets. */
+  readonly websocket?: boolean;
   /** The service under test keeps its log in a PostgreSQL of its own, made empty; in a file if absent. */
   readonly postgres?: boolean;
   /** How long a question to that PostgreSQL and its answer are under way, in milliseconds; no longer than loopback takes if absent. */

@@ -16,6 +16,8 @@ export interface Receiver {
   events(bytes: Buffer, from: number, to: number, now: number): void;
   /** One message of WebSocket. */
   message(bytes: Buffer, from: number, to: number, now: number): void;
+  /** A ping of WebSocket, which is to be answered with the same bytes. */
+  ping(bytes: Buffer, from: number, to: number): void;
 }
 
 /** What is left over between two reads. */
@@ -26,6 +28,8 @@ export class Position {
   step = 0;
   /** What was read so far of a length. */
   size = 0;
+  /** Whether the frame of WebSocket is a ping. */
+  isPing = false;
   /** The beginning of an event, in a buffer that is kept and grows. */
   kept: Buffer = NOTHING;
   keptLength = 0;

@@ -3,7 +3,7 @@ import { now } from './clock.ts';
 import type { Sink } from './events.ts';
 import { chunked, plain, Position, type Framing, type Receiver } from './framing.ts';
 import type { Subscriber } from './ledger.ts';
-import { textFrame, websocket } from './websocket.ts';
+import { pongFrame, textFrame, websocket } from './websocket.ts';
 import type { Wire } from './wires.ts';
 
 /** What a stream tells whoever opened it. */
@@ -121,8 +121,37 @@ export class Stream implements Subscriber, Receiver {
     this.#host.sink.events(this, bytes, from, to, at);
   }
 
-  /** A message of Socket.IO's (https://socket.io/docs/v4/engine-io-protocol/ and /socket-io-protocol/). */
   message(bytes: Buffer, from: number, to: number, at: number): void {
+    if (this.#options.wire.resumes) this.#frame(bytes, from, to, at);
+    else this.#packet(bytes, from, to, at);
+  }
+
+  ping(bytes: Buffer, from: number, to: number): void {
+    this.#socket?.write(pongFrame(bytes, from, to));
+  }
+
+  /** A frame of Tidings: a message, or an event about the stream, which has no topic. Where it names a place, that is its first member. */
+  #frame(bytes: Buffer, from: number, to: number, at: number): void {
+    const hasId = bytes[from + FRAME_ID.length - 1] === QUOTE && bytes[from + 2] === I;
+    const end = hasId ? bytes.indexOf(QUOTE, from + FRAME_ID.length) : from - 1;
+    if (hasId) {
+      if (this.#id.length === 0) this.#id = Buffer.allocUnsafe(ID_MAX);
+      this.#idLength = bytes.copy(this.#id, 0, from + FRAME_ID.length, Math.min(end, from + FRAME_ID.length + ID_MAX));
+    }
+    // "event" follows where the frame has no topic.
+    if (bytes[end + 3] === E) this.#controlFrame(bytes.toString('utf8', from, to));
+    this.#host.sink.events(this, bytes, from, to, at);
+  }
+
+  #controlFrame(text: string): void {
+    const { event, retryMs } = JSON.parse(text) as { readonly event: string; readonly retryMs?: number };
+    if (event === '$open') this.#opened();
+    else if (event === '$gap') this.#host.sink.gap();
+    else if (event === '$busy') this.#retryMs = retryMs;
+  }
+
+  /** A message of Socket.IO's (https://socket.io/docs/v4/engine-io-protocol/ and /socket-io-protocol/). */
+  #packet(bytes: Buffer, from: number, to: number, at: number): void {
     if (bytes[from] === FOUR && bytes[from + 1] === TWO) {
       this.#host.sink.events(this, bytes, from, to, at);
       return;
@@ -218,5 +247,7 @@ export class Stream implements Subscriber, Receiver {
 }
 
 const HEAD_MAX = 64 * 1024;
+const FRAME_ID = '{"id":"';
+const QUOTE = 34;
 const [TWO, FOUR] = [50, 52];
 const [COLON, E, R, I, D] = [58, 101, 114, 105, 100];

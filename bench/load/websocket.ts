@@ -10,6 +10,8 @@ const FIN = 0x80;
 const OPCODE = 0x0f;
 const TEXT = 1;
 const CLOSE = 8;
+const PING = 9;
+const PONG = 10;
 
 /** RFC 6455, section 5.2: frames of a server, which are not masked. Each is a message, and each message one event. */
 export const websocket: Framing = {
@@ -21,7 +23,8 @@ export const websocket: Framing = {
         const first = bytes[at++]!;
         if ((first & FIN) === 0 || (first & OPCODE) === 0) throw new Error('a message in several frames');
         if ((first & OPCODE) === CLOSE) throw new Error('closed by the server');
-        if ((first & OPCODE) !== TEXT) throw new Error('a frame that is no text');
+        position.isPing = (first & OPCODE) === PING;
+        if ((first & OPCODE) !== TEXT && !position.isPing) throw new Error('a frame that is no text');
         position.step = LENGTH;
       } else if (position.step === LENGTH) {
         const length = bytes[at++]!;
@@ -42,7 +45,8 @@ export const websocket: Framing = {
           position.step = FIRST;
           const length = position.keptLength;
           position.keptLength = 0;
-          if (length === 0) stream.message(bytes, at, end, now);
+          if (position.isPing) stream.ping(length === 0 ? bytes : position.kept, length === 0 ? at : 0, length === 0 ? end : length);
+          else if (length === 0) stream.message(bytes, at, end, now);
           else stream.message(position.kept, 0, length, now);
         }
         at = end;
@@ -53,11 +57,19 @@ export const websocket: Framing = {
 
 /** A client's frame. Its mask is zero, which leaves the text as it is. */
 export function textFrame(text: string): Buffer {
-  const payload = Buffer.from(text);
+  return clientFrame(TEXT, Buffer.from(text));
+}
+
+/** The answer to a ping. */
+export function pongFrame(bytes: Buffer, from: number, to: number): Buffer {
+  return clientFrame(PONG, bytes.subarray(from, to));
+}
+
+function clientFrame(opcode: number, payload: Buffer): Buffer {
   if (payload.length > 65_535) throw new Error('a text that is too long');
   const long = payload.length > 125;
   const frame = Buffer.alloc((long ? 8 : 6) + payload.length);
-  frame[0] = FIN | TEXT;
+  frame[0] = FIN | opcode;
   frame[1] = MASKED | (long ? 126 : payload.length);
   if (long) frame.writeUInt16BE(payload.length, 2);
   payload.copy(frame, long ? 8 : 6);

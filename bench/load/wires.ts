@@ -31,6 +31,8 @@ function only(names: readonly string[]): string {
   return encodeURIComponent(names[0]!);
 }
 
+const UPGRADE = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGlkaW5ncy1iZW5jaG1hcg==\r\n';
+
 export const wires: Readonly<Record<WireName, Wire>> = {
   tidings: {
     name: 'tidings', framing: 'http', resumes: true, opensItself: true,
@@ -38,6 +40,16 @@ export const wires: Readonly<Record<WireName, Wire>> = {
       const from = [...(lastId === undefined && after !== undefined ? [`after=${encodeURIComponent(after)}`] : []), ...(member === undefined ? [] : [`as=${member}`])].join('&');
       if (names.length === 1) return get(`/topics/${only(names)}/events${from === '' ? '' : `?${from}`}`, lastEventId(lastId));
       return get(`/events?${names.map((name) => `topic=${encodeURIComponent(name)}`).join('&')}${from === '' ? '' : `&${from}`}`, lastEventId(lastId));
+    },
+    publishPath: (topic) => `/topics/${encodeURIComponent(topic)}`,
+    batchPath: '/messages',
+  },
+  'tidings-websocket': {
+    name: 'tidings-websocket', framing: 'websocket', resumes: true, opensItself: true,
+    open(names, lastId, after, member) {
+      const from = lastId === undefined ? after === undefined ? [] : [`after=${encodeURIComponent(after)}`] : [`lastEventId=${encodeURIComponent(lastId)}`];
+      const query = [...names.map((name) => `topic=${encodeURIComponent(name)}`), ...from, ...(member === undefined ? [] : [`as=${member}`])].join('&');
+      return get(`/events?${query}`, UPGRADE);
     },
     publishPath: (topic) => `/topics/${encodeURIComponent(topic)}`,
     batchPath: '/messages',
@@ -54,7 +66,7 @@ export const wires: Readonly<Record<WireName, Wire>> = {
   },
   'socket.io': {
     name: 'socket.io', framing: 'websocket', resumes: false, opensItself: true,
-    open: () => get('/socket.io/?EIO=4&transport=websocket', 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGlkaW5ncy1iZW5jaG1hcg==\r\n'),
+    open: () => get('/socket.io/?EIO=4&transport=websocket', UPGRADE),
     publishPath: (topic) => `/publish/${encodeURIComponent(topic)}`,
   },
 };

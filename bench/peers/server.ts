@@ -1,6 +1,7 @@
 import type { Server, ServerOptions, WireName } from '../types.ts';
 import { Distance } from './distance.ts';
 import { removeFolder, temporaryFolder } from './leftovers.ts';
+import { startNats } from './nats.ts';
 import { postgresUrl, startPostgres } from './postgres.ts';
 import { ServerProcess, type Program } from './process.ts';
 import { startRedis } from './redis.ts';
@@ -9,6 +10,7 @@ import { startRedis } from './redis.ts';
 export interface Place {
   readonly folder: string;
   readonly redisUrl: string | undefined;
+  readonly natsUrl: string | undefined;
   readonly postgresUrl: string | undefined;
 }
 
@@ -17,6 +19,7 @@ export interface Plan {
   readonly metricsPath?: string;
   readonly instances: number;
   readonly redis: boolean;
+  readonly nats?: boolean | undefined;
   readonly postgres?: boolean;
   readonly postgresDistanceMs?: number | undefined;
   readonly folder: string | undefined;
@@ -38,6 +41,8 @@ export async function startServer(plan: Plan): Promise<Server> {
   try {
     const redis = plan.redis ? await startRedis(own) : undefined;
     if (redis !== undefined) started.push(redis);
+    const nats = plan.nats === true ? await startNats(own) : undefined;
+    if (nats !== undefined) started.push(nats);
     const postgres = data === undefined ? undefined : await startPostgres(data);
     if (postgres !== undefined) started.push(postgres);
     const distance = postgres === undefined || plan.postgresDistanceMs === undefined ? undefined : await Distance.start(postgres.port, plan.postgresDistanceMs);
@@ -45,6 +50,7 @@ export async function startServer(plan: Plan): Promise<Server> {
     const place = {
       folder: plan.folder ?? own,
       redisUrl: redis === undefined ? undefined : `redis://127.0.0.1:${redis.port}`,
+      natsUrl: nats === undefined ? undefined : `nats://127.0.0.1:${nats.port}`,
       postgresUrl: postgres === undefined ? undefined : postgresUrl((distance ?? postgres).port),
     };
     const instances: ServerProcess[] = [];

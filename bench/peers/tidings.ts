@@ -29,20 +29,22 @@ export const tidings: Peer = {
   }),
   missing: () => undefined,
   start: (options = {}) => startServer({
-    wire: 'tidings',
+    wire: options.websocket === true ? 'tidings-websocket' : 'tidings',
     metricsPath: '/metrics',
     instances: options.instances ?? 1,
     redis: options.redis ?? false,
+    nats: options.nats,
     postgres: options.postgres ?? false,
     postgresDistanceMs: options.postgresDistanceMs,
     folder: options.folder,
-    program: (port, { folder, redisUrl, postgresUrl }) => ({
+    program: (port, { folder, redisUrl, natsUrl, postgresUrl }) => ({
       command: process.execPath,
       args: [...options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`], ...startArguments()],
       env: {
         PORT: String(port),
         DATABASE_URL: postgresUrl ?? `file:${join(folder, 'tidings.db')}`,
         ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl }),
+        ...(natsUrl === undefined ? {} : { BUS_URL: natsUrl }),
         MAX_STREAMS: '20000',
         LOG_LEVEL: 'warn',
         DRAIN_SECONDS: '0',

@@ -1,4 +1,5 @@
 import { burst } from './burst.ts';
+import { buses } from './buses.ts';
 import { comeback } from './comeback.ts';
 import { fanout } from './fanout.ts';
 import { growth } from './growth.ts';
@@ -17,9 +18,10 @@ import { slow } from './slow.ts';
 import { soak } from './soak.ts';
 import { storm } from './storm.ts';
 import { topics } from './topics.ts';
+import { websockets } from './websockets.ts';
 import { workers } from './workers.ts';
 
 /** All there are, in the order in which they run and stand on the page. */
 export const scenarios: readonly Scenario[] = [
-  fanout, saturation, burst, memory, opening, topics, patterns, presence, publish, redis, storm, comeback, rolling, slow, replay, growth, soak, sizing, workers,
+  fanout, saturation, burst, memory, opening, topics, patterns, presence, publish, redis, buses, websockets, storm, comeback, rolling, slow, replay, growth, soak, sizing, workers,
 ];

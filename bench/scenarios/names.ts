@@ -12,6 +12,8 @@ export const NCHAN_REDIS = 'nchan-redis';
 export const FASTIFY_SSE = 'fastify-sse';
 export const SOCKET_IO = 'socket.io';
 export const BARE_NET = 'bare-net';
+/** The service under test, whose streams are WebSockets. */
+export const WEBSOCKET = 'tidings-websocket';
 
 const nchan = peer('nchan');
 
@@ -24,5 +26,17 @@ const nchanRedis: Peer = {
   start: (options = {}) => nchan.start({ ...options, redis: true }),
 };
 
+const tidings = peer(SUBJECT);
+
+const tidingsWebSocket: Peer = {
+  ...tidings,
+  name: WEBSOCKET,
+  about: 'The same, its streams WebSockets.',
+  start: (options = {}) => tidings.start({ ...options, websocket: true }),
+};
+
+/** Those that are one server in two ways stand together. */
+const SECOND: Readonly<Record<string, Peer>> = { [NCHAN]: nchanRedis, [SUBJECT]: tidingsWebSocket };
+
 /** All servers, in the order of the tables. */
-export const peers: readonly Peer[] = plain.flatMap((one) => one.name === NCHAN ? [one, nchanRedis] : [one]);
+export const peers: readonly Peer[] = plain.flatMap((one) => SECOND[one.name] === undefined ? [one] : [one, SECOND[one.name]!]);

@@ -7,10 +7,11 @@ import { basename } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { io } from 'socket.io-client';
-import { peer, peers } from '../peers/index.ts';
+import { peer, peers as plain } from '../peers/index.ts';
 import { removeFolder, temporaryFolder } from '../peers/leftovers.ts';
 import { postgresMissing, startPostgres } from '../peers/postgres.ts';
 import { findProgram } from '../peers/programs.ts';
+import { peers as all, WEBSOCKET } from '../scenarios/names.ts';
 import type { Peer, Server, ServerOptions, WireName } from '../types.ts';
 import { cpuSeconds, usage } from '../usage.ts';
 
@@ -22,9 +23,12 @@ const LIMIT_MS = 60_000;
 
 const PATHS: Readonly<Record<Exclude<WireName, 'socket.io'>, { readonly stream: string; readonly publish: string }>> = {
   tidings: { stream: `/topics/${TOPIC}/events`, publish: `/topics/${TOPIC}` },
+  'tidings-websocket': { stream: `/topics/${TOPIC}/events`, publish: `/topics/${TOPIC}` },
   nchan: { stream: `/sub/${TOPIC}`, publish: `/pub/${TOPIC}` },
   sse: { stream: `/events/${TOPIC}`, publish: `/publish/${TOPIC}` },
 };
+
+const peers = [...plain, ...all.filter(({ name }) => name === WEBSOCKET)];
 
 for (const peer of peers) {
   test(`${peer.name} delivers what is published to it`, { skip: reason(peer), timeout: LIMIT_MS }, async (t) => {
@@ -131,6 +135,15 @@ async function listen(t: TestContext, wire: WireName, port: number): Promise<Lis
     t.after(() => socket.disconnect());
     socket.on('message', receive);
     await socket.emitWithAck('join', TOPIC);
+  } else if (wire === 'tidings-websocket') {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}${PATHS[wire].stream}`);
+    t.after(() => socket.close());
+    const open = new Promise((resolve) => socket.addEventListener('message', resolve, { once: true }));
+    socket.addEventListener('message', ({ data }) => {
+      const { topic, data: published } = JSON.parse(String(data)) as { readonly topic?: string; readonly data: unknown };
+      if (topic !== undefined) receive(String(published));
+    });
+    await open;
   } else {
     const { response, request: open } = await opened(port, PATHS[wire].stream);
     t.after(() => open.destroy());

@@ -27,7 +27,8 @@ export interface WebhookStore {
   deleteWebhook(id: string): Promise<boolean>;
 
   /**
-   * Keeps the lease of an owner, and ends the leases of owners that did not call in time. Then the owner takes webhooks that nobody has, up to its share of all.
+   * Keeps the lease of an owner, and ends the leases of owners that did not call in time. No lease lasts longer than `leaseMs` from now: an owner that is gone may have called while the clock was
+   * ahead. Then the owner takes webhooks that nobody has, up to its share of all.
    * An owner that has more than its share is told so, and lets go of some.
    */
   leaseWebhooks(owner: WebhookOwner): Promise<LeasedWebhooks>;

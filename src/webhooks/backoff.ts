@@ -3,7 +3,7 @@
 /** The longest pause. Stops a receiver that was away for a night from being away for a day. */
 const FAILURE_PAUSE_MAX_MS = 3_600_000;
 /** The longest time that a receiver can ask for (`Retry-After`), and so the longest pause of all. Stops one from putting a webhook off for ever. */
-export const ASKED_PAUSE_MAX_MS = 86_400_000;
+const ASKED_PAUSE_MAX_MS = 86_400_000;
 /** This number of failures in a row opens the circuit. */
 export const CIRCUIT_OPEN_FAILURES = 5;
 
@@ -14,8 +14,12 @@ export const CIRCUIT_OPEN_FAILURES = 5;
  * @param retryAfter What the receiver asked for. Milliseconds.
  */
 export function pauseMs(failures: number, firstMs: number, retryAfter: number | undefined, random: () => number): number {
-  const longest = Math.min(FAILURE_PAUSE_MAX_MS, firstMs * 2 ** (failures - 1));
-  return Math.round(Math.max(longest * (0.5 + random() / 2), Math.min(retryAfter ?? 0, ASKED_PAUSE_MAX_MS)));
+  return Math.round(Math.max(longestPauseMs(failures, firstMs) * (0.5 + random() / 2), Math.min(retryAfter ?? 0, ASKED_PAUSE_MAX_MS)));
+}
+
+/** The longest pause after so many failures in a row, unless the receiver asks for more. */
+export function longestPauseMs(failures: number, firstMs: number): number {
+  return failures === 0 ? 0 : Math.min(FAILURE_PAUSE_MAX_MS, firstMs * 2 ** (failures - 1));
 }
 
 /** `Retry-After` in milliseconds: seconds, or a date (RFC 9110, section 10.2.3). undefined where it is neither. */

@@ -14,7 +14,7 @@ import type { Counters } from '../runtime/counters.ts';
 import { StoreError } from '../store/store.ts';
 import type { WebhookRecord } from '../store/webhook-store.ts';
 import { attemptText } from './attempt.ts';
-import { ASKED_PAUSE_MAX_MS, pauseMs, retryAfterMs } from './backoff.ts';
+import { longestPauseMs, pauseMs, retryAfterMs } from './backoff.ts';
 import { gapDelivery, messageDelivery, type Delivery } from './body.ts';
 import { isDeadLetter, type DeadLetters } from './dead-letters.ts';
 import type { Notes } from './notes.ts';
@@ -83,6 +83,8 @@ export class WebhookReader {
   #failures: number;
   #failingSince: number | undefined;
   #nextAt: number;
+  /** No pause is longer. Of another instance's failures, only their number is believed: its clock may have been ahead. */
+  #pauseMaxMs: number;
   #attempts: string[] = [];
   /** The cursor that the database has. */
   #noted: string;
@@ -102,6 +104,7 @@ export class WebhookReader {
     this.#failures = record.failures;
     this.#failingSince = record.failingSince;
     this.#nextAt = record.nextAt;
+    this.#pauseMaxMs = longestPauseMs(record.failures, deps.firstPauseMs);
   }
 
   get version(): number {
@@ -122,9 +125,9 @@ export class WebhookReader {
     else this.#askTurn();
   }
 
-  /** No pause is longer, whatever the clock says: it may have been ahead when the next attempt was set. Milliseconds. */
+  /** Milliseconds. */
   get #pauseLeft(): number {
-    return Math.max(0, Math.min(this.#nextAt - this.#deps.now(), ASKED_PAUSE_MAX_MS));
+    return Math.max(0, Math.min(this.#nextAt - this.#deps.now(), this.#pauseMaxMs));
   }
 
   /** Ends the attempt under way, and resolves when nothing is under way any more. */
@@ -258,7 +261,8 @@ export class WebhookReader {
   #fail({ retryAfter }: Outcome): void {
     const { firstPauseMs, now, random } = this.#deps;
     this.#failures += 1;
-    this.#nextAt = now() + pauseMs(this.#failures, firstPauseMs, retryAfterMs(retryAfter, now()), random);
+    this.#pauseMaxMs = pauseMs(this.#failures, firstPauseMs, retryAfterMs(retryAfter, now()), random);
+    this.#nextAt = now() + this.#pauseMaxMs;
   }
 
   async #disable(): Promise<Next> {

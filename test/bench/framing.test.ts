@@ -25,6 +25,7 @@ class Reading implements Receiver {
   readonly ledger = new Ledger(run);
   readonly counting = new Counting(run, this.ledger, latency, latency);
   messages = 0;
+  readonly pings: string[] = [];
   readonly #framing: Framing;
 
   constructor(framing: Framing) {
@@ -45,6 +46,10 @@ class Reading implements Receiver {
   message(bytes: Buffer, from: number, to: number, now: number): void {
     this.messages++;
     this.events(bytes, from, to, now);
+  }
+
+  ping(bytes: Buffer, from: number, to: number): void {
+    this.pings.push(bytes.toString('latin1', from, to));
   }
 
   get found(): object {
@@ -133,16 +138,17 @@ t.test('a message that is there twice, in one chunk or in two, is counted as dou
   t.end();
 });
 
-t.test('WebSocket: a frame may be cut anywhere, and have a length of any size', (t) => {
+t.test('WebSocket: a frame may be cut anywhere, and have a length of any size; pings are told apart', (t) => {
   const long = `42["message","${data(0, 2)}${'y'.repeat(300)}"]`;
   const frames = ['2', `42["message","${data(0, 0)}"]`, '', `42["message","${data(0, 1)}"]`, long].map((text) => fromServer(text));
+  frames.splice(2, 0, Buffer.concat([Buffer.of(0x89, 14), Buffer.from('are you there?')]), Buffer.of(0x89, 0));
   const bytes = Buffer.concat(frames);
   const wrong: number[] = [];
   for (let split = 1; split < bytes.length; split++) {
     const reading = new Reading(websocket);
     reading.read(bytes.subarray(0, split));
     reading.read(bytes.subarray(split));
-    if (!isDeepStrictEqual(reading.found, found(3)) || reading.messages !== 5) wrong.push(split);
+    if (!isDeepStrictEqual(reading.found, found(3)) || reading.messages !== 5 || reading.pings.join() !== 'are you there?,') wrong.push(split);
   }
   t.same(wrong, []);
   const reading = new Reading(websocket);

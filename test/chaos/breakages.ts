@@ -12,6 +12,8 @@ export interface Breakage {
   readonly shows: FaultKind;
   /** What has to go wrong for it to show; without it, anything. */
   readonly by?: InjectedKind;
+  /** How many webhooks it takes to show; without it, none. */
+  readonly webhooks?: number;
   /** What else is wrong where this is: a message that was forgotten is foreign to the streams that had it. */
   readonly follows: readonly FaultKind[];
 }
@@ -92,6 +94,15 @@ export const BREAKAGES: readonly Breakage[] = [
     instead: { 'this.#say(this.#control ? gapFrame(at, gap) : gapComment(gap));': '' },
     by: 'database loses its newest epoch',
     shows: 'unannounced gap',
+    follows: ['out of order'],
+  },
+  {
+    name: 'untaken',
+    what: 'a webhook goes on to the next message after any answer',
+    file: 'webhooks/webhook-reader.ts',
+    instead: { 'outcome.status >= 200 && outcome.status < 300': 'outcome.status >= 200' },
+    webhooks: 5,
+    shows: 'lost',
     follows: ['out of order'],
   },
 ];

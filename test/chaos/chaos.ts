@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Stored } from '../support/checker.ts';
-import { Load } from '../support/fleet-load.ts';
+import { ROOT } from '../support/access-state.ts';
+import { untaken, type Stored } from '../support/checker.ts';
+import { Load, NAMES } from '../support/fleet-load.ts';
 import { readHistory, type Patience } from '../support/fleet-publishers.ts';
 import { Random } from '../support/fleet-random.ts';
 import { Http } from '../support/http.ts';
+import { bearer } from '../support/keys-command.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 import { inflict, possible, type Fault, type FaultKind } from './faults.ts';
@@ -23,6 +25,8 @@ export interface ChaosOptions extends FleetOptions {
   /** How many of them are WebSockets; undefined is a share. */
   readonly websockets?: number | undefined;
   readonly publishers: number;
+  /** Without it, none. */
+  readonly webhooks?: number;
   /** How long the service may take, when nothing is wrong any more, to be well again, and to deliver the last message. Milliseconds. */
   readonly recovery?: number;
   /** Hears what goes on. */
@@ -60,15 +64,16 @@ const RECOVERY = 120_000;
 
 /** Publishes and listens while things go wrong, until all that was published has arrived or never will. */
 export async function chaos(t: Scope, options: ChaosOptions): Promise<Outcome> {
-  const { seed, store, say, recovery = RECOVERY } = options;
+  const { seed, store, say, recovery = RECOVERY, webhooks = 0 } = options;
   const random = new Random(seed);
-  const fleet = await Fleet.start(t, options);
+  const fleet = await Fleet.start(t, new Random(seed), options);
   const load = new Load(t, {
     urls: [fleet.front.url], random: random.fork(), publishers: options.publishers, streams: options.streams, webSockets: options.websockets ?? Math.ceil(options.streams / WEB_SOCKETS_SHARE), changing: Math.ceil(options.streams / CHANGING_SHARE),
     cutEvery: CUT_EVERY, careless: CARELESS, think: THINK, patience: PATIENCE, calm: true, arrival: recovery,
   });
   await load.open();
-  say(`${options.streams} streams are open`);
+  await fleet.receivers.open(new Http(t, fleet.instances[0]!.url), bearer(ROOT.text), webhooks, NAMES);
+  say(`${options.streams} streams are open, and ${webhooks} webhooks`);
   const began = performance.now();
   load.start();
   const faults: Injected[] = [];
@@ -82,15 +87,16 @@ export async function chaos(t: Scope, options: ChaosOptions): Promise<Outcome> {
   }
   say('no more faults; what was published has to arrive');
   await recovered(fleet);
+  fleet.receivers.calm();
   const { losses } = fleet;
   let history: readonly Stored[] = [];
   await load.finish(async () => {
     history = await readHistory(new Http(t, fleet.instances[0]!.url));
     return { history, losses };
   });
-  const recording: Recording = {
-    seed, store, bus: options.bus, workers: options.workers, publications: load.publishers.notes, streams: load.records, history, losses, faults, duration: performance.now() - began,
-  };
+  const run = { publications: load.publishers.notes, streams: load.records, history, losses };
+  await fleet.receivers.taken(untaken({ ...run, receivers: fleet.receivers.records }), recovery);
+  const recording: Recording = { seed, store, bus: options.bus, workers: options.workers, ...run, receivers: fleet.receivers.records, faults, duration: performance.now() - began };
   return { recording, summary: load.summary, skipped: fleet.database.skipped, possible: kinds };
 }
 

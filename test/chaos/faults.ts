@@ -10,6 +10,9 @@ import { EVERYTHING } from './schedule.ts';
 export type FaultKind =
   | 'instance killed'
   | 'instance frozen'
+  // With a request of a webhook under way
+  | 'instance killed in a delivery'
+  | 'instance frozen in a delivery'
   | 'instance drained and replaced'
   // Where instances have several workers
   | 'worker killed'
@@ -61,6 +64,10 @@ interface Rule {
 
 /** The longest delay of what passes a slow network, each way. Milliseconds. */
 const SLOW = 500;
+/** How long the lease of webhooks is, and until others look for those without one. Milliseconds. */
+const LEASE = 6_500;
+/** How long an instance is waited for to send something: it may be cut off, or have no webhook. Milliseconds. */
+const DELIVERY_WAIT = 3_000;
 
 const RULES: Readonly<Record<FaultKind, Rule>> = {
   'instance killed': {
@@ -81,6 +88,32 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
       const instance = instanceOf(fleet, fault);
       instance.kill('SIGSTOP');
       await sleep(fault.milliseconds);
+      instance.kill('SIGCONT');
+    },
+  },
+  'instance killed in a delivery': {
+    targets: deliverers,
+    longest: 5_000,
+    inflict: async (fleet, fault) => {
+      const instance = instanceOf(fleet, fault);
+      const release = await fleet.receivers.hold(instance.pid, DELIVERY_WAIT);
+      instance.kill('SIGKILL');
+      await instance.exited;
+      release?.();
+      await sleep(fault.milliseconds);
+      await fleet.replace(indexOf(fault));
+    },
+  },
+  'instance frozen in a delivery': {
+    targets: deliverers,
+    longest: 10_000,
+    inflict: async (fleet, fault) => {
+      const instance = instanceOf(fleet, fault);
+      const release = await fleet.receivers.hold(instance.pid, DELIVERY_WAIT);
+      instance.kill('SIGSTOP');
+      await sleep(LEASE + fault.milliseconds);
+      // When it goes on, it finds an answer to what it sent before others took over.
+      release?.();
       instance.kill('SIGCONT');
     },
   },
@@ -270,6 +303,11 @@ function ofDatabase(longest: number): Rule {
 
 function instances(fleet: Fleet): string[] {
   return fleet.instances.map((_, index) => `instance ${index + 1}`);
+}
+
+/** With workers, the process that sends is none of those that are started here. */
+function deliverers(fleet: Fleet): string[] {
+  return fleet.hasWorkers || !fleet.receivers.hasAny ? [] : instances(fleet);
 }
 
 function indexOf({ target }: Fault): number {

@@ -1,4 +1,6 @@
 import { join } from 'node:path';
+import { accessFile } from '../support/access-state.ts';
+import type { Random } from '../support/fleet-random.ts';
 import { startHaproxy } from '../support/haproxy.ts';
 import { Instance, type InstanceOptions } from '../support/instance.ts';
 import { Link } from '../support/link.ts';
@@ -12,6 +14,7 @@ import { WallClock } from '../support/wall-clock.ts';
 import { KEEP } from './clocks.ts';
 import type { FleetDatabase } from './database.ts';
 import { startPostgresOf } from './postgres.ts';
+import { Receivers } from './receivers.ts';
 import { startSqlite } from './sqlite.ts';
 
 export const STORES = ['sqlite', 'postgres'] as const;
@@ -49,6 +52,9 @@ const ROOT = join(import.meta.dirname, '../..');
 /** How often another port is tried when someone else took the one that was free. */
 const PORT_ATTEMPTS = 5;
 
+/** Receivers that hang are to cost their webhooks little of a short run. Milliseconds and seconds. */
+const WEBHOOKS = { WEBHOOK_ALLOW: '127.0.0.1', WEBHOOK_RETRY_MIN_MS: '20', WEBHOOK_TIMEOUT_SECONDS: '2' };
+
 /** Short, so that a drain fits between two faults. Seconds. */
 const DRAIN_SECONDS = 3;
 
@@ -70,11 +76,13 @@ export class Fleet {
   readonly front: Link;
   /** When a copy took the place of the log. */
   readonly losses: Loss[] = [];
+  /** Of webhooks. */
+  readonly receivers: Receivers;
   readonly #make: (index: number) => Promise<Instance>;
   readonly #versions: Versions;
   readonly hasWorkers: boolean;
 
-  private constructor(database: FleetDatabase, broker: Broker, bus: BusName, instances: Instance[], clocks: readonly WallClock[], links: ReadonlyMap<string, Link>, front: Link, versions: Versions, hasWorkers: boolean, make: (index: number) => Promise<Instance>) {
+  private constructor(database: FleetDatabase, broker: Broker, bus: BusName, instances: Instance[], clocks: readonly WallClock[], links: ReadonlyMap<string, Link>, front: Link, receivers: Receivers, versions: Versions, hasWorkers: boolean, make: (index: number) => Promise<Instance>) {
     this.hasWorkers = hasWorkers;
     this.#make = make;
     this.#versions = versions;
@@ -85,20 +93,23 @@ export class Fleet {
     this.clocks = clocks;
     this.links = links;
     this.front = front;
+    this.receivers = receivers;
   }
 
-  static async start(t: Scope, { store, bus = 'redis', workers = 1, entry, keep = KEEP }: FleetOptions): Promise<Fleet> {
+  static async start(t: Scope, random: Random, { store, bus = 'redis', workers = 1, entry, keep = KEEP }: FleetOptions): Promise<Fleet> {
     const [database, broker] = await Promise.all([startDatabase(t, store), bus === 'nats' ? startNats(t) : startRedis(t)]);
     const links = new Map<string, Link>();
     const instances: Instance[] = [];
     const clocks = Array.from({ length: INSTANCES }, () => new WallClock(t));
     const inner: number[] = [];
     const hasWorkers = workers > 1;
+    // Everybody may publish and listen. Only webhooks take a credential.
+    const access = { AUTH: 'off', ACCESS_FILE: accessFile(t, ['>']) };
     const versions = new Versions(t, entry, hasWorkers ? 'src/serve.js' : 'src/main.ts');
     const make = async (index: number): Promise<Instance> => {
       const env = {
         DATABASE_URL: database.url(index), ...(hasWorkers ? { WORKERS: String(workers) } : { BUS_URL: links.get(toBroker(index))!.url.replace('http:', `${bus}:`) }), LOG_LEVEL: 'warn', DRAIN_SECONDS: String(DRAIN_SECONDS),
-        RETENTION_SECONDS: String(keep), ...clocks[index]!.env,
+        RETENTION_SECONDS: String(keep), ...access, ...WEBHOOKS, ...clocks[index]!.env,
       };
       return new Instance(t, await freePort(), env, { by: database.by, ...versions.options(index) });
     };
@@ -115,7 +126,7 @@ export class Fleet {
     const haproxy = await startHaproxy(t, inner);
     const front = await Link.start(t, haproxy.port);
     links.set('clients and HAProxy', front);
-    return new Fleet(database, broker, bus, instances, clocks, links, front, versions, hasWorkers, make);
+    return new Fleet(database, broker, bus, instances, clocks, links, front, new Receivers(t, random), versions, hasWorkers, make);
   }
 
   /** Whether there is another version than the one that is broken on purpose. */

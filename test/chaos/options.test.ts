@@ -20,7 +20,7 @@ function run(...args: readonly string[]): Promise<Ended> {
 t.test('--help prints how it is used, and starts nothing', async (t) => {
   const { code, stdout, stderr } = await run('--help');
   t.same([code, stderr], [0, '']);
-  for (const option of ['--minutes', '--seed', '--store', '--bus', '--streams', '--websockets', '--publishers', '--workers', '--history']) t.match(stdout, option);
+  for (const option of ['--minutes', '--seed', '--store', '--bus', '--streams', '--websockets', '--publishers', '--webhooks', '--workers', '--history']) t.match(stdout, option);
 });
 
 t.test('a wrong option ends it at once: the first line names it, then comes how it is used, and no stack', async (t) => {
@@ -41,6 +41,7 @@ t.test('each option is checked', async (t) => {
     [['--streams', '0'], /--streams.*1 or more/],
     [['--websockets', '-1'], /--websockets/],
     [['--publishers', 'x'], /--publishers/],
+    [['--webhooks', '1.5'], /--webhooks/],
     [['--workers', '65'], /--workers.*from 1 to 64/],
     [['--store', 'mysql'], /--store: "mysql" is none of sqlite, postgres/],
     [['--store'], /--store/],
@@ -51,6 +52,6 @@ t.test('each option is checked', async (t) => {
   ] as const) {
     t.throws(() => readOptions(args), { name: 'UsageError', message }, args.join(' '));
   }
-  t.same(readOptions(['--minutes', '0.5', '--seed', '7', '--store', 'postgres', '--history', 'x']), { minutes: 0.5, seed: 7, store: 'postgres', bus: 'redis', streams: 300, websockets: undefined, publishers: 8, workers: 1, history: 'x' });
+  t.same(readOptions(['--minutes', '0.5', '--seed', '7', '--store', 'postgres', '--history', 'x']), { minutes: 0.5, seed: 7, store: 'postgres', bus: 'redis', streams: 300, websockets: undefined, publishers: 8, webhooks: 10, workers: 1, history: 'x' });
   t.equal(readOptions(['-h']), 'help');
 });

@@ -11,6 +11,7 @@ export interface RunOptions {
   /** How many of them are WebSockets; undefined is a share. */
   readonly websockets: number | undefined;
   readonly publishers: number;
+  readonly webhooks: number;
   /** Of each instance. */
   readonly workers: number;
   /** Where what was written down goes. */
@@ -31,6 +32,7 @@ export const USAGE = `npm run chaos -- [options]: three instances behind a load 
   --streams N      how many listen; 300 without it
   --websockets N   how many of them are WebSockets; a quarter without it
   --publishers N   how many publish; 8 without it
+  --webhooks N     how many webhooks deliver to receivers that fail, hang and are slow; 10 without it
   --workers N      how many workers each instance has; 1 without it. With more, workers are killed and frozen too, there is no Redis, and they talk over their supervisors
   --history FILE   where everything goes that clients wrote down; without it, it is kept only when something was wrong
   --help           prints this
@@ -59,6 +61,7 @@ export function readOptions(args: readonly string[]): RunOptions | 'help' {
     streams: number('streams', values.streams, { whole: true, least: 1 }),
     websockets: values.websockets === undefined ? undefined : number('websockets', values.websockets, { whole: true, least: 0 }),
     publishers: number('publishers', values.publishers, { whole: true, least: 1 }),
+    webhooks: number('webhooks', values.webhooks, { whole: true, least: 0 }),
     workers: number('workers', values.workers, { whole: true, least: 1, most: 64 }),
     history,
   };
@@ -76,6 +79,7 @@ function parse(args: readonly string[]) {
         streams: { type: 'string', default: '300' },
         websockets: { type: 'string' },
         publishers: { type: 'string', default: '8' },
+        webhooks: { type: 'string', default: '10' },
         workers: { type: 'string', default: '1' },
         history: { type: 'string' },
         help: { type: 'boolean', short: 'h' },

@@ -26,7 +26,7 @@ async function record(breakage: Breakage): Promise<void> {
     const scope = new Teardowns();
     try {
       const { recording } = await chaos(scope, {
-        seed, store: 'sqlite', entry: broken(scope, breakage), streams: STREAMS, publishers: 4, longest: LONGEST, recovery: 10_000,
+        seed, store: 'sqlite', entry: broken(scope, breakage), streams: STREAMS, publishers: 4, longest: LONGEST, recovery: 10_000, webhooks: breakage.webhooks ?? 0,
         ...(breakage.by === undefined ? {} : { kinds: [breakage.by] }), more: (faults) => faults.length < (breakage.by === undefined ? FAULTS : 1), say: () => undefined,
       });
       const found = check(recording);

@@ -5,7 +5,7 @@ import type { Injected, Recording } from './recording.ts';
 
 /** What a run was, as tables in Markdown. */
 export function report(recording: Recording, skipped: readonly string[]): string {
-  const { seed, store, bus = 'redis', workers = 1, duration, publications, streams, history, faults } = recording;
+  const { seed, store, bus = 'redis', workers = 1, duration, publications, streams, receivers = [], history, faults } = recording;
   const delays = delaysOf(recording);
   const kinds = [...new Set(faults.map(({ kind }) => kind))].sort();
   const sorted = Float64Array.from(delays, ({ delay }) => delay).sort();
@@ -13,7 +13,7 @@ export function report(recording: Recording, skipped: readonly string[]): string
   const answered = publications.filter(({ answers }) => answers.length > 0).length;
   const lost = new Lost(recording).messages.size;
   return [
-    `Seed ${seed}, ${store}, ${(duration / 60_000).toFixed(1)} minutes, ${streams.length} streams, three instances behind HAProxy, ${workers === 1 ? `one ${bus === 'nats' ? 'NATS' : 'Redis'}` : `each with ${workers} workers`}.`,
+    `Seed ${seed}, ${store}, ${(duration / 60_000).toFixed(1)} minutes, ${streams.length} streams, ${receivers.length === 0 ? '' : `${receivers.length} webhooks, `}three instances behind HAProxy, ${workers === 1 ? `one ${bus === 'nats' ? 'NATS' : 'Redis'}` : `each with ${workers} workers`}.`,
     '',
     '| fault | times | together | longest delay of a message |',
     '|---|---|---|---|',
@@ -30,9 +30,30 @@ export function report(recording: Recording, skipped: readonly string[]): string
     `| messages in the log | ${number(history.length)} |`,
     `| deliveries | ${number(delays.length)} |`,
     `| delay from the 201 to the arrival: half of them at most, 99 of 100, the longest | ${[0.5, 0.99, 1].map((part) => seconds(at(sorted, part))).join(', ')} |`,
+    ...webhooks(recording),
     ...clocks(faults),
     '',
   ].join('\n');
+}
+
+/** Deliveries of webhooks, as their receivers noted them. */
+function webhooks({ receivers = [], publications }: Recording): string[] {
+  if (receivers.length === 0) return [];
+  const answered = new Map(publications.flatMap(({ answers }) => answers.map(({ id, at }) => [id, at] as const).reverse()));
+  const firsts = receivers.map(({ entries }) => {
+    const taken = new Map<string, number>();
+    for (const { id, takenAt } of entries) if (takenAt !== undefined && !taken.has(id)) taken.set(id, takenAt);
+    return taken;
+  });
+  const delays = Float64Array.from(firsts.flatMap((taken) => [...taken].flatMap(([id, takenAt]) => answered.has(id) ? [Math.max(0, takenAt - answered.get(id)!)] : []))).sort();
+  const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
+  const again = receivers.map(({ entries }, index) => entries.filter(({ takenAt }) => takenAt !== undefined).length - firsts[index]!.size);
+  return [
+    `| messages that receivers of webhooks took | ${number(sum(firsts.map(({ size }) => size)))} |`,
+    `| deliveries that receivers refused, or never answered | ${number(sum(receivers.map(({ entries }) => entries.filter(({ takenAt }) => takenAt === undefined).length)))} |`,
+    `| deliveries that came again, with the same id, after they were taken | ${number(sum(again))} |`,
+    `| delay from the 201 until the receiver took it: half of them at most, 99 of 100, the longest | ${[0.5, 0.99, 1].map((part) => seconds(at(delays, part))).join(', ')} |`,
+  ];
 }
 
 /** The faults of which a wrong clock is a part. */

@@ -13,14 +13,16 @@ const SEED = Number(process.env['SEED'] || 4);
 const LONGEST = 2_000;
 /** Every fourth asks for a pattern, and every fourth for several topics at once. */
 const STREAMS = rounds(60, 300);
+/** Two of each kind of receiver. */
+const WEBHOOKS = 10;
 
 // Most of it is waiting for what is frozen, cut off or away.
 t.jobs = STORES.length;
 
 for (const store of STORES) {
-  t.test(`${store}, three instances behind HAProxy, everything going wrong that can: every stream gets every message once, in order, and every 201 is kept`, async (t) => {
+  t.test(`${store}, three instances behind HAProxy, everything going wrong that can: every stream gets every message once, in order, every webhook delivers each in order, and every 201 is kept`, async (t) => {
     const { recording, summary, skipped, possible } = await chaos(t, {
-      seed: SEED, store, streams: STREAMS, publishers: 8, longest: LONGEST,
+      seed: SEED, store, streams: STREAMS, publishers: 8, webhooks: WEBHOOKS, longest: LONGEST,
       more: (faults, kinds) => !hasAll(faults, kinds), say: (line) => t.comment(line),
     });
     t.comment(`${summary}\n${report(recording, skipped)}`);
@@ -28,6 +30,7 @@ for (const store of STORES) {
     if (wrong.length > 0) t.comment(`--store ${store} --seed ${SEED} shows it:\n${shortest(recording, wrong[0]!)}`);
     t.same(summarise(wrong), []);
     t.ok(hasAll(recording.faults, possible), 'everything went wrong');
+    t.ok(recording.receivers!.every(({ entries }) => entries.length > 0), 'each receiver got something');
     t.ok(recording.streams.every(({ entries }) => entries.length > 0), 'each stream got something');
   });
 }

@@ -26,13 +26,13 @@ function options(): RunOptions | 'help' | undefined {
   }
 }
 
-async function run({ minutes, seed, store, bus, streams, websockets, publishers, workers, history }: RunOptions): Promise<void> {
+async function run({ minutes, seed, store, bus, streams, websockets, publishers, webhooks, workers, history }: RunOptions): Promise<void> {
   const scope = new Teardowns();
   say(`seed ${seed}`);
   const end = performance.now() + minutes * MINUTE;
   try {
     const { recording, summary, skipped } = await chaos(scope, {
-      seed, store, bus, streams, websockets, publishers, workers, keep: Math.max(KEEP, Math.ceil(minutes + SLACK) * 60), longest: Infinity, more: () => performance.now() < end, say,
+      seed, store, bus, streams, websockets, publishers, webhooks, workers, keep: Math.max(KEEP, Math.ceil(minutes + SLACK) * 60), longest: Infinity, more: () => performance.now() < end, say,
     });
     say(summary);
     const faults = check(recording);

@@ -2,16 +2,17 @@ import { check, type Fault, type Run } from '../support/checker.ts';
 import type { Recording } from './recording.ts';
 
 /**
- * The least of a run that still shows a fault: of streams the one that it is about, of messages those without which the
+ * The least of a run that still shows a fault: of streams and receivers the one that it is about, of messages those without which the
  * checker would not find it. What was done to the service at that time stands below.
  */
 export function shortest(recording: Recording, fault: Fault): string {
   const run = reduce(recording, fault);
-  const times = [...run.publications.map(({ sentAt }) => sentAt), ...run.streams.flatMap(({ entries }) => entries.map(({ at }) => at ?? 0))];
+  const listeners = [...run.streams, ...run.receivers ?? []];
+  const times = [...run.publications.map(({ sentAt }) => sentAt), ...listeners.flatMap(({ entries }) => entries.map(({ at }) => at ?? 0))];
   const [first, last] = [Math.min(...times), Math.max(...times)];
   return [
     ...run.publications.map((publication) => `published ${JSON.stringify(publication)}`),
-    ...run.streams.flatMap(({ entries, ...stream }) => [`stream ${JSON.stringify(stream)}`, ...entries.map((entry) => `  got ${JSON.stringify(entry)}`)]),
+    ...listeners.flatMap(({ entries, ...listener }) => [`${run.streams.some((stream) => stream.name === listener.name) ? 'stream' : 'receiver'} ${JSON.stringify(listener)}`, ...entries.map((entry) => `  got ${JSON.stringify(entry)}`)]),
     ...(run.history === undefined ? [] : [`the history, from behind ${run.behind ?? 0}:`, ...run.history.map((message) => `  ${JSON.stringify(message)}`)]),
     ...(recording.losses ?? []).map((loss) => `lost ${JSON.stringify(loss)}`),
     ...recording.faults.filter(({ began, ended }) => began <= last && ended >= first).map((injected) => `meanwhile ${JSON.stringify(injected)}`),
@@ -29,7 +30,8 @@ export function reduce(run: Run, fault: Fault): Run {
   };
   const { publications, history = [], losses = [] } = run;
   const streams = run.streams.filter(({ name }) => name === fault.who);
-  const whole = [{ publications, streams, losses }, { publications, streams, losses, history }].find(shows) ?? run;
+  const receivers = (run.receivers ?? []).filter(({ name }) => name === fault.who);
+  const whole = [{ publications, streams, receivers, losses }, { publications, streams, receivers, losses, history }].find(shows) ?? run;
   return fewest([...new Set([...publications.map(({ text }) => text), ...history.map(({ data }) => data)])], (texts) => only(whole, new Set(texts)), shows);
 }
 
@@ -38,10 +40,11 @@ function nameOf({ kind, who, what }: Fault): string {
 }
 
 /** The run as if only these had ever been published. */
-function only({ publications, streams, history, losses = [] }: Run, texts: ReadonlySet<string>): Run {
+function only({ publications, streams, receivers = [], history, losses = [] }: Run, texts: ReadonlySet<string>): Run {
   return {
     publications: publications.filter(({ text }) => texts.has(text)),
     streams: streams.map((stream) => ({ ...stream, entries: stream.entries.filter((entry) => entry.kind === 'gap' || texts.has(entry.text)) })),
+    receivers: receivers.map((receiver) => ({ ...receiver, entries: receiver.entries.filter((entry) => entry.kind === 'gap' || texts.has(entry.text)) })),
     losses,
     ...(history === undefined ? {} : { history: history.filter(({ data }) => texts.has(data)) }),
   };

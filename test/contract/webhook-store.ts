@@ -68,6 +68,12 @@ export function webhookStoreContract(t: Test, name: string, factory: WebhookData
       t.match(await find('a'), { owner: 'three', fence: 3 });
     });
 
+    await t.test('an owner that is gone, and called last while the clock was ahead, is followed when a lease from now on would end', async (t) => {
+      await webhooks.leaseWebhooks({ owner: 'ahead', leaseMs: LONG_MS });
+      await until('its lease has ended, and that of the one before', async () => (await webhooks.leaseWebhooks({ owner: 'next', leaseMs: SHORT_MS })).held.length === 2);
+      t.match(await find('a'), { owner: 'next' });
+    });
+
     await t.test('move their cursors under the newest fence alone', async (t) => {
       const a = (await find('a'))!;
       t.same(await webhooks.noteDeliveries([note(a, { cursor: 'abcdefgh-5', failures: 2, failingSince: 7, nextAt: 9, attempts: ['{"1":"\'\\\\"}', '2'] }), note({ id: 'b', fence: 1 }), note({ id: 'gone', fence: 1 })]), ['a']);

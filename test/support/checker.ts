@@ -5,6 +5,7 @@
 
 import { numberOf } from './log-ids.ts';
 import { Lost, type Loss, type LostMessage } from './lost.ts';
+import { checkReceiver, type ReceiverRecord } from './webhook-checker.ts';
 
 /** One thing that a publisher wanted stored once: all requests it sent for it carry one text that no other has. */
 export interface Publication {
@@ -108,6 +109,8 @@ const SUMMARY = 20;
 export interface Run {
   readonly publications: readonly Publication[];
   readonly streams: readonly StreamRecord[];
+  /** Of webhooks. */
+  readonly receivers?: readonly ReceiverRecord[];
   /** When a copy took the place of the log, the earliest first. */
   readonly losses?: readonly Loss[];
   /** Everything that the history holds at the end, as it was answered; undefined when nobody looked. */
@@ -126,6 +129,7 @@ export function check(run: Run): Fault[] {
     ...run.publications.flatMap((publication) => checkAnswers(publication, lost)),
     ...(run.history === undefined ? [] : checkHistory(run.history, run.publications, lost, run.behind ?? 0)),
     ...run.streams.flatMap((stream) => checkStream(stream, log, run.publications)),
+    ...(run.receivers ?? []).flatMap((receiver) => checkReceiver(receiver, { owed: owedTo(receiver, expected), known, lost })),
   ];
 }
 
@@ -144,6 +148,19 @@ export function missing(run: Run): Set<string>[] {
     for (const { id } of stream.entries) ids.delete(id);
     return ids;
   });
+}
+
+/** What the receiver of each webhook has to take and has not taken: ids. */
+export function untaken(run: Run): Set<string>[] {
+  const expected = whatIsStored(run, new Lost(run));
+  return (run.receivers ?? []).map((receiver) => {
+    const taken = new Set(receiver.entries.filter(({ takenAt }) => takenAt !== undefined).map(({ id }) => id));
+    return new Set(owedTo(receiver, expected).map(({ id }) => id).filter((id) => !taken.has(id)));
+  });
+}
+
+function owedTo({ cursor, wants }: ReceiverRecord, expected: readonly Expected[]): Expected[] {
+  return expected.filter(({ number, topic, fleeting }) => !fleeting && number > numberOf(cursor) && wants.some((pattern) => fits(pattern, topic)));
 }
 
 interface Expected {

@@ -50,6 +50,9 @@ const TOPICS = CITIES.flatMap((city) => SUBJECTS.map((subject) => `shops.${city}
 /** Patterns that meet each other and the topics in every way: exact, one segment, the rest, everything. */
 const PATTERNS = ['shops.*.news', 'shops.*.price', 'shops.oslo.*', 'shops.rome.>', 'shops.*.orders.new', '*.wien.stock', 'shops.*.*.new', '>'];
 
+/** What streams and webhooks may ask for. */
+export const NAMES: readonly string[] = [...TOPICS, ...PATTERNS.slice(0, -1)];
+
 /** Spreads some evenly over all. */
 function isOneOf(index: number, some: number, all: number): boolean {
   return Math.floor((index + 1) * some / all) > Math.floor(index * some / all);
@@ -187,7 +190,7 @@ export class Load {
     const https = urls.map((url) => new Http(this.#t, url, CHANGERS, CHANGE_WAIT_MS));
     await Promise.all(Array.from({ length: CHANGERS }, async () => {
       while (!this.#stopped) {
-        const add = random.one([...TOPICS, ...PATTERNS.slice(0, -1)]);
+        const add = random.one(NAMES);
         const stream = random.one(this.changing);
         await stream.tryToChange(random.one(https), [add], stream.wants.filter((name) => name !== add && random.below(2) === 0));
         await sleep(random.below(CHANGE_PAUSE_MS));

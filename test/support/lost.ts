@@ -82,7 +82,7 @@ function heldBy({ copiedAt }: Loss, publications: Run['publications'], kept: Rea
 }
 
 /** All ids that are not in the history. A message may have several: stored in a log that was lost, and again when its publisher asked again. */
-function givenBesides({ publications, streams }: Run, kept: ReadonlySet<string>): Iterable<Given> {
+function givenBesides({ publications, streams, receivers = [] }: Run, kept: ReadonlySet<string>): Iterable<Given> {
   const given = new Map<string, Given>();
   for (const { topic, text, answers } of publications) {
     for (const { id, sentAt = Infinity, at = 0 } of answers) {
@@ -91,9 +91,9 @@ function givenBesides({ publications, streams }: Run, kept: ReadonlySet<string>)
       given.set(id, { id, topic, text, knownAt: Math.min(at, known?.knownAt ?? at), sentAt: Math.max(sentAt, known?.sentAt ?? sentAt) });
     }
   }
-  // Streams may have got messages whose 201 was lost.
+  // Streams and receivers may have got messages whose 201 was lost.
   const published = new Map(publications.map((publication) => [publication.text, publication]));
-  for (const { entries } of streams) {
+  for (const { entries } of [...streams, ...receivers]) {
     for (const entry of entries) {
       if (entry.kind !== 'message' || kept.has(entry.id)) continue;
       const { id, text, at = 0 } = entry;

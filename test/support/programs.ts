@@ -101,9 +101,9 @@ export const PROGRAMS = {
     variable: 'PYTHON3_PATH',
     names: ['python3'],
     places: ['/opt/homebrew/bin/python3'],
-    version: '-cimport requests, httpx',
-    debian: 'python3-requests python3-httpx',
-    otherwise: 'brew install python && pip3 install requests httpx',
+    version: '-cimport requests, httpx, websockets',
+    debian: 'python3-requests python3-httpx python3-websockets',
+    otherwise: 'brew install python && pip3 install requests httpx websockets',
   },
 } as const satisfies Record<string, Program>;
 

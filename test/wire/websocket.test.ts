@@ -5,10 +5,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import t from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
 import type { StreamsPage } from '../../src/fleet/stream-list.ts';
+import { Child } from '../support/child.ts';
 import { openStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { bearer } from '../support/keys-command.ts';
+import { need } from '../support/programs.ts';
 import { RawConnection } from '../support/raw.ts';
 import { tempFolder } from '../support/temp.ts';
 import { hs256, SECRET } from '../support/tokens.ts';
@@ -263,4 +265,17 @@ void t.test('a client that we did not write: the WebSocket of Node', async (t) =
   const [{ code, wasClean }] = await once(socket, 'close') as [{ code: number; wasClean: boolean }];
   t.same([code, wasClean], [1000, true]);
   await until('its stream is gone', async () => (await http.json<StreamsPage>('/streams?topic=built.in')).streams.length === 0);
+});
+
+void t.test("a client that we did not write: Python's websockets publishes, and comes back with its last id when its stream is ended", async (t) => {
+  const client = new Child(t, need('python3'), [join(import.meta.dirname, '../clients/support/web_socket.py'), `${instance.url.replace('http', 'ws')}/topics/from.python/events`, 'from.python']);
+  await client.says('"request":"one"');
+  await client.says('"data":{"from": "Python"}}');
+  const { streams } = await http.json<StreamsPage>('/streams?topic=from.python');
+  t.equal((await http.send('DELETE', `/streams/${streams[0]!.id}`)).status, 204);
+  await client.says('1013');
+  await http.publish('from.python', 'while it was away');
+  await client.says('while it was away');
+  const messages = client.output.split('\n').filter((line) => line.startsWith('{"id":') && line.includes('"topic":"from.python","event"'));
+  t.same(messages.map((line) => (JSON.parse(line) as { data: unknown }).data), [{ from: 'Python' }, 'while it was away'], 'each once');
 });

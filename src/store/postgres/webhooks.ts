@@ -65,6 +65,7 @@ export class PostgresWebhookStore implements WebhookStore {
     const isActive = "w.status = 'active'";
     return this.#use().change(`${LOCK}
       INSERT INTO tidings.webhook_owners (owner, until) VALUES (${me}, ${NOW} + ${leaseMs}) ON CONFLICT (owner) DO UPDATE SET until = excluded.until;
+      UPDATE tidings.webhook_owners SET until = ${NOW} + ${leaseMs} WHERE until > ${NOW} + ${leaseMs};
       DELETE FROM tidings.webhook_owners WHERE until <= ${NOW};
       WITH counted AS (SELECT count(*) AS active, count(*) FILTER (WHERE w.owner = ${me}) AS held, (SELECT count(*) FROM tidings.webhook_owners) AS owners FROM tidings.webhooks w WHERE ${isActive})
       UPDATE tidings.webhooks SET owner = ${me}, fence = fence + 1 WHERE id IN (

@@ -38,6 +38,7 @@ export class Webhooks implements WebhookCallTable {
   readonly #delete: Database.Statement<[string]>;
   readonly #deleteAttempts: Database.Statement<[string]>;
   readonly #keepLease: Database.Statement<[string, number]>;
+  readonly #boundLeases: Database.Statement<[number, number]>;
   readonly #endLeases: Database.Statement<[number]>;
   readonly #endLease: Database.Statement<[string]>;
   readonly #countOwners: Database.Statement<[], number>;
@@ -63,6 +64,7 @@ export class Webhooks implements WebhookCallTable {
     this.#delete = db.prepare('DELETE FROM webhooks WHERE id = ?');
     this.#deleteAttempts = db.prepare('DELETE FROM webhook_attempts WHERE webhook = ?');
     this.#keepLease = db.prepare('INSERT OR REPLACE INTO webhook_owners (owner, until) VALUES (?, ?)');
+    this.#boundLeases = db.prepare('UPDATE webhook_owners SET until = ? WHERE until > ?');
     this.#endLeases = db.prepare('DELETE FROM webhook_owners WHERE until <= ?');
     this.#endLease = db.prepare('DELETE FROM webhook_owners WHERE owner = ?');
     this.#countOwners = db.prepare<[], number>('SELECT count(*) FROM webhook_owners').pluck();
@@ -117,6 +119,7 @@ export class Webhooks implements WebhookCallTable {
   leaseWebhooks({ owner, leaseMs }: WebhookOwner): LeasedWebhooks {
     const now = Date.now();
     this.#keepLease.run(owner, now + leaseMs);
+    this.#boundLeases.run(now + leaseMs, now + leaseMs);
     this.#endLeases.run(now);
     const share = shareOf(this.#countActive.get()!, this.#countOwners.get()!);
     this.#take.run(owner, Math.max(0, share - this.#held.all(owner).length));
