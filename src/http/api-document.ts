@@ -1,0 +1,36 @@
+import type { RouteOptions } from 'fastify';
+import type { App } from './service.ts';
+import { openapi } from './output/openapi.ts';
+
+/** Makes the OpenAPI document of an instance. */
+export type DescribeApi = () => Promise<object>;
+
+/**
+ * Collects the routes that are added from now on. The document is made of them when a client first asks for it: nearly all instances never load what makes it, which is
+ * a hundred modules.
+ */
+export function describeRoutes(app: App): DescribeApi {
+  const routes: RouteOptions[] = [];
+  app.addHook('onRoute', (route) => void routes.push(route));
+  let document: Promise<object> | undefined;
+  return async () => {
+    document ??= documentOf(routes);
+    try {
+      return await document;
+    } catch (error) {
+      // The next request tries again.
+      document = undefined;
+      throw error;
+    }
+  };
+}
+
+/** The plugin reads the routes of the server that it is registered with. This one has their schemas, and never listens. */
+async function documentOf(routes: readonly RouteOptions[]): Promise<object> {
+  const [{ fastify }, { fastifySwagger }] = await Promise.all([import('fastify'), import('@fastify/swagger')]);
+  const server = fastify({ exposeHeadRoutes: false, schemaController: { compilersFactory: { buildValidator: () => () => () => true, buildSerializer: () => () => JSON.stringify } } });
+  await server.register(fastifySwagger, openapi);
+  for (const { method, url, schema } of routes) server.route({ method, url, ...(schema === undefined ? {} : { schema }), handler: () => undefined });
+  await server.ready();
+  return server.swagger();
+}
