@@ -4,7 +4,7 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefault
 import { randomBytes } from 'node:crypto';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import { AdmissionPolicy, RULES, settingOf } from './admission.ts';
-import { describeRoutes } from './api-document.ts';
+import { COMPILERS, describeRoutes } from './api-document.ts';
 import { addDoor, refusalOf } from './door.ts';
 import { awaitContinue, tellToGoOn } from './expect-continue.ts';
 import { addFastPath } from './fast-path/fast-path.ts';
@@ -61,7 +61,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     return503OnClosing: false,
     // A topic that is too long gets its own problem, rather than the router's, which no hook sees.
     // Routes assemble their own bytes: the schemas of answers are for the document.
-    schemaController: { compilersFactory: { buildValidator: () => validatorCompiler, buildSerializer: () => () => JSON.stringify } },
+    schemaController: { compilersFactory: COMPILERS },
     routerOptions: { maxParamLength: HEAD_MAX_BYTES, querystringParser: parseQuery },
     frameworkErrors: (error, request, reply) => {
       void refusalOf(app, policy, error, request, reply).then((refusal) => {
@@ -94,6 +94,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     : () => app.server.closeIdleConnections();
   keepRoom(app.server, { maxConnections: service.maxConnections, endIdle, streams: () => service.counters.opened - service.counters.closed, counters: service.counters, trusted: config.TRUST_PROXY });
   addWebSockets(app, { service, policy, parts: memory.bodies, heads });
+  app.setValidatorCompiler(validatorCompiler);
   collectBodies(app, memory);
   addDoor(app, policy, service.counters, memory.requests);
   app.addHook('onSend', (request, reply, payload, done) => {
