@@ -13,10 +13,7 @@ export const COMPILERS = {
   buildSerializer: () => () => JSON.stringify,
 };
 
-/**
- * Collects the routes that are added from now on. The document is made of them when a client first asks for it: nearly all instances never load what makes it, which is
- * a hundred modules.
- */
+/** Collects the routes that are added from now on. The document is made of them when a client first asks for it: few instances ever load what makes it. */
 export function describeRoutes(app: App): DescribeApi {
   const routes: RouteOptions[] = [];
   app.addHook('onRoute', (route) => void routes.push(route));
