@@ -5,6 +5,7 @@ import { Child } from './support/child.ts';
 import { startInstance, type InstanceOptions } from './support/instance.ts';
 import { copySources } from './support/program-copy.ts';
 import { tempFolder } from './support/temp.ts';
+import { until } from './support/until.ts';
 
 /** The entry point of `npm start`: what Node has compiled is kept for the next start. */
 
@@ -50,6 +51,19 @@ t.test('compiled code is kept for the next start, also that of the database\'s t
     for (const file of wanted) if (accepted(output, file)) wanted.delete(file);
   }
   t.same([...wanted], []);
+});
+
+/** What instances with a setting or a request for it need, and others should not wait for. */
+const NOT_AT_ONCE = ['@fastify/ajv-compiler', '@fastify/swagger', '@nats-io', 'ajv', 'drizzle-orm/sqlite-core', 'ioredis', 'jose', 'pg', 'yaml'];
+
+t.test('an instance on SQLite alone starts without what checks queries, describes the API, or talks to other servers', async (t) => {
+  const instance = await startInstance(t, { ...ENV, NODE_DEBUG_NATIVE: 'COMPILE_CACHE' });
+  const loaded = (): Set<string> => new Set([...instance.output.matchAll(/\/node_modules\/((?:@[^/]+\/)?[^/]+(?:\/[^/]+)?)\//g)].map(([, name]) => name!));
+  t.ok(loaded().has('fastify/lib'), 'what is loaded is told');
+  t.same([...loaded()].filter((name) => NOT_AT_ONCE.some((one) => name === one || name.startsWith(`${one}/`))), []);
+  t.equal((await fetch(`${instance.url}/openapi.json`)).status, 200);
+  t.equal((await fetch(`${instance.url}/messages?topic=a&limit=1`)).status, 200);
+  for (const name of ['@fastify/swagger/lib', 'ajv/dist']) await until(`${name} is loaded when it is needed`, () => loaded().has(name));
 });
 
 t.test('where nothing may be written it still starts', async (t) => {

@@ -1,7 +1,12 @@
-import { parse, YAMLParseError } from 'yaml';
+import { createRequire } from 'node:module';
+import type * as Yaml from 'yaml';
+
+const require = createRequire(import.meta.url);
 
 /** Reads JSON or YAML. A file that was named by mistake may hold anything: nothing of it is repeated, only where it is wrong. @throws Error */
 export function parseStructuredFile(text: string): unknown {
+  // Most instances have no such file, and start without the seventy modules of the parser.
+  const { parse, YAMLParseError } = require('yaml') as typeof Yaml;
   try {
     return parse(text, { logLevel: 'error' }) as unknown;
   } catch (error) {

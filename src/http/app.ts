@@ -1,10 +1,10 @@
 import { fastifySSE } from '@fastify/sse';
-import { fastifySwagger } from '@fastify/swagger';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefaultExpression } from 'fastify';
 import { randomBytes } from 'node:crypto';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import { AdmissionPolicy, RULES, settingOf } from './admission.ts';
+import { COMPILERS, describeRoutes } from './api-document.ts';
 import { addDoor, refusalOf } from './door.ts';
 import { awaitContinue, tellToGoOn } from './expect-continue.ts';
 import { addFastPath } from './fast-path/fast-path.ts';
@@ -15,7 +15,6 @@ import { collectBody } from './input/body.ts';
 import { parseQuery } from './input/query-string.ts';
 import { validatorCompiler } from './input/validation.ts';
 import { answerClientError } from './output/client-error.ts';
-import { openapi } from './output/openapi.ts';
 import { PROBLEM_TYPE, problemBody, problemHeaders, problemOf } from './output/problem-response.ts';
 import type { Asked } from './output/until-answered.ts';
 import { keepRoom } from './room-for-connections.ts';
@@ -62,7 +61,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     return503OnClosing: false,
     // A topic that is too long gets its own problem, rather than the router's, which no hook sees.
     // Routes assemble their own bytes: the schemas of answers are for the document.
-    schemaController: { compilersFactory: { buildSerializer: () => () => JSON.stringify } },
+    schemaController: { compilersFactory: COMPILERS },
     routerOptions: { maxParamLength: HEAD_MAX_BYTES, querystringParser: parseQuery },
     frameworkErrors: (error, request, reply) => {
       void refusalOf(app, policy, error, request, reply).then((refusal) => {
@@ -120,7 +119,8 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     if (request.method === 'POST' && problem.status < 500 && !COUNTED_BY_PUBLISHER.has(problem.code)) service.counters.refuse(problem.code);
   });
 
-  void app.register(fastifySwagger, openapi).register(fastifySSE).after(() => addRoutes(app, service, memory));
+  const describe = describeRoutes(app);
+  void app.register(fastifySSE).after(() => addRoutes(app, service, memory, describe));
   return app;
 }
 

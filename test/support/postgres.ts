@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { appendFileSync, chownSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
@@ -27,6 +27,12 @@ const PORT_ATTEMPTS = 5;
 const OWNER: { readonly uid: number; readonly gid: number } | undefined = process.getuid?.() === 0
   ? { uid: Number(execFileSync('id', ['-u', 'nobody'])), gid: Number(execFileSync('id', ['-g', 'nobody'])) }
   : undefined;
+
+/** Fresh data directories: `initdb` takes longer than everything else of a server's start, and makes the same each time. Whoever replaces the packages removes them. */
+const CACHE = join(import.meta.dirname, '../../node_modules/.cache/tidings-postgres');
+/** How many of them are kept. Servers of one process get different ones: the system identifier tells them apart. Stops a file with many servers from filling the disk. */
+const KEPT_DIRECTORIES = 4;
+let created = 0;
 
 /** A PostgreSQL server of this test alone, on loopback, as durable as it is by default. */
 export class PostgresServer {
@@ -71,7 +77,7 @@ export class PostgresServer {
   /** Makes it from nothing. */
   async create(): Promise<void> {
     const { password, tls, settings } = this.#options;
-    await this.#run('initdb', ['-D', this.#data, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync']);
+    await this.#initialize();
     appendFileSync(join(this.#data, 'postgresql.conf'), ["listen_addresses = '127.0.0.1'", `unix_socket_directories = '${this.#folder}'`,
       'logging_collector = off', ...(tls === true ? ['ssl = on'] : []), ...(settings ?? []), ''].join('\n'));
     if (tls === true) {
@@ -152,8 +158,40 @@ export class PostgresServer {
     await this.promote();
   }
 
+  /** Copies a data directory that was kept, or makes one and keeps a copy. */
+  async #initialize(): Promise<void> {
+    const kept = created < KEPT_DIRECTORIES ? join(CACHE, keptName(created++)) : undefined;
+    if (kept !== undefined && existsSync(kept)) {
+      await run('cp', ['-a', kept, this.#data]);
+      return;
+    }
+    await this.#run('initdb', ['-D', this.#data, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync']);
+    if (kept !== undefined) await keep(this.#data, kept);
+  }
+
   async #run(name: string, args: readonly string[]): Promise<void> {
     await run(program(name), args, { cwd: this.#folder, ...OWNER });
+  }
+}
+
+/** Another version of PostgreSQL, or another user, makes another directory. */
+function keptName(index: number): string {
+  const initdb = program('initdb');
+  const user = OWNER?.uid ?? process.getuid?.() ?? 0;
+  return `${initdb.replaceAll(/[^\w.]/g, '_')}-${statSync(initdb).mtimeMs}-${user}-${index}`;
+}
+
+/** Another process may keep the same at the same time: one of them is first, and nobody sees half of a copy. */
+async function keep(data: string, kept: string): Promise<void> {
+  mkdirSync(CACHE, { recursive: true });
+  const making = mkdtempSync(join(CACHE, 'making-'));
+  try {
+    await run('cp', ['-a', data, join(making, 'data')]);
+    if (!existsSync(kept)) renameSync(join(making, 'data'), kept);
+  } catch (error) {
+    if (!existsSync(kept)) throw error;
+  } finally {
+    rmSync(making, { recursive: true, force: true });
   }
 }
 

@@ -1,5 +1,6 @@
-import { Ajv, type ValidateFunction } from 'ajv';
+import type * as Validator from 'ajv';
 import type { FastifySchemaCompiler } from 'fastify';
+import { createRequire } from 'node:module';
 import type { TSchema } from 'typebox';
 import { Problem, type ProblemCode } from '../../model/problem.ts';
 import type { Query } from './query-string.ts';
@@ -27,9 +28,19 @@ const CODES: Readonly<Record<string, ProblemCode>> = {
   last: 'invalid-cursor',
 };
 
-const ajv = new Ajv();
-// topic-filter.ts counts topics: its problem names the setting.
-ajv.removeKeyword('maxItems').addKeyword('maxItems');
+const require = createRequire(import.meta.url);
+let ajv: Validator.Ajv | undefined;
+
+/** Loaded at the first check, with some eighty modules: an instance starts without them. Checks answer at once, and so cannot wait for an import. */
+function validator(): Validator.Ajv {
+  if (ajv === undefined) {
+    const { Ajv } = require('ajv') as typeof Validator;
+    ajv = new Ajv();
+    // topic-filter.ts counts topics: its problem names the setting.
+    ajv.removeKeyword('maxItems').addKeyword('maxItems');
+  }
+  return ajv;
+}
 
 /**
  * A check of values that came from outside. It answers with what is wrong, as a problem that names the member, or with
@@ -38,10 +49,10 @@ ajv.removeKeyword('maxItems').addKeyword('maxItems');
  * @param otherwise The code where the member has none of its own.
  */
 export function checker(schema: TSchema, otherwise: ProblemCode): (value: unknown) => Problem | undefined {
-  let validate: ValidateFunction | undefined;
+  let validate: Validator.ValidateFunction | undefined;
   return (value) => {
     // To compile all schemas at the start would take a fifth of the time that it takes.
-    validate ??= ajv.compile(schema);
+    validate ??= validator().compile(schema);
     if (validate(value)) return undefined;
     const { keyword, params, instancePath, message = 'is not valid' } = validate.errors![0]!;
     if (keyword === 'additionalProperties') {

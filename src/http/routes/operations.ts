@@ -1,3 +1,4 @@
+import type { DescribeApi } from '../api-document.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
@@ -7,7 +8,7 @@ const tags = ['operations'];
 const Status = Type.Object({ status: Type.String(), detail: Type.Optional(Type.Record(Type.String(), Type.Unknown())) });
 
 /** Health, readiness, metrics, and the description of the whole. Nothing of it is ever cached. */
-export function operationRoutes(app: App, service: Service): void {
+export function operationRoutes(app: App, service: Service, describe: DescribeApi): void {
   const { metrics, config } = service;
   metrics.watchProcess();
 
@@ -35,6 +36,6 @@ export function operationRoutes(app: App, service: Service): void {
   app.route({
     ...at(ENDPOINTS.openapi, config),
     schema: { hide: true },
-    handler: (_request, reply) => reply.header('cache-control', 'no-store').send(app.swagger()),
+    handler: async (_request, reply) => reply.header('cache-control', 'no-store').send(await describe()),
   });
 }

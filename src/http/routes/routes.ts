@@ -1,3 +1,4 @@
+import type { DescribeApi } from '../api-document.ts';
 import type { HttpMemory } from '../http-memory.ts';
 import type { App, Service } from '../service.ts';
 import { accessRoutes } from './access.ts';
@@ -25,7 +26,7 @@ import { webhookRoutes } from './webhooks.ts';
  * asks the service, and hands the answer to Fastify. Rules live elsewhere: a route only says which apply. The schemas of the routes
  * (schemas.ts) check the queries of URLs, and are the source of the OpenAPI document.
  */
-export function addRoutes(app: App, service: Service, memory: HttpMemory): void {
+export function addRoutes(app: App, service: Service, memory: HttpMemory, describe: DescribeApi): void {
   publishRoutes(app, service, memory);
   hookRoutes(app, service);
   streamRoutes(app, service);
@@ -38,7 +39,7 @@ export function addRoutes(app: App, service: Service, memory: HttpMemory): void 
   eraseRoutes(app, service);
   pageRoutes(app, service);
   clientRoutes(app, service);
-  operationRoutes(app, service);
+  operationRoutes(app, service, describe);
   fleetRoutes(app, service);
   keyRoutes(app, service);
   revocationRoutes(app, service);

@@ -107,7 +107,7 @@ export function lostFile(error: unknown): LostFileError | undefined {
   return error instanceof StoreError && error.cause !== undefined ? lostFile(error.cause) : undefined;
 }
 
-/** SQLite's code for an error; drizzle and our own errors carry it as their cause. */
+/** SQLite's code for an error; our own errors carry it as their cause. */
 function codeOf(error: unknown): string | undefined {
   if (error instanceof Database.SqliteError) return error.code;
   return error instanceof Error && error.cause !== undefined ? codeOf(error.cause) : undefined;

@@ -65,7 +65,7 @@ const claims = new JobClaims((workerData as WorkerData).claims);
 let opened: { identity: FileIdentity; logId: string } | undefined = (workerData as WorkerData).opened;
 let session: Session | undefined;
 const walShortener = new WalShortener();
-/** Only for the first writer: the query worker, and a worker that boots again, need no drizzle. */
+/** Only for the first writer: the query worker, and a worker that boots again, do not open the log. */
 const first = opened === undefined ? { ...await import('./migrate.ts'), ...await import('./epochs.ts') } : undefined;
 /** The newest epoch that the main thread has heard of from this thread. */
 let knownEpoch = 0;
