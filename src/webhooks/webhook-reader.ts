@@ -13,8 +13,8 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import { StoreError } from '../store/store.ts';
 import type { WebhookRecord } from '../store/webhook-store.ts';
-import { attemptText } from './attempt.ts';
-import { ASKED_PAUSE_MAX_MS, pauseMs, retryAfterMs } from './backoff.ts';
+import { attemptText, isTaken } from './attempt.ts';
+import { ASKED_PAUSE_MAX_MS, CIRCUIT_OPEN_FAILURES, pauseMs, retryAfterMs } from './backoff.ts';
 import { gapDelivery, messageDelivery, type Delivery } from './body.ts';
 import { isDeadLetter, type DeadLetters } from './dead-letters.ts';
 import type { Notes } from './notes.ts';
@@ -114,6 +114,15 @@ export class WebhookReader {
 
   get isFailing(): boolean {
     return this.#failures > 0;
+  }
+
+  get isCircuitOpen(): boolean {
+    return this.#failures >= CIRCUIT_OPEN_FAILURES;
+  }
+
+  /** How many messages of the log come after its place; 0 while it waits for the next one. */
+  get behind(): number {
+    return this.#wake === undefined ? Math.max(0, this.#deps.tail.last - this.#at.seq) : 0;
   }
 
   start(): void {
@@ -241,7 +250,7 @@ export class WebhookReader {
     // It says nothing of the receiver.
     if (this.#ended.signal.aborted || (outcome.status === undefined && !mayStillSend())) return 'unread';
     this.#attempts.push(attemptText(delivery.id, outcome, now()));
-    if (outcome.status !== undefined && outcome.status >= 200 && outcome.status < 300) {
+    if (isTaken(outcome.status)) {
       counters.webhookDeliveries += 1;
       this.#failures = 0;
       this.#nextAt = 0;

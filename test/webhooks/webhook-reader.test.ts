@@ -61,6 +61,22 @@ class Bench {
   }
 }
 
+t.test('a reader tells how far it is behind while its receiver fails, and that its circuit is open; once it waits for the next message it is not behind', async (t) => {
+  const bench = new Bench(3);
+  const told = (): unknown => [bench.reader.behind, bench.reader.isFailing, bench.reader.isCircuitOpen];
+  bench.status = () => 500;
+  bench.reader.start();
+  await settle();
+  t.same([told(), bench.sent.length], [[3, true, false], 1]);
+  // Pauses of 1, 2, 4 and 8 seconds.
+  await bench.clock.advance(15_000);
+  t.same([told(), bench.sent.length], [[3, true, true], 5]);
+  bench.status = () => 200;
+  await bench.clock.advance(16_000);
+  t.same(told(), [0, false, false]);
+  await bench.reader.stop();
+});
+
 t.test('an instance whose lease has ended sends nothing, and goes on where it stood when it owns the webhook again', async (t) => {
   const bench = new Bench(3);
   // It stands still while it reads the log.
