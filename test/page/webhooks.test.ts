@@ -36,7 +36,7 @@ await t.test('a webhook is made, its secret seen once, tested, changed, rotated,
   await person.sees(/It is shown this once/);
   const [secret] = await person.texts('.made code');
   const message = await http.publish('orders.1', 'first', bearer(WATCHER.text));
-  await until('it is delivered', () => receiver.at('/made').length === 1);
+  await until('it is delivered', () => receiver.at('/made').length >= 1);
   new Webhook(secret!).verify(receiver.at('/made')[0]!.body, receiver.at('/made')[0]!.headers);
   await person.page.getByRole('table').getByRole('link', { name: `${receiver.url}/made` }).click();
   await person.page.locator('#webhook-title', { hasText: '/made' }).waitFor();
@@ -66,7 +66,7 @@ await t.test('a webhook is made, its secret seen once, tested, changed, rotated,
   await person.fill('From', '1h');
   await dialog.getByRole('button', { name: 'Replay' }).click();
   await person.sees(/It goes on after/);
-  await until('it is delivered again', () => receiver.at('/made').filter(({ id }) => id === message).length === 2);
+  await until('it is delivered again', () => receiver.at('/made').filter(({ id }) => id === message).length >= 2);
 
   await person.press('Change');
   t.equal(await person.page.getByLabel('Topics or patterns').inputValue(), 'orders.*');

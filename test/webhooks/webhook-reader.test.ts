@@ -24,6 +24,7 @@ class Bench {
   readonly notes: DeliveryNote[] = [];
   readonly dead: DeadLetter[] = [];
   owns = true;
+  readonly tail = { last: 0, log: undefined, clean: () => true, erasures: 0 };
   /** What the store's clock has more than the other one. */
   aheadMs = 0;
   /** How many messages each read asked for. */
@@ -46,7 +47,7 @@ class Bench {
         return { messages: found, at: found.at(-1) ?? end, more: at.seq + found.length < messages, gap };
       } },
       starts: { resolve: async (request) => ({ at: request.kind === 'after' ? request.position : end, gap: startGap }) },
-      tail: { last: messages, log: undefined, clean: () => true, erasures: 0 },
+      tail: Object.assign(this.tail, { last: messages }),
       audience: new Audience({ maxFilterBytes: 1_000_000 }), turns: new Turns({ clock: this.clock }), budget: new Budget(1_000_000), suspectBudget: new Budget(1_000_000),
       notes: { note: async (note) => this.notes.push(note) > 0 },
       sender: { send: async ({ delivery: { id }, mayStillSend }) => {
@@ -74,6 +75,8 @@ t.test('a reader tells how far it is behind while its receiver fails, and that i
   bench.status = () => 200;
   await bench.clock.advance(16_000);
   t.same(told(), [0, false, false]);
+  bench.tail.last = 9;
+  t.same(told(), [0, false, false], 'what comes of other topics does not wait for it');
   await bench.reader.stop();
 });
 
