@@ -17,7 +17,7 @@ export interface HealthDependencies {
   readonly delivery: Delivery;
   readonly revocations: Pick<KnownRevocations, 'size'>;
   readonly presence: Pick<Presence, 'topics' | 'isWhole'>;
-  readonly webhooks: Pick<Webhooks, 'size' | 'failing'>;
+  readonly webhooks: Pick<Webhooks, 'size' | 'failing' | 'circuitsOpen' | 'behind'>;
 }
 
 /** How this instance is: for load balancers (`/readyz`) and for Prometheus (`/metrics`). */
@@ -89,6 +89,8 @@ export class Health {
       revocations: this.#revocations.size,
       webhooks: this.#webhooks.size,
       webhooksFailing: this.#webhooks.failing,
+      webhooksOpen: this.#webhooks.circuitsOpen,
+      webhooksBehind: this.#webhooks.behind,
       presenceTopics: this.#presence.topics,
       presence: this.#presence.isWhole ? 1 : 0,
       bus: this.#bus.state === 'degraded' ? 0 : 1,

@@ -178,7 +178,7 @@ const webhooks = new Webhooks({
   firstPauseMs: config.WEBHOOK_RETRY_MIN_MS, retryMs: config.WEBHOOK_RETRY_SECONDS * 1000, clock, counters, logger,
 });
 const webhookAdministration = new WebhookAdministration({
-  store: store.webhooks, starts: log.starts, sender: webhookSender, bounds: { allow: config.WEBHOOK_ALLOW, maxTopics: config.TOPICS_PER_STREAM }, now: () => Math.floor(log.storeClock.now()), logger: audit, onChange: () => webhooks.look(),
+  store: store.webhooks, starts: log.starts, tail: log.tail, sender: webhookSender, bounds: { allow: config.WEBHOOK_ALLOW, maxTopics: config.TOPICS_PER_STREAM }, now: () => Math.floor(log.storeClock.now()), logger: audit, onChange: () => webhooks.look(),
 });
 
 const lifecycle = new Lifecycle({

@@ -74,7 +74,7 @@ const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: reado
   { packages: /^ioredis$/, places: ['bus/redis/'] },
   { packages: /^@nats-io\//, places: ['bus/nats/'] },
   { packages: /^jose(\/|$)/, places: ['access/'] },
-  { packages: /^ws$/, places: ['http/websocket/', 'delivery/text-frame.ts'] },
+  { packages: /^ws$/, places: ['http/websocket/', 'delivery/text-frame.ts', 'cli/doctor/'] },
   { packages: /^prom-client$/, places: ['runtime/metrics.ts', 'runtime/supervisor-metrics.ts'] },
   { packages: /^react(\/|$)/, places: ['client/react.ts'] },
   { packages: /^(preact|uplot)(\/|$)/, places: ['page/'] },

@@ -10,6 +10,9 @@ interface AccessOptions extends RemoteOptions {
   readonly key?: string;
 }
 
+/** The API calls `read` what keys and `tidings` call `subscribe`. Both are understood. */
+const ACTIONS: readonly string[] = ['publish', 'subscribe', ...ACTION_NAMES.filter((name) => name !== 'publish')];
+
 /** Whether one thing is allowed; or, without `allowed`, all that is. */
 interface Answer {
   readonly allowed?: boolean;
@@ -21,17 +24,17 @@ interface Answer {
 /** `tidings access`. */
 export function addAccessCommand(program: Command): void {
   remote(program.command('access')).description('Says what the credential may do, or a key; with an action, whether that is allowed.')
-    .addArgument(new Argument('[action]', 'what is to be done').choices(ACTION_NAMES))
-    .argument('[topic]', 'with what topic; to read or to see who listens, also a pattern')
+    .addArgument(new Argument('[action]', 'what is to be done').choices(ACTIONS))
+    .argument('[topic]', 'with what topic; to subscribe or to see who listens, also a pattern')
     .option('--key <id>', 'asks about this key: the part between the two underscores. It takes a credential that may administer', keyId)
     .addHelpText('after', `
 Examples:
   $ tidings access
-  $ tidings access read deploys.api --key 3k9f2m7q1x8d
+  $ tidings access subscribe deploys.api --key 3k9f2m7q1x8d
 It prints yes and ends with 0, or prints no and ends with ${NOT_ALLOWED_EXIT_CODE}; standard error has the reason.
 `)
     .action(async (action: string | undefined, topic: string | undefined, { key, ...options }: AccessOptions) => {
-      const query = new URLSearchParams(Object.entries({ action, topic }).filter((entry): entry is [string, string] => entry[1] !== undefined));
+      const query = new URLSearchParams(Object.entries({ action: action === 'subscribe' ? 'read' : action, topic }).filter((entry): entry is [string, string] => entry[1] !== undefined));
       const text = await ask(options, `${key === undefined ? '/access' : `/keys/${key}/access`}?${query.toString()}`);
       const answer = answerIn<Answer>(text);
       if (options.json === true) await printJson(text);

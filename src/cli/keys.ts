@@ -5,12 +5,12 @@ import { describeKey, KeyAdministration, type ShownKey } from '../access/key-adm
 import { readKeyRequest, readOverlap } from '../access/key-request.ts';
 import { configure } from '../config/config.ts';
 import type { DatabaseLocation } from '../config/database-url.ts';
-import { parseDuration } from '../http/input/since-time.ts';
 import type { Actor } from '../model/actor.ts';
 import { Problem } from '../model/problem.ts';
 import { printable } from '../runtime/printable.ts';
 import type { KeyRecord, KeyStoreOptions, OpenedKeyStore } from '../store/key-store.ts';
 import { StoreError } from '../store/store.ts';
+import { wholeSeconds } from './durations.ts';
 
 /** How many keys are asked for at once. */
 const PAGE_KEYS = 500;
@@ -32,7 +32,7 @@ export function addKeysCommands(program: Command): void {
     .addHelpText('after', example("tidings keys create --name deploys --publish 'deploys.>'"));
 
   wishes(keys.command('create').description('Makes a key and prints it. It is shown this once.'))
-    .option('--expires <duration>', 'how long it is good, such as 90d or 12h; for ever without it', duration)
+    .option('--expires <duration>', 'how long it is good, such as 90d or 12h; for ever without it', wholeSeconds)
     .addHelpText('after', example("tidings keys create --name deploys --publish 'deploys.>' --expires 90d"))
     .action(async ({ expires, ...wishes }: Wishes & { readonly expires?: number }) => work('make', async (administration) => {
       const request = readKeyRequest({ ...wishes, expiresInSeconds: expires });
@@ -56,7 +56,7 @@ export function addKeysCommands(program: Command): void {
 
   keys.command('rotate').description('Gives a key a new secret and prints the key. It is shown this once.')
     .argument('<id>', 'the id of the key: the part between the two underscores', keyId)
-    .option('--overlap <duration>', 'how long the old secret stays good, such as 1h; it ends at once without it', duration)
+    .option('--overlap <duration>', 'how long the old secret stays good, such as 1h; it ends at once without it', wholeSeconds)
     .addHelpText('after', example('tidings keys rotate 3k9f2m7q1x8d --overlap 1h'))
     .action(async (id: string, { overlap }: { readonly overlap?: number }) => work('find', async (administration) => {
       const rotated = there(await administration.rotate(id, readOverlap({ overlapSeconds: overlap }), operator()), id);
@@ -160,13 +160,6 @@ function there<Result>(result: Result | undefined, id: string): Result {
 export function keyId(text: string): string {
   if (!isKeyId(text)) throw new InvalidArgumentError('An id has 12 letters and digits: the part of the key between the two underscores.');
   return text;
-}
-
-/** Seconds. */
-function duration(text: string): number {
-  const milliseconds = parseDuration(text);
-  if (milliseconds === undefined || milliseconds < 1000) throw new InvalidArgumentError('Write it as 90s, 10m, 12h or 90d.');
-  return Math.floor(milliseconds / 1000);
 }
 
 function operator(): Actor {

@@ -26,13 +26,15 @@ export interface List {
   readonly columns: readonly string[];
   /** An entry as the table has it; `--json` prints it as it came. */
   readonly shown?: (entry: Entry) => Entry;
+  /** The place after an entry, where a page names no cursor. */
+  readonly after?: (entry: Entry) => string;
   /** How many at most; by default all. */
   readonly limit?: number | undefined;
   readonly json: boolean;
 }
 
 /** Prints a list of the service, however many pages it has. */
-export async function printList(requests: Requests, { path, query = {}, member, columns, shown = (entry) => entry, limit = Infinity, json }: List): Promise<void> {
+export async function printList(requests: Requests, { path, query = {}, member, columns, shown = (entry) => entry, after: placeAfter, limit = Infinity, json }: List): Promise<void> {
   let hasHeadings = false;
   let after: string | undefined;
   for (let left = limit; ;) {
@@ -46,21 +48,23 @@ export async function printList(requests: Requests, { path, query = {}, member, 
     }
     left -= entries.length;
     sayPartial(page);
-    if (page.more !== true || page.cursor === undefined) return;
+    const last = entries.at(-1);
+    const next = page.cursor ?? (last === undefined ? undefined : placeAfter?.(last));
+    if (page.more !== true || next === undefined) return;
     if (left <= 0) {
       say(`there are more than ${limit}`);
       return;
     }
-    after = page.cursor;
+    after = next;
   }
 }
 
-/** An answer that is a list as a whole. */
-export async function printWhole(requests: Requests, { path, member, json }: Pick<List, 'path' | 'member' | 'json'>): Promise<void> {
+/** An answer that is a list as a whole. Without columns the table has those that its entries have. */
+export async function printWhole(requests: Requests, { path, member, columns, json }: Pick<List, 'path' | 'member' | 'json'> & Partial<Pick<List, 'columns'>>): Promise<void> {
   const page = await ask(requests, path, {});
   const entries = (page[member] ?? []) as readonly Entry[];
   if (json) for (const entry of entries) await printJson(JSON.stringify(entry));
-  else if (entries.length > 0) await printEntries(entries, [...new Set(entries.flatMap((entry) => Object.keys(entry)))]);
+  else if (entries.length > 0) await printEntries(entries, columns ?? [...new Set(entries.flatMap((entry) => Object.keys(entry)))]);
   sayPartial(page);
 }
 

@@ -1,10 +1,11 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { randomUUID } from 'node:crypto';
+import { duration, wholeSeconds } from './durations.ts';
 import { onInterruption } from './interruption.ts';
 import { publishLines, lineBatches } from './ndjson.ts';
 import { answerIn, say, wrongUsage } from './outcome.ts';
 import { print, printJson } from './output.ts';
-import { duration, remote, requestsTo, type RemoteOptions } from './remote.ts';
+import { remote, requestsTo, type RemoteOptions } from './remote.ts';
 import { notKnown, Sender, type Sending } from './sending.ts';
 
 /** How long a publish is tried, where nothing else is said. */
@@ -30,7 +31,7 @@ export function addPublishCommand(program: Command): void {
     .addOption(new Option('--type <type>', 'what the data is').choices(['text', 'json']).default('text'))
     .option('--ndjson', 'each line of standard input is the JSON of one message')
     .option('--event <name>', 'the event name')
-    .option('--ttl <duration>', 'how long it is delivered, such as 90s or 1h', seconds)
+    .option('--ttl <duration>', 'how long it is delivered, such as 90s or 1h', wholeSeconds)
     .option('--key <key>', 'the idempotency key: the same command with the same key stores once; a random one without it', idempotencyKey)
     .option('--report', 'prints the whole answer, with how many streams want the topic')
     .addOption(new Option('--timeout <duration>', 'how long it is tried, for each request').default(TRIED_MAX_MS, `${TRIED_MAX_MS / 60_000}m`).argParser(duration))
@@ -110,10 +111,4 @@ export function isJson(text: string): boolean {
 function idempotencyKey(text: string): string {
   if (!/^[\x21\x23-\x7e][\x21-\x7e]{0,199}$/.test(text)) throw new InvalidArgumentError('Use 1 to 200 printable ASCII characters without blanks, and no quote before them.');
   return text;
-}
-
-function seconds(text: string): number {
-  const milliseconds = /^[0-9]+$/.test(text) ? Number(text) * 1000 : duration(text);
-  if (milliseconds < 1000 || milliseconds % 1000 !== 0) throw new InvalidArgumentError('Write it in whole seconds: 60, 90s or 1h.');
-  return milliseconds / 1000;
 }

@@ -5,7 +5,6 @@ import { WrongValue } from '../config/setting-kinds.ts';
 import { Passing } from '../client/problem.ts';
 import { TidingsError, type Requests } from '../client/requests.ts';
 import { createRequests } from '../client/token-requests.ts';
-import { parseDuration } from '../http/input/since-time.ts';
 import { wrongUsage } from './outcome.ts';
 
 /** What every command takes that asks a running service. */
@@ -80,16 +79,6 @@ function wrongUrl(text: string): string | undefined {
   if (url === null || !/^https?:$/.test(url.protocol)) return 'Write a URL that begins with http:// or https://.';
   if (url.username !== '' || url.password !== '') return 'The URL has a password. Put the key into TIDINGS_TOKEN.';
   return url.search !== '' || url.hash !== '' ? 'The URL must end with its path.' : undefined;
-}
-
-/** The longest that a timer can wait. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
-
-/** Of an option, in milliseconds. */
-export function duration(text: string): number {
-  const milliseconds = parseDuration(text);
-  if (milliseconds === undefined || milliseconds === 0 || milliseconds > TIMER_MAX_MS) throw new InvalidArgumentError('Write it as 500ms, 90s, 10m or 24h, up to 24d.');
-  return milliseconds;
 }
 
 /** Of an option that is a whole number within bounds. */

@@ -1,7 +1,8 @@
-import { InvalidArgumentError, type Command } from 'commander';
+import type { Command } from 'commander';
+import { wholeSecondsOr } from './durations.ts';
 import { printList, type Entry } from './lists.ts';
 import { print, printJson } from './output.ts';
-import { duration, remote, requestsTo, wholeNumber, type RemoteOptions } from './remote.ts';
+import { remote, requestsTo, wholeNumber, type RemoteOptions } from './remote.ts';
 
 interface StreamsOptions extends RemoteOptions {
   readonly topic?: string;
@@ -30,7 +31,7 @@ export function addStreamsCommands(program: Command): void {
       printList(requestsTo(options), { path: '/streams', query: { topic, member, credential, instance, behind: behind === true ? '1' : undefined }, member: 'streams', columns: COLUMNS, shown: withMoreTopics, limit, json: options.json === true }));
   remote(streams.command('close')).description('Closes a stream, on whichever instance it is. Its client comes back, unless it is told never to.')
     .argument('<id>', 'the id of the stream, as the list has it')
-    .option('--retry <duration>', 'when its client comes back, such as 60s; or never', retry)
+    .option('--retry <duration>', 'when its client comes back, such as 60s; or never', wholeSecondsOr('never'))
     .addHelpText('after', '\nExample:\n  $ tidings streams close k3f9x2ab7q-1c --retry 60s\n')
     .action(async (id: string, { retry: when, ...options }: RemoteOptions & { readonly retry?: string }) => {
       await requestsTo(options).send(`/streams/${encodeURIComponent(id)}${when === undefined ? '' : `?retry=${when}`}`, { method: 'DELETE', signal: new AbortController().signal });
@@ -43,11 +44,4 @@ export function addStreamsCommands(program: Command): void {
 function withMoreTopics(entry: Entry): Entry {
   const { topics, moreTopics } = entry;
   return Array.isArray(topics) && typeof moreTopics === 'number' ? { ...entry, topics: [...topics as readonly unknown[], `(${moreTopics} more)`] } : entry;
-}
-
-function retry(text: string): string {
-  if (text === 'never' || /^[0-9]+$/.test(text)) return text;
-  const milliseconds = duration(text);
-  if (milliseconds % 1000 !== 0) throw new InvalidArgumentError('Write it in whole seconds, or never.');
-  return String(milliseconds / 1000);
 }

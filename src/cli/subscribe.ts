@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { CursorFile } from './cursor-file.ts';
+import { duration } from './durations.ts';
 import { follow } from './follow.ts';
 import { HandOut } from './hand-out.ts';
 import { onInterruption } from './interruption.ts';
 import { timedOut, wrongUsage } from './outcome.ts';
-import { duration, remote, requestsTo, wholeNumber, type RemoteOptions } from './remote.ts';
+import { remote, requestsTo, wholeNumber, type RemoteOptions } from './remote.ts';
 
 /** How many commands may run side by side. */
 const PARALLEL_MAX_ENTRIES = 100;

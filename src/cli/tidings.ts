@@ -15,6 +15,7 @@ import { addServeCommand } from './serve.ts';
 import { addStreamsCommands } from './streams.ts';
 import { addSubscribeCommand } from './subscribe.ts';
 import { addTopicsCommand } from './topics.ts';
+import { addWebhooksCommands } from './webhooks.ts';
 
 /**
  * `tidings …`: commands that ask a running service, and commands that go to its database, beside running instances or before the first one.
@@ -46,6 +47,7 @@ export function makeProgram(start: () => Promise<unknown>): Command {
   addPresenceCommand(program);
   addStreamsCommands(program);
   addInstancesCommands(program);
+  addWebhooksCommands(program);
   addKeysCommands(program);
   addAccessCommand(program);
   addCopyCommand(program);

@@ -31,11 +31,14 @@ export class ApiError extends Error {
   /** 0 where there was no answer. */
   readonly status: number;
   readonly code: string;
+  /** The part of the request that was wrong. */
+  readonly field: string | undefined;
 
-  constructor(message: string, status: number, code: string) {
+  constructor(message: string, status: number, code: string, field?: string) {
     super(message);
     this.status = status;
     this.code = code;
+    this.field = field;
   }
 }
 
@@ -89,8 +92,8 @@ export class Api {
   async send(path: string, parts?: RequestParts): Promise<Response> {
     const answer = await this.request(path, parts);
     if (answer.ok) return answer;
-    const problem = await answer.json().catch(() => ({})) as { readonly detail?: string; readonly code?: string };
-    throw new ApiError(problem.detail ?? `The service answered with status ${answer.status}.`, answer.status, problem.code ?? `http-${answer.status}`);
+    const problem = await answer.json().catch(() => ({})) as { readonly detail?: string; readonly code?: string; readonly field?: string };
+    throw new ApiError(problem.detail ?? `The service answered with status ${answer.status}.`, answer.status, problem.code ?? `http-${answer.status}`, problem.field);
   }
 
   /** @throws ApiError */
@@ -98,6 +101,11 @@ export class Api {
     const answer = await this.send(path, parts);
     return await answer.json() as Body;
   }
+}
+
+/** The parts of a request that sends JSON. */
+export function jsonBody(body: object): Required<Pick<RequestParts, 'headers' | 'body'>> {
+  return { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
 }
 
 /** The path of a topic. @throws ApiError for names that no topic has, and that in a path mean another one. */

@@ -19,6 +19,7 @@ import { PublishPanel } from './views/publish-panel.tsx';
 import { SignIn, signOut } from './views/sign-in.tsx';
 import { StreamsView } from './views/streams-view.tsx';
 import { TopicsView } from './views/topics-view.tsx';
+import { WebhooksView } from './views/webhooks-view.tsx';
 
 interface View {
   readonly name: string;
@@ -26,21 +27,24 @@ interface View {
   /** It takes a key or token in a header, never a session. */
   readonly takesKey?: true;
   readonly isFor: (index: Index) => boolean;
+  /** The grant that it takes, as `tidings keys create` calls it. */
+  readonly grant: string;
   /** Others lead to it, and the navigation does not. */
   readonly isLinked?: true;
 }
 
 /** In the order of the navigation. What the person may not do is not offered. */
 const VIEWS: readonly View[] = [
-  { name: 'feed', title: 'Feed', isFor: ({ you }) => you.read },
-  { name: 'publish', title: 'Publish', isFor: ({ you }) => you.publish },
-  { name: 'topics', title: 'Topics', isFor: ({ you }) => you.presence },
-  { name: 'streams', takesKey: true, title: 'Streams', isFor: ({ you }) => you.streams },
-  { name: 'fleet', takesKey: true, title: 'Fleet', isFor: ({ you }) => you.operate },
-  { name: 'keys', takesKey: true, title: 'Keys', isFor: ({ you, open }) => you.administer || open },
-  { name: 'doctor', title: 'Doctor', isFor: ({ you }) => you.read },
-  { name: 'api', takesKey: true, title: 'API', isFor: ({ you }) => you.operate },
-  { name: 'messages', title: 'Message', isFor: ({ you }) => you.read || you.streams, isLinked: true },
+  { name: 'feed', title: 'Feed', isFor: ({ you }) => you.read, grant: 'subscribe' },
+  { name: 'publish', title: 'Publish', isFor: ({ you }) => you.publish, grant: 'publish' },
+  { name: 'topics', title: 'Topics', isFor: ({ you }) => you.presence, grant: 'presence' },
+  { name: 'streams', takesKey: true, title: 'Streams', isFor: ({ you }) => you.streams, grant: 'admin' },
+  { name: 'fleet', takesKey: true, title: 'Fleet', isFor: ({ you }) => you.operate, grant: 'operate' },
+  { name: 'keys', takesKey: true, title: 'Keys', isFor: ({ you, open }) => you.administer || open, grant: 'admin' },
+  { name: 'webhooks', takesKey: true, title: 'Webhooks', isFor: ({ you, open }) => you.administer || open, grant: 'admin' },
+  { name: 'doctor', title: 'Doctor', isFor: ({ you }) => you.read, grant: 'subscribe' },
+  { name: 'api', takesKey: true, title: 'API', isFor: ({ you }) => you.operate, grant: 'operate' },
+  { name: 'messages', title: 'Message', isFor: ({ you }) => you.read || you.streams, grant: 'subscribe', isLinked: true },
 ];
 
 export function App(): JSX.Element {
@@ -77,7 +81,7 @@ export function App(): JSX.Element {
 
 function Navigation({ index, route }: { readonly index: Index; readonly route: Route }): JSX.Element {
   const bar = useRef<HTMLElement>(null);
-  // On a phone the bar is wider than the window.
+  // In a narrow window the bar may be wider than its place.
   useEffect(() => bar.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' }), [route.view]);
   return (
     <nav aria-label="Views" ref={bar}>
@@ -133,13 +137,14 @@ function Body({ api, index, route, onToken, onSession }: BodyProps): JSX.Element
   if (!view.isFor(index)) {
     if (view.takesKey === true && signIn.hasSession) return <SignIn {...signIn} />;
     const first = VIEWS.find(({ isFor, isLinked }) => isFor(index) && isLinked !== true);
-    return <div class="panel"><h1>{view.title}</h1><p>{you.name === undefined ? 'This takes a key or token that may do it.' : 'This key or token may not do that.'} {first !== undefined && <a href={href(first.name)}>To: {first.title}</a>}</p></div>;
+    return <div class="panel"><h1>{view.title}</h1><p>This takes the grant <code>{view.grant}</code>, {you.name === undefined ? 'and you have no key or token.' : 'which this key or token does not have.'} {first !== undefined && <a href={href(first.name)}>To: {first.title}</a>}</p></div>;
   }
   switch (view.name) {
     case 'publish': return <div class="narrow">{publish}</div>;
     case 'topics': return <TopicsView api={api} you={you} subject={route.subject} rates={rates} />;
     case 'streams': return <StreamsView api={api} query={route.query} />;
     case 'fleet': return <FleetView api={api} you={you} />;
+    case 'webhooks': return <WebhooksView api={api} you={you} subject={route.subject} />;
     case 'keys': return <KeysView api={api} index={index} />;
     case 'doctor': return <DoctorView api={api} you={you} />;
     case 'messages': return <MessageView api={api} you={you} id={route.subject} />;

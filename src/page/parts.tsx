@@ -182,6 +182,19 @@ export function Table<Row>({ caption, columns, rows, keyOf }: { readonly caption
   );
 }
 
+/** A secret, which is shown once. @param name What it is called. */
+export function Secret({ secret, name, children }: { readonly secret: string; readonly name: string; readonly children: ComponentChildren }): JSX.Element {
+  const note = useRef<HTMLDivElement>(null);
+  // It may be made from a button far below, and is not shown again.
+  useEffect(() => note.current?.scrollIntoView({ block: 'center' }), [secret]);
+  return (
+    <div class="note good made" role="status" ref={note}>
+      <p>{children}</p>
+      <div class="command"><pre tabindex={0} aria-label={`The ${name}`}><code>{secret}</code></pre><CopyButton text={secret} label={`Copy ${name}`} /></div>
+    </div>
+  );
+}
+
 /** Asks before something that cannot be taken back. */
 export function Confirm({ title, action, onConfirm, onClose, children }: { readonly title: string; readonly action: string; readonly onConfirm: () => Promise<void>; readonly onClose: () => void; readonly children: ComponentChildren }): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -201,13 +214,18 @@ export function Confirm({ title, action, onConfirm, onClose, children }: { reado
   };
   return (
     <dialog ref={dialog} onClose={onClose} aria-labelledby={id}>
-      <h2 id={id}>{title}</h2>
-      {children}
-      {error !== undefined && <ErrorNote error={error} />}
-      <div class="actions">
-        <button type="button" onClick={() => dialog.current?.close()}>Cancel</button>
-        <button type="button" class="danger" disabled={isBusy} onClick={() => void confirm()}>{action}</button>
-      </div>
+      <form class="plain-form" onSubmit={(event) => {
+        event.preventDefault();
+        void confirm();
+      }}>
+        <h2 id={id}>{title}</h2>
+        {children}
+        {error !== undefined && <ErrorNote error={error} />}
+        <div class="actions">
+          <button type="button" onClick={() => dialog.current?.close()}>Cancel</button>
+          <button type="submit" class="danger" disabled={isBusy}>{action}</button>
+        </div>
+      </form>
     </dialog>
   );
 }

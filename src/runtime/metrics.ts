@@ -57,9 +57,12 @@ export interface Gauges {
   readonly appendsWaiting: number;
   /** Revocations of tokens that this instance knows. */
   readonly revocations: number;
-  /** Webhooks that this instance delivers, and how many of them failed at the last attempt. */
+  /** Webhooks that this instance delivers, how many of them failed at the last attempt, and how many have an open circuit. */
   readonly webhooks: number;
   readonly webhooksFailing: number;
+  readonly webhooksOpen: number;
+  /** How many messages of the log the furthest of them is behind. */
+  readonly webhooksBehind: number;
   /** Topics and patterns that streams of this instance name. */
   readonly presenceTopics: number;
   /** 1 or 0. */
@@ -130,6 +133,8 @@ const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string
   revocations: ['revocations', 'Revocations of tokens in memory'],
   webhooks: ['webhooks', 'Webhooks that this instance delivers'],
   webhooksFailing: ['webhooks_failing', 'Of those, the ones whose last attempt failed'],
+  webhooksOpen: ['webhooks_open', 'Of those, the ones whose circuit is open: they are attempted seldom'],
+  webhooksBehind: ['webhooks_behind', 'How many messages of the log the furthest webhook is behind'],
   presenceTopics: ['presence_topics', 'Topics and patterns that streams of this instance name'],
   presence: ['presence_up', 'Whether presence is that of all instances'],
   bus: ['bus_up', 'Whether other instances are told of messages at once'],

@@ -41,6 +41,9 @@ export interface WebhookStore {
 
   /** The newest attempts of a webhook, the newest first. At most `KEPT_MAX_ATTEMPTS` are kept. */
   listAttempts(id: string, limit: number): Promise<readonly KeptAttempt[]>;
+
+  /** The newest attempt of each of these webhooks that has one, at most `CALL_MAX_WEBHOOKS` of them, in any order. */
+  newestAttempts(ids: readonly string[]): Promise<readonly NewestAttempt[]>;
 }
 
 /** The most webhooks that are held. Stops a mistaken script from filling the database and the memory of instances. */
@@ -127,4 +130,9 @@ export interface KeptAttempt {
   /** Counts the attempts of the webhook, from 1. */
   readonly number: number;
   readonly attempt: string;
+}
+
+export interface NewestAttempt extends KeptAttempt {
+  /** The id of its webhook. */
+  readonly webhook: string;
 }

@@ -1,14 +1,15 @@
 import { randomName } from '../store/names.ts';
 import type { Starts, StartRequest } from '../log/start-position.ts';
+import type { Tail } from '../log/tail.ts';
 import type { Actor } from '../model/actor.ts';
-import { formatId } from '../model/position.ts';
+import { formatId, parseId } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import { Filter } from '../model/topic.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { orProblem } from '../store/change-problem.ts';
 import { StoreError } from '../store/store.ts';
 import type { WebhookRecord, WebhookStatus, WebhookStore } from '../store/webhook-store.ts';
-import { describeAttempt } from './attempt.ts';
+import { describeAttempt, isTaken } from './attempt.ts';
 import { CIRCUIT_OPEN_FAILURES } from './backoff.ts';
 import { testDelivery } from './body.ts';
 import type { Sender } from './sender.ts';
@@ -26,6 +27,7 @@ const TESTS_MAX_REQUESTS = 4;
 export interface WebhookAdministrationDependencies {
   readonly store: WebhookStore;
   readonly starts: Pick<Starts, 'isReady' | 'resolve'>;
+  readonly tail: Pick<Tail, 'head' | 'log'>;
   readonly sender: Pick<Sender, 'send'>;
   readonly bounds: WebhookBounds;
   /** The store's clock: milliseconds since 1970. */
@@ -58,33 +60,33 @@ export class WebhookAdministration {
     const record = await asked(this.#deps.store.createWebhook({ id: randomName(WEBHOOK_ID_CHARACTERS), settings: settingsText(settings), cursor }));
     if (record === undefined) throw new Problem('forbidden', 'There are too many webhooks: delete some first.');
     await this.#changed('webhook-created', record.id, by, 'a webhook was made');
-    return { webhook: this.#describe(record), secret: settings.secrets[0]!.secret };
+    return { webhook: await this.#shown(record), secret: settings.secrets[0]!.secret };
   }
 
   async list(page: { readonly after: string; readonly limit: number }): Promise<readonly object[]> {
-    return (await asked(this.#deps.store.listWebhooks(page))).map((record) => this.#describe(record));
+    return this.#describe(await asked(this.#deps.store.listWebhooks(page)));
   }
 
   async find(id: string): Promise<object> {
-    return this.#describe(await this.#record(id));
+    return this.#shown(await this.#record(id));
   }
 
   async change(id: string, body: unknown, by: Actor): Promise<object> {
-    return this.#describe(await this.#changeTo(id, 'webhook-changed', by, 'a webhook was changed', (record, settings) => ({ settings: changedSettings(settings, body, this.#deps.bounds), status: record.status, restart: 'here' })));
+    return this.#shown(await this.#changeTo(id, 'webhook-changed', by, 'a webhook was changed', (record, settings) => ({ settings: changedSettings(settings, body, this.#deps.bounds), status: record.status, restart: 'here' })));
   }
 
   async pause(id: string, by: Actor): Promise<object> {
-    return this.#describe(await this.#changeTo(id, 'webhook-paused', by, 'a webhook was paused', (_record, settings) => ({ settings, status: 'paused', restart: undefined })));
+    return this.#shown(await this.#changeTo(id, 'webhook-paused', by, 'a webhook was paused', (_record, settings) => ({ settings, status: 'paused', restart: undefined })));
   }
 
   async resume(id: string, by: Actor): Promise<object> {
-    return this.#describe(await this.#changeTo(id, 'webhook-resumed', by, 'a webhook was resumed', (_record, settings) => ({ settings, status: 'active', restart: 'here' })));
+    return this.#shown(await this.#changeTo(id, 'webhook-resumed', by, 'a webhook was resumed', (_record, settings) => ({ settings, status: 'active', restart: 'here' })));
   }
 
   async replay(id: string, body: unknown, by: Actor): Promise<object> {
     const from = readReplay(body);
     const cursor = await this.#cursorOf(from, settingsOf((await this.#record(id)).settings));
-    return this.#describe(await this.#changeTo(id, 'webhook-replayed', by, 'a webhook was set to another place of the log', (record, settings) => ({ settings, status: record.status, restart: cursor })));
+    return this.#shown(await this.#changeTo(id, 'webhook-replayed', by, 'a webhook was set to another place of the log', (record, settings) => ({ settings, status: record.status, restart: cursor })));
   }
 
   async rotate(id: string, body: unknown, by: Actor): Promise<ShownWebhook> {
@@ -95,7 +97,7 @@ export class WebhookAdministration {
       const secrets: readonly SigningSecret[] = [{ secret }, ...(overlapMs === 0 || newest === undefined || newest.secret === secret ? [] : [{ secret: newest.secret, until }])];
       return { settings: { ...settings, secrets }, status, restart: 'here' };
     });
-    return { webhook: this.#describe(record), secret };
+    return { webhook: await this.#shown(record), secret };
   }
 
   async remove(id: string, by: Actor): Promise<void> {
@@ -117,7 +119,7 @@ export class WebhookAdministration {
       const now = this.#deps.now();
       const delivery = testDelivery(`test-${randomName(WEBHOOK_ID_CHARACTERS)}`, settings.format, now);
       const { status, error, excerpt, milliseconds } = await this.#deps.sender.send({ url: settings.url, delivery, headers: signatureHeaders(delivery.id, delivery.body, settings.secrets, now), signal, mayStillSend: () => true });
-      return { delivery: delivery.id, delivered: status !== undefined && status >= 200 && status < 300, status, error, milliseconds: Math.round(milliseconds), ...(excerpt === '' ? {} : { answer: excerpt }) };
+      return { delivery: delivery.id, delivered: isTaken(status), status, error, milliseconds: Math.round(milliseconds), ...(excerpt === '' ? {} : { answer: excerpt }) };
     } finally {
       this.#tests -= 1;
     }
@@ -153,15 +155,34 @@ export class WebhookAdministration {
     }
   }
 
-  #describe(record: WebhookRecord): object {
-    const { id, status, reason, created, cursor, failures, failingSince, nextAt, owner } = record;
-    const settings = settingsOf(record.settings);
-    const { url, topics, events, format, secrets } = settings;
-    return {
-      id, url, topics, events, format, deadTopic: deadTopicOf(id, settings), status, reason, created: timeText(created), cursor, owner: owner === '' ? undefined : owner,
-      circuit: failures >= CIRCUIT_OPEN_FAILURES ? 'open' : 'closed', failures, failingSince: failures === 0 ? undefined : timeText(failingSince), nextAttempt: nextAt === 0 ? undefined : timeText(nextAt),
-      oldSecretUntil: timeText(secrets.find(({ until }) => until !== undefined && until > this.#deps.now())?.until),
-    };
+  async #shown(record: WebhookRecord): Promise<object> {
+    return (await this.#describe([record]))[0]!;
+  }
+
+  /** Webhooks as administrators see them, each with its newest attempt where that failed. */
+  async #describe(records: readonly WebhookRecord[]): Promise<readonly object[]> {
+    const newest = await asked(this.#deps.store.newestAttempts(records.map(({ id }) => id)));
+    const attempts = new Map(newest.map((one) => [one.webhook, describeAttempt(one)]));
+    return records.map((record) => {
+      const { id, status, reason, created, cursor, failures, failingSince, nextAt, owner } = record;
+      const settings = settingsOf(record.settings);
+      const { url, topics, events, format, secrets } = settings;
+      const attempt = attempts.get(id);
+      return {
+        id, url, topics, events, format, deadTopic: deadTopicOf(id, settings), status, reason, created: timeText(created), cursor, behind: this.#behind(cursor), owner: owner === '' ? undefined : owner,
+        circuit: failures >= CIRCUIT_OPEN_FAILURES ? 'open' : 'closed', failures, failingSince: failures === 0 ? undefined : timeText(failingSince), nextAttempt: nextAt === 0 ? undefined : timeText(nextAt),
+        lastError: attempt === undefined || isTaken(attempt.status) ? undefined : attempt,
+        oldSecretUntil: timeText(secrets.find(({ until }) => until !== undefined && until > this.#deps.now())?.until),
+      };
+    });
+  }
+
+  /** How many messages of the log come after a cursor; undefined where that cannot be known. */
+  #behind(cursor: string): number | undefined {
+    const { tail } = this.#deps;
+    const position = parseId(cursor);
+    if (position === undefined || tail.log?.lineage.isGood(position) !== true) return undefined;
+    return Math.max(0, tail.head.seq - position.seq);
   }
 
   #changed(audit: string, id: string, { name, client }: Actor, sentence: string): Promise<void> {

@@ -10,7 +10,17 @@ export function attemptText(id: string, { status, error, excerpt, milliseconds }
   return JSON.stringify({ delivery: id, time: new Date(now).toISOString(), status, error, milliseconds: Math.round(milliseconds), ...(answer === '' ? {} : { answer }) });
 }
 
-/** The same as administrators see it. */
-export function describeAttempt({ number, attempt }: KeptAttempt): object {
-  return { number, ...JSON.parse(attempt) as object };
+/** An attempt as administrators see it. */
+export interface ShownAttempt {
+  readonly number: number;
+  readonly status?: number;
+}
+
+export function describeAttempt({ number, attempt }: KeptAttempt): ShownAttempt {
+  return { number, ...JSON.parse(attempt) as Omit<ShownAttempt, 'number'> };
+}
+
+/** Whether a receiver took a delivery. */
+export function isTaken(status: number | undefined): boolean {
+  return status !== undefined && status >= 200 && status < 300;
 }

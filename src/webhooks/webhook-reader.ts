@@ -13,8 +13,8 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import { StoreError } from '../store/store.ts';
 import type { WebhookRecord } from '../store/webhook-store.ts';
-import { attemptText } from './attempt.ts';
-import { longestPauseMs, pauseMs, retryAfterMs } from './backoff.ts';
+import { attemptText, isTaken } from './attempt.ts';
+import { CIRCUIT_OPEN_FAILURES, longestPauseMs, pauseMs, retryAfterMs } from './backoff.ts';
 import { gapDelivery, messageDelivery, type Delivery } from './body.ts';
 import { isDeadLetter, type DeadLetters } from './dead-letters.ts';
 import type { Notes } from './notes.ts';
@@ -117,6 +117,15 @@ export class WebhookReader {
 
   get isFailing(): boolean {
     return this.#failures > 0;
+  }
+
+  get isCircuitOpen(): boolean {
+    return this.#failures >= CIRCUIT_OPEN_FAILURES;
+  }
+
+  /** How many messages of the log come after its place; 0 while it waits for the next one. */
+  get behind(): number {
+    return this.#wake === undefined ? Math.max(0, this.#deps.tail.last - this.#at.seq) : 0;
   }
 
   start(): void {
@@ -244,7 +253,7 @@ export class WebhookReader {
     // It says nothing of the receiver.
     if (this.#ended.signal.aborted || (outcome.status === undefined && !mayStillSend())) return 'unread';
     this.#attempts.push(attemptText(delivery.id, outcome, now()));
-    if (outcome.status !== undefined && outcome.status >= 200 && outcome.status < 300) {
+    if (isTaken(outcome.status)) {
       counters.webhookDeliveries += 1;
       this.#failures = 0;
       this.#nextAt = 0;

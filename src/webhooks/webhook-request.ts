@@ -1,6 +1,7 @@
 import { members, readPatterns } from '../access/key-request.ts';
 import { EVENT_MAX_BYTES } from '../config/content-limits.ts';
 import type { WebhookAllow } from '../config/webhook-allow.ts';
+import { parseSince } from '../log/since-time.ts';
 import type { StartRequest } from '../log/start-position.ts';
 import { parseId } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
@@ -77,8 +78,10 @@ export function readReplay(value: unknown): StartRequest {
 function readFrom(value: unknown): StartRequest {
   if (value === 'start' || value === 'now') return { kind: value };
   const position = typeof value === 'string' ? parseId(value) : undefined;
-  if (position === undefined) throw new Problem('invalid-cursor', 'from must be the id of a message, a cursor, start or now.', { field: 'from' });
-  return { kind: 'after', position };
+  if (position !== undefined) return { kind: 'after', position };
+  const since = typeof value === 'string' ? parseSince(value) : undefined;
+  if (since === undefined) throw new Problem('invalid-cursor', 'from must be the id of a message, a cursor, start, now, a duration back from now such as 10m, or a time of RFC 3339.', { field: 'from' });
+  return since;
 }
 
 function readTopics(value: unknown, { maxTopics }: WebhookBounds): readonly string[] {

@@ -64,6 +64,16 @@ export class Webhooks {
     return [...this.#readers.values()].filter(({ isFailing }) => isFailing).length;
   }
 
+  /** How many of them have an open circuit. */
+  get circuitsOpen(): number {
+    return [...this.#readers.values()].filter(({ isCircuitOpen }) => isCircuitOpen).length;
+  }
+
+  /** How many messages of the log the furthest of them is behind. */
+  get behind(): number {
+    return [...this.#readers.values()].reduce((most, { behind }) => Math.max(most, behind), 0);
+  }
+
   open(): void {
     void this.look();
   }

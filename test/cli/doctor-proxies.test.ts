@@ -53,7 +53,7 @@ interface Plant {
 }
 
 const NGINX: Lines = {
-  pass: `proxy_pass http://127.0.0.1:${port};`, version: 'proxy_http_version 1.1;', connection: 'proxy_set_header Connection "";', host: 'proxy_set_header Host $http_host;',
+  pass: `proxy_pass http://127.0.0.1:${port};`, version: 'proxy_http_version 1.1;', connection: MENDS.webSocket.nginx, host: 'proxy_set_header Host $http_host;',
   read: 'proxy_read_timeout 75s;', body: 'client_max_body_size 32m;',
 };
 const HAPROXY: Lines = { delay: 'option http-no-delay' };
@@ -62,9 +62,9 @@ const PLANTS: readonly Plant[] = [
   // The slowest come first.
   { proxy: 'Caddy', mistake: 'gathers answers', lines: { buffer: 'buffer_responses' }, wrong: ['buffering'] },
   { proxy: 'nginx', mistake: 'asks by HTTP/1.0, and does not listen to X-Accel-Buffering', lines: { version: 'proxy_http_version 1.0;', ignored: 'proxy_ignore_headers X-Accel-Buffering;' }, wrong: ['buffering'] },
-  { proxy: 'nginx', mistake: 'does so, with the line that mends the buffering alone', lines: { version: 'proxy_http_version 1.0;', ignored: 'proxy_ignore_headers X-Accel-Buffering;', buffering: MENDS.buffering.nginx }, wrong: ['ending'] },
+  { proxy: 'nginx', mistake: 'does so, with the line that mends the buffering alone', lines: { version: 'proxy_http_version 1.0;', ignored: 'proxy_ignore_headers X-Accel-Buffering;', buffering: MENDS.buffering.nginx }, wrong: ['ending', 'websocket'] },
   { proxy: 'nginx', mistake: 'compresses streams', lines: { gzip: 'gzip on;', types: 'gzip_types text/event-stream;', size: 'gzip_min_length 0;' }, wrong: ['compression'], mend: ['gzip', 'compression'] },
-  { proxy: 'nginx', mistake: 'asks by HTTP/1.0', lines: { version: 'proxy_http_version 1.0;' }, wrong: ['ending'], mend: ['version', 'ending'] },
+  { proxy: 'nginx', mistake: 'asks by HTTP/1.0', lines: { version: 'proxy_http_version 1.0;' }, wrong: ['ending', 'websocket'], mend: ['version', 'ending'] },
   { proxy: 'nginx', mistake: 'cuts what is silent for a second', lines: { read: 'proxy_read_timeout 1s;' }, wrong: ['idle'], mend: ['read', 'idle'], idle: true },
   { proxy: 'nginx', mistake: 'shows a page with 200', lines: { page: 'if ($uri ~ /events$) { return 200 "<h1>Sorry</h1>"; } default_type text/html;' }, wrong: ['stream'] },
   { proxy: 'nginx', mistake: 'shows a page with 503', lines: { page: 'if ($uri ~ /events$) { return 503; }' }, wrong: ['stream'] },
@@ -78,6 +78,7 @@ const PLANTS: readonly Plant[] = [
   { proxy: 'nginx', mistake: 'redirects', lines: { redirect: 'return 301 https://example.com$request_uri;' }, wrong: ['reach'] },
   { proxy: 'nginx', mistake: 'lets caches keep everything', lines: { expires: 'expires 1h;' }, wrong: ['stream headers'], mend: ['expires', 'cacheControl'] },
   { proxy: 'nginx', mistake: 'passes on a host of its own', lines: { host: 'proxy_set_header Host $proxy_host;' }, wrong: ['host'], mend: ['host', 'host'] },
+  { proxy: 'nginx', mistake: 'does not pass on handshakes of WebSockets', lines: { connection: 'proxy_set_header Connection "";' }, wrong: ['websocket'], mend: ['connection', 'webSocket'] },
   { proxy: 'nginx', mistake: 'closes connections', lines: { keep: 'keepalive_timeout 0;' }, wrong: ['http'], mend: ['keep', 'keepAlive'] },
   { proxy: 'nginx', mistake: 'decodes paths', lines: { pass: `proxy_pass http://127.0.0.1:${port}/;` }, wrong: ['path'] },
   { proxy: 'nginx', mistake: 'answers for CORS as well', lines: { cors: 'add_header Access-Control-Allow-Origin * always;' }, wrong: ['cors'] },
@@ -94,6 +95,8 @@ const PLANTS: readonly Plant[] = [
   { proxy: 'HAProxy', mistake: 'redirects', lines: { redirect: 'http-request redirect prefix https://example.com' }, wrong: ['reach'] },
   { proxy: 'HAProxy', mistake: 'answers for CORS as well', lines: { cors: 'http-response add-header Access-Control-Allow-Origin *' }, wrong: ['cors'] },
   { proxy: 'HAProxy', mistake: 'changes Content-Type', lines: { type: 'http-response set-header Content-Type text/plain' }, wrong: ['stream'] },
+  { proxy: 'HAProxy', mistake: 'does not pass on handshakes of WebSockets', lines: { upgrade: 'http-request del-header Upgrade' }, wrong: ['websocket'] },
+  { proxy: 'Caddy', mistake: 'does not pass on handshakes of WebSockets', lines: { upgrade: 'header_up -Upgrade' }, wrong: ['websocket'] },
   { proxy: 'Caddy', mistake: 'cuts what is silent for a second', lines: { transport: 'transport http {\nread_timeout 1s\n}' }, wrong: ['idle'], mend: ['transport', 'idle'], idle: true },
   { proxy: 'Caddy', mistake: 'drops Last-Event-ID', lines: { last: 'header_up -Last-Event-ID' }, wrong: ['resuming'], mend: ['last', 'lastEventId'] },
   { proxy: 'Caddy', mistake: 'passes on a host of its own', lines: { host: 'header_up Host {upstream_hostport}' }, wrong: ['host'], mend: ['host', 'host'] },

@@ -5,6 +5,7 @@ import type { Idle, Live, Observations, Openings, Requests, TlsSeen } from '../.
 import { report } from '../../src/cli/doctor/report.ts';
 import type { SeenEvent, StreamSeen } from '../../src/cli/doctor/stream-watch.ts';
 import type { Level } from '../../src/cli/doctor/verdict.ts';
+import type { WebSocketSeen } from '../../src/cli/doctor/web-socket-watch.ts';
 
 /** What each check makes of what was seen: observations of a healthy service, with one thing changed at a time. */
 
@@ -50,7 +51,7 @@ const LIVE: Live = {
   replay: stream([OPEN, event('doctor', 'log-2'), event('doctor', 'log-3')]),
 };
 const REQUESTS: Requests = {
-  streamQuery: problem(400, 'invalid-request'), historyQuery: problem(400, 'invalid-request'), slash: answer(200, { messages: [] }), ownPage: problem(400, 'invalid-batch'),
+  streamQuery: problem(400, 'invalid-request'), historyQuery: problem(400, 'invalid-request'), slash: answer(200, { messages: [] }), ownPage: problem(400, 'invalid-batch'), ownPageWithSite: problem(400, 'invalid-batch'),
   largeBody: problem(400, 'invalid-batch'), heldBody: problem(413, 'too-large'),
   withToken: answer(200, { messages: [] }), withNone: problem(401, 'unauthorized'), withBogus: undefined,
   preflight: answer(204, '', { 'access-control-allow-origin': 'https://app.example', 'access-control-allow-headers': 'Content-Type, Last-Event-ID, Authorization' }),
@@ -58,6 +59,7 @@ const REQUESTS: Requests = {
 const BEATS = [5, 15_000, 29_000];
 const IDLE: Idle = { stream: stream([OPEN], { arrivals: BEATS }), longPoll: answer(200, { messages: [] }), longPollSeconds: 30, until: 30_000 };
 const OPENINGS: Openings = { streams: [20, 6, 5, 6, 7], requests: [4, 3, 3, 4, 5] };
+const WEB_SOCKET: WebSocketSeen = { isOpen: true, refusal: undefined, failure: undefined, hasFrame: true, isAnswered: true };
 const TLS: TlsSeen = { protocol: 'h2', version: 'TLSv1.3', distrust: undefined, daysLeft: 60 };
 
 interface Changes {
@@ -74,7 +76,7 @@ function observed({ target, edge, live, requests, idle, rest }: Changes): Observ
     target: { ...TARGET, ...target }, health: answer(200, { status: 'ok' }), again: answer(200, { status: 'ok' }, {}, { isReused: true }), tls: undefined, dateAheadMs: 100,
     rest: {
       live: { ...LIVE, ...live }, requests: { ...REQUESTS, ...requests }, idle: { ...IDLE, ...idle }, openings: OPENINGS, unknownId: stream([OPEN, GAP]),
-      ending: { stream: stream([OPEN], { end: { at: 50, isClean: false } }) }, ...rest,
+      ending: { stream: stream([OPEN], { end: { at: 50, isClean: false } }) }, webSocket: WEB_SOCKET, ...rest,
     },
     ...edge,
   };
@@ -152,7 +154,15 @@ const RESULTS: readonly (readonly [check: Check, level: Level, said: RegExp, cha
   ['authorization', 'unseen', /anybody may read/, { requests: { withNone: answer(200) } }],
   ['authorization', 'good', /header reaches/, { requests: { withToken: undefined, withBogus: problem(401, 'invalid-credential') } }],
   ['authorization', 'wrong', /does not reach/, { requests: { withToken: undefined, withBogus: problem(401, 'unauthorized') } }],
-  ['host', 'wrong', /Host header is changed/, { requests: { ownPage: problem(403, 'cross-origin', 'its host is other') } }],
+  ['websocket', 'warning', /without its Upgrade/, { rest: { webSocket: { ...WEB_SOCKET, isOpen: false, refusal: { status: 200, type: 'text/event-stream' } } } }],
+  ['websocket', 'warning', /refused: 502 text\/html/, { rest: { webSocket: { ...WEB_SOCKET, isOpen: false, refusal: { status: 502, type: 'text/html' } } } }],
+  ['websocket', 'warning', /no handshake: nothing came/, { rest: { webSocket: { ...WEB_SOCKET, isOpen: false, failure: timeout } } }],
+  ['websocket', 'warning', /holds its frames back/, { rest: { webSocket: { ...WEB_SOCKET, hasFrame: false, isAnswered: false } } }],
+  ['websocket', 'warning', /no answer comes/, { rest: { webSocket: { ...WEB_SOCKET, isAnswered: false } } }],
+  ['websocket', 'unseen', /no stream/, { live: { stream: stream([], { status: 502, headers: HTML }) } }],
+  ['host', 'wrong', /Host header is changed.*Sec-Fetch-Site does not arrive: its host is other/, { requests: { ownPage: problem(403, 'cross-origin', 'its host is other'), ownPageWithSite: problem(403, 'cross-origin') } }],
+  ['host', 'warning', /browsers send Sec-Fetch-Site here/, { target: SECURE, edge: { tls: TLS }, requests: { ownPage: problem(403, 'cross-origin') } }],
+  ['host', 'wrong', /over plain http browsers send no Sec-Fetch-Site/, { target: { url: new URL('http://tidings.example.com') }, requests: { ownPage: problem(403, 'cross-origin') } }],
   ['host', 'unseen', /did not answer/, { requests: { ownPage: failure } }],
   ['query', 'wrong', /of streams does/, { requests: { streamQuery: answer(200, '', { 'content-type': 'text/event-stream' }) } }],
   ['query', 'wrong', /of history does/, { requests: { historyQuery: answer(200, { messages: [] }) } }],
@@ -185,7 +195,7 @@ const RESULTS: readonly (readonly [check: Check, level: Level, said: RegExp, cha
 t.test('of what a healthy service shows, every check is good', async (t) => {
   const { findings } = diagnose(observed({}));
   t.same(findings.filter(({ level }) => level !== 'good'), []);
-  t.equal(findings.length, 20);
+  t.equal(findings.length, 21);
   t.notOk(diagnose(observed({ target: { origin: undefined } })).findings.some(({ check }) => check === 'cors'), 'without --origin nothing is said of pages');
 });
 

@@ -9,6 +9,7 @@ import { createKey } from '../support/keys-command.ts';
 import { freePort } from '../support/ports.ts';
 import { tempFolder } from '../support/temp.ts';
 import { shell, typed } from '../support/tidings-command.ts';
+import { WebhookReceiver } from '../support/webhook-receiver.ts';
 
 /** The examples that `--help` shows do what they say, at a service with keys. */
 
@@ -39,11 +40,17 @@ t.test('every command has an example, and every example works as described', asy
   const DATABASE_URL = `file:${join(folder, 'log.db')}`;
   const { key } = await createKey(t, { DATABASE_URL }, '--name', 'me', '--admin', '--publish', '>', '--subscribe', '>', '--presence', '>');
   const { id: otherId } = await createKey(t, { DATABASE_URL }, '--name', 'other', '--publish', '>');
-  const instance = await startInstance(t, { DATABASE_URL, DRAIN_SECONDS: '0' });
+  const instance = await startInstance(t, { DATABASE_URL, DRAIN_SECONDS: '0', WEBHOOK_ALLOW: '127.0.0.1' });
+  const receiver = await WebhookReceiver.start(t);
   const http = new Http(t, instance.url);
   const authorization = `Bearer ${key}`;
   const post = async (topic: string): Promise<void> => {
     t.equal((await http.send('POST', `/topics/${topic}`, { authorization }, 'x')).status, 201);
+  };
+
+  const webhook = async (): Promise<{ readonly from: string; readonly to: string }> => {
+    const { webhooks } = JSON.parse((await http.get('/webhooks', { authorization })).body) as { readonly webhooks: readonly { readonly id: string }[] };
+    return { from: 'k3f9x2ab7q1m4c8z', to: webhooks[0]!.id };
   };
 
   const examples: readonly Example[] = [
@@ -70,7 +77,7 @@ t.test('every command has an example, and every example works as described', asy
     { line: 'tidings keys revoke 3k9f2m7q1x8d', says: /is revoked/, before: async () => ({ from: '3k9f2m7q1x8d', to: otherId }) },
     { line: "tidings keys declare --name ci --publish 'deploys.>' > ci.key 2> access.yaml", says: /^$/ },
     { line: 'tidings access', says: /^name\tkey \w+$\n(?:.*\n)*administer\tyes$/m },
-    { line: 'tidings access read deploys.api --key 3k9f2m7q1x8d', says: /^no\n.+ \([a-z-]+\)\n$/, code: 5, before: async () => ({ from: '3k9f2m7q1x8d', to: otherId }) },
+    { line: 'tidings access subscribe deploys.api --key 3k9f2m7q1x8d', says: /^no\n.+ \([a-z-]+\)\n$/, code: 5, before: async () => ({ from: '3k9f2m7q1x8d', to: otherId }) },
     { line: 'tidings completion bash > ~/.local/share/bash-completion/completions/tidings', says: /^$/ },
     { line: 'tidings completion zsh > ~/.zfunc/_tidings', says: /^$/ },
     { line: 'tidings completion fish > ~/.config/fish/completions/tidings.fish', says: /^$/ },
@@ -78,6 +85,17 @@ t.test('every command has an example, and every example works as described', asy
     { line: 'tidings instances --json', says: /"status":"ready"/ },
     { line: 'tidings instances list', says: /\tready\t/ },
     { line: 'tidings instances rebalance', says: /^streams are shared out evenly as they are\n$/ },
+    { line: "tidings webhooks create https://example.com/hook 'orders.*'", says: /^the webhook \w{16} signs with this secret; .*\nwhsec_\S+\n$/, before: async () => ({ from: 'https://example.com/hook', to: receiver.url }) },
+    { line: 'tidings webhooks list --json', says: /^\{"id":"\w{16}","url":"http:\/\/127.*\}\n$/ },
+    { line: 'tidings webhooks show k3f9x2ab7q1m4c8z', says: /^topics\torders\.\*$/m, before: webhook },
+    { line: "tidings webhooks change k3f9x2ab7q1m4c8z --topics 'orders.*' 'refunds.*'", says: /^topics\torders\.\* refunds\.\*$/m, before: webhook },
+    { line: 'tidings webhooks test k3f9x2ab7q1m4c8z', says: /^delivered: 204 in \d+ ms\n$/, before: webhook },
+    { line: 'tidings webhooks attempts k3f9x2ab7q1m4c8z --limit 10', says: /^$/, before: webhook },
+    { line: 'tidings webhooks replay k3f9x2ab7q1m4c8z --from 10m', says: / goes on after [a-z0-9]+-\d+\n$/, before: webhook },
+    { line: 'tidings webhooks rotate k3f9x2ab7q1m4c8z --overlap 1h', says: /\nwhsec_\S+\n$/, before: webhook },
+    { line: 'tidings webhooks pause k3f9x2ab7q1m4c8z', says: / is paused\n$/, before: webhook },
+    { line: 'tidings webhooks resume k3f9x2ab7q1m4c8z', says: / goes on\n$/, before: webhook },
+    { line: 'tidings webhooks delete k3f9x2ab7q1m4c8z', says: / is deleted\n$/, before: webhook },
     { line: 'tidings instances drain k3f9x2ab7q', says: / drains\n$/, before: async () => {
       const { instances } = await http.get('/instances', { authorization }).then(({ body }) => JSON.parse(body) as { readonly instances: readonly { readonly id: string }[] });
       return { from: 'k3f9x2ab7q', to: instances[0]!.id };

@@ -10,7 +10,7 @@ const WRONG: readonly (readonly [args: readonly string[], code: number, said: Re
   [[], 2, /Usage: tidings keys/],
   [['create'], 2, /required option '--name <name>'/],
   [['create', '--name', 'x'], 2, /would allow nothing/],
-  [['create', '--name', 'x', '--admin', '--expires', 'soon'], 2, /Write it as 90s/],
+  [['create', '--name', 'x', '--admin', '--expires', 'soon'], 2, /Write it in whole seconds/],
   [['create', '--name', 'x', '--admin', '--expire', '1d'], 2, /unknown option '--expire'/],
   [['rotate', 'tdg_abcdefghijkl_0'], 2, /the part of the key between the two underscores/],
   [['rotate', 'abcdefghijkl', '--overlap', '400d'], 2, /overlapSeconds is not valid/],

@@ -83,6 +83,8 @@ export function webhookStoreContract(t: Test, name: string, factory: WebhookData
       t.same(await webhooks.noteDeliveries([note(a, { cursor: 'abcdefgh-6', attempts: ['3'] })]), [], 'nor one that delivers from another place since');
       t.match(await find('a'), { cursor: 'abcdefgh-2', failures: 0, failingSince: undefined, nextAt: 0 });
       t.same(await webhooks.listAttempts('a', 9), [{ number: 2, attempt: '2' }, { number: 1, attempt: '{"1":"\'\\\\"}' }]);
+      t.same(await webhooks.newestAttempts(['b', 'a', 'gone', 'a']), [{ webhook: 'a', number: 2, attempt: '2' }], 'only the newest, of those that have one');
+      t.same(await webhooks.newestAttempts([]), []);
       t.same(await webhooks.noteDeliveries([]), []);
     });
 
@@ -102,7 +104,7 @@ export function webhookStoreContract(t: Test, name: string, factory: WebhookData
     await t.test('values beyond their bounds are refused', async (t) => {
       for (const call of [
         () => webhooks.createWebhook({ id: 'x', settings: 'x'.repeat(WEBHOOK_TEXT_MAX_BYTES + 1), cursor: '' }), () => webhooks.listWebhooks({ after: '', limit: CALL_MAX_WEBHOOKS + 1 }), () => webhooks.listAttempts('a', KEPT_MAX_ATTEMPTS + 1),
-        () => webhooks.findWebhooks(Array.from({ length: CALL_MAX_WEBHOOKS + 1 }, String)), () => webhooks.noteDeliveries([note({ id: 'a', fence: 0.5 })]), () => webhooks.noteDeliveries([note({ id: 'a', fence: 1 }, { nextAt: NaN })]),
+        () => webhooks.findWebhooks(Array.from({ length: CALL_MAX_WEBHOOKS + 1 }, String)), () => webhooks.newestAttempts(Array.from({ length: CALL_MAX_WEBHOOKS + 1 }, String)), () => webhooks.noteDeliveries([note({ id: 'a', fence: 0.5 })]), () => webhooks.noteDeliveries([note({ id: 'a', fence: 1 }, { nextAt: NaN })]),
       ]) t.equal(await failure(call()), 'refused');
     });
   });

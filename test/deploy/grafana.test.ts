@@ -1,9 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { scrape, startWorkers } from '../support/workers.ts';
 import { readPromql } from '../support/promql.ts';
+import { tempFolder } from '../support/temp.ts';
 
 /** The dashboard, and the alerts of docs/monitoring.md, against what an instance shows at `/metrics`. */
 
@@ -44,7 +46,7 @@ const ADDED_LABELS: readonly string[] = ['job', 'instance'];
 /** What Prometheus itself knows of what it asks. */
 const ADDED_METRICS: readonly string[] = ['up'];
 /** Labels whose values are what has happened: not all of them are there. */
-const OPEN_LABELS: readonly string[] = ['status', 'code', 'version'];
+const OPEN_LABELS: readonly string[] = ['status', 'code', 'version', 'outcome'];
 
 interface Metric {
   readonly type: string;
@@ -68,11 +70,14 @@ function readMetrics(body: string): ReadonlyMap<string, Metric> {
   return metrics;
 }
 
-const http = new Http(t, (await startInstance(t)).url);
+const hooks = join(tempFolder(t), 'hooks.json');
+writeFileSync(hooks, JSON.stringify({ hooks: { deploys: { from: 'bearer', secret: 'a secret of 16 and more', publish: ['deploys'], topic: 'deploys' } } }));
+const http = new Http(t, (await startInstance(t, { HOOKS_FILE: hooks })).url);
 // Some labels are there only once something has happened.
 await http.publish('a', 'x');
 await http.send('POST', '/topics/a?event=$x', {}, 'x');
 await http.get('/keys');
+await http.send('POST', '/hooks/deploys', { authorization: 'Bearer another' }, '{}');
 const { url: workers } = await startWorkers(t, 2);
 // Of several workers all has a label more, and what their supervisor tells is added.
 const metrics = readMetrics(`${(await http.get('/metrics')).body}\n${await scrape(workers)}\n`);
@@ -134,7 +139,7 @@ await t.test('every metric and label of the dashboard is there', async (t) => {
 
 await t.test('Grafana takes it as it is: panels have titles, units and explanations, and lie beside each other', async (t) => {
   t.match(dashboard, { uid: 'tidings', title: 'Tidings', schemaVersion: Number });
-  t.same(dashboard.panels.filter(({ type }) => type === 'row').map(({ title }) => title), ['Overview', 'Publishing', 'Delivery', 'Catch-up', 'Database', 'Bus', 'Access', 'Memory', 'Process', 'Workers']);
+  t.same(dashboard.panels.filter(({ type }) => type === 'row').map(({ title }) => title), ['Overview', 'Publishing', 'Delivery', 'Catch-up', 'Database', 'Bus', 'Access', 'Memory', 'Process', 'Workers', 'Webhooks']);
   t.notMatch(text, /__inputs|DS_PROMETHEUS/, 'it asks for nothing when it is imported');
   t.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length);
   t.equal(new Set(charts.map(({ title }) => title)).size, charts.length, 'no two are called alike');

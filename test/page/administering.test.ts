@@ -80,8 +80,10 @@ await t.test('what somebody may not do is not offered; a session outlives a relo
   t.strictSame(await person.texts('nav a'), ['Feed', 'Doctor']);
   t.equal(await person.page.getByRole('button', { name: 'Publish' }).count(), 0);
   t.equal(await person.page.getByLabel('Topics or patterns').inputValue(), 'news.>');
-  await person.goto('#/keys');
-  await person.sees('This key or token may not do that.');
+  for (const [view, grant] of [['publish', 'publish'], ['topics', 'presence'], ['streams', 'admin'], ['fleet', 'operate'], ['keys', 'admin'], ['webhooks', 'admin'], ['api', 'operate']]) {
+    await person.goto(`#/${view}`);
+    await person.page.locator('main').getByText(`This takes the grant ${grant}, which this key or token does not have.`).waitFor();
+  }
   const kept = await person.page.evaluate<string>('JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href, performance.getEntriesByType("resource").map(({ name }) => name)])');
   t.notOk(kept.includes(key), 'it is in no address, and nothing keeps it');
   await person.page.reload();

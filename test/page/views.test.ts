@@ -78,12 +78,20 @@ await t.test('streams: they are listed, filtered, and one is closed', async (t) 
 await t.test('every view, in both schemes and widths: nothing sticks out, and nobody is kept out', async (t) => {
   for (const look of LOOKS) {
     const person = await Person.open(t, browser, instance.url, look);
-    for (const [hash, sign] of [['', 'live'], ['#/publish', 'Publish'], ['#/topics', 'paged'], ['#/topics/paged', 'Who listens'], ['#/streams', 'Only behind'], ['#/fleet', 'Publishes a second'], ['#/keys', 'Keys are made by an administrator'], ['#/doctor', 'Nobody else has this topic.'], ['#/api', 'Publish a message'], ['#/nothing', 'There is no such view']] as const) {
+    for (const [hash, sign] of [['', 'live'], ['#/publish', 'Publish'], ['#/topics', 'paged'], ['#/topics/paged', 'Who listens'], ['#/streams', 'Only behind'], ['#/fleet', 'Publishes a second'], ['#/keys', 'Keys are made by an administrator'], ['#/webhooks', 'Webhooks are made by an administrator'], ['#/doctor', 'Nobody else has this topic.'], ['#/api', 'Publish a message'], ['#/nothing', 'There is no such view']] as const) {
       await person.goto(hash);
       await person.page.locator('main').getByText(sign).first().waitFor();
       t.strictSame(await person.looksWrong(), [], `${hash} ${look.width} ${look.scheme}`);
       const place = hash === '#/nothing' ? null : await person.page.locator('nav [aria-current]').boundingBox();
       t.ok(hash === '#/nothing' || (place !== null && place.x >= 0 && place.x + place.width <= look.width), `${hash}: the bar shows where one is`);
+    }
+    if (look.width < 500) {
+      await person.goto('');
+      await person.page.locator('.publish').waitFor();
+      const box = async (selector: string) => (await person.page.locator(selector).last().boundingBox())!;
+      const last = await box('nav a');
+      t.ok(last.x >= 0 && last.x + last.width <= look.width, 'the bar of views is not cut off');
+      t.ok((await box('.feed')).y < (await box('.publish')).y, 'messages come before the form');
     }
     t.strictSame(person.faults, []);
     await person.leave();

@@ -24,6 +24,7 @@ class Bench {
   readonly notes: DeliveryNote[] = [];
   readonly dead: DeadLetter[] = [];
   owns = true;
+  readonly tail = { last: 0, log: undefined, clean: () => true, erasures: 0 };
   /** What the store's clock has more than the other one. */
   aheadMs = 0;
   /** How many messages each read asked for. */
@@ -46,7 +47,7 @@ class Bench {
         return { messages: found, at: found.at(-1) ?? end, more: at.seq + found.length < messages, gap };
       } },
       starts: { resolve: async (request) => ({ at: request.kind === 'after' ? request.position : end, gap: startGap }) },
-      tail: { last: messages, log: undefined, clean: () => true, erasures: 0 },
+      tail: Object.assign(this.tail, { last: messages }),
       audience: new Audience({ maxFilterBytes: 1_000_000 }), turns: new Turns({ clock: this.clock }), budget: new Budget(1_000_000), suspectBudget: new Budget(1_000_000),
       notes: { note: async (note) => this.notes.push(note) > 0 },
       sender: { send: async ({ delivery: { id }, mayStillSend }) => {
@@ -60,6 +61,24 @@ class Bench {
     });
   }
 }
+
+t.test('a reader tells how far it is behind while its receiver fails, and that its circuit is open; once it waits for the next message it is not behind', async (t) => {
+  const bench = new Bench(3);
+  const told = (): unknown => [bench.reader.behind, bench.reader.isFailing, bench.reader.isCircuitOpen];
+  bench.status = () => 500;
+  bench.reader.start();
+  await settle();
+  t.same([told(), bench.sent.length], [[3, true, false], 1]);
+  // Pauses of 1, 2, 4 and 8 seconds.
+  await bench.clock.advance(15_000);
+  t.same([told(), bench.sent.length], [[3, true, true], 5]);
+  bench.status = () => 200;
+  await bench.clock.advance(16_000);
+  t.same(told(), [0, false, false]);
+  bench.tail.last = 9;
+  t.same(told(), [0, false, false], 'what comes of other topics does not wait for it');
+  await bench.reader.stop();
+});
 
 t.test('an instance whose lease has ended sends nothing, and goes on where it stood when it owns the webhook again', async (t) => {
   const bench = new Bench(3);

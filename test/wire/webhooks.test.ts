@@ -24,6 +24,8 @@ interface Shown {
   readonly circuit: string;
   readonly nextAttempt?: string;
   readonly deadTopic: string;
+  readonly behind: number;
+  readonly lastError?: { readonly status?: number; readonly delivery: string };
 }
 
 function ask(method: string, path: string, body?: object): Promise<Answer> {
@@ -101,12 +103,15 @@ t.test('a receiver that fails gets the same delivery again, with the same id, an
 t.test('Retry-After is honoured', async (t) => {
   receiver.answers.set('/later', (_received, response) => void response.writeHead(503, { 'retry-after': '3600' }).end());
   const { id } = await make('/later', ['later']);
-  await publish('later', 'x');
+  const message = await publish('later', 'x');
   await until('it has failed', async () => (await look(id)).failures === 1);
+  t.match(await look(id), { behind: 1, lastError: { number: 1, status: 503, delivery: message } }, 'it tells its newest error, and how far behind it is');
   t.ok(Date.parse((await look(id)).nextAttempt!) > Date.now() + 3_000_000, 'the next attempt is in an hour');
   receiver.answers.delete('/later');
   await ask('POST', `/webhooks/${id}/resume`);
   await until('it is sent at once after a change', () => receiver.at('/later').length === 2);
+  await until('that is noted', async () => (await look(id)).behind === 0);
+  t.equal((await look(id)).lastError, undefined, 'what was taken is no error');
 });
 
 t.test('410 ends a webhook, which can be resumed from where it stands', async (t) => {
@@ -136,6 +141,9 @@ t.test('a webhook is paused and resumed, sent back to an earlier place, and dele
   await ask('POST', `/webhooks/${id}/replay`, { from: ids[0] });
   await until('it begins again after the first', () => receiver.at('/places').length === 5);
   t.same(receiver.at('/places').map((one) => one.id), [...ids, ids[1], ids[2]]);
+  await ask('POST', `/webhooks/${id}/replay`, { from: '1h' });
+  await until('it begins again with what came in the last hour', () => receiver.at('/places').length === 8);
+  t.same(receiver.at('/places').slice(5).map((one) => one.id), ids);
   t.equal((await ask('DELETE', `/webhooks/${id}`)).status, 204);
   t.equal((await ask('GET', `/webhooks/${id}`)).status, 404);
   t.equal((await ask('DELETE', `/webhooks/${id}`)).status, 404);

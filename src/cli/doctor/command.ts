@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { Problem } from '../../model/problem.ts';
 import { checkTopic } from '../../model/topic.ts';
+import { durationWithin } from '../durations.ts';
 import { wrongUsage } from '../outcome.ts';
 import { readToken } from '../remote.ts';
 import { diagnose } from './diagnosis.ts';
@@ -17,10 +18,6 @@ import { report } from './report.ts';
 /** A little longer than the default of HEARTBEAT_SECONDS, so that a heartbeat must come. */
 const QUIET_WATCH_MS = 30_000;
 const REPLY_WAIT_MS = 10_000;
-/** Stops a wait that is longer than any proxy's. */
-const IDLE_MAX_MS = 600_000;
-const TIMEOUT_MIN_MS = 100;
-const TIMEOUT_MAX_MS = 120_000;
 const RANDOM_BYTES = 6;
 
 interface Flags {
@@ -38,8 +35,9 @@ export function addDoctorCommand(program: Command): void {
     .addOption(new Option('--token <token>', 'a key or token that may read the topic, and publish to it (default: TIDINGS_TOKEN, or what TIDINGS_TOKEN_FILE holds)').argParser(token))
     .option('--topic <topic>', 'where doctor publishes three messages with a TTL of a minute; by default doctor.<random>', topicName)
     .option('--origin <origin>', 'the origin of a page that uses the service: checks what browsers ask', pageOrigin)
-    .addOption(new Option('--idle <seconds>', 'how long to watch a quiet stream; 0 leaves it out').default(QUIET_WATCH_MS, String(QUIET_WATCH_MS / 1000)).argParser(idle))
-    .addOption(new Option('--timeout <seconds>', 'how long one answer or event may take').default(REPLY_WAIT_MS, String(REPLY_WAIT_MS / 1000)).argParser(timeout))
+    // No proxy waits longer than ten minutes.
+    .addOption(new Option('--idle <duration>', 'how long to watch a quiet stream; 0 leaves it out').default(QUIET_WATCH_MS, `${QUIET_WATCH_MS / 1000}s`).argParser(durationWithin('0s', '10m')))
+    .addOption(new Option('--timeout <duration>', 'how long one answer or event may take').default(REPLY_WAIT_MS, `${REPLY_WAIT_MS / 1000}s`).argParser(durationWithin('100ms', '2m')))
     .option('--json', 'one JSON object')
     .addHelpText('after', '\nExample:\n  $ tidings doctor https://push.example.com\n')
     .action(async (given: URL | undefined, flags: Flags, command: Command) => {
@@ -90,20 +88,4 @@ function topicName(text: string): string {
 function pageOrigin(text: string): string {
   if (URL.parse(text)?.origin !== text) throw new InvalidArgumentError('Write it as https://app.example.com, without a path.');
   return text;
-}
-
-function idle(text: string): number {
-  return milliseconds(text, 0, IDLE_MAX_MS);
-}
-
-function timeout(text: string): number {
-  return milliseconds(text, TIMEOUT_MIN_MS, TIMEOUT_MAX_MS);
-}
-
-/** `30` and `30s` are the same. */
-function milliseconds(text: string, min: number, max: number): number {
-  const [, digits] = /^(\d+(?:\.\d+)?)s?$/.exec(text) ?? [];
-  const value = Number(digits) * 1000;
-  if (digits === undefined || value < min || value > max) throw new InvalidArgumentError(`Write seconds, from ${min / 1000} to ${max / 1000}.`);
-  return value;
 }

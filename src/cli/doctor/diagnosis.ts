@@ -2,13 +2,13 @@ import { judgeClock, judgeHttp, judgeOpening, judgeReach, judgeTls } from './edg
 import { MENDS, type Mend, type Proxy } from './mends.ts';
 import type { Observations } from './observations.ts';
 import { judgeAuthorization, judgeBody, judgeCache, judgeCors, judgeHost, judgePath, judgePublishing, judgeQuery } from './request-verdicts.ts';
-import { judgeBuffering, judgeCompression, judgeEnding, judgeIdle, judgeResuming, judgeStream, judgeStreamHeaders } from './stream-verdicts.ts';
+import { judgeBuffering, judgeCompression, judgeEnding, judgeIdle, judgeResuming, judgeStream, judgeStreamHeaders, judgeWebSocket } from './stream-verdicts.ts';
 import type { Level, Verdict } from './verdict.ts';
 
 /** All checks, in the order in which they are shown. */
 
 export const CHECKS = [
-  'reach', 'tls', 'http', 'clock', 'stream', 'opening', 'buffering', 'compression', 'stream headers', 'idle', 'resuming', 'ending',
+  'reach', 'tls', 'http', 'clock', 'stream', 'opening', 'buffering', 'compression', 'stream headers', 'idle', 'resuming', 'ending', 'websocket',
   'authorization', 'host', 'query', 'path', 'publishing', 'body', 'cache', 'cors',
 ] as const;
 
@@ -66,8 +66,9 @@ function verdictsOf(observed: Observations): Partial<Record<Check, Verdict>> {
     idle: judgeIdle(idle, target),
     resuming: judgeResuming(rest),
     ending: judgeEnding(ending, target, proxyOf(observed) === 'Caddy' ? CADDY_ENDS : undefined),
+    websocket: judgeWebSocket(rest),
     authorization: judgeAuthorization(requests),
-    host: judgeHost(requests),
+    host: judgeHost(requests, target.url),
     query: judgeQuery(requests),
     path: judgePath(requests),
     publishing: judgePublishing(live, target),

@@ -112,6 +112,12 @@ export const MENDS = {
   ending: {
     nginx: 'proxy_http_version 1.1;',
   },
+  webSocket: {
+    nginx: 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;',
+    HAProxy: 'remove: http-request del-header Upgrade',
+    Caddy: 'remove: header_up -Upgrade',
+    Tidings: 'Node.js 24.9 or newer',
+  },
   keepAlive: {
     nginx: 'keepalive_timeout 75s;',
     HAProxy: 'remove: option httpclose',

@@ -1,5 +1,6 @@
 import type { Reply, Target } from './exchange.ts';
 import type { StreamSeen } from './stream-watch.ts';
+import type { WebSocketSeen } from './web-socket-watch.ts';
 
 /** Observations through everything on the way. A verdict is made of these and of nothing else. */
 
@@ -52,8 +53,9 @@ export interface Requests {
   readonly historyQuery: Reply;
   /** History of a topic with a slash. */
   readonly slash: Reply;
-  /** A publish by a page that the asked host served. */
+  /** A publish by a page that the asked host served: as browsers send it over plain http, and as they do elsewhere, with `Sec-Fetch-Site`. */
   readonly ownPage: Reply;
+  readonly ownPageWithSite: Reply;
   /** A large batch of which nothing is stored. */
   readonly largeBody: Reply;
   /** A publish that is too large by its head, while its body is held back. */
@@ -98,5 +100,6 @@ export interface Observations extends Reached {
     readonly openings: Openings;
     /** Only where tickets may be made. */
     readonly ending: Ending | undefined;
+    readonly webSocket: WebSocketSeen;
   };
 }

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { credentials, idIn, jsonOf, keepAliveAgent, problemOf, send, serverName, type Ask, type Reply, type Target } from './exchange.ts';
 import { DAY_MS, type Ending, type Idle, type Live, type Observations, type Openings, type Published, type Reached, type Requests, type TlsSeen } from './observations.ts';
 import { StreamWatch, type StreamSeen } from './stream-watch.ts';
+import { watchWebSocket } from './web-socket-watch.ts';
 
 /** Observes the service from here, as its clients do. It judges nothing, and publishes to the target's topic only. */
 
@@ -33,8 +34,8 @@ export async function observe(target: Target): Promise<Observations> {
   if (isStoppedBy(reached)) return { ...reached, target };
   // The first stream is timed without all the others.
   const openings = await open(target);
-  const [live, requests, idle, unknownId, ending] = await Promise.all([watchLive(target), sendRequests(target), target.idleMs === 0 ? undefined : watchIdle(target), resumeFromUnknown(target), watchEnding(target)]);
-  return { ...reached, target, rest: { live, requests, idle, unknownId, openings, ending } };
+  const [live, requests, idle, unknownId, ending, webSocket] = await Promise.all([watchLive(target), sendRequests(target), target.idleMs === 0 ? undefined : watchIdle(target), resumeFromUnknown(target), watchEnding(target), watchWebSocket(target, `${topicPath(target)}/events`)]);
+  return { ...reached, target, rest: { live, requests, idle, unknownId, openings, ending, webSocket } };
 }
 
 /** Nothing else would tell more: nobody answers, or everything is sent elsewhere. */
@@ -146,11 +147,12 @@ async function sendRequests(target: Target): Promise<Requests> {
   const post = { method: 'POST', headers: { ...own, 'content-type': 'application/json' } } as const;
   const messages = `${topicPath(target)}/messages`;
   const { token, origin } = target;
-  const [streamQuery, historyQuery, slash, ownPage, largeBody, heldBody, withToken, withNone, withBogus, preflight] = await Promise.all([
+  const [streamQuery, historyQuery, slash, ownPage, ownPageWithSite, largeBody, heldBody, withToken, withNone, withBogus, preflight] = await Promise.all([
     send(target, { path: `${topicPath(target)}/events?sicne=1m`, headers: own }),
     send(target, { path: `${messages}?limt=1`, headers: own }),
     send(target, { path: `/topics/${encodeURIComponent(`${target.topic}/doctor`)}/messages`, headers: own }),
     send(target, { ...post, path: '/messages', headers: { ...post.headers, origin: target.url.origin }, body: '{}' }),
+    send(target, { ...post, path: '/messages', headers: { ...post.headers, origin: target.url.origin, 'sec-fetch-site': 'same-origin' }, body: '{}' }),
     send(target, { ...post, path: '/messages', body: `[{}${' '.repeat(LARGE_BODY_BYTES)}]` }),
     send(target, { ...post, path: topicPath(target), body: ' ', announcedBytes: HELD_BODY_BYTES, timeoutMs: HELD_BODY_MS }),
     token === undefined ? undefined : send(target, { path: messages, headers: own }),
@@ -158,7 +160,7 @@ async function sendRequests(target: Target): Promise<Requests> {
     token === undefined ? send(target, { path: messages, headers: { authorization: 'Bearer doctor' } }) : undefined,
     origin === undefined ? undefined : send(target, { method: 'OPTIONS', path: topicPath(target), headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization,content-type,last-event-id' } }),
   ]);
-  return { streamQuery, historyQuery, slash, ownPage, largeBody, heldBody, withToken, withNone, withBogus, preflight };
+  return { streamQuery, historyQuery, slash, ownPage, ownPageWithSite, largeBody, heldBody, withToken, withNone, withBogus, preflight };
 }
 
 async function watchIdle(target: Target): Promise<Idle> {

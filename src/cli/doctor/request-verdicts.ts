@@ -1,3 +1,4 @@
+import { isLoopback } from '../../config/loopback.ts';
 import { shownAnswer, isRedirect } from './edge-verdicts.ts';
 import { idIn, isEventStream, jsonOf, pathPrefix, problemOf, type Answer, type Reply, type Target } from './exchange.ts';
 import type { Live, Requests } from './observations.ts';
@@ -33,10 +34,14 @@ export function judgePath({ slash }: Pick<Requests, 'slash'>): Verdict {
   return slash.kind === 'answer' && (slash.status === 200 || isKeptOut(slash)) ? good('paths arrive as they were sent') : unseen('no answer tells');
 }
 
-export function judgeHost({ ownPage }: Pick<Requests, 'ownPage'>): Verdict {
+/** Browsers say where a page comes from (`Sec-Fetch-Site`) on https and on this machine; over plain http the service compares `Origin` with `Host`. */
+export function judgeHost({ ownPage, ownPageWithSite }: Pick<Requests, 'ownPage' | 'ownPageWithSite'>, url: URL): Verdict {
   const problem = problemOf(ownPage);
-  if (problem?.code === 'cross-origin') return wrong(`the Host header is changed, so a page of this host may not publish: ${quoted(problem.detail)}`, 'host');
-  return problem === undefined ? unseen('the service did not answer a page of this host') : good('the Host header reaches the service');
+  if (problem === undefined) return unseen('the service did not answer a page of this host');
+  if (problem.code !== 'cross-origin') return good('the Host header reaches the service');
+  const saysSite = url.protocol === 'https:' || isLoopback(url.hostname);
+  if (saysSite && problemOf(ownPageWithSite)?.code !== 'cross-origin') return warning('the Host header is changed: a page of this host may publish because browsers send Sec-Fetch-Site here, but those from before 2023 do not, nor with a WebSocket', 'host');
+  return wrong(`the Host header is changed, so a page of this host may not publish${saysSite ? ', and Sec-Fetch-Site does not arrive' : ' (over plain http browsers send no Sec-Fetch-Site)'}: ${quoted(problem.detail)}`, 'host');
 }
 
 export function judgeAuthorization({ withToken, withNone, withBogus }: Pick<Requests, 'withToken' | 'withNone' | 'withBogus'>): Verdict {

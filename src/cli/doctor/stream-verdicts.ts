@@ -126,3 +126,13 @@ export function judgeEnding(ending: Ending | undefined, { token }: Target, canno
     ? warning('the end of a stream arrives as a complete answer: fetch-event-source takes it for finished. The proxy asks by HTTP/1.0, or ends it itself', 'ending')
     : good('a stream that the service ends breaks off, so that every client comes back');
 }
+
+/** Nobody has to have WebSockets: what is wrong with them is never wrong with the whole. */
+export function judgeWebSocket({ webSocket: { isOpen: hasOpened, refusal, failure, hasFrame, isAnswered }, live: { stream } }: Pick<Rest, 'webSocket' | 'live'>): Verdict {
+  if (!isOpen(stream)) return unseen('no stream was opened');
+  if (refusal !== undefined && isEventStream(refusal.type)) return warning('a WebSocket arrives without its Upgrade: the service answers with an event stream', 'webSocket');
+  if (refusal !== undefined) return warning(`a WebSocket is refused: ${refusal.status} ${quoted(refusal.type)}`, 'webSocket');
+  if (!hasOpened) return warning(`a WebSocket gets no handshake: ${quoted(failure?.reason ?? 'the connection ended')}`, 'webSocket');
+  if (!hasFrame) return warning('a WebSocket opens, and nothing of the service comes on it: something holds its frames back', 'webSocket');
+  return isAnswered ? good('a WebSocket opens, and frames pass both ways') : warning('on a WebSocket no answer comes to what a client sends', 'webSocket');
+}

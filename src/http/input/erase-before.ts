@@ -1,8 +1,8 @@
 import type { EraseBefore } from '../../log/eraser.ts';
+import { parseDuration } from '../../log/since-time.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import { parseTime } from '../../model/rfc3339.ts';
-import { parseDuration } from './since-time.ts';
 
 /**
  * Before what a topic is erased, as `?before=` says it: the id of a message, a time of RFC 3339, or a duration back from now. It must be there: a request that lost its parameter would erase

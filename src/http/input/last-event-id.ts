@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { parseSince } from '../../log/since-time.ts';
 import type { StartRequest } from '../../log/start-position.ts';
 import { parseId, type Position } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
-import { parseSince } from './since-time.ts';
 
 /** The parts of a request that say where reading starts: the same for streams and for history, on both edges. */
 export interface CursorParts {

@@ -18,18 +18,24 @@ const time = (description: string) => Type.Optional(Type.String({ format: 'date-
 const format = Type.Optional(Type.String({ enum: [...FORMATS], description: '`json`: the message, as streams of many topics have it. `cloudevents`: an event of CloudEvents 1.0, structured.' }));
 const topics = Type.Array(Type.String(), { minItems: 1, description: 'Topics and patterns.' });
 const events = Type.Optional(Type.Array(Type.String(), { description: 'Event names; all without it.' }));
-const from = Type.Optional(Type.String({ description: 'After which message to begin: the id of one, or a cursor; `start`: with the oldest held; `now`: with the next one.' }));
+const from = Type.Optional(Type.String({ description: 'After which message to begin: the id of one, or a cursor; `start`: with the oldest held; `now`: with the next one; a duration back from now such as `10m`, or a time of RFC 3339: with what came since then.' }));
+const Attempt = Type.Object({
+  number: Type.Integer(), delivery: Type.String({ description: 'The `webhook-id`.' }), time: Type.String({ format: 'date-time' }), status: Type.Optional(Type.Integer()), error: text('Why there was no answer.'),
+  milliseconds: Type.Integer(), answer: text('The first bytes of the answer.'),
+});
 const members = {
   id: Type.String(), url: Type.String(), topics, events, format, deadTopic: Type.String({ description: 'Where messages go that could not be delivered.' }),
   status: Type.String({ enum: ['active', 'paused', 'disabled'] }),
   reason: text('Why it is disabled.'),
   created: Type.String({ format: 'date-time' }),
   cursor: Type.String({ description: 'Up to here everything was delivered, given up, or left out.' }),
+  behind: Type.Optional(Type.Integer({ description: 'How many messages of the log come after the cursor, of other topics too. The cursor of a webhook without messages moves on once a minute. Absent where it cannot be known.' })),
   owner: text('The instance that delivers it.'),
   circuit: Type.String({ enum: ['open', 'closed'], description: '`open`: the last attempts have failed, and there is one after each pause.' }),
   failures: Type.Integer({ description: 'How many attempts have failed since the last that succeeded.' }),
   failingSince: time('When the message that cannot be delivered was first attempted.'),
   nextAttempt: time('When it is attempted again.'),
+  lastError: Type.Optional(Type.Object(Attempt.properties, { description: 'The newest attempt, where it failed.' })),
   oldSecretUntil: time('Until when deliveries are signed with the secret before, too.'),
 };
 const Webhook = Type.Object(members);
@@ -37,10 +43,6 @@ const NewWebhook = Type.Object({ ...members, secret: Type.String({ description: 
 const secret = text('`whsec_` and 24 to 64 bytes as base64; one is made without it.');
 const WebhookRequest = Type.Object({ url: Type.String(), topics, events, format, deadTopic: text('Where messages go that could not be delivered.'), secret, from });
 const WebhookChange = Type.Object({ url: text('Where it goes.'), topics: Type.Optional(topics), events: Type.Optional(Type.Union([Type.Array(Type.String()), Type.Null()])), format, deadTopic: Type.Optional(Type.Union([Type.String(), Type.Null()])) });
-const Attempt = Type.Object({
-  number: Type.Integer(), delivery: Type.String({ description: 'The `webhook-id`.' }), time: Type.String({ format: 'date-time' }), status: Type.Optional(Type.Integer()), error: text('Why there was no answer.'),
-  milliseconds: Type.Integer(), answer: text('The first bytes of the answer.'),
-});
 const Test = Type.Object({ delivery: Type.String(), delivered: Type.Boolean(), status: Type.Optional(Type.Integer()), error: text('Why there was no answer.'), milliseconds: Type.Integer(), answer: text('The first bytes of the answer.') });
 const FAILURES = ['forbidden', 'unavailable', 'outcome-unknown'] as const;
 const found = (description: string) => ({ 200: json(description, Webhook), ...problems('not-found', ...FAILURES) });

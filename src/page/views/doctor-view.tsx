@@ -46,7 +46,7 @@ export function DoctorView({ api, you }: { readonly api: Api; readonly you: Inde
         </Field>
         {you.publish
           ? <label class="check"><input type="checkbox" disabled={isRunning} checked={publishes} onChange={(event) => setPublishes(event.currentTarget.checked)} /> Publish one message there, to see how fast it comes back</label>
-          : <p class="hint">How fast a message comes back takes a key that may publish. The other checks do without.</p>}
+          : <p class="hint">How fast a message comes back takes the grant <code>publish</code>, which this key or token does not have. The other checks do without.</p>}
         <div class="actions">
           <button type="submit" class="main" disabled={isRunning}>{hasLooked ? 'Look again' : 'Look'}</button>
           {isRunning && <button type="button" onClick={() => running.current?.abort()}>Stop</button>}

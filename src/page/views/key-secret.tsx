@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
-import { query, type Api } from '../api.ts';
-import { Confirm, CopyButton, Field, Raw } from '../parts.tsx';
+import { useState } from 'preact/hooks';
+import { jsonBody, query, type Api } from '../api.ts';
+import { Confirm, Field, Raw, Secret } from '../parts.tsx';
 import { plural } from '../text.ts';
 
 /** The secret of a key: shown once, and exchanged for a new one. */
@@ -10,8 +10,8 @@ import { plural } from '../text.ts';
 const COUNTED_PAGE_STREAMS = 500;
 /** Stops the count of a key's streams from asking without end. */
 const COUNTED_MAX_PAGES = 10;
-const HOUR_SECONDS = 3600;
-const OVERLAPS: readonly (readonly [seconds: number, label: string])[] = [[0, 'not at all: it ends now'], [HOUR_SECONDS, 'for an hour'], [24 * HOUR_SECONDS, 'for a day'], [7 * 24 * HOUR_SECONDS, 'for a week']];
+export const HOUR_SECONDS = 3600;
+export const OVERLAPS: readonly (readonly [seconds: number, label: string])[] = [[0, 'not at all: it ends now'], [HOUR_SECONDS, 'for an hour'], [24 * HOUR_SECONDS, 'for a day'], [7 * 24 * HOUR_SECONDS, 'for a week']];
 
 export interface Key {
   readonly id: string;
@@ -47,15 +47,7 @@ export async function openStreams(api: Api, { id }: Key): Promise<string> {
 }
 
 export function ShownSecret({ of: { name, key } }: { readonly of: NewSecret }): JSX.Element {
-  const note = useRef<HTMLDivElement>(null);
-  // It may be made from a button far below, and is not shown again.
-  useEffect(() => note.current?.scrollIntoView({ block: 'center' }), [key]);
-  return (
-    <div class="note good made" role="status" ref={note}>
-      <p>This is the key of <Raw text={name} />. It is shown this once.</p>
-      <div class="command"><pre tabindex={0} aria-label="The key"><code>{key}</code></pre><CopyButton text={key} label="Copy key" /></div>
-    </div>
-  );
+  return <Secret secret={key} name="key">This is the key of <Raw text={name} />. It is shown this once.</Secret>;
 }
 
 /** Asks for how long the secret before stays good, and gives the key a new one. */
@@ -63,7 +55,7 @@ export function RotateKey({ api, apiKey: { id, name }, streams, onClose, onRotat
   const [overlap, setOverlap] = useState(HOUR_SECONDS);
   return (
     <Confirm title="Give this key a new secret?" action="Rotate it" onClose={onClose} onConfirm={async () => {
-      onRotated(await api.json<NewSecret>(`keys/${encodeURIComponent(id)}/rotate`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ overlapSeconds: overlap }) }));
+      onRotated(await api.json<NewSecret>(`keys/${encodeURIComponent(id)}/rotate`, { method: 'POST', ...jsonBody({ overlapSeconds: overlap }) }));
     }}>
       <p><Raw text={name} /> keeps its id and what it may do. It has {streams}: a stream that was opened with the secret before ends with that secret.</p>
       <Field label="The secret before stays good">

@@ -1,10 +1,11 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { query, type Api, type Index } from '../api.ts';
+import { jsonBody, query, type Api, type Index } from '../api.ts';
 import { topicsIn } from '../feed/beginning.ts';
 import { useLoad } from '../load.ts';
-import { Chip, Command, Confirm, Empty, ErrorNote, Field, Raw, Shown, Table } from '../parts.tsx';
+import { Chip, Confirm, Empty, ErrorNote, Field, Raw, Shown, Table } from '../parts.tsx';
 import { age, visible } from '../text.ts';
+import { FirstKey } from './first-key.tsx';
 import { KeyAccess } from './key-access.tsx';
 import { openStreams, RotateKey, ShownSecret, type Key, type NewSecret } from './key-secret.tsx';
 
@@ -18,21 +19,7 @@ interface KeysPage {
 
 /** API keys: made, seen, given a new secret, revoked. */
 export function KeysView({ api, index }: { readonly api: Api; readonly index: Index }): JSX.Element {
-  return index.you.administer ? <Administration api={api} /> : <FirstKey />;
-}
-
-/** Where nobody needs a credential, nobody is an administrator either. */
-function FirstKey(): JSX.Element {
-  return (
-    <section class="panel" aria-labelledby="keys-title">
-      <header class="panel-head"><h1 id="keys-title">Keys</h1></header>
-      <Empty title="Keys are made by an administrator">
-        <p>The first one is made on the machine of the service, in its folder. On a service of this machine alone, from then on everything takes a key.</p>
-        <Command text="npx tidings keys create --name admin --publish '>' --subscribe '>' --presence '>' --admin" />
-        <p>Then reload this page, and sign in with it.</p>
-      </Empty>
-    </section>
-  );
+  return index.you.administer ? <Administration api={api} /> : <FirstKey what="Keys" />;
 }
 
 /** What somebody is about to do to a key, and how many streams it has open. */
@@ -142,7 +129,12 @@ function State({ of }: { readonly of: Key }): JSX.Element {
 }
 
 const LIFETIMES: readonly (readonly [days: number, label: string])[] = [[0, 'for ever'], [1, 'a day'], [30, '30 days'], [90, '90 days'], [365, 'a year']];
-const LISTS = [['publish', 'May publish to'], ['subscribe', 'May read'], ['presence', 'May see who listens on'], ['erase', 'May erase']] as const;
+const LISTS = [
+  ['publish', 'May publish to', 'The grant publish. Topics stand between spaces; orders.> is all below orders, > is all.'],
+  ['subscribe', 'May read', 'The grant subscribe: streams and history, and the views Feed and Doctor.'],
+  ['presence', 'May see who listens on', 'The grant presence, and the view Topics.'],
+  ['erase', 'May erase', 'The grant erase: it deletes messages for good.'],
+] as const;
 
 function NewKey({ api, onMade }: { readonly api: Api; readonly onMade: (secret: NewSecret) => void }): JSX.Element {
   const [name, setName] = useState('');
@@ -160,7 +152,7 @@ function NewKey({ api, onMade }: { readonly api: Api; readonly onMade: (secret: 
     try {
       const topics = Object.fromEntries(LISTS.map(([list]): [string, readonly string[]] => [list, topicsIn(lists[list] ?? '')]).filter(([, all]) => all.length > 0));
       const body = { name, ...topics, ...(admin ? { admin } : {}), ...(operate ? { operate } : {}), ...(days > 0 ? { expiresInSeconds: days * DAY_SECONDS } : {}) };
-      onMade(await api.json('keys', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }));
+      onMade(await api.json('keys', { method: 'POST', ...jsonBody(body) }));
       setName('');
       setLists({});
       setAdmin(false);
@@ -179,13 +171,13 @@ function NewKey({ api, onMade }: { readonly api: Api; readonly onMade: (secret: 
       <div class="pair wide">
         <Field label="What it is for">{(attributes) => <input {...attributes} required value={name} autocomplete="off" onInput={(event) => setName(event.currentTarget.value)} />}</Field>
         <Field label="Good">{(attributes) => <select {...attributes} value={days} onChange={(event) => setDays(Number(event.currentTarget.value))}>{LIFETIMES.map(([value, label]) => <option key={value} value={value}>{label}</option>)}</select>}</Field>
-        {LISTS.map(([list, label]) => (
-          <Field key={list} label={label}>{(attributes) => <input {...attributes} value={lists[list] ?? ''} placeholder="topics and patterns, or nothing" spellcheck={false} autocapitalize="off" autocomplete="off" onInput={(event) => setLists({ ...lists, [list]: event.currentTarget.value })} />}</Field>
+        {LISTS.map(([list, label, hint]) => (
+          <Field key={list} label={label} hint={hint}>{(attributes) => <input {...attributes} value={lists[list] ?? ''} placeholder="topics and patterns, or nothing" spellcheck={false} autocapitalize="off" autocomplete="off" onInput={(event) => setLists({ ...lists, [list]: event.currentTarget.value })} />}</Field>
         ))}
       </div>
       <div class="toolbar">
-        <label class="check"><input type="checkbox" checked={operate} onChange={(event) => setOperate(event.currentTarget.checked)} /> May see metrics and instances</label>
-        <label class="check"><input type="checkbox" checked={admin} onChange={(event) => setAdmin(event.currentTarget.checked)} /> Administrator</label>
+        <label class="check"><input type="checkbox" checked={operate} onChange={(event) => setOperate(event.currentTarget.checked)} /> May see metrics and instances (the grant operate)</label>
+        <label class="check"><input type="checkbox" checked={admin} onChange={(event) => setAdmin(event.currentTarget.checked)} /> Administrator: keys, webhooks and streams (the grant admin)</label>
         <span class="spread" />
         <button type="submit" class="main" disabled={isBusy}>Make the key</button>
       </div>

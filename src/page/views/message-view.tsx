@@ -36,7 +36,7 @@ export function MessageView({ api, you, id }: { readonly api: Api; readonly you:
   if (id === undefined) return <section class="panel" aria-labelledby="message-title"><h1 id="message-title">Message</h1><p>The address of a message ends with its id: <code>#/messages/</code> and the id. The <a href="#/feed">feed</a> and the history of a topic lead to it.</p></section>;
   return (
     <>
-      {you.read && <Content key={id} api={api} id={id} />}
+      {you.read ? <Content key={id} api={api} id={id} /> : <section class="panel" aria-labelledby="message-title"><h1 id="message-title">Message</h1><p>To see it takes the grant <code>subscribe</code>, which this key or token does not have.</p></section>}
       {you.streams && <Deliveries key={`${id} delivery`} api={api} id={id} hasTitle={!you.read} />}
     </>
   );

@@ -136,7 +136,7 @@ function TopicPage({ api, you, topic, rates }: { readonly api: Api; readonly you
           {you.read && <a class="button" href={href('feed', undefined, { topics: topic, from: 'last:20' })}>Its feed</a>}
           {you.streams && <a class="button" href={href('streams', undefined, { topic })}>Its streams</a>}
         </header>
-        {you.read && <History api={api} topic={topic} />}
+        {you.read ? <History api={api} topic={topic} /> : <p class="hint">Its messages take the grant <code>subscribe</code>, which this key or token does not have.</p>}
       </section>
       <Listeners api={api} topic={topic} />
     </>
@@ -183,15 +183,19 @@ function History({ api, topic }: { readonly api: Api; readonly topic: string }):
 }
 
 function Listeners({ api, topic }: { readonly api: Api; readonly topic: string }): JSX.Element {
-  const listeners = useLoad((signal) => api.json<TopicPresence>(topicPath(topic, '/presence'), { signal }), topic, TOPICS_EVERY_MS);
+  const listeners = useLoad(async (signal) => {
+    const [presence, { topics: [first] }] = await Promise.all([api.json<TopicPresence>(topicPath(topic, '/presence'), { signal }), api.json<TopicsPage>(`topics${query({ sort: 'name', prefix: topic, limit: 1 })}`, { signal })]);
+    // As in the list of topics: streams of patterns count.
+    return { ...presence, getting: first?.topic === topic ? first.streams : undefined };
+  }, topic, TOPICS_EVERY_MS);
   return (
     <section class="panel" aria-labelledby="listeners-title">
       <header class="panel-head"><h1 id="listeners-title">Who listens</h1></header>
       <Shown of={listeners}>
-        {({ streams, members, more, partial }) => (
+        {({ streams, members, more, partial, getting }) => (
           <>
             <Partial of={partial === undefined ? {} : { partial }} />
-            <p>{plural(streams, 'stream')} {streams === 1 ? 'names' : 'name'} this topic{members.length > 0 && `, of ${count(members.length)}${more ? '+' : ''} members`}. Streams of patterns are not among them.</p>
+            <p>{getting === undefined ? 'The topic has no messages, and no stream names it.' : <>{plural(getting, 'stream')} {getting === 1 ? 'gets' : 'get'} its messages, by its name or by a pattern.</>}{members.length > 0 && ` ${plural(members.length, 'member')}${more ? ' and more' : ''} of the ${plural(streams, 'stream')} that name it:`}</p>
             {members.length > 0 && <Table caption="Members" rows={members} keyOf={({ id }) => id} columns={[
               { title: 'Member', cell: ({ id }) => <Raw text={id} /> },
               { title: 'Streams', isNumber: true, cell: (member) => count(member.streams) },

@@ -1,5 +1,5 @@
 import { checkAttempts, checkNewWebhook, checkNotes, checkWebhookChange, checkWebhooks, shareOf, webhookRecord } from '../webhook-rows.ts';
-import { KEPT_MAX_ATTEMPTS, MAX_WEBHOOKS, type DeliveryNote, type KeptAttempt, type LeasedWebhooks, type NewWebhook, type WebhookChange, type WebhookOwner, type WebhookRecord, type WebhookStore } from '../webhook-store.ts';
+import { KEPT_MAX_ATTEMPTS, MAX_WEBHOOKS, type DeliveryNote, type KeptAttempt, type LeasedWebhooks, type NewestAttempt, type NewWebhook, type WebhookChange, type WebhookOwner, type WebhookRecord, type WebhookStore } from '../webhook-store.ts';
 import { listIn, NOW, STANDBY, textIn, timeIn, timeOrNull, wrongValue } from './access-sql.ts';
 import type { PgConnections } from './connection-pool.ts';
 import type { Row } from './connection.ts';
@@ -98,6 +98,15 @@ export class PostgresWebhookStore implements WebhookStore {
       SELECT number, attempt FROM tidings.webhook_attempts WHERE webhook = ${literal(id)} ORDER BY number DESC LIMIT ${limit}) a), ${STANDBY}`, ([row]) => listIn(row![0] ?? '[]').map((one) => {
       const [number, attempt] = partsIn(one);
       return { number: timeIn(number), attempt: textIn(attempt) };
+    }));
+  }
+
+  async newestAttempts(ids: readonly string[]): Promise<readonly NewestAttempt[]> {
+    checkWebhooks(ids.length);
+    return this.#use().glance(`SELECT (SELECT json_agg(json_build_array(w.id, a.number, a.attempt)) FROM tidings.webhooks w,
+      LATERAL (SELECT number, attempt FROM tidings.webhook_attempts WHERE webhook = w.id ORDER BY number DESC LIMIT 1) a WHERE w.id = ANY (${strings(ids)})), ${STANDBY}`, ([row]) => listIn(row![0] ?? '[]').map((one) => {
+      const [webhook, number, attempt] = partsIn(one);
+      return { webhook: textIn(webhook), number: timeIn(number), attempt: textIn(attempt) };
     }));
   }
 }

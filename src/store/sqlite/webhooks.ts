@@ -1,6 +1,6 @@
 import type Database from 'better-sqlite3';
 import { checkAttempts, checkNewWebhook, checkNotes, checkWebhookChange, checkWebhooks, shareOf, webhookRecord, type WebhookRow } from '../webhook-rows.ts';
-import { KEPT_MAX_ATTEMPTS, MAX_WEBHOOKS, type DeliveryNote, type KeptAttempt, type LeasedWebhooks, type NewWebhook, type WebhookChange, type WebhookOwner, type WebhookRecord, type WebhookStore } from '../webhook-store.ts';
+import { KEPT_MAX_ATTEMPTS, MAX_WEBHOOKS, type DeliveryNote, type KeptAttempt, type LeasedWebhooks, type NewestAttempt, type NewWebhook, type WebhookChange, type WebhookOwner, type WebhookRecord, type WebhookStore } from '../webhook-store.ts';
 
 /** The calls of `WebhookStore`, each with one argument, as they cross to a worker. */
 export interface WebhookCalls {
@@ -14,6 +14,7 @@ export interface WebhookCalls {
   letGoOfWebhooks: { argument: { readonly owner: string; readonly ids: readonly string[] | undefined }; answer: void };
   noteDeliveries: { argument: { readonly notes: readonly DeliveryNote[] }; answer: readonly string[] };
   listAttempts: { argument: { readonly id: string; readonly limit: number }; answer: readonly KeptAttempt[] };
+  newestAttempts: { argument: { readonly ids: readonly string[] }; answer: readonly NewestAttempt[] };
 }
 
 export type WebhookCall = keyof WebhookCalls;
@@ -21,7 +22,7 @@ export type WebhookCall = keyof WebhookCalls;
 export type WebhookCallTable = { readonly [Name in WebhookCall]: (argument: WebhookCalls[Name]['argument']) => WebhookCalls[Name]['answer'] };
 
 /** Calls that change nothing. */
-export const WEBHOOK_READS: ReadonlySet<WebhookCall> = new Set<WebhookCall>(['hasActiveWebhooks', 'listWebhooks', 'findWebhooks', 'listAttempts']);
+export const WEBHOOK_READS: ReadonlySet<WebhookCall> = new Set<WebhookCall>(['hasActiveWebhooks', 'listWebhooks', 'findWebhooks', 'listAttempts', 'newestAttempts']);
 
 const COLUMNS = 'id, version, settings, status, reason, created, cursor, failures, failing_since AS failingSince, next_at AS nextAt, owner, fence';
 
@@ -150,6 +151,11 @@ export class Webhooks implements WebhookCallTable {
     return this.#attempts.all(id, limit);
   }
 
+  newestAttempts({ ids }: { readonly ids: readonly string[] }): readonly NewestAttempt[] {
+    checkWebhooks(ids.length);
+    return [...new Set(ids)].flatMap((webhook) => this.#attempts.all(webhook, 1).map((newest) => ({ webhook, ...newest })));
+  }
+
   #record(id: string): WebhookRecord | undefined {
     const row = this.#find.get(id);
     return row && webhookRecord(row);
@@ -205,5 +211,9 @@ export class SqliteWebhookStore implements WebhookStore {
 
   listAttempts(id: string, limit: number): Promise<readonly KeptAttempt[]> {
     return this.#call('listAttempts', { id, limit });
+  }
+
+  newestAttempts(ids: readonly string[]): Promise<readonly NewestAttempt[]> {
+    return this.#call('newestAttempts', { ids });
   }
 }

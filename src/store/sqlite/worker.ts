@@ -169,6 +169,7 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
   listWebhooks: (argument, deadline) => [transact(readTransaction, deadline, beside(({ webhooks }) => webhooks.listWebhooks(argument))), []],
   findWebhooks: (argument, deadline) => [transact(readTransaction, deadline, beside(({ webhooks }) => webhooks.findWebhooks(argument))), []],
   listAttempts: (argument, deadline) => [transact(readTransaction, deadline, beside(({ webhooks }) => webhooks.listAttempts(argument))), []],
+  newestAttempts: (argument, deadline) => [transact(readTransaction, deadline, beside(({ webhooks }) => webhooks.newestAttempts(argument))), []],
   createWebhook: (argument, deadline) => [commit(deadline, beside(({ webhooks }) => webhooks.createWebhook(argument))), []],
   changeWebhook: (argument, deadline) => [commit(deadline, beside(({ webhooks }) => webhooks.changeWebhook(argument))), []],
   deleteWebhook: (argument, deadline) => [commit(deadline, beside(({ webhooks }) => webhooks.deleteWebhook(argument))), []],

@@ -1,5 +1,5 @@
-import type { StartRequest } from '../../log/start-position.ts';
-import { parseTime } from '../../model/rfc3339.ts';
+import type { StartRequest } from './start-position.ts';
+import { parseTime } from '../model/rfc3339.ts';
 
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const DURATION = /^(?:[0-9]+(?:ms|[smhd]))+$/;

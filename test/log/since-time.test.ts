@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { t } from 'tap';
-import { parseDuration, parseSince } from '../../../src/http/input/since-time.ts';
-import { parseTime } from '../../../src/model/rfc3339.ts';
+import { parseDuration, parseSince } from '../../src/log/since-time.ts';
+import { parseTime } from '../../src/model/rfc3339.ts';
 
 t.test('durations', (t) => {
   for (const [text, milliseconds] of [

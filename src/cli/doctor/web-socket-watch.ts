@@ -1,0 +1,58 @@
+import { WebSocket } from 'ws';
+import { credentials, failureOf, pathPrefix, timedOut, type Failure, type Target } from './exchange.ts';
+
+/** A WebSocket through everything on the way: its handshake, a frame of the service, and the answer to a frame from here. */
+
+/** Stops a frame from filling the memory. */
+const FRAME_MAX_BYTES = 1024 * 1024;
+/** Asks for nothing, so the service answers with `$error`, and changes nothing. */
+const EMPTY_FRAME = '{}';
+
+export interface WebSocketSeen {
+  /** Whether the handshake came to its end. */
+  readonly isOpen: boolean;
+  /** Of an answer that is no handshake. */
+  readonly refusal: { readonly status: number; readonly type: string } | undefined;
+  readonly failure: Failure | undefined;
+  /** Whether a frame came, and whether one from here was answered. */
+  readonly hasFrame: boolean;
+  readonly isAnswered: boolean;
+}
+
+/** Resolves when an answer has come, the WebSocket is over, or the time is up. */
+export function watchWebSocket(target: Target, path: string): Promise<WebSocketSeen> {
+  return new Promise((resolve) => {
+    let seen: WebSocketSeen = { isOpen: false, refusal: undefined, failure: undefined, hasFrame: false, isAnswered: false };
+    const { url, timeoutMs } = target;
+    const socket = new WebSocket(`${url.protocol === 'https:' ? 'wss:' : 'ws:'}//${url.host}${pathPrefix(target)}${path}`, { headers: credentials(target), perMessageDeflate: false, maxPayload: FRAME_MAX_BYTES });
+    const done = (more: Partial<WebSocketSeen> = {}): void => {
+      clearTimeout(limit);
+      resolve({ ...seen, ...more });
+      socket.terminate();
+    };
+    const limit = setTimeout(() => done(seen.isOpen ? {} : { failure: timedOut(timeoutMs) }), timeoutMs);
+    socket.on('open', () => {
+      seen = { ...seen, isOpen: true };
+      socket.send(EMPTY_FRAME);
+    });
+    socket.on('message', (data) => {
+      seen = { ...seen, hasFrame: true };
+      if (eventOf(data) === '$error') done({ isAnswered: true });
+    });
+    socket.on('unexpected-response', (request, response) => {
+      done({ refusal: { status: response.statusCode ?? 0, type: response.headers['content-type'] ?? '' } });
+      request.destroy();
+    });
+    socket.on('error', (error) => done(seen.isOpen ? {} : { failure: failureOf(error) }));
+    socket.on('close', () => done());
+  });
+}
+
+function eventOf(data: WebSocket.RawData): unknown {
+  try {
+    return (JSON.parse(Buffer.isBuffer(data) ? data.toString() : '') as { readonly event?: unknown } | null)?.event;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
