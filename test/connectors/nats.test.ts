@@ -1,4 +1,4 @@
-import { jetstream, type RetentionPolicy } from '@nats-io/jetstream';
+import { jetstream } from '@nats-io/jetstream';
 import t from 'tap';
 import { NATS } from '../../src/connectors/nats/nats.ts';
 import { DEAD_EVENT } from '../../src/connectors/plan.ts';
@@ -75,7 +75,7 @@ const DYING: Transport = { ...NATS, source: { ...NATS.source, read: (given, decl
 t.test('what the log has and nobody acknowledged comes again after another instance took over, and is stored once', async (t) => {
   for (const retention of ['limits', 'workqueue', 'interest'] as const) {
     const name = `R-${retention}`;
-    await manager.streams.add({ name, subjects: [`r.${retention}`], retention: retention as RetentionPolicy });
+    await manager.streams.add({ name, subjects: [`r.${retention}`], retention });
     const database = new SqliteDatabase(t);
     const declared = { it: source({ stream: name }) };
     const first = await ConnectedLog.open(t, database.store(), declared, { nats: DYING });
