@@ -5,7 +5,7 @@ import type { Opener, Sink, Source } from './transport.ts';
 
 export const FORMATS = ['auto', 'json', 'text'] as const;
 
-/** `auto`: what is an object or array of JSON is JSON, and everything else is text. */
+/** `auto`: an object or array of JSON is JSON, and everything else is text. */
 export type Format = (typeof FORMATS)[number];
 
 interface AnyPlan {

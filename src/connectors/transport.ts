@@ -54,7 +54,7 @@ export interface OpenContext {
 export interface Source {
   /**
    * Hands records over until `reading.signal` aborts; then it resolves. Rejects when the connection is lost. Records of one part come in the order of their positions; the same record may come
-   * again, and nothing between two records may be left out, or it is lost.
+   * again. A record that is left out between two others is lost.
    */
   read(reading: Reading): Promise<void>;
   close(): Promise<void>;

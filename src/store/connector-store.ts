@@ -7,7 +7,7 @@
  */
 export interface ConnectorStore {
   /**
-   * Keeps the lease of an owner, and ends the leases of owners that did not call in time. Then the owner takes of the named connectors those that nobody has, up to its share.
+   * Keeps the lease of an owner, and ends the leases of owners that did not call in time. Then the owner takes named connectors that have no owner, up to its share.
    * An owner that has more than its share is told so, and lets go of some.
    */
   leaseConnectors(owner: ConnectorOwner): Promise<LeasedConnectors>;
@@ -91,7 +91,7 @@ export interface PositionMove {
   readonly to: SourcePosition;
 }
 
-/** What an append is a step of: its messages are stored if the source's owner is the newest one and all positions stand where it believes. */
+/** An append of a source. Its messages are stored if its owner is the newest one, and all positions stand where that owner believes. */
 export interface SourceStep {
   readonly connector: string;
   readonly fence: number;

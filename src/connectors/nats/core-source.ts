@@ -19,7 +19,7 @@ export async function openCoreSource({ location, subjects }: CoreSourceOptions):
   return new CoreSource(await connect(optionsFor(location)), subjects);
 }
 
-/** Listens to subjects, at most once: what is published while nobody listens, or faster than the log takes it, is lost. */
+/** Listens to subjects, at most once. Messages are lost while nobody listens, or where they come faster than the log takes them. */
 class CoreSource implements Source {
   readonly #connection: NatsConnection;
   readonly #subjects: readonly string[];

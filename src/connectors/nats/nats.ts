@@ -4,7 +4,7 @@ import { described, oneOf, secretOf, wrong } from '../../hooks/file-members.ts';
 import type { Declared, Opener, Sink, Source, Transport } from '../transport.ts';
 
 /**
- * This room connects sources and sinks to NATS. A source with a `stream` reads JetStream: what is stored of it is stored exactly once. A source without one listens to subjects: at most once.
+ * This room connects sources and sinks to NATS. A source with a `stream` reads JetStream: the log stores each message exactly once. A source without one listens to subjects: at most once.
  * A sink publishes to subjects, and waits until JetStream has stored each message. Declarations come in here; the client is loaded when a connector opens.
  */
 
