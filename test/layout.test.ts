@@ -41,6 +41,9 @@ const ROOMS: readonly Room[] = [
   { place: 'http/input/', opening: 'validation.ts' },
   { place: 'http/output/', opening: 'problem-response.ts' },
   { place: 'webhooks/', opening: 'webhooks.ts' },
+  { place: 'connectors/nats/', opening: 'nats.ts' },
+  { place: 'connectors/', opening: 'connectors.ts' },
+  { place: 'ownership/', opening: 'ownership.ts' },
   { place: 'fleet/', opening: 'fleet.ts' },
   { place: 'hooks/', opening: 'hooks.ts' },
   { place: 'access/', opening: 'access.ts' },
@@ -56,6 +59,7 @@ const ROOMS: readonly Room[] = [
   { place: 'store/sqlite/', opening: 'sqlite.ts' },
   { place: 'store/postgres/', opening: 'postgres.ts' },
   { place: 'store/', opening: 'store.ts' },
+  { place: 'nats/', opening: 'connection-options.ts' },
   { place: 'model/', opening: 'message.ts' },
   { place: 'config/', opening: 'config.ts' },
   { place: 'runtime/', opening: 'clock.ts' },
@@ -63,7 +67,7 @@ const ROOMS: readonly Room[] = [
 
 /** Only these may name an implementation of a store, a bus or a place. The supervisor of the workers starts their hub. */
 const ROOTS: readonly string[] = ['main.ts', 'supervise.ts', 'cli/'];
-const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'bus/nats/', 'bus/hub/', 'presence/sqlite/', 'store/sqlite/', 'store/postgres/'];
+const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'bus/nats/', 'bus/hub/', 'connectors/nats/', 'presence/sqlite/', 'store/sqlite/', 'store/postgres/'];
 
 /** Where a package may be imported; other packages may be imported anywhere. */
 const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: readonly string[] }[] = [
@@ -72,7 +76,7 @@ const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: reado
   { packages: /^better-sqlite3$/, places: ['store/sqlite/', 'presence/sqlite/'] },
   { packages: /^pg(\/|$)/, places: ['store/postgres/'] },
   { packages: /^ioredis$/, places: ['bus/redis/'] },
-  { packages: /^@nats-io\//, places: ['bus/nats/'] },
+  { packages: /^@nats-io\//, places: ['bus/nats/', 'connectors/nats/', 'nats/'] },
   { packages: /^jose(\/|$)/, places: ['access/'] },
   { packages: /^ws$/, places: ['http/websocket/', 'delivery/text-frame.ts', 'cli/doctor/'] },
   { packages: /^prom-client$/, places: ['runtime/metrics.ts', 'runtime/supervisor-metrics.ts'] },
@@ -200,7 +204,7 @@ const NUMBER = /^(?:export )?const ([A-Z][A-Z0-9_]*)(?:: number)? = ((?:[\d_.]+|
 /** What the name of a number ends in: its unit, or a word that says why it has none. */
 const UNIT = new RegExp(`_(${[
   'MS', 'SECONDS', 'BYTES', 'KIB', 'MESSAGES', 'ROWS', 'PAGES', 'ENTRIES', 'VALUES', 'LEVEL', 'LEVELS', 'NUMBERS', 'KEYS', 'EPOCHS', 'LINEAGES', 'FILTERS', 'CHARACTERS', 'SEGMENTS', 'PLACES', 'VISITS', 'READERS',
-  'STREAMS', 'SESSIONS', 'TICKETS', 'REQUESTS', 'REVOCATIONS', 'READS', 'COMMITS', 'CONNECTIONS', 'FAILURES', 'WEBHOOKS', 'ATTEMPTS', 'FILES', 'PORT', 'COLUMNS', 'PATTERNS', 'VERSIONS', 'FACTOR', 'SHARE', 'VERSION', 'CODE', 'BEATS',
+  'STREAMS', 'SESSIONS', 'TICKETS', 'REQUESTS', 'REVOCATIONS', 'READS', 'COMMITS', 'CONNECTIONS', 'FAILURES', 'WEBHOOKS', 'CONNECTORS', 'RECORDS', 'PARTS', 'ATTEMPTS', 'FILES', 'PORT', 'COLUMNS', 'PATTERNS', 'VERSIONS', 'FACTOR', 'SHARE', 'VERSION', 'CODE', 'BEATS',
 ].join('|')})$`);
 /** Characters by their code, flags, and multiples of a byte. */
 const UNITLESS = /^([KMG]IB|LF|CR|QUOTE|BACKSLASH|COMMA|(OPEN|CLOSE)_BRAC(E|KET)|FLAG_[A-Z]+)$/;

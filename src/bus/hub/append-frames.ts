@@ -2,6 +2,7 @@ import { EVENT_MAX_BYTES } from '../../config/content-limits.ts';
 import type { Draft } from '../../model/message.ts';
 import { TOPIC_MAX_BYTES } from '../../model/topic.ts';
 import { ownCopy } from '../../runtime/memory.ts';
+import { CONNECTOR_NAME_MAX_BYTES, SOURCE_MAX_PARTS, type PositionMove, type SourcePosition, type SourceStep } from '../../store/connector-store.ts';
 import type { Appended, AppendRequest, IdempotencyKey, Outcome, StoreError, StoreErrorKind } from '../../store/store.ts';
 import { MalformedCall } from './argument.ts';
 import { ByteReader, ByteWriter, textBytes } from './bytes.ts';
@@ -11,8 +12,10 @@ import { FRAME, FRAME_HEAD_BYTES, frameFor, HANDED } from './frames.ts';
  * The wire between a worker that publishes and the worker that writes. Numbers are big-endian.
  *
  *     requests: number u32 | count u32 | count requests
- *     request: flags u8 | count u32 | key, if flagged | count messages
+ *     request: flags u8 | count u32 | key, if flagged | step of a source, if flagged | count messages
  *     key: window f64 | scope | name | fingerprint, each after its length u32
+ *     step: fence f64 | connector | origin | count u32 | count moves
+ *     move: flags u8 | part | the position before, if flagged | the position after; each position is identity and f64
  *     message: flags u8 | ttl f64 | topic | data | event, if flagged, each after its length u32
  *
  *     answer: number u32 | HANDED u8 | kind u8 | what was written, or the failure; nothing after HANDED where only the hub answers
@@ -33,6 +36,8 @@ const APPENDED_MAX_REQUESTS = 10_000;
 const APPENDED_KEY_MAX_CHARACTERS = 2_000;
 
 const FLAG_KEY = 1;
+const FLAG_STEP = 2;
+const FLAG_FROM = 1;
 const FLAG_JSON = 1;
 const FLAG_EVENT = 2;
 const FLAG_TOLD = 1;
@@ -44,7 +49,8 @@ const ANSWER_FAILURE_CODE = 1;
 const OUTCOME_CONFLICT_CODE = 0;
 const OUTCOME_STORED_CODE = 1;
 const OUTCOME_REPLAYED_CODE = 2;
-/** Beside the two codes above: the outcome names its epoch. */
+const OUTCOME_OUTDATED_CODE = 3;
+/** Beside the codes of stored and replayed requests: the outcome names its epoch. */
 const FLAG_FOREIGN = 4;
 
 const FAILURE_KINDS: readonly StoreErrorKind[] = ['unavailable', 'outcome-unknown', 'refused'];
@@ -76,8 +82,8 @@ export function packAppend(number: number, requests: readonly AppendRequest[]): 
   const to = new ByteWriter(frame, FRAME_HEAD_BYTES);
   to.u32(number);
   to.u32(requests.length);
-  for (const { drafts, key } of requests) {
-    to.u8(key === undefined ? 0 : FLAG_KEY);
+  for (const { drafts, key, step } of requests) {
+    to.u8((key === undefined ? 0 : FLAG_KEY) | (step === undefined ? 0 : FLAG_STEP));
     to.u32(drafts.length);
     if (key !== undefined) {
       to.f64(key.window);
@@ -85,6 +91,7 @@ export function packAppend(number: number, requests: readonly AppendRequest[]): 
       to.text(key.key);
       to.bytes(key.fingerprint);
     }
+    if (step !== undefined) packStep(to, step);
     for (const { topic, event, json, ttl, data } of drafts) {
       to.u8((json ? FLAG_JSON : 0) | (event === undefined ? 0 : FLAG_EVENT));
       to.f64(ttl);
@@ -96,8 +103,33 @@ export function packAppend(number: number, requests: readonly AppendRequest[]): 
   return frame;
 }
 
-function requestBytes({ drafts, key }: AppendRequest): number {
-  let size = FLAGS_BYTES + COUNT_BYTES;
+function packStep(to: ByteWriter, { connector, fence, origin, moves }: SourceStep): void {
+  to.f64(fence);
+  to.text(connector);
+  to.text(origin);
+  to.u32(moves.length);
+  for (const { part, from, to: after } of moves) {
+    to.u8(from === undefined ? 0 : FLAG_FROM);
+    to.text(part);
+    for (const position of from === undefined ? [after] : [from, after]) {
+      to.text(position.identity);
+      to.f64(position.position);
+    }
+  }
+}
+
+function stepBytes({ connector, origin, moves }: SourceStep): number {
+  let size = F64_BYTES + textBytes(connector) + textBytes(origin) + COUNT_BYTES;
+  for (const { part, from, to } of moves) size += FLAGS_BYTES + textBytes(part) + (from === undefined ? 0 : positionBytes(from)) + positionBytes(to);
+  return size;
+}
+
+function positionBytes({ identity }: SourcePosition): number {
+  return textBytes(identity) + F64_BYTES;
+}
+
+function requestBytes({ drafts, key, step }: AppendRequest): number {
+  let size = FLAGS_BYTES + COUNT_BYTES + (step === undefined ? 0 : stepBytes(step));
   if (key !== undefined) size += F64_BYTES + textBytes(key.scope) + textBytes(key.key) + COUNT_BYTES + key.fingerprint.length;
   for (const { topic, event, data } of drafts) size += FLAGS_BYTES + F64_BYTES + textBytes(topic) + COUNT_BYTES + data.length + (event === undefined ? 0 : textBytes(event));
   return size;
@@ -123,17 +155,35 @@ function readRequests(from: ByteReader): readonly AppendRequest[] {
 }
 
 function readRequest(from: ByteReader): AppendRequest {
-  const hasKey = (from.u8() & FLAG_KEY) !== 0;
+  const flags = from.u8();
   const count = countOf(from, APPENDED_MAX_REQUESTS, 'drafts');
-  const key = hasKey ? readKey(from) : undefined;
+  const key = (flags & FLAG_KEY) === 0 ? undefined : readKey(from);
+  const step = (flags & FLAG_STEP) === 0 ? undefined : readStep(from);
   const drafts: Draft[] = [];
   for (let index = 0; index < count; index++) drafts.push(readDraft(from));
-  return { drafts, key };
+  return step === undefined ? { drafts, key } : { drafts, key, step };
 }
 
 function readKey(from: ByteReader): IdempotencyKey {
   const window = from.wholeNumber('window');
   return { scope: from.text('scope', APPENDED_KEY_MAX_CHARACTERS), key: from.text('key', APPENDED_KEY_MAX_CHARACTERS), window, fingerprint: from.bytes() };
+}
+
+function readStep(from: ByteReader): SourceStep {
+  const fence = from.wholeNumber('fence');
+  const [connector, origin] = [from.text('connector', CONNECTOR_NAME_MAX_BYTES), from.text('origin', CONNECTOR_NAME_MAX_BYTES)];
+  return { connector, fence, origin, moves: listOf(from, SOURCE_MAX_PARTS, 'moves', readMove) };
+}
+
+function readMove(from: ByteReader): PositionMove {
+  const flags = from.u8();
+  const part = from.text('part', CONNECTOR_NAME_MAX_BYTES);
+  const before = (flags & FLAG_FROM) === 0 ? undefined : readPosition(from);
+  return { part, from: before, to: readPosition(from) };
+}
+
+function readPosition(from: ByteReader): SourcePosition {
+  return { identity: from.text('identity', CONNECTOR_NAME_MAX_BYTES), position: from.wholeNumber('position') };
 }
 
 function readDraft(from: ByteReader): Draft {
@@ -155,8 +205,8 @@ export function packAppended(number: number, { outcomes, log: { lineage, oldest,
   to.text(epoch);
   to.u32(outcomes.length);
   for (const outcome of outcomes) {
-    if (outcome.kind === 'conflict') {
-      to.u8(OUTCOME_CONFLICT_CODE);
+    if (outcome.kind === 'conflict' || outcome.kind === 'outdated') {
+      to.u8(outcome.kind === 'conflict' ? OUTCOME_CONFLICT_CODE : OUTCOME_OUTDATED_CODE);
       continue;
     }
     const isOther = outcome.epoch !== epoch;
@@ -169,7 +219,7 @@ export function packAppended(number: number, { outcomes, log: { lineage, oldest,
 }
 
 function outcomeBytes(outcome: Outcome, epoch: string): number {
-  return FLAGS_BYTES + (outcome.kind === 'conflict' ? 0 : 2 * F64_BYTES + (outcome.epoch === epoch ? 0 : textBytes(outcome.epoch)));
+  return FLAGS_BYTES + (outcome.kind === 'conflict' || outcome.kind === 'outdated' ? 0 : 2 * F64_BYTES + (outcome.epoch === epoch ? 0 : textBytes(outcome.epoch)));
 }
 
 /** @returns The whole frame, with room for what the hub says. */
@@ -223,6 +273,7 @@ function readWritten(from: ByteReader): Written {
 function readOutcome(from: ByteReader, epoch: string): Outcome {
   const code = from.u8();
   if (code === OUTCOME_CONFLICT_CODE) return { kind: 'conflict' };
+  if (code === OUTCOME_OUTDATED_CODE) return { kind: 'outdated' };
   const kind = code & ~FLAG_FOREIGN;
   if (kind !== OUTCOME_STORED_CODE && kind !== OUTCOME_REPLAYED_CODE) throw new MalformedCall('outcome');
   const [first, time] = [from.wholeNumber('first'), from.wholeNumber('time')];
