@@ -157,6 +157,8 @@ function hostMissing({ headers, httpVersion }: RequestHead): Problem | undefined
  */
 function unknownHost({ listener, url, headers: { host } }: RequestHead, { config: { ALLOWED_HOSTS, HOST, OPS_HOST } }: Premises): Problem | undefined {
   const allowed = ALLOWED_HOSTS ?? (listener === 'operations' || isLoopback(HOST) ? NO_HOSTS : '*');
+  // Nearly all requests.
+  if (host !== undefined && url.startsWith('/') && isAllowedHost(host, allowed)) return undefined;
   const isAddressTaken = listener === 'operations' && !isLoopback(OPS_HOST);
   // A URL with a host goes before the header (RFC 9112, section 3.2.2).
   const other = [host, url.startsWith('/') ? undefined : /^[a-z]+:\/\/([^/?#]*)/i.exec(url)?.[1]].find((one) => one !== undefined && !isAllowedHost(one, allowed) && !(isAddressTaken && isAddressHost(one)));

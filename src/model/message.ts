@@ -112,7 +112,19 @@ export function numbered(draft: Draft, epoch: string, seq: number, time: number)
 /** The members of a message that every form of it begins with, as JSON source text without the closing brace. */
 export function describe(message: Pick<Message, 'topic' | 'event' | 'time'>, id: string): string {
   const event = message.event === ERASED_EVENT ? '' : `"event":${JSON.stringify(message.event ?? 'message')},`;
-  return `{"id":${JSON.stringify(id)},"topic":${JSON.stringify(message.topic)},${event}"time":"${new Date(message.time).toISOString()}"`;
+  return `{"id":${JSON.stringify(id)},"topic":${JSON.stringify(message.topic)},${event}"time":"${timeText(message.time)}"`;
+}
+
+let textTime = 0;
+let text = new Date(textTime).toISOString();
+
+/** All messages of a commit have one time. */
+function timeText(time: number): string {
+  if (time !== textTime) {
+    text = new Date(time).toISOString();
+    textTime = time;
+  }
+  return text;
 }
 
 /** The message as JSON, or that it was erased. JSON data is copied verbatim, so that large integers and the order of keys survive; other data becomes a string. */
