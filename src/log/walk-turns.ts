@@ -39,7 +39,7 @@ export class WalkTurns {
         try {
           resolve(walk());
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       } };
       waiting.share = this.#waiting.hold(holder, 1, waiting);

@@ -11,6 +11,7 @@ import { Filter } from '../model/topic.ts';
 import { Hold, type Budget } from '../runtime/budget.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
+import { ANYBODY } from '../runtime/fair-shares.ts';
 import { StoreError } from '../store/store.ts';
 import type { WebhookRecord } from '../store/webhook-store.ts';
 import { attemptText } from './attempt.ts';
@@ -37,7 +38,7 @@ export interface WebhookReaderDependencies {
   readonly history: Pick<History, 'findInTail'>;
   readonly starts: Pick<Starts, 'resolve'>;
   readonly tail: Pick<Tail, 'last' | 'log' | 'clean' | 'erasures'>;
-  readonly audience: Pick<Audience, 'hasRoomFor' | 'join' | 'leave'>;
+  readonly audience: Pick<Audience, 'makeRoom' | 'join' | 'leave'>;
   readonly turns: Turns;
   readonly notes: Pick<Notes, 'note'>;
   readonly sender: Pick<Sender, 'send'>;
@@ -302,7 +303,7 @@ export class WebhookReader {
   /** Waits in the audience until a message may be there. */
   async #waitForMessages(): Promise<void> {
     const { audience, clock, tail } = this.#deps;
-    if (!audience.hasRoomFor(this.#filter)) {
+    if (!audience.makeRoom(this.#filter, () => ANYBODY)) {
       this.#after(WEBHOOK_READ_RETRY_MS);
       return;
     }
