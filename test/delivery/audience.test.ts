@@ -1,5 +1,6 @@
 import { t } from 'tap';
 import { Audience } from '../../src/delivery/audience.ts';
+import type { Reader } from '../../src/delivery/reader.ts';
 import type { Group } from '../../src/delivery/reader-group.ts';
 import { indexedBytes } from '../../src/model/filter-index.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
@@ -7,11 +8,17 @@ import { Filter } from '../../src/model/topic.ts';
 import { Budget, Hold } from '../../src/runtime/budget.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import type { NamedHolder } from '../../src/runtime/fair-shares.ts';
+import { settle } from '../support/clock.ts';
 import { heldBytes } from '../support/garbage.ts';
-import { begin } from '../support/spine.ts';
+import { begin, TestOutlet } from '../support/spine.ts';
 import { until } from '../support/until.ts';
 
 const KIB = 1024;
+
+/** Streams of which some are opened before it is measured: their lists have grown by then. */
+const STREAMS = 16_000;
+/** Of each: measured, and some more. A field of the reader is 8 bytes. */
+const STREAM_HEAP_BYTES = 325;
 
 /** A filter of a hundred topics, each as long as it may be. */
 function long(index: number): Filter {
@@ -155,4 +162,19 @@ t.test('a long poll with many topics gives way to a client that holds less: its 
   end.abort();
   await Promise.all([...greedy, other]);
   t.equal(audience.filterBytes, 0);
+});
+
+t.test('a stream of one topic takes no more of the heap than its reader and its places in three lists', async (t) => {
+  const { streams, tail } = await begin(t);
+  const filter = new Filter(['a']);
+  const outlet = new TestOutlet();
+  const open = (): Reader => streams.open(FULL_GRANT, filter, { form: 'data', control: false, chunked: true, lastChunk: false }, outlet, { at: tail.position, gap: undefined });
+  const readers = Array.from({ length: STREAMS }, open);
+  await settle();
+  const before = heldBytes('heapUsed');
+  for (let count = 0; count < STREAMS; count++) readers.push(open());
+  await settle();
+  const taken = (heldBytes('heapUsed') - before) / STREAMS;
+  t.ok(readers.every(({ isLive }) => isLive));
+  t.ok(taken < STREAM_HEAP_BYTES, `${Math.round(taken)} bytes`);
 });

@@ -4,7 +4,7 @@ import type { Holder } from '../../runtime/fair-shares.ts';
 import type { Admission } from '../admission.ts';
 import { FREE_HEAD_BYTES } from '../held-heads.ts';
 import { holderOf } from '../holder.ts';
-import { own, type SocketOwner } from '../socket-owner.ts';
+import { endTimer, own, type SocketOwner } from '../socket-owner.ts';
 import { readHead, type PlainHead } from './plain-request.ts';
 import { responseText, type Response } from './response.ts';
 
@@ -154,7 +154,7 @@ export class FastPathConnection implements SocketOwner {
     this.#begun = true;
     this.#last = true;
     this.#letGo();
-    socket.setTimeout(0);
+    endTimer(socket);
     // What comes is read, so that the client's end is noticed, and thrown away.
     socket.resume();
     return socket;
