@@ -57,7 +57,7 @@ export class Audience {
     return group;
   }
 
-  /** Says who can give way of those who have joined a group whose filter is not small. */
+  /** A reader or waiter that has joined a group can give way. It counts only where the filter is not small. */
   enter(group: Group, member: object, user: FilterUser): void {
     this.#memory.enter(group, member, user);
   }

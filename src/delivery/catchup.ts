@@ -26,8 +26,8 @@ const CATCHUP_TURN_MS = 8;
 /** How long a group waits after the log could not be read. */
 const CATCHUP_RETRY_MS = 500;
 /** How many groups of a crowd are put in order before each walk. Stops a storm of streams from making one turn long. */
-const CROWD_STEP_GROUPS = 1_024;
-/** The readers of such a group that are looked at for their clients, at most: those that came first. */
+const CROWD_STEP_MAX_ENTRIES = 1_024;
+/** How many readers of such a group are looked at for their clients. Stops a group of thousands from costing much. */
 const CROWD_READERS = 64;
 /** How many readers are served between two looks at the clock. */
 const LOOK_EVERY_READERS = 64;
@@ -162,7 +162,7 @@ export class Catchup {
     if (this.#crowd.isEmpty && this.#fitsIntoWalk()) return;
     let groups = 0;
     for (const group of this.#queue) {
-      if (++groups > CROWD_STEP_GROUPS) return;
+      if (++groups > CROWD_STEP_MAX_ENTRIES) return;
       this.#queue.delete(group);
       const readers = firstOf(this.#backlogs.get(group)?.readers ?? []);
       // A crowd has only groups that come up again.

@@ -18,7 +18,7 @@ export interface FilterUser {
 
 /** A filter that is not small. */
 interface Held {
-  /** Who can give way: by the names of their holders, in the order in which those came, and by the reader or waiter in the group. */
+  /** Streams and long polls that can give way, by the names of their holders. The holder that came first stands first. */
   readonly users: Map<string, Map<object, FilterUser>>;
   /** The holder of each reader or waiter. */
   readonly names: Map<object, string>;

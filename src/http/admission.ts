@@ -230,7 +230,8 @@ function queryEncoding({ query }: RequestHead): Problem | undefined {
 }
 
 function repeatedParameter({ endpoint, query }: RequestHead): Problem | undefined {
-  const name = endpoint?.once.find((one) => Array.isArray(query[one]));
+  let name: string | undefined;
+  for (const given in query) if (Array.isArray(query[given]) && endpoint?.once.includes(given) === true) name ??= given;
   return name === undefined ? undefined : new Problem('invalid-request', `${name} was given more than once.`, { field: name });
 }
 

@@ -35,8 +35,8 @@ interface FollowedSocket extends Socket {
  * Counts heads that are still arriving at the HTTP server, also those that follow a request under way. Its parser keeps up to 64 KiB of each, and no event tells of it.
  * When there is no room, the address that holds most loses its newest connection.
  *
- * The parser does not tell where a request ends. The heads that begin in one piece of input, and the lengths that they declare, tell it. After a body of no declared length, the bytes after the last
- * empty line are counted: an incomplete head contains none, and a chunked body ends with one.
+ * The parser does not tell where a request ends. The heads that end in one piece of input, and the lengths that they declare, tell it. After a chunked body the bytes after the last
+ * empty line are counted: the body ends with one, and an incomplete head contains none.
  */
 export class HeldHeads {
   readonly #server: Server;
@@ -155,7 +155,7 @@ class Followed {
   }
 }
 
-/** The length of a body as the head declares it: 0 where there is none, undefined where it has chunks. */
+/** The declared length of a body. It is 0 without a body, and undefined for one in chunks. */
 function bodyBytes({ 'content-length': length, 'transfer-encoding': coding }: IncomingHttpHeaders): number | undefined {
   if (coding !== undefined) return undefined;
   return length === undefined ? 0 : Number(length);

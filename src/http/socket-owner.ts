@@ -35,7 +35,7 @@ export function disown(socket: OwnedSocket): void {
 /** Where Node keeps the timer of `Socket.setTimeout`, also when it has ended; undefined where a version of Node keeps it elsewhere. */
 const TIMER = Object.getOwnPropertySymbols(new Socket()).find(({ description }) => description === 'timeout');
 
-/** Ends the timer of a socket that may be quiet for as long as it likes, and leaves nothing of it in memory: some 200 bytes for each stream. */
+/** Ends the timer of a socket that may be quiet for ever. Node would keep some 200 bytes of it for each stream. */
 export function endTimer(socket: Socket): void {
   socket.setTimeout(0);
   if (TIMER !== undefined) Reflect.set(socket, TIMER, null);

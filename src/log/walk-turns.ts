@@ -1,7 +1,7 @@
 import type { Clock } from '../runtime/clock.ts';
 import { ANYBODY, FairShares, type FairSharesDependencies, type Holder, type Holding, type Share } from '../runtime/fair-shares.ts';
 
-/** How long requests walk through the tail in one turn of the event loop, whoever sent them. Stops many walks from keeping everything else waiting. */
+/** How long requests walk through the tail in one turn of the event loop. Stops many walks from keeping everything else waiting. */
 const WALKS_TURN_MS = 4;
 
 /** A walk that waits. Nothing is taken back: each belongs to a request that has its place already. */

@@ -11,7 +11,7 @@ type HolderName = string | object;
 /** The same without a connection. */
 export type NamedHolder = readonly [widest: string, ...narrower: string[]];
 
-/** What is counted by names alone: each stream has a connection of its own, so connections tell nothing. */
+/** A holder without its connection. */
 export function namesOf(holder: Holder): NamedHolder {
   const [widest = '', ...narrower] = holder.filter((name) => typeof name === 'string');
   return [widest, ...narrower];
