@@ -34,14 +34,9 @@ export class WalkTurns {
   pass<Result>(walk: () => Result, holder: Holder = ANYBODY): Result | Promise<Result> {
     this.#begin();
     if (this.#waiting.total === 0 && !this.#isOver) return walk();
-    return new Promise((resolve, reject) => {
-      const waiting: Waiting = { share: undefined, takeBack: () => undefined, walk: () => {
-        try {
-          resolve(walk());
-        } catch (error) {
-          reject(error);
-        }
-      } };
+    return new Promise((resolve) => {
+      // An error of the walk is its caller's.
+      const waiting: Waiting = { share: undefined, takeBack: () => undefined, walk: () => resolve(new Promise<Result>((done) => done(walk()))) };
       waiting.share = this.#waiting.hold(holder, 1, waiting);
     });
   }
