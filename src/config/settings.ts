@@ -85,7 +85,7 @@ export const SETTINGS = {
 
   REQUEST_BYTES: size({ default: '128MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for the bodies of requests, and for the messages of batches until they are stored; beyond that whoever has most of it gets 503. What an instance takes in all: [deploy.md](docs/deploy.md#memory).' }),
   ANSWER_BYTES: size({ default: '128MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for answers that their clients have not taken yet; beyond that whoever has most of it loses a connection, or gets 503.' }),
-  FILTER_BYTES: size({ default: '128MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for the topics of streams and long polls that ask for many or for deep patterns; the next of those gets `$busy`.' }),
+  FILTER_BYTES: size({ default: '128MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for the topics of streams and long polls that ask for many or for deep patterns; beyond that whoever has most of it gets `$busy`.' }),
   UNREAD_BYTES: size({ default: '128MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for what streams were written and their clients have not taken; beyond that the one that has waited longest is closed, and comes back.' }),
 
   RETENTION_SECONDS: wholeNumber({ default: '604800', unit: 'seconds', min: 0, max: 36_500 * DAY_SECONDS, meaning: 'Older messages are deleted; 0 disables the limit.' }),

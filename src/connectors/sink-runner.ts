@@ -176,7 +176,7 @@ export class SinkRunner implements Runner {
       if (this.#deps.clock.monotonic() - this.#notedAt >= CURSOR_KEPT_MS || isAtEnd) await this.#note();
       if (isAtEnd) this.#retry.succeeded();
       if (!isAtEnd || signal.aborted || lost !== undefined) continue;
-      if (!this.#wait.hasRoom) {
+      if (!this.#wait.makeRoom()) {
         await this.#retry.wait(signal);
         continue;
       }

@@ -1,25 +1,24 @@
-import { FilterIndex, indexedBytes } from '../model/filter-index.ts';
+import { FilterIndex } from '../model/filter-index.ts';
 import type { Filter } from '../model/topic.ts';
-import { Budget } from '../runtime/budget.ts';
+import type { Counters } from '../runtime/counters.ts';
+import { ANYBODY, type NamedHolder } from '../runtime/fair-shares.ts';
+import { countedBytes, FilterMemory, type FilterUser } from './filter-memory.ts';
 import { Group } from './reader-group.ts';
 
-/** A filter up to here, such as one topic or a short pattern, is never refused: `MAX_STREAMS` bounds the sum of those. Stops clients that ask for a hundred topics from keeping others out. */
-const SMALL_FILTER_BYTES = 2 * 1024;
-
 export interface AudienceOptions {
-  /** Stops larger filters from filling the memory: each stream may bring one of its own. */
+  /** What filters may hold together that are not small. */
   readonly maxFilterBytes: number;
+  readonly counters: Pick<Counters, 'evicted'>;
 }
 
 /** The groups of readers, each with its filter, and the index from topics to them. */
 export class Audience {
   readonly #groups = new Map<string, Group>();
   readonly #index = new FilterIndex<Group>();
-  /** For filters that are not small. */
-  readonly #room: Budget;
+  readonly #memory: FilterMemory;
 
-  constructor({ maxFilterBytes }: AudienceOptions) {
-    this.#room = new Budget(maxFilterBytes);
+  constructor({ maxFilterBytes, counters }: AudienceOptions) {
+    this.#memory = new FilterMemory({ maxBytes: maxFilterBytes, counters });
   }
 
   get groups(): Iterable<Group> {
@@ -33,12 +32,17 @@ export class Audience {
 
   /** What filters hold that are not small. */
   get filterBytes(): number {
-    return this.#room.heldBytes;
+    return this.#memory.heldBytes;
   }
 
-  /** Whether a reader or waiter with this filter may join. Equal filters are held once. */
-  hasRoomFor(filter: Filter): boolean {
-    return this.#groups.has(filter.key) || this.#room.hasRoomFor(countedBytes(filter));
+  /** Whether a reader or waiter with this filter may join, or another one would have to give way. Equal filters are held once. */
+  hasRoomFor(filter: Filter, holder: () => NamedHolder = () => ANYBODY): boolean {
+    return this.#groups.has(filter.key) || this.#memory.hasRoomFor(filter, holder);
+  }
+
+  /** The same for one that joins in the same turn: what has to give way does. */
+  makeRoom(filter: Filter, holder: () => NamedHolder): boolean {
+    return this.#groups.has(filter.key) || this.#memory.makeRoom(filter, holder);
   }
 
   /** The group of a filter; a new one is put into the index. The caller adds its reader or waiter to it, and calls `leave` after it has removed that again. */
@@ -46,29 +50,32 @@ export class Audience {
     let group = this.#groups.get(filter.key);
     if (group === undefined) {
       group = new Group(filter, countedBytes(filter));
-      this.#room.mustTake(group.filterBytes);
+      this.#memory.begin(group);
       this.#groups.set(filter.key, group);
       this.#index.add(filter, group);
     }
     return group;
   }
 
-  /** Takes a group that has become empty out of the index. */
-  leave(group: Group): void {
-    if (!group.isEmpty || this.#groups.get(group.filter.key) !== group) return;
-    this.#groups.delete(group.filter.key);
-    this.#index.remove(group.filter, group);
-    this.#room.give(group.filterBytes);
+  /** A reader or waiter that has joined a group can give way. It counts only where the filter is not small. */
+  enter(group: Group, member: object, user: FilterUser): void {
+    this.#memory.enter(group, member, user);
+  }
+
+  /** Takes a group that has become empty out of the index. @param member What has left it, if it had entered. */
+  leave(group: Group, member?: object): void {
+    if (this.#groups.get(group.filter.key) !== group) return;
+    if (group.isEmpty) {
+      this.#groups.delete(group.filter.key);
+      this.#index.remove(group.filter, group);
+      this.#memory.end(group);
+    } else if (member !== undefined && group.filterBytes > 0) {
+      this.#memory.leave(group, member);
+    }
   }
 
   /** Calls `visit` once with every group that wants the topic. */
   match(topic: string, visit: (group: Group) => void): void {
     this.#index.match(topic, visit);
   }
-}
-
-/** What counts for a filter; 0 for a small one. */
-function countedBytes(filter: Filter): number {
-  const bytes = indexedBytes(filter);
-  return bytes <= SMALL_FILTER_BYTES ? 0 : bytes;
 }

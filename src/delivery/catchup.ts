@@ -25,6 +25,10 @@ const NEAR_TAIL_MESSAGES = 20_000;
 const CATCHUP_TURN_MS = 8;
 /** How long a group waits after the log could not be read. */
 const CATCHUP_RETRY_MS = 500;
+/** How many groups of a crowd are put in order before each walk. Stops a storm of streams from making one turn long. */
+const CROWD_STEP_MAX_ENTRIES = 1_024;
+/** How many readers of such a group are looked at for their clients. Stops a group of thousands from costing much. */
+const CROWD_READERS = 64;
 /** How many readers are served between two looks at the clock. */
 const LOOK_EVERY_READERS = 64;
 
@@ -59,6 +63,8 @@ export class Catchup {
   readonly #backlogs = new Map<Group, Backlog>();
   /** Groups that are served in the next turns. */
   readonly #queue = new Set<Group>();
+  /** The same, where one walk has no room for all of them: their clients take turns. */
+  readonly #crowd: CatchupTurns;
   /** Groups that wait for one of the reads to end. */
   readonly #turns: CatchupTurns;
   readonly #walkSize = new WalkSize();
@@ -78,6 +84,7 @@ export class Catchup {
     this.#counters = counters;
     this.#logger = logger;
     this.#tailChunks = tailChunks(tail);
+    this.#crowd = new CatchupTurns(counters);
     this.#turns = new CatchupTurns(counters);
   }
 
@@ -111,11 +118,16 @@ export class Catchup {
   #tidy(group: Group): void {
     if (this.#backlogs.get(group)?.isDone !== true) return;
     this.#backlogs.delete(group);
+    this.#crowd.leave(group);
     this.#turns.leave(group);
   }
 
   #enqueue(group: Group): void {
     this.#queue.add(group);
+    this.#schedule();
+  }
+
+  #schedule(): void {
     if (this.#isScheduled || this.#isStopped) return;
     this.#isScheduled = true;
     this.#clock.soon(() => {
@@ -127,22 +139,56 @@ export class Catchup {
   #turn(): void {
     if (this.#isStopped) return;
     const until = this.#clock.monotonic() + CATCHUP_TURN_MS;
-    while (this.#queue.size > 0) {
+    while (this.#hasQueued) {
       this.#serveFromTail(this.#takeFromQueue(), until);
       if (this.#clock.monotonic() >= until) break;
     }
-    const rest = this.#queue.values().next().value;
-    if (rest !== undefined) this.#enqueue(rest);
+    if (this.#hasQueued) this.#schedule();
+  }
+
+  get #hasQueued(): boolean {
+    return this.#queue.size > 0 || !this.#crowd.isEmpty;
+  }
+
+  /** The next group that is served. Groups come in order, or, where they are a crowd, by the turns of their clients. */
+  #next(): Group | undefined {
+    const group = this.#crowd.isEmpty ? this.#queue.values().next().value : this.#crowd.next();
+    if (group !== undefined) this.#queue.delete(group);
+    return group;
+  }
+
+  /** Where more groups wait than the next walk has room for, they wait by the clients of their readers. */
+  #putInOrder(): void {
+    if (this.#crowd.isEmpty && this.#fitsIntoWalk()) return;
+    let groups = 0;
+    for (const group of this.#queue) {
+      if (++groups > CROWD_STEP_MAX_ENTRIES) return;
+      this.#queue.delete(group);
+      const readers = firstOf(this.#backlogs.get(group)?.readers ?? []);
+      // A crowd has only groups that come up again.
+      if (readers.length > 0) this.#crowd.wait(group, readers);
+      else this.#tidy(group);
+    }
+  }
+
+  #fitsIntoWalk(): boolean {
+    let groups = 0;
+    let names = 0;
+    for (const group of this.#queue) {
+      if (!this.#walkSize.hasRoom(groups++, names)) return false;
+      names += namesIn(group);
+    }
+    return true;
   }
 
   /** Groups whose readers share a walk through the tail. The log is read for readers that are further behind. */
   #takeFromQueue(): NearReaders[] {
     const all: NearReaders[] = [];
-    let groups = 0;
     let names = 0;
-    for (const group of this.#queue) {
-      if (!this.#walkSize.hasRoom(groups++, names)) break;
-      this.#queue.delete(group);
+    this.#putInOrder();
+    for (let groups = 0; this.#walkSize.hasRoom(groups, names); groups++) {
+      const group = this.#next();
+      if (group === undefined) break;
       const backlog = this.#backlogs.get(group);
       if (backlog === undefined) continue;
       const near: Reader[] = [];
@@ -156,7 +202,7 @@ export class Catchup {
       if (near.length === 0) this.#tidy(group);
       else {
         all.push({ group, backlog, readers: near });
-        names += group.filter.topics.length + group.filter.patterns.length;
+        names += namesIn(group);
       }
     }
     return all;
@@ -301,4 +347,14 @@ export class Catchup {
 /** Since a reader was put into its backlog, it may have been dismissed, or a heartbeat may have filled its socket. */
 function canGoOn(reader: Reader): boolean {
   return reader.state === 'behind';
+}
+
+function namesIn({ filter: { topics, patterns } }: Group): number {
+  return topics.length + patterns.length;
+}
+
+function firstOf(readers: Iterable<Reader>): Reader[] {
+  const first: Reader[] = [];
+  for (const reader of readers) if (first.push(reader) === CROWD_READERS) break;
+  return first;
 }

@@ -35,7 +35,7 @@ export class Delivery {
   readonly longPolls: LongPolls;
 
   constructor({ store, log: { tail, storeClock, history, starts }, clock, counters, logger, table, settings }: DeliveryDependencies) {
-    const audience = new Audience({ maxFilterBytes: settings.filterBytes });
+    const audience = new Audience({ maxFilterBytes: settings.filterBytes, counters });
     this.audience = audience;
     const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger });
     const fanout = new Fanout({ tail, audience, catchup, clock, storeClock, counters });

@@ -10,7 +10,7 @@ import type { Filter } from '../model/topic.ts';
 import type { Hold } from '../runtime/budget.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, FairShares, type Holder } from '../runtime/fair-shares.ts';
+import { ANYBODY, FairShares, namesOf, type Holder, type NamedHolder } from '../runtime/fair-shares.ts';
 import type { Audience } from './audience.ts';
 import type { Waiter } from './reader-group.ts';
 
@@ -153,17 +153,30 @@ export class LongPolls {
   /** Waits until a message that the filter matches may be after `at`, the time is up, nobody waits any more, or another client needs the room. */
   async #wait(at: Position, filter: Filter, { milliseconds, signal, holder }: WaitOptions): Promise<Waited> {
     // First: nobody makes room for a poll that is refused for its topics.
-    if (!this.#audience.hasRoomFor(filter)) throw new Problem('overloaded', 'The topics of all streams and long polls take more memory than this instance has for them.');
+    const names = (): NamedHolder => namesOf(holder);
+    if (!this.#audience.hasRoomFor(filter, names)) throw noRoomForTopics();
     while (this.#shares.total >= this.#maxWaiting) if (!this.#shares.makeRoom(holder, 1)) throw new Problem('overloaded', 'Too many long polls are waiting on this instance.');
+    if (!this.#audience.makeRoom(filter, names)) throw noRoomForTopics();
     const group = this.#audience.join(filter);
     const { promise, resolve } = Promise.withResolvers<Waited>();
     const wake: Waiter = (quietTo) => resolve({ at: this.#later(at, quietTo), isTakenBack: false });
     /** All messages so far were shown to the group. */
     const quietTo = (): number => group.firstUntold === undefined ? this.#tail.last : group.firstUntold - 1;
     const end = (): void => wake(quietTo());
-    const share = this.#shares.hold(holder, 1, { takeBack: () => resolve({ at: this.#later(at, quietTo()), isTakenBack: true }) });
+    const takeBack = (): void => resolve({ at: this.#later(at, quietTo()), isTakenBack: true });
+    const leave = (): void => {
+      group.waiters.delete(wake);
+      this.#audience.leave(group, wake);
+    };
+    const share = this.#shares.hold(holder, 1, { takeBack });
     const timer = this.#clock.after(milliseconds, end);
     group.waiters.add(wake);
+    if (group.filterBytes > 0) {
+      this.#audience.enter(group, wake, { holder: names(), giveWay: () => {
+        takeBack();
+        leave();
+      } });
+    }
     this.#waiting.add(end);
     signal.addEventListener('abort', end);
     // While the log was read, nobody listened, and the tail may have gone past the place that was read.
@@ -173,10 +186,9 @@ export class LongPolls {
     } finally {
       share.release();
       timer.cancel();
-      group.waiters.delete(wake);
       this.#waiting.delete(end);
       signal.removeEventListener('abort', end);
-      this.#audience.leave(group);
+      leave();
     }
   }
 
@@ -186,4 +198,8 @@ export class LongPolls {
     if (quietTo === undefined || quietTo <= at.seq || log?.lineage.isGood(at) !== true) return at;
     return log.lineage.at(quietTo);
   }
+}
+
+function noRoomForTopics(): Problem {
+  return new Problem('overloaded', 'The topics of all streams and long polls take more memory than this instance has for them.');
 }

@@ -1,11 +1,12 @@
 import type { Tail } from '../log/tail.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { ANYBODY } from '../runtime/fair-shares.ts';
 import type { Audience } from './audience.ts';
 import type { Waiter } from './reader-group.ts';
 
 export interface MessageWaitDependencies {
-  readonly audience: Pick<Audience, 'hasRoomFor' | 'join' | 'leave'>;
+  readonly audience: Pick<Audience, 'makeRoom' | 'join' | 'leave'>;
   readonly tail: Pick<Tail, 'last'>;
   readonly clock: Clock;
   readonly filter: Filter;
@@ -22,9 +23,9 @@ export class MessageWait {
     this.#deps = deps;
   }
 
-  /** Whether the filter may join the audience now. */
-  get hasRoom(): boolean {
-    return this.#deps.audience.hasRoomFor(this.#deps.filter);
+  /** Whether the filter may join the audience in this turn. Filters of larger holders give way to it. */
+  makeRoom(): boolean {
+    return this.#deps.audience.makeRoom(this.#deps.filter, () => ANYBODY);
   }
 
   get isUnderWay(): boolean {

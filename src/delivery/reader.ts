@@ -115,10 +115,8 @@ export class Reader {
   heartbeatSlot = 0;
   /** Kept by stream-shares.ts. */
   share: Share | undefined;
-  readonly #tail: Tail;
-  readonly #counters: Counters;
-  readonly #fullSockets: FullSockets<Reader>;
-  readonly #unread: UnreadWrites<Reader>;
+  /** The same for all: four fields of each stream would be more. */
+  readonly #deps: ReaderDependencies;
   readonly #outlet: Outlet;
   readonly #form: Form;
   readonly #control: boolean;
@@ -134,7 +132,7 @@ export class Reader {
   /** The number in the last id that was sent. */
   #sentSeq: number;
   /** The number of the first message of the last write that had some. While the socket is full, that write is in it. */
-  #wroteFrom = Infinity;
+  #wroteFrom: number | undefined;
   #beats = 0;
   /** Of a WebSocket: how many pings it has had since its client was last heard. */
   #unansweredPings = 0;
@@ -149,14 +147,11 @@ export class Reader {
   /** Whether the socket was given a warning that it has not taken yet. */
   #isWarned = false;
 
-  constructor({ group, options, outlet, at, client, openedTenths }: ReaderParts, { tail, counters, fullSockets, unread }: ReaderDependencies) {
+  constructor({ group, options, outlet, at, client, openedTenths }: ReaderParts, deps: ReaderDependencies) {
     this.#group = group;
     this.client = client;
     this.openedTenths = openedTenths;
-    this.#tail = tail;
-    this.#counters = counters;
-    this.#fullSockets = fullSockets;
-    this.#unread = unread;
+    this.#deps = deps;
     this.#outlet = outlet;
     this.#form = options.form;
     this.#control = options.control;
@@ -243,7 +238,7 @@ export class Reader {
    *
    * @param end How far its group has been written.
    */
-  position(end: Position = this.#tail.position): Position {
+  position(end: Position = this.#deps.tail.position): Position {
     if (!this.isLive) return { epoch: this.#cursorEpoch, seq: this.#cursorSeq };
     return end.seq >= this.#writtenSeq ? end : { epoch: this.#writtenEpoch, seq: this.#writtenSeq };
   }
@@ -266,7 +261,7 @@ export class Reader {
     this.#tellNews();
     if (gap !== undefined) {
       this.#say(this.#control ? gapFrame(at, gap, this.#writer) : this.#comment(gapComment(gap)));
-      this.#counters.gaps++;
+      this.#deps.counters.gaps++;
     }
     this.#moveCursor(at);
     this.#sentSeq = at.seq;
@@ -287,7 +282,7 @@ export class Reader {
   /** The cursor has reached the end of the tail: from now on the fan-out writes to the reader, unless its socket is full. */
   goLive(): void {
     this.#tellNews();
-    const end = this.#tail.position;
+    const end = this.#deps.tail.position;
     if (this.#cursorSeq < end.seq) this.#moveCursor(end);
     if (this.#state !== 'behind') return;
     this.#state = 'live';
@@ -318,7 +313,7 @@ export class Reader {
 
   #countSlow(): void {
     this.#isLeft = false;
-    this.#counters.fellBehind++;
+    this.#deps.counters.fellBehind++;
   }
 
   /** The live reader has been written everything up to `end`, which its group has not. */
@@ -373,7 +368,7 @@ export class Reader {
 
   #takesNews(news: ErasureNews): boolean {
     if (this.isGone) return false;
-    if (this.#isFull && news.isAbout(this.#wroteFrom, this.#sentSeq)) this.abort();
+    if (this.#isFull && news.isAbout(this.#wroteFrom ?? Infinity, this.#sentSeq)) this.abort();
     return this.#control && !this.#isFull;
   }
 
@@ -436,11 +431,11 @@ export class Reader {
 
   /** The socket has room again. Returns whether it was full. */
   drained(): boolean {
-    this.#unread.delete(this);
+    this.#deps.unread.delete(this);
     if (!this.#isFull) return false;
     this.#isFull = false;
     this.#isWarned = false;
-    this.#fullSockets.delete(this);
+    this.#deps.fullSockets.delete(this);
     if (this.#state === 'blocked') this.#state = 'behind';
     return true;
   }
@@ -461,7 +456,7 @@ export class Reader {
 
   /** Ends the stream, because there is no room for what its client does not take. */
   giveWay(): void {
-    if (this.#state !== 'closed' && this.#state !== 'dismissed') this.#counters.cut.unread++;
+    if (this.#state !== 'closed' && this.#state !== 'dismissed') this.#deps.counters.cut.unread++;
     this.abort();
   }
 
@@ -475,8 +470,8 @@ export class Reader {
   closed(): void {
     this.#leave();
     this.#state = 'closed';
-    this.#fullSockets.delete(this);
-    this.#unread.delete(this);
+    this.#deps.fullSockets.delete(this);
+    this.#deps.unread.delete(this);
   }
 
   /** Ends being live. While its group is waiting, its place is not known. */
@@ -496,7 +491,7 @@ export class Reader {
     this.#sentSeq = bundle.last.seq;
     const bytes = bundle.bytes(this.#form, this.#chunked, this.#control);
     if (bytes.length > 0) this.#write(bytes);
-    this.#counters.delivered += bundle.messages.length;
+    this.#deps.counters.delivered += bundle.messages.length;
   }
 
   /** For clients without control events. A WebSocket has no comments. */
@@ -513,15 +508,15 @@ export class Reader {
 
   #write(bytes: Buffer): void {
     this.#outlet.write(bytes);
-    this.#counters.deliveredBytes += bytes.length;
+    this.#deps.counters.deliveredBytes += bytes.length;
     // A large write returns false even where the kernel took it all; only what is left over means that the socket is full.
     if (this.#outlet.writableLength === 0) return;
     if (!this.#isFull && this.#outlet.writableNeedDrain) {
       this.#isFull = true;
-      this.#fullSockets.add(this);
+      this.#deps.fullSockets.add(this);
       if (this.#state === 'behind') this.#state = 'blocked';
     }
     // Last: it may end this stream.
-    this.#unread.add(this, bytes);
+    this.#deps.unread.add(this, bytes);
   }
 }

@@ -5,7 +5,7 @@ import type { Position } from '../model/position.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Holder } from '../runtime/fair-shares.ts';
+import { ANYBODY, namesOf, type Holder } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { TcpTable } from '../runtime/tcp-table.ts';
 import type { Audience } from './audience.ts';
@@ -16,6 +16,7 @@ import { farewell } from './farewell.ts';
 import type { Fanout } from './fanout.ts';
 import { FullSockets } from './full-sockets.ts';
 import { Heartbeats } from './heartbeats.ts';
+import type { Group } from './reader-group.ts';
 import { Reader, type Outlet, type ReaderDependencies, type StreamClient, type StreamOptions } from './reader.ts';
 import type { BusyReason } from './sse.ts';
 import { StreamDrain } from './stream-drain.ts';
@@ -155,7 +156,7 @@ export class StreamRegistry {
     if (forbidden !== undefined) throw forbidden;
     const group = this.#audience.join(filter);
     const reader = new Reader({ group, options, outlet, at: start.at, client, openedTenths: Math.round(this.#clock.monotonic() / 100) }, this.#readerDependencies);
-    group.readers.add(reader);
+    this.#enter(group, reader, holder ?? (() => client?.holder() ?? ANYBODY));
     this.#readers.add(reader);
     this.#size++;
     this.#counters.opened++;
@@ -198,10 +199,10 @@ export class StreamRegistry {
     const before = reader.group;
     before.readers.delete(reader);
     const group = this.#audience.join(filter);
-    group.readers.add(reader);
+    this.#enter(group, reader, () => reader.client?.holder() ?? ANYBODY);
     reader.changeGroup(group);
     this.#fanout.moved(reader);
-    this.#audience.leave(before);
+    this.#audience.leave(before, reader);
     this.#catchup.resume(reader);
     return reader.position();
   }
@@ -220,10 +221,7 @@ export class StreamRegistry {
     this.#evicted.delete(reader);
     this.#shares.closed(reader);
     reader.closed();
-    reader.group.readers.delete(reader);
-    this.#fanout.forget(reader);
-    this.#catchup.forget(reader);
-    this.#audience.leave(reader.group);
+    this.#leaveGroup(reader);
     this.#counters.closed++;
     this.#finishDrain();
   }
@@ -304,6 +302,24 @@ export class StreamRegistry {
     this.#evicted.add(reader);
     // A reader that is gone already is only not closed yet.
     if (!reader.isGone) this.#dismiss(reader, 'full');
+  }
+
+  #enter(group: Group, reader: Reader, holder: (() => Holder) | undefined): void {
+    group.readers.add(reader);
+    if (group.filterBytes > 0) this.#audience.enter(group, reader, { holder: namesOf(holder?.() ?? ANYBODY), giveWay: () => this.#giveFilterUp(reader) });
+  }
+
+  /** The memory of its filter is needed at once, and not when its connection has closed. */
+  #giveFilterUp(reader: Reader): void {
+    this.end(reader, 'full');
+    this.#leaveGroup(reader);
+  }
+
+  #leaveGroup(reader: Reader): void {
+    reader.group.readers.delete(reader);
+    this.#fanout.forget(reader);
+    this.#catchup.forget(reader);
+    this.#audience.leave(reader.group, reader);
   }
 
   #finishDrain(): void {

@@ -11,6 +11,7 @@ import { presenceProblem, readProblem, ScopedGrant, type Grant } from '../model/
 import { formatId, type Position } from '../model/position.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import { Filter } from '../model/topic.ts';
+import type { NamedHolder } from '../runtime/fair-shares.ts';
 import { isObject } from './notes.ts';
 import type { Roster } from './roster.ts';
 
@@ -30,6 +31,8 @@ export interface ChangeableStream extends Renewable {
   readonly isOver: boolean;
   /** Up to where it was written. */
   readonly place: Position;
+  /** By whom the memory of its topics is counted. */
+  holder(): NamedHolder;
   /** Goes on with another filter from its place on. Returns that place. */
   changeTopics(filter: Filter): Position;
 }
@@ -74,7 +77,7 @@ export interface TopicChangesDependencies {
   readonly owned: Pick<OwnedStreams<ChangeableStream>, 'find'>;
   readonly handles: Pick<StreamHandles, 'read'>;
   readonly leases: Pick<Leases, 'mayHold' | 'hold' | 'release'>;
-  readonly filters: Pick<Audience, 'hasRoomFor'>;
+  readonly filters: Pick<Audience, 'makeRoom'>;
   readonly roster: Pick<Roster, 'askOne'>;
   readonly control: Pick<ControlChannel, 'answer'>;
   readonly maxTopics: number;
@@ -150,7 +153,7 @@ export class TopicChanges {
     if (forbidden !== undefined) return { code: forbidden.code === 'unauthorized' ? 'unauthorized' : 'forbidden', detail: forbidden.message, field: forbidden.field ?? 'add' };
     const lessee: Lessee = { credential, grant, name };
     if (!this.#leases.mayHold(lessee, wanted, isWatching)) return { code: credential === undefined ? 'unauthorized' : 'invalid-credential', detail: 'What the request was let in by has ended.', field: 'Authorization' };
-    if (!this.#filters.hasRoomFor(wanted)) return { code: 'overloaded', detail: 'There is no room here for so many topics now.', field: 'add' };
+    if (!this.#filters.makeRoom(wanted, () => stream.holder())) return { code: 'overloaded', detail: 'There is no room here for so many topics now.', field: 'add' };
 
     this.#goOnBy(stream, lessee);
     const place = wanted.key === filter.key ? stream.place : stream.changeTopics(wanted);

@@ -157,6 +157,8 @@ function hostMissing({ headers, httpVersion }: RequestHead): Problem | undefined
  */
 function unknownHost({ listener, url, headers: { host } }: RequestHead, { config: { ALLOWED_HOSTS, HOST, OPS_HOST } }: Premises): Problem | undefined {
   const allowed = ALLOWED_HOSTS ?? (listener === 'operations' || isLoopback(HOST) ? NO_HOSTS : '*');
+  // Nearly all requests.
+  if (host !== undefined && url.startsWith('/') && isAllowedHost(host, allowed)) return undefined;
   const isAddressTaken = listener === 'operations' && !isLoopback(OPS_HOST);
   // A URL with a host goes before the header (RFC 9112, section 3.2.2).
   const other = [host, url.startsWith('/') ? undefined : /^[a-z]+:\/\/([^/?#]*)/i.exec(url)?.[1]].find((one) => one !== undefined && !isAllowedHost(one, allowed) && !(isAddressTaken && isAddressHost(one)));
@@ -228,7 +230,8 @@ function queryEncoding({ query }: RequestHead): Problem | undefined {
 }
 
 function repeatedParameter({ endpoint, query }: RequestHead): Problem | undefined {
-  const name = endpoint?.once.find((one) => Array.isArray(query[one]));
+  let name: string | undefined;
+  for (const given in query) if (Array.isArray(query[given]) && endpoint?.once.includes(given) === true) name ??= given;
   return name === undefined ? undefined : new Problem('invalid-request', `${name} was given more than once.`, { field: name });
 }
 

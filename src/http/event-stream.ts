@@ -15,7 +15,7 @@ import type { Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import { Filter, namesBesides } from '../model/topic.ts';
 import type { PresenceWatcher } from '../presence/watch.ts';
-import type { Holder, NamedHolder } from '../runtime/fair-shares.ts';
+import type { NamedHolder } from '../runtime/fair-shares.ts';
 import { ownText } from '../runtime/shared-texts.ts';
 import { StoreError } from '../store/store.ts';
 import { failedLogin } from './access-rules.ts';
@@ -79,7 +79,8 @@ export async function resolveStart(service: Service, { identity, isBusy, clientA
   if (isBusy) return service.draining ? 'draining' : 'unavailable';
   const forbidden = streamProblem(identity.grant, options.filter, options.presence);
   if (forbidden !== undefined) throw forbidden;
-  if (!streams.hasRoomFor(() => holderOfStream(identity, clientAddress)) || !filters.hasRoomFor(options.filter)) return service.draining ? 'draining' : 'full';
+  const streamHolder = (): NamedHolder => holderOfStream(identity, clientAddress);
+  if (!streams.hasRoomFor(streamHolder) || !filters.hasRoomFor(options.filter, streamHolder)) return service.draining ? 'draining' : 'full';
   if (!starts.isReady) return 'unavailable';
   const sender = limitedSender(identity, clientAddress);
   const place = sender === undefined ? FREE_PLACE : await limits.stream(sender);
@@ -157,7 +158,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
   #begin({ admission: { identity, member, clientAddress }, head, filter, options, wanted, agent, start: begun }: Beginning): boolean {
     const { config, streams, leases, owned, handles, agents, presence, logger } = this.#service;
     // Asked again: while the log was asked, other streams were opened, the credential may have ended, and the ticket may have been used.
-    const holder = (): Holder => holderOfStream(identity, clientAddress);
+    const holder = (): NamedHolder => holderOfStream(identity, clientAddress);
     const refusal = typeof begun === 'string' ? begun : this.#refusal(begun, identity, holder, filter, options);
     if (typeof begun === 'string' || refusal !== undefined) {
       if (typeof begun !== 'string') begun.place.release();
@@ -186,14 +187,14 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
     return true;
   }
 
-  #refusal({ ticket }: StreamStart, identity: Identity, holder: () => Holder, filter: Filter, options: StreamOptions): BusyReason | undefined {
+  #refusal({ ticket }: StreamStart, identity: Identity, holder: () => NamedHolder, filter: Filter, options: StreamOptions): BusyReason | undefined {
     const { streams, filters, leases, draining } = this.#service;
     const full = draining ? 'draining' : 'full';
-    if (!streams.hasRoomFor(holder) || !filters.hasRoomFor(filter)) return full;
+    if (!streams.hasRoomFor(holder) || !filters.hasRoomFor(filter, holder)) return full;
     if (ticket?.isLost === true) return 'taken-over';
     if (!leases.mayHold(identity, filter, options.presence)) return 'credential';
     // Last: nobody gives way to a stream that does not begin.
-    return streams.makeRoom(holder) ? undefined : full;
+    return filters.makeRoom(filter, holder) && streams.makeRoom(holder) ? undefined : full;
   }
 
   get member(): string | undefined {

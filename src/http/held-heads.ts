@@ -1,22 +1,28 @@
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { Hold, type Budget } from '../runtime/budget.ts';
 import { holderOf } from './holder.ts';
 import { NO_ROOM_FOR_HEAD } from './output/client-error.ts';
 
-/** The parser keeps the bytes of a head, and makes texts of them. */
+/** A parser keeps the bytes of a head, and makes texts of them. */
 const TEXT_FACTOR = 2;
+
+/** What the head of a request under way takes up to here counts for nothing: its connection takes more. Stops ordinary requests from paying for a count. */
+export const FREE_HEAD_BYTES = 2 * 1024;
 
 /** What a header takes besides its bytes, measured: two texts, and their places in a list that grows. */
 export const HEADER_OBJECTS_BYTES = 128;
 
-/** The first byte of each line end. */
+/** The bytes of a line end. A line counts by the second. */
+const CR = 13;
 const LF = 10;
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 
 /** How much of an empty line may stand in other bytes than its end. */
 const CUT_MAX_BYTES = HEAD_END.length - 1;
+
+const NO_BYTES = Buffer.alloc(0);
 
 /** A property of the socket costs less than a map does. */
 const FOLLOWED = Symbol('followed');
@@ -29,8 +35,8 @@ interface FollowedSocket extends Socket {
  * Counts heads that are still arriving at the HTTP server, also those that follow a request under way. Its parser keeps up to 64 KiB of each, and no event tells of it.
  * When there is no room, the address that holds most loses its newest connection.
  *
- * The parser does not tell where a request ends. Where its head and its Content-Length tell, the bytes after it are counted. Otherwise those after the last empty line are: an incomplete
- * head contains none, and a chunked body ends with one.
+ * The parser does not tell where a request ends. The heads that end in one piece of input, and the lengths that they declare, tell it. After a chunked body the bytes after the last
+ * empty line are counted: the body ends with one, and an incomplete head contains none.
  */
 export class HeldHeads {
   readonly #server: Server;
@@ -84,17 +90,15 @@ class Followed {
   readonly #heads: HeldHeads;
   /** Made for the first head that is not whole. */
   #hold: Hold | undefined;
+  /** The request whose body is still coming. Others are not kept: a kept connection would hold the head of its last request. */
   #request: IncomingMessage | undefined;
-  /** Whether a request has begun, or ended, within the bytes that come next. */
-  #isNew = false;
-  /** How many heads ended within them. */
-  #begun = 0;
-  /** Whether they begin within a body. */
-  #isInBody = false;
-  /** How much of that body is still to come; undefined where that is not known. */
-  #bodyLeftBytes: number | undefined;
+  #hasRequest = false;
+  /** The lengths of the bodies of requests whose heads ended within the bytes that come next; undefined where none is declared. */
+  #begun: (number | undefined)[] = [];
+  /** How much of the body in which they begin is still to come: 0 where they begin in none, undefined where nobody knows. */
+  #bodyLeftBytes: number | undefined = 0;
   /** The last bytes of a head that is not whole: its empty line may be cut. */
-  #tail: Buffer = Buffer.alloc(0);
+  #tail: Buffer = NO_BYTES;
 
   constructor(socket: Socket, heads: HeldHeads) {
     this.#socket = socket;
@@ -103,44 +107,71 @@ class Followed {
 
   begun(request: IncomingMessage): void {
     this.#request = request;
-    this.#isNew = true;
-    this.#begun++;
+    this.#hasRequest = true;
+    this.#begun.push(bodyBytes(request.headers));
   }
 
   /** The parser has read these bytes. */
   received(chunk: Buffer): void {
-    const isNew = this.#isNew;
     const isBody = this.#request?.complete === false;
-    const requestEnd = isNew ? this.#requestEnd(chunk) : undefined;
-    this.#bodyLeftBytes = isBody && requestEnd !== undefined ? requestEnd - chunk.length : undefined;
-    this.#isNew = isBody;
-    this.#isInBody = isBody;
-    this.#begun = 0;
+    const isNew = this.#bodyLeftBytes !== 0 || this.#begun.length > 0;
+    const end = isNew ? this.#requestsEnd(chunk) : 0;
+    if (this.#begun.length > 0) this.#begun = [];
     if (isNew) this.#hold?.release();
-    const rest = isBody ? chunk.subarray(chunk.length) : chunk.subarray(requestEnd ?? (isNew ? endAfter(chunk.lastIndexOf(HEAD_END)) : 0));
-    this.#tail = Buffer.concat([isNew ? rest.subarray(rest.length) : this.#tail, rest.subarray(-CUT_MAX_BYTES)]).subarray(-CUT_MAX_BYTES);
+    if (isBody) {
+      this.#bodyLeftBytes = end === undefined ? undefined : end - chunk.length;
+      this.#tail = NO_BYTES;
+      return;
+    }
+    this.#request = undefined;
+    this.#bodyLeftBytes = 0;
+    const rest = chunk.subarray(end ?? endAfter(chunk.lastIndexOf(HEAD_END)));
+    this.#tail = rest.length >= CUT_MAX_BYTES || (isNew && rest.length > 0) ? Buffer.from(rest.subarray(-CUT_MAX_BYTES)) : isNew ? NO_BYTES : Buffer.concat([this.#tail, rest]).subarray(-CUT_MAX_BYTES);
     if (rest.length === 0 || this.#hold?.isTakenBack === true) return;
     this.#hold ??= this.#heads.newHold(this.#socket, () => this.#refuse());
     if (!this.#hold.grow(takenBy(rest))) this.#refuse();
   }
 
-  /** Where the only request of these bytes ends, perhaps beyond them; undefined where that cannot be told. */
-  #requestEnd(chunk: Buffer): number | undefined {
-    if (this.#begun === 0) return this.#bodyLeftBytes;
-    const { 'content-length': length, 'transfer-encoding': coding } = this.#request!.headers;
-    if (this.#begun > 1 || this.#isInBody || length === undefined || coding !== undefined) return undefined;
-    const cut = Buffer.concat([this.#tail, chunk.subarray(0, CUT_MAX_BYTES)]).indexOf(HEAD_END);
-    const headEnd = cut === -1 ? endAfter(chunk.indexOf(HEAD_END)) : endAfter(cut) - this.#tail.length;
-    return headEnd + Number(length);
+  /** Where the requests end of which these bytes have a part, perhaps beyond the bytes; undefined where that cannot be told. */
+  #requestsEnd(chunk: Buffer): number | undefined {
+    let end = this.#bodyLeftBytes;
+    let tail = this.#tail;
+    for (const bytes of this.#begun) {
+      if (end === undefined) return undefined;
+      const headEnd = endOfHead(chunk, end, tail);
+      if (headEnd === undefined || bytes === undefined) return undefined;
+      end = headEnd + bytes;
+      tail = NO_BYTES;
+    }
+    return end;
   }
 
   #refuse(): void {
-    this.#heads.refuse(this.#socket, this.#request !== undefined);
+    this.#heads.refuse(this.#socket, this.#hasRequest);
   }
 
   release(): void {
     this.#hold?.release();
   }
+}
+
+/** The declared length of a body. It is 0 without a body, and undefined for one in chunks. */
+function bodyBytes({ 'content-length': length, 'transfer-encoding': coding }: IncomingHttpHeaders): number | undefined {
+  if (coding !== undefined) return undefined;
+  return length === undefined ? 0 : Number(length);
+}
+
+/** Where a head ends that begins at a place, or began with the bytes before; undefined where there is no such end. */
+function endOfHead(chunk: Buffer, from: number, before: Buffer): number | undefined {
+  if (before.length > 0) {
+    const cut = Buffer.concat([before, chunk.subarray(0, CUT_MAX_BYTES)]).indexOf(HEAD_END);
+    if (cut !== -1) return endAfter(cut) - before.length;
+  }
+  // Empty lines before a request line mean nothing (RFC 9112, section 2.2).
+  let begin = from;
+  while (before.length === 0 && (chunk[begin] === CR || chunk[begin] === LF)) begin++;
+  const at = chunk.indexOf(HEAD_END, begin);
+  return at === -1 ? undefined : endAfter(at);
 }
 
 /** Where the bytes begin that follow the empty line at a place; 0 where there is none. */

@@ -2,12 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { BlockList } from 'node:net';
 import type { Budget } from '../runtime/budget.ts';
 import { clientAddress } from './client-address.ts';
-import { HEADER_OBJECTS_BYTES } from './held-heads.ts';
+import { FREE_HEAD_BYTES, HEADER_OBJECTS_BYTES } from './held-heads.ts';
 import { holderOf } from './holder.ts';
 import { UntilAnswered } from './output/until-answered.ts';
-
-/** A head up to here counts for nothing: the bound of connections bounds those. Stops ordinary requests from being refused because of long ones. */
-const FREE_HEAD_BYTES = 8 * 1024;
 
 /** What a request holds besides its head, about: the objects of the HTTP server and of the framework. */
 const REQUEST_OBJECTS_BYTES = 8 * 1024;

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { endTimer } from './socket-owner.ts';
 
 /**
  * How a connection leaves the HTTP server and stays open. Node offers that only for upgrades. Otherwise the server keeps the request, the response and
@@ -37,7 +38,7 @@ export function offConnectionEnd(socket: Socket): void {
 
 /** Lets go of a connection on which no request is under way and none has begun. */
 export function letGoOfIdle(socket: Socket): void {
-  socket.setTimeout(0);
+  endTimer(socket);
   // The server may have stopped reading below the socket, where nothing but its own listener begins again.
   (socket as Socket & { _paused?: boolean })._paused = false;
   socket.emit('resume');

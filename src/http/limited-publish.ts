@@ -7,13 +7,14 @@ import type { Admission } from './admission.ts';
 import { limitedSender } from './limited-sender.ts';
 import type { Service } from './service.ts';
 
-/**
- * Publishes what a request holds, within the limits of its sender. Admission has charged the first message.
- * @throws Problem
- */
-export async function publishLimited(service: Pick<Service, 'publisher' | 'limits'>, { identity, clientAddress, holder }: Admission, drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
+/** Publishes what a request holds, within the limits of its sender. Admission has charged the first message. Rejects with a `Problem`. */
+export function publishLimited(service: Pick<Service, 'publisher' | 'limits'>, admission: Admission, drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
+  const { identity, clientAddress, holder } = admission;
   const sender = limitedSender(identity, clientAddress);
-  if (sender === undefined) return service.publisher.publish(identity.grant, drafts, key, { holder });
+  return sender === undefined ? service.publisher.publish(identity.grant, drafts, key, { holder }) : publishCounted(service, admission, sender, drafts, key);
+}
+
+async function publishCounted(service: Pick<Service, 'publisher' | 'limits'>, { identity, holder }: Admission, sender: LimitedSender, drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
   throwIf(service.limits.topics(sender, drafts.map(({ topic }) => topic)));
   if (drafts.length > 1) throwIf(await service.limits.publish(sender, drafts.length - 1, 1));
   const publish = (): Promise<Receipt> => service.publisher.publish(identity.grant, drafts, key, { holder, sender: identity });

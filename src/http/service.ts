@@ -47,7 +47,7 @@ export interface Service {
   readonly starts: Pick<Starts, 'isReady' | 'resolve'>;
   readonly streams: Pick<StreamRegistry, 'hasRoomFor' | 'makeRoom' | 'open' | 'refuse' | 'end' | 'placeOf' | 'changeFilter' | 'drained' | 'closed'>;
   /** Whether there is memory for the filter of a stream. */
-  readonly filters: Pick<Audience, 'hasRoomFor'>;
+  readonly filters: Pick<Audience, 'hasRoomFor' | 'makeRoom'>;
   readonly counters: Counters;
   readonly metrics: Metrics;
   /** From the first SIGTERM on. */

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 
 /** The owner of a socket is told what happens on it. A socket changes hands without a change of listeners: that would cost more than most requests do. */
 export interface SocketOwner {
@@ -30,6 +30,15 @@ export function disown(socket: OwnedSocket): void {
   socket.pause();
   socket.off('data', onData).off('end', onEnd).off('timeout', onTimeout).off('drain', onDrain).off('close', onClose).off('error', onError);
   delete socket[OWNER];
+}
+
+/** Where Node keeps the timer of `Socket.setTimeout`, also when it has ended; undefined where a version of Node keeps it elsewhere. */
+const TIMER = Object.getOwnPropertySymbols(new Socket()).find(({ description }) => description === 'timeout');
+
+/** Ends the timer of a socket that may be quiet for ever. Node would keep some 200 bytes of it for each stream. */
+export function endTimer(socket: Socket): void {
+  socket.setTimeout(0);
+  if (TIMER !== undefined) Reflect.set(socket, TIMER, null);
 }
 
 function onData(this: OwnedSocket, bytes: Buffer): void {

@@ -11,6 +11,7 @@ import { StoreError, type Store } from '../store/store.ts';
 import type { CallLimiter } from './call-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
+import type { WalkTurns } from './walk-turns.ts';
 
 /** Bounds one page, however large its messages are. Bytes of data. */
 const PAGE_BYTES = 4 * 1024 * 1024;
@@ -50,6 +51,7 @@ export interface HistoryDependencies {
   readonly tail: Tail;
   readonly storeClock: StoreClock;
   readonly reads: CallLimiter;
+  readonly walks: Pick<WalkTurns, 'pass'>;
 }
 
 /** The log in pages, and single messages. */
@@ -58,14 +60,16 @@ export class History {
   readonly #tail: Tail;
   readonly #storeClock: StoreClock;
   readonly #reads: CallLimiter;
+  readonly #walks: HistoryDependencies['walks'];
   /** Searches that have not begun to read, by their queries. Bounded by the reads that may wait. */
   readonly #notBegun = new Map<string, Promise<Found>>();
 
-  constructor({ store, tail, storeClock, reads }: HistoryDependencies) {
+  constructor({ store, tail, storeClock, reads, walks }: HistoryDependencies) {
     this.#store = store;
     this.#tail = tail;
     this.#storeClock = storeClock;
     this.#reads = reads;
+    this.#walks = walks;
   }
 
   /** The message with an id; undefined when it may not be read, was deleted, has expired, or never was. Rejects with a `Problem`. */
@@ -172,8 +176,12 @@ export class History {
     const page = (head: number): Found => ({ messages, at: until !== undefined && at.seq > last ? until : at, more: at.seq < Math.min(head, last), gap });
     for (let reads = 0; reads < PAGE_READS || at.seq < readTo; reads++) {
       if (at.seq >= last) return page(last);
-      if (mayUseTail && this.#isInTail(at)) {
-        const { messages: some, end } = this.#tail.after(at.seq, (topic) => filter.matches(topic), limit - messages.length);
+      const place = at;
+      // While the walk waited for its turn, the tail may have lost the place.
+      const walked = mayUseTail && this.#isInTail(place) ? await this.#walks.pass(() => this.#isInTail(place) ? this.#tail.after(place.seq, (topic) => filter.matches(topic), limit - messages.length) : undefined, holder) : undefined;
+      if (hold.isTakenBack) throw noRoom();
+      if (walked !== undefined) {
+        const { messages: some, end } = walked;
         const final = take(some);
         at = final ?? end;
         if (final !== undefined || end.seq === this.#tail.last) return page(this.#tail.last);

@@ -14,6 +14,7 @@ import { Starts } from './start-position.ts';
 import { StoreClock } from './store-clock.ts';
 import { Tail, type TailListener } from './tail.ts';
 import { TopicReads } from './topic-reads.ts';
+import { WalkTurns } from './walk-turns.ts';
 
 /**
  * This room is the message log as one instance sees it. Drafts come in through the publisher, which stores them in group commits and tells the bus.
@@ -81,8 +82,9 @@ export class MessageLog {
     this.#quota = topicShare === 0 && senderShare === 0 ? undefined : new Quota({ store, clock, logger, maxBytes: retentionBytes, topicShare, senderShare, oldest: () => tail.log?.oldest ?? 0 });
     this.publisher = new Publisher({ store: appends, tail, bus, clock, counters, logger, pace: this.retention, quota: this.#quota ?? NO_QUOTA, maxMessages: settings.queueMessages, maxBytes: settings.queueBytes });
     const reads = new CallLimiter({ places: HISTORY_READS, maxWaiting: HISTORY_WAITING_READS, gate: 'reads', counters });
-    this.starts = new Starts({ store, tail, storeClock, reads });
-    this.history = new History({ store, tail, storeClock, reads });
+    const walks = new WalkTurns({ clock, counters });
+    this.starts = new Starts({ store, tail, storeClock, reads, walks });
+    this.history = new History({ store, tail, storeClock, reads, walks });
     this.topics = new TopicReads({ store, tail, reads });
     this.eraser = new Eraser({ store, tail, storeClock, bus, clock, counters, logger, audit });
   }

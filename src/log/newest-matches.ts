@@ -6,6 +6,7 @@ import type { Store } from '../store/store.ts';
 import type { CallLimiter } from './call-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
+import type { WalkTurns } from './walk-turns.ts';
 
 /** Where the newest messages begin that a filter matches. */
 export interface NewestQuery {
@@ -24,6 +25,7 @@ export interface NewestMatchesDependencies {
   readonly storeClock: StoreClock;
   /** Each step of a walk takes a turn of its own, so that a long walk does not keep the other reads waiting. */
   readonly reads: CallLimiter;
+  readonly walks: Pick<WalkTurns, 'pass'>;
 }
 
 /** Walks back through the log, from its head to the place before the newest messages that match. Expired messages do not count. */
@@ -32,12 +34,14 @@ export class NewestMatches {
   readonly #tail: Tail;
   readonly #storeClock: StoreClock;
   readonly #reads: CallLimiter;
+  readonly #walks: NewestMatchesDependencies['walks'];
 
-  constructor({ store, tail, storeClock, reads }: NewestMatchesDependencies) {
+  constructor({ store, tail, storeClock, reads, walks }: NewestMatchesDependencies) {
     this.#store = store;
     this.#tail = tail;
     this.#storeClock = storeClock;
     this.#reads = reads;
+    this.#walks = walks;
   }
 
   /**
@@ -47,7 +51,7 @@ export class NewestMatches {
    * @param log A fresh look: what another instance has acknowledged counts, though the tail may not have it yet.
    */
   async before(query: NewestQuery, log: LogState): Promise<Position> {
-    const at = query.count === 0 ? log.lineage.at(log.head) : this.#inTail(query, log);
+    const at = query.count === 0 ? log.lineage.at(log.head) : await this.#walks.pass(() => this.#inTail(query, log), query.holder);
     return at ?? await this.#inLog(query);
   }
 

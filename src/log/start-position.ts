@@ -9,6 +9,7 @@ import { SharedLook } from './shared-look.ts';
 import type { CallLimiter } from './call-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
+import type { WalkTurns } from './walk-turns.ts';
 
 /** Where a client asks to begin reading. */
 export type StartRequest =
@@ -39,6 +40,7 @@ export interface StartsDependencies {
   readonly tail: Tail;
   readonly storeClock: StoreClock;
   readonly reads: CallLimiter;
+  readonly walks: Pick<WalkTurns, 'pass'>;
 }
 
 /** Turns what a client asks for into a place in the log, and says what may be missing before it. */
@@ -50,13 +52,13 @@ export class Starts {
   readonly #states: SharedLook<LogState>;
   readonly #newestMatches: NewestMatches;
 
-  constructor({ store, tail, storeClock, reads }: StartsDependencies) {
+  constructor({ store, tail, storeClock, reads, walks }: StartsDependencies) {
     this.#store = store;
     this.#tail = tail;
     this.#storeClock = storeClock;
     this.#reads = reads;
     this.#states = new SharedLook(async () => (await tail.ask(async () => ({ log: await store.state() }))).log);
-    this.#newestMatches = new NewestMatches({ store, tail, storeClock, reads });
+    this.#newestMatches = new NewestMatches({ store, tail, storeClock, reads, walks });
   }
 
   /** Whether the log is open: before that there is nowhere to start. */

@@ -95,8 +95,9 @@ export class ScopedGrant implements Grant {
 
 /** Why the messages of a request may not be published: all of them may be, or none. */
 export function publishProblem(grant: Grant, drafts: readonly { readonly topic: string }[]): Problem | undefined {
-  const topics = new Set(drafts.filter(({ topic }) => !grant.mayPublish(topic)).map(({ topic }) => topic));
-  return topics.size === 0 ? undefined : notAllowed(grant, 'publish', 'publish to', topics);
+  let topics: Set<string> | undefined;
+  for (const { topic } of drafts) if (!grant.mayPublish(topic)) (topics ??= new Set()).add(topic);
+  return topics && notAllowed(grant, 'publish', 'publish to', topics);
 }
 
 /** Why a filter may not be read: all of it may be, or nothing. */

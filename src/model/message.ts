@@ -109,10 +109,24 @@ export function numbered(draft: Draft, epoch: string, seq: number, time: number)
   return new Message(epoch, seq, time, draft.ttl === 0 ? 0 : time + draft.ttl * 1000, draft);
 }
 
+const DEFAULT_EVENT = '"event":"message",';
+
 /** The members of a message that every form of it begins with, as JSON source text without the closing brace. */
 export function describe(message: Pick<Message, 'topic' | 'event' | 'time'>, id: string): string {
-  const event = message.event === ERASED_EVENT ? '' : `"event":${JSON.stringify(message.event ?? 'message')},`;
-  return `{"id":${JSON.stringify(id)},"topic":${JSON.stringify(message.topic)},${event}"time":"${new Date(message.time).toISOString()}"`;
+  const event = message.event === undefined ? DEFAULT_EVENT : message.event === ERASED_EVENT ? '' : `"event":${JSON.stringify(message.event)},`;
+  return `{"id":${JSON.stringify(id)},"topic":${JSON.stringify(message.topic)},${event}"time":"${timeText(message.time)}"`;
+}
+
+let textTime = 0;
+let text = new Date(textTime).toISOString();
+
+/** All messages of a commit have one time. */
+function timeText(time: number): string {
+  if (time !== textTime) {
+    text = new Date(time).toISOString();
+    textTime = time;
+  }
+  return text;
 }
 
 /** The message as JSON, or that it was erased. JSON data is copied verbatim, so that large integers and the order of keys survive; other data becomes a string. */

@@ -38,6 +38,11 @@ export class Budget {
     return this.#shares?.makeRoom(holder, bytes) === true;
   }
 
+  /** Whether `makeRoom` would take something back just now. */
+  couldMakeRoom(holder: Holder, bytes: number): boolean {
+    return this.#shares?.couldMakeRoom(holder, bytes) === true;
+  }
+
   /** Whether no more is held than the bound. Where it was exceeded, for what could not be refused, the largest holders make room. */
   isWithinBound(holder: Holder): boolean {
     while (this.#heldBytes > this.maxBytes) if (!this.makeRoom(holder, 0)) return false;

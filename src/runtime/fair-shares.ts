@@ -11,6 +11,12 @@ type HolderName = string | object;
 /** The same without a connection. */
 export type NamedHolder = readonly [widest: string, ...narrower: string[]];
 
+/** A holder without its connection. */
+export function namesOf(holder: Holder): NamedHolder {
+  const [widest = '', ...narrower] = holder.filter((name) => typeof name === 'string');
+  return [widest, ...narrower];
+}
+
 /** Whoever is not told apart from others: the process itself. */
 export const ANYBODY: NamedHolder = [''];
 

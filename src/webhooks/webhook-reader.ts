@@ -37,7 +37,7 @@ export interface WebhookReaderDependencies {
   readonly history: Pick<History, 'findInTail'>;
   readonly starts: Pick<Starts, 'resolve'>;
   readonly tail: Pick<Tail, 'last' | 'log' | 'clean' | 'erasures'>;
-  readonly audience: Pick<Audience, 'hasRoomFor' | 'join' | 'leave'>;
+  readonly audience: Pick<Audience, 'makeRoom' | 'join' | 'leave'>;
   readonly turns: Turns;
   readonly notes: Pick<Notes, 'note'>;
   readonly sender: Pick<Sender, 'send'>;
@@ -315,7 +315,7 @@ export class WebhookReader {
 
   /** Waits in the audience until a message may be there. */
   async #waitForMessages(): Promise<void> {
-    if (!this.#wait.hasRoom) {
+    if (!this.#wait.makeRoom()) {
       this.#after(WEBHOOK_READ_RETRY_MS);
       return;
     }

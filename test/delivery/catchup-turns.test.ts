@@ -16,11 +16,13 @@ const PAGES = 6;
 /** Four reads are under way at a time. Between two pages of one client there are at most three times as many of another. */
 const READS_MAX = 4 + PAGES * 3 * 4;
 
+const CLIENT = { number: 1, member: undefined, credential: undefined, address: undefined, agent: undefined, ownIdentity: undefined } satisfies Partial<StreamClient>;
+
 async function world(t: Scope) {
   const spine = await begin(t, { messages: MESSAGES, tailBytes: 10_000 });
   const { streams, tail, store, at } = spine;
   const open = (names: readonly string[], holder: NamedHolder): Reader => {
-    const client: StreamClient = { number: 1, member: undefined, credential: undefined, address: undefined, agent: undefined, ownIdentity: undefined, holder: () => holder };
+    const client: StreamClient = { ...CLIENT, holder: () => holder };
     return streams.open(FULL_GRANT, new Filter(names), { form: 'data', control: true, chunked: true, lastChunk: false }, new TestOutlet(), tail.locate(at(0), store.log()), { client });
   };
   const greed = (holderOf: (index: number) => NamedHolder): Reader[] => Array.from({ length: GREEDY_GROUPS }, (_, index) => open(['even', `other.${index}`], holderOf(index)));
@@ -83,4 +85,32 @@ t.test('a group whose readers have left waits for no read', async (t) => {
   await allLive([other]);
   t.ok(other.isLive);
   t.ok(store.reads.length <= READS_MAX, `${store.reads.length} reads`);
+});
+
+/** Streams of one client with so many topics each that a walk through the tail has room for 20 of them. */
+const GREEDY_WALKERS = 300;
+const walkers = (index: number): string[] => Array.from({ length: 100 }, (_, topic) => `${index}.${topic}`);
+
+t.test('streams that are behind within the tail share walks by turns of their clients: 300 of one client stand before another client\'s one for a walk or two', async (t) => {
+  const { tail, store, streams, at } = await begin(t, { messages: 3_000 });
+  let walks = 0;
+  const after = tail.after.bind(tail);
+  tail.after = (seq, wanted, limit) => {
+    walks++;
+    return after(seq, wanted, limit);
+  };
+  const open = (names: readonly string[], holder: NamedHolder): Reader =>
+    streams.open(FULL_GRANT, new Filter(names), { form: 'data', control: true, chunked: true, lastChunk: false }, new TestOutlet(), tail.locate(at(0), store.log()), { client: { ...CLIENT, holder: () => holder } });
+  const greedy = Array.from({ length: GREEDY_WALKERS }, (_, index) => open(walkers(index), ['address:192.0.2.1']));
+  let wrote = 0;
+  const outlet = new TestOutlet(() => {
+    if (wrote === 0) wrote = walks;
+  });
+  const other = streams.open(FULL_GRANT, new Filter(['odd']), { form: 'data', control: false, chunked: true, lastChunk: false }, outlet, tail.locate(at(0), store.log()), { client: { ...CLIENT, holder: () => ['address:192.0.2.2'] } });
+  wrote = 0;
+  await allLive([...greedy, other]);
+  t.ok(other.isLive);
+  t.ok(greedy.every(({ isLive }) => isLive), 'nobody starves');
+  t.ok(wrote > 0 && wrote <= 2, `it was written in walk ${wrote} of ${walks}`);
+  t.ok(walks >= 15, 'there was something to wait for');
 });

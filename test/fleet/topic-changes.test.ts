@@ -8,6 +8,7 @@ import { TopicChanges, type ChangeableStream } from '../../src/fleet/topic-chang
 import { ScopedGrant } from '../../src/model/grant.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
+import { ANYBODY, type NamedHolder } from '../../src/runtime/fair-shares.ts';
 
 /** Who may change the topics of a stream, on the instance that has it and on another one. */
 
@@ -23,6 +24,10 @@ class TestStream implements ChangeableStream {
     if (credential === undefined) return;
     this.lease = new Lease({ credential, grant: EVERYBODY.grant, name: 'x' });
     this.lease.add(this);
+  }
+
+  holder(): NamedHolder {
+    return ANYBODY;
   }
 
   changeTopics(filter: Filter): Position {
@@ -51,7 +56,7 @@ function pair(stream: TestStream, maxTopics = 3) {
   const handles = [new StreamHandles(), new StreamHandles()] as const;
   const owned = new OwnedStreams<ChangeableStream>(handles[0]);
   const all = handles.map((own, self) => new TopicChanges({
-    owned: self === 0 ? owned : new OwnedStreams<ChangeableStream>(own), handles: own, maxTopics, filters: { hasRoomFor: () => state.hasRoom },
+    owned: self === 0 ? owned : new OwnedStreams<ChangeableStream>(own), handles: own, maxTopics, filters: { makeRoom: () => state.hasRoom },
     leases: {
       mayHold: () => state.mayHold,
       hold: (lessee: Lessee, holder: Holder) => {

@@ -8,6 +8,7 @@ import { WantedTopics } from '../../src/fleet/wanted-topics.ts';
 import { TopicReads } from '../../src/log/topic-reads.ts';
 import { FULL_GRANT, ScopedGrant, type Grant } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import { ANYBODY } from '../../src/runtime/fair-shares.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
@@ -28,7 +29,7 @@ async function fleet(streams: readonly (readonly (readonly string[])[])[]) {
   const reads = new TopicReads({ store, tail: { ask: (question) => question() }, reads: { pass: (call) => call() } });
   const instances = streams.map((own, self) => {
     handlers[self] = new Map();
-    const audience = new Audience({ maxFilterBytes: 1e9 });
+    const audience = new Audience({ maxFilterBytes: 1e9, counters: new Counters() });
     const roster = {
       get alone() {
         return alone.is;

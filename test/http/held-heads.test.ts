@@ -99,6 +99,29 @@ for (const mode of ['on', 'off']) {
     t.equal(spine.service.counters.evicted.bodies, 0);
   });
 
+  t.test(`bodies of several requests that come in one piece are no heads; fast path ${mode}`, async (t) => {
+    const spine = await openSpine(t, { ...SETTINGS, BATCH_BYTES: '65536', REQUEST_BYTES: '131072', HTTP_FAST_PATH: mode });
+    const served = await serve(t, spine.service);
+    const batch = requestBytes('POST', '/messages', { 'Content-Type': 'application/x-ndjson' }, `${JSON.stringify({ topic: 'a', data: 'x'.repeat(100) })}\n`.repeat(100));
+    const health = requestBytes('GET', '/healthz');
+    const pipelines: readonly (readonly [methods: readonly string[], all: Buffer, cut: number])[] = [
+      [['POST', 'POST'], Buffer.concat([batch, batch]), 2 * batch.length],
+      [['GET', 'POST'], Buffer.concat([health, batch]), health.length + batch.length],
+      // The body is cut, with a head before it; then the head, with a body before it.
+      [['POST', 'POST'], Buffer.concat([batch, batch]), 2 * batch.length - 10],
+      [['POST', 'POST'], Buffer.concat([batch, batch]), batch.length + batch.indexOf('\r\n\r\n') + 2],
+      // An empty line before a request line means nothing.
+      [['POST', 'POST'], Buffer.concat([batch, Buffer.from('\r\n\r\n'), batch]), 2 * batch.length + 4],
+    ];
+    for (let count = 0; count < 4 * pipelines.length; count++) {
+      const pair = await connectTo(t, served);
+      const [methods, all, cut] = pipelines[count % pipelines.length]!;
+      await sendApart(pair, all.subarray(0, cut), all.subarray(cut));
+      t.same((await pair.client.answered(2, ...methods)).map(({ status }) => status), methods.map((method) => method === 'POST' ? 201 : 200), `${count}`);
+    }
+    t.equal(spine.service.counters.evicted.bodies, 0);
+  });
+
   t.test(`heads behind the body of a request that waits have the same bound; fast path ${mode}`, async (t) => {
     const spine = await openSpine(t, { ...SETTINGS, HTTP_FAST_PATH: mode });
     const served = await serve(t, spine.service);

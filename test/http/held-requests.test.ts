@@ -1,4 +1,5 @@
 import { t } from 'tap';
+import type { Receipt } from '../../src/log/publisher.ts';
 import { requestBytes } from '../support/raw.ts';
 import { openSpine } from './fast-path/spine.ts';
 import { connectTo, sendApart, serve, turns, type Pair } from './fast-path/ways.ts';
@@ -117,3 +118,48 @@ t.test('a part of a request makes room for a smaller one: the HTTP server refuse
   small.client.send(smaller.subarray(-10));
   await turns('it is stored', () => small.client.text.includes('HTTP/1.1 201'));
 });
+
+/** What a browser with long cookies sends. */
+const COOKIES = { Cookie: `session=${'c'.repeat(7_000)}` };
+const SMALL = { MESSAGE_BYTES: '1000', BATCH_BYTES: '65536', REQUEST_BYTES: '65536' };
+
+for (const mode of ['on', 'off']) {
+  for (const kind of ['publishes', 'long polls']) {
+    t.test(`${kind} under way with heads of 7 KiB have a bound together, and those with short heads are let in all the same; fast path ${mode}`, async (t) => {
+      const spine = await openSpine(t, { ...SMALL, HTTP_FAST_PATH: mode });
+      const { promise, resolve } = Promise.withResolvers<Receipt>();
+      let publishing = 0;
+      const served = await serve(t, { ...spine.service, publisher: { publish: () => {
+        publishing++;
+        return promise;
+      } } });
+      const underWay = (): number => publishing + spine.service.gauges().longPolls;
+      const ask = async (headers: Readonly<Record<string, string>>): Promise<Pair> => {
+        const pair = await connectTo(t, served);
+        const before = underWay();
+        pair.client.send(kind === 'publishes' ? requestBytes('POST', '/topics/a', headers, 'x') : requestBytes('GET', POLL, headers));
+        await turns('it waits, or is refused', () => underWay() > before || pair.client.text.includes('HTTP/1.1'));
+        return pair;
+      };
+      const waiting: Pair[] = [];
+      let refused: Pair | undefined;
+      while (refused === undefined && waiting.length < 50) {
+        const pair = await ask(COOKIES);
+        if (pair.client.text === '') waiting.push(pair);
+        else refused = pair;
+      }
+      t.match(refused?.client.text ?? 'none', /^HTTP\/1\.1 503 [^]*"code":"overloaded"/);
+      t.ok(waiting.length >= 4, `${waiting.length} wait`);
+      t.equal((await ask({})).client.text, '', 'one with a short head waits, too');
+
+      if (kind === 'publishes') {
+        resolve({ epoch: 'abcdefgh', first: 1, time: 0, replayed: false });
+        await turns('they are answered', () => waiting.every(({ client }) => client.text.includes('HTTP/1.1 201')));
+      } else {
+        for (const { client } of waiting) client.destroy();
+        await turns('they are gone', () => spine.service.gauges().longPolls === 1);
+      }
+      t.notMatch((await ask(COOKIES)).client.text, /^HTTP\/1\.1 503/, 'there is room again');
+    });
+  }
+}

@@ -3,6 +3,7 @@ import { EVERYBODY, type Identity } from '../../src/access/identity.ts';
 import { Lease } from '../../src/access/lease.ts';
 import type { Service } from '../../src/http/service.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
+import { Filter } from '../../src/model/topic.ts';
 import { requestBytes } from '../support/raw.ts';
 import type { Scope } from '../support/temp.ts';
 import { openSpine } from './fast-path/spine.ts';
@@ -14,8 +15,8 @@ const MAX_STREAMS = 20;
 /** What one client has of them. */
 const GREEDY_STREAMS = 18;
 
-async function begin(t: Scope, mode: string) {
-  const spine = await openSpine(t, { MAX_STREAMS: String(MAX_STREAMS), TRUST_PROXY: '127.0.0.1', HTTP_FAST_PATH: mode });
+async function begin(t: Scope, mode: string, settings: Readonly<Record<string, string>> = {}) {
+  const spine = await openSpine(t, { MAX_STREAMS: String(MAX_STREAMS), TRUST_PROXY: '127.0.0.1', HTTP_FAST_PATH: mode, ...settings });
   const owned = (id: string): Identity => ({ ...EVERYBODY, grant: FULL_GRANT, scope: `key:${id}`, name: `key ${id}`, credential: { owner: { kind: 'key', id, secret: 'current' }, expires: undefined } });
   const service: Service = {
     ...spine.service,
@@ -23,9 +24,9 @@ async function begin(t: Scope, mode: string) {
     leases: { mayHold: () => true, hold: (lessee) => new Lease(lessee), release: () => undefined },
   };
   const served = await serve(t, service);
-  const open = async (address: string, key?: string): Promise<Pair> => {
+  const open = async (address: string, key?: string, url = '/topics/a/events'): Promise<Pair> => {
     const pair = await connectTo(t, served);
-    pair.client.send(requestBytes('GET', '/topics/a/events', { 'X-Forwarded-For': address, ...(key === undefined ? {} : { Authorization: `Bearer ${key}` }) }));
+    pair.client.send(requestBytes('GET', url, { 'X-Forwarded-For': address, ...(key === undefined ? {} : { Authorization: `Bearer ${key}` }) }));
     await pair.client.until('it is answered', () => /event: \$(open|busy)/.test(pair.client.text));
     return pair;
   };
@@ -74,3 +75,28 @@ t.test('where all have as many streams, the next one is refused', async (t) => {
   t.notOk(isOpen(await open('198.51.100.1')));
   t.equal(counters.evicted.streams, 0);
 });
+
+/** Each stream has topics of its own, which take some 50 KiB. */
+const manyTopics = (stream: string): string => `/events?${Array.from({ length: 100 }, (_, index) => `topic=${stream}.${index}.${'x'.repeat(20)}`).join('&')}`;
+
+for (const mode of ['on', 'off']) {
+  t.test(`the address whose topics take most memory loses its newest stream to each newcomer from another; fast path ${mode}`, async (t) => {
+    const { open, service: { counters, filters } } = await begin(t, mode, { FILTER_BYTES: '512KiB' });
+    const greedy: Pair[] = [];
+    for (let next = true; next;) {
+      const pair = await open('203.0.113.1', undefined, manyTopics(`greedy${greedy.length}`));
+      next = isOpen(pair);
+      if (next) greedy.push(pair);
+    }
+    t.ok(greedy.length > 4);
+    const newcomers = [await open('198.51.100.1', undefined, manyTopics('one')), await open('198.51.100.2', undefined, manyTopics('two'))];
+    t.ok(newcomers.every(isOpen), 'they get in at once');
+    t.equal(counters.evicted.filters, 2);
+    for (const { client } of greedy.slice(-2)) await client.until('it is told to come back', () => /event: \$busy\n[^]*"full"/.test(client.text));
+    t.ok(greedy.slice(0, -2).every(isOpen), 'its other streams go on');
+    t.notOk(isOpen(await open('203.0.113.1', undefined, manyTopics('more'))), 'the largest holder itself is refused');
+    t.ok(isOpen(await open('203.0.113.1')), 'but for a topic or two');
+    t.equal(counters.evicted.filters, 2);
+    t.ok(filters.hasRoomFor(new Filter(['a'])));
+  });
+}

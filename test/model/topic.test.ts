@@ -4,6 +4,7 @@ import { Audience } from '../../src/delivery/audience.ts';
 import type { Group } from '../../src/delivery/reader-group.ts';
 import { PatternTree } from '../../src/model/pattern-tree.ts';
 import { checkPattern, checkTopic, checkWish, Filter, isPattern, matches, PATTERN_MAX_SEGMENTS, WILDCARD_MAX_SEGMENTS } from '../../src/model/topic.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import { heldBytes } from '../support/garbage.ts';
 
 /** The rules once more, written as plainly as they are said. */
@@ -38,7 +39,7 @@ for (const before of ['', 'a.*.c.d.e.f.g.h.i.j.']) {
   t.test(`the index finds the same groups as asking each filter; names begin with '${before}'`, (t) => {
     fc.assert(fc.property(fc.array(fc.array(fc.oneof(topic, pattern), { minLength: 1, maxLength: 4 }), { maxLength: 20 }), fc.array(topic, { maxLength: 10 }), (wishes, rest) => {
       const topics = rest.map((name) => before.replace('*', 'b') + name);
-      const audience = new Audience({ maxFilterBytes: Infinity });
+      const audience = new Audience({ maxFilterBytes: Infinity, counters: new Counters() });
       const groups = new Set(wishes.map((names) => audience.join(new Filter(names.map((name) => before + name)))));
       for (const candidate of topics) {
         const found: Group[] = [];
@@ -58,7 +59,7 @@ for (const before of ['', 'a.*.c.d.e.f.g.h.i.j.']) {
 }
 
 t.test('what a stream takes in the index is bounded, however many segments its patterns have', (t) => {
-  const audience = new Audience({ maxFilterBytes: Infinity });
+  const audience = new Audience({ maxFilterBytes: Infinity, counters: new Counters() });
   const before = heldBytes('heapUsed');
   const streams = 20;
   for (let stream = 0; stream < streams; stream++) {
@@ -93,7 +94,7 @@ t.test('the work of a match has a bound, with any patterns', (t) => {
 
 t.test('a match takes no longer with a hundred times the patterns, however long these are', (t) => {
   const audience = (streams: number): Audience => {
-    const audience = new Audience({ maxFilterBytes: Infinity });
+    const audience = new Audience({ maxFilterBytes: Infinity, counters: new Counters() });
     for (let stream = 0; stream < streams; stream++) audience.join(new Filter(Array.from({ length: 100 }, (_, index) => `${'*.'.repeat(100)}s${stream}p${index}`)));
     return audience;
   };

@@ -33,7 +33,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     eraser: { message: never, topic: never },
     starts: { isReady: false, resolve: never },
     streams: { hasRoomFor: () => false, makeRoom: () => false, open: never, refuse: never, end: never, placeOf: never, changeFilter: never, drained: never, closed: never },
-    filters: { hasRoomFor: () => true },
+    filters: { hasRoomFor: () => true, makeRoom: () => true },
     draining: false,
     access: { ignoresCredentials: () => false, identify: () => EVERYBODY },
     keyOwners: { ofKey: () => Promise.resolve(undefined) },

@@ -4,6 +4,7 @@ import { Message, type Draft } from '../../src/model/message.ts';
 import type { Gap } from '../../src/model/gap.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Budget } from '../../src/runtime/budget.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import type { DeliveryNote, WebhookRecord } from '../../src/store/webhook-store.ts';
 import type { DeadLetter } from '../../src/webhooks/dead-letters.ts';
 import { settingsText } from '../../src/webhooks/settings.ts';
@@ -48,7 +49,7 @@ class Bench {
       } },
       starts: { resolve: async (request) => ({ at: request.kind === 'after' ? request.position : end, gap: startGap }) },
       tail: Object.assign(this.tail, { last: messages }),
-      audience: new Audience({ maxFilterBytes: 1_000_000 }), turns: new Turns({ clock: this.clock }), budget: new Budget(1_000_000), suspectBudget: new Budget(1_000_000),
+      audience: new Audience({ maxFilterBytes: 1_000_000, counters: new Counters() }), turns: new Turns({ clock: this.clock }), budget: new Budget(1_000_000), suspectBudget: new Budget(1_000_000),
       notes: { note: async (note) => this.notes.push(note) > 0 },
       sender: { send: async ({ delivery: { id }, mayStillSend }) => {
         this.connected();

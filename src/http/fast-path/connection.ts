@@ -2,8 +2,9 @@ import type { Socket } from 'node:net';
 import { Hold, type Budget } from '../../runtime/budget.ts';
 import type { Holder } from '../../runtime/fair-shares.ts';
 import type { Admission } from '../admission.ts';
+import { FREE_HEAD_BYTES } from '../held-heads.ts';
 import { holderOf } from '../holder.ts';
-import { own, type SocketOwner } from '../socket-owner.ts';
+import { endTimer, own, type SocketOwner } from '../socket-owner.ts';
 import { readHead, type PlainHead } from './plain-request.ts';
 import { responseText, type Response } from './response.ts';
 
@@ -98,8 +99,8 @@ export class FastPathConnection implements SocketOwner {
   /** The decision about the next request, made again: admission took a while, and its bytes waited in the socket. */
   #decided: Admission | undefined;
   #part: Part | undefined;
-  /** Made for each request that comes in part. */
-  #partHold: Hold | undefined;
+  /** Of a request that has come in part, or that is under way and has a long head. */
+  #hold: Hold | undefined;
   /** Until when its pieces are put together here. */
   #deadline = 0;
   /** Nothing that follows is taken: the client has closed its side, the service ends, or the answer does not. */
@@ -133,6 +134,7 @@ export class FastPathConnection implements SocketOwner {
     const { text, encoding } = responseText(response, this.#last ? undefined : this.#connections.limits.keepAliveMs);
     socket.write(text, encoding);
     this.#busy = false;
+    this.#letGo();
     if (this.#last) {
       socket.destroySoon();
       return;
@@ -151,7 +153,8 @@ export class FastPathConnection implements SocketOwner {
     if (this.#last || socket.destroyed) return undefined;
     this.#begun = true;
     this.#last = true;
-    socket.setTimeout(0);
+    this.#letGo();
+    endTimer(socket);
     // Reads and drops further bytes, so that the client's end is noticed.
     socket.resume();
     return socket;
@@ -259,11 +262,25 @@ export class FastPathConnection implements SocketOwner {
       return;
     }
     if (bytes.length > length) this.#putBack(bytes.subarray(length));
-    if (!this.#isTaken(handler, { head, body: bytes.subarray(bodyStart, length), admission, connection: this })) this.#handOver({ bytes: bytes.subarray(0, length), admission, length });
+    if (!this.#holdHead(bodyStart, admission) || !this.#isTaken(handler, { head, body: bytes.subarray(bodyStart, length), admission, connection: this })) this.#handOver({ bytes: bytes.subarray(0, length), admission, length });
+  }
+
+  /** Counts the head of a request that is under way, if it is long. Returns whether there is room. */
+  #holdHead(bytes: number, admission: Admission): boolean {
+    const counted = bytes - FREE_HEAD_BYTES;
+    if (counted <= 0) return true;
+    this.#hold = new Hold(this.#connections.parts, admission.holder());
+    this.#hold.loosen({ waitsForUs: true, takeBack: () => this.#socket.destroy() });
+    return this.#hold.grow(counted);
+  }
+
+  #letGo(): void {
+    this.#hold?.release();
+    this.#hold = undefined;
   }
 
   #wait(part: Part): void {
-    const hold = (this.#partHold = new Hold(this.#connections.parts, this.#holderOf(part)));
+    const hold = (this.#hold = new Hold(this.#connections.parts, this.#holderOf(part)));
     hold.loosen({ takeBack: () => this.#handOverPart(part) });
     if (!hold.grow(part.bytes.length)) {
       this.#handOverPart(part);
@@ -287,14 +304,14 @@ export class FastPathConnection implements SocketOwner {
   }
 
   #handOver(request: HandOver): void {
-    this.#partHold?.release();
+    this.#letGo();
     this.#connections.forget(this);
     if (this.#socket.readableEnded) this.#connections.refuse(this.#socket, 'HPE_INVALID_EOF_STATE');
     else this.#connections.handOver(this.#socket, request);
   }
 
   #endPart(): void {
-    this.#partHold?.release();
+    this.#letGo();
     this.#part = undefined;
     this.#socket.setTimeout(this.#idleMs);
   }
@@ -340,7 +357,7 @@ export class FastPathConnection implements SocketOwner {
   }
 
   closed(): void {
-    this.#partHold?.release();
+    this.#letGo();
     this.#connections.forget(this);
   }
 }

@@ -8,6 +8,7 @@ import type { Service } from '../service.ts';
 import type { ConnectionLimits, FastPathHandler } from './connection.ts';
 import { FastPathConnections } from './connections.ts';
 import { fastPublish } from './publish.ts';
+import { headerLines } from './response.ts';
 import { fastStreams } from './streams.ts';
 
 /**
@@ -47,7 +48,7 @@ export function addFastPath({ server, service, policy, requestId, limits, parts,
   const handlers = new Map<Endpoint, FastPathHandler>([[ENDPOINTS.publish, counted(publish)], [ENDPOINTS.streamTopic, counted(stream)], [ENDPOINTS.streamTopics, counted(stream)]]);
   const preflight = counted(({ head, connection, admission: { headers } }) => {
     service.counters.answer(204);
-    connection.answer({ status: 204, headers, body: '' }, !head.keepsAlive || service.draining);
+    connection.answer({ status: 204, head: headerLines(headers), body: '' }, !head.keepsAlive || service.draining);
     return true;
   });
   const connections = new FastPathConnections({

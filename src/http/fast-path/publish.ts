@@ -8,17 +8,27 @@ import { PUBLISHED_TYPE, REPLAYED_HEADERS } from '../output/published.ts';
 import { publishOne } from '../publish-one.ts';
 import type { Service } from '../service.ts';
 import type { FastPathHandler, FastPathRequest } from './connection.ts';
-import { problemResponse, type Response } from './response.ts';
+import { headerLines, problemResponse, type Response } from './response.ts';
+
+interface Publishing extends Pick<FastPathRequest, 'admission' | 'connection'> {
+  readonly keepsAlive: boolean;
+  /** Whether the answer says who would be sent the message. */
+  readonly report: boolean;
+}
+
+const TYPE_LINE = headerLines({ 'content-type': PUBLISHED_TYPE });
+const REPLAYED_LINES = headerLines(REPLAYED_HEADERS);
 
 /** `POST /topics/{topic}`: the same as the route in routes/publish.ts. */
 export function fastPublish(service: Service, requestId: () => string): FastPathHandler {
   const { config } = service;
 
-  async function publish({ head, admission, connection }: FastPathRequest, draft: Draft, key: IdempotencyKey | undefined): Promise<void> {
+  /** Until the message is stored, it holds its arguments. So the head and the bytes that were read are none of them. */
+  async function publish({ admission, connection, keepsAlive, report }: Publishing, draft: Draft, key: IdempotencyKey | undefined): Promise<void> {
     let response: Response;
     try {
-      const { location, json, replayed } = await publishOne(service, admission, draft, key, { wantsReport: wantsReport(head.query), requestId });
-      response = { status: 201, headers: { 'content-type': PUBLISHED_TYPE, location, ...(replayed ? REPLAYED_HEADERS : {}), ...admission.headers }, body: json };
+      const { location, json, replayed } = await publishOne(service, admission, draft, key, { wantsReport: report, requestId });
+      response = { status: 201, head: `${TYPE_LINE}location: ${location}\r\n${replayed ? REPLAYED_LINES : ''}${headerLines(admission.headers)}`, body: json };
     } catch (error) {
       const problem = problemOf(error, service.logger, requestId);
       // The publisher counts its own refusals.
@@ -26,15 +36,15 @@ export function fastPublish(service: Service, requestId: () => string): FastPath
       response = problemResponse(problem, admission.headers);
     }
     service.counters.answer(response.status);
-    connection.answer(response, !head.keepsAlive || service.draining);
+    connection.answer(response, !keepsAlive || service.draining);
   }
 
   return (request) => {
-    const { head: { path, query, headers }, body, admission: { identity: { scope } } } = request;
+    const { head: { path, query, headers, keepsAlive }, body, admission, connection } = request;
     if (query['report'] !== undefined && !areSwitches(query)) return false;
-    const { draft, key } = readPublish({ topic: path[1]!, query, headers, body, scope }, config);
+    const { draft, key } = readPublish({ topic: path[1]!, query, headers, body, scope: admission.identity.scope }, config);
     // The bytes that were read hold the head too. Copying the body lets go of the head while the message is kept.
-    void publish(request, { ...draft, data: ownCopy(body) }, key);
+    void publish({ admission, connection, keepsAlive, report: wantsReport(query) }, { ...draft, data: ownCopy(body) }, key);
     return true;
   };
 }

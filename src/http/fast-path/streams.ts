@@ -17,7 +17,7 @@ import { problemResponse } from './response.ts';
 export function fastStreams(service: Service, requestId: () => string): FastPathHandler {
   const { config } = service;
 
-  async function open({ head, admission, connection }: FastPathRequest, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
+  async function open({ head, admission, connection }: Omit<FastPathRequest, 'body'>, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
     const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => connection.isGone, control: options.control, presence: options.presence === true, bringsPosition: bringsPosition(head) });
     const socket = connection.begin();
     if (socket === undefined) {
@@ -38,7 +38,7 @@ export function fastStreams(service: Service, requestId: () => string): FastPath
     const filter = isTopic ? filterFromPath(path[1]!, query) : filterFromQuery(query, config.TOPICS_PER_STREAM);
     const wanted = startFromRequest(head);
     const options = { form: formOf(query, isTopic ? 'data' : 'object'), control: isOn(query, 'control'), presence: wantsPresence(query), ...streamFraming(head) };
-    open(request, filter, options, wanted).catch((error: unknown) => {
+    open({ head, admission, connection }, filter, options, wanted).catch((error: unknown) => {
       const response = problemResponse(problemOf(error, service.logger, requestId), admission.headers);
       service.counters.answer(response.status);
       connection.answer(response, true);

@@ -44,9 +44,11 @@ export function readPublish({ topic: name, query, headers, body, scope }: Publis
 }
 
 function readEvent(headers: IncomingHttpHeaders, query: Query, maxBytes: number): string | undefined {
+  const named = readNamedHeader(headers, query, EVENT_HEADER);
+  if (query['event'] === undefined && named === undefined && headers['tidings-event'] === undefined) return undefined;
   const given: readonly (readonly [field: string, event: string | undefined])[] = [
     ['event', query['event'] as string | undefined],
-    [EVENT_HEADER.parameter, readNamedHeader(headers, query, EVENT_HEADER)],
+    [EVENT_HEADER.parameter, named],
     ['Tidings-Event', headers['tidings-event'] as string | undefined],
   ];
   let first: (typeof given)[number] | undefined;

@@ -18,11 +18,11 @@ export interface PublishReport {
 
 /** The line ends, for people who read it in a terminal. */
 export function publishedMessage(draft: Draft, time: number, id: string, report: PublishReport | undefined): string {
-  return `${describe({ ...draft, time }, id)}${report === undefined ? '' : `,"report":${JSON.stringify(report)}`}}\n`;
+  return `${describe({ topic: draft.topic, event: draft.event, time }, id)}${report === undefined ? '' : `,"report":${JSON.stringify(report)}`}}\n`;
 }
 
 /** All messages of a batch, in their order. */
 export function publishedBatch(drafts: readonly Draft[], { epoch, first, time }: Receipt): string {
-  const messages = drafts.map((draft, index) => `${describe({ ...draft, time }, formatId(epoch, first + index))}}`);
+  const messages = drafts.map((draft, index) => `${describe({ topic: draft.topic, event: draft.event, time }, formatId(epoch, first + index))}}`);
   return `{"messages":[${messages.join(',')}]}\n`;
 }

@@ -263,7 +263,7 @@ async function bare(t: Scope, handler: FastPathHandler, limits: { firstRequestMs
 
 const LONG = 60_000;
 const LARGE = 'x'.repeat(50_000);
-const DONE = { status: 200, headers: {}, body: 'done' };
+const DONE = { status: 200, head: '', body: 'done' };
 const answering: FastPathHandler = ({ connection }) => {
   connection.answer(DONE, false);
   return true;
