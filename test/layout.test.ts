@@ -48,6 +48,7 @@ const ROOMS: readonly Room[] = [
   { place: 'log/', opening: 'log.ts' },
   { place: 'bus/redis/', opening: 'redis.ts' },
   { place: 'bus/nats/', opening: 'nats.ts' },
+  { place: 'bus/kafka/', opening: 'kafka.ts' },
   { place: 'bus/hub/', opening: 'hub.ts' },
   { place: 'bus/', opening: 'bus.ts' },
   { place: 'limits/', opening: 'limits.ts' },
@@ -63,7 +64,7 @@ const ROOMS: readonly Room[] = [
 
 /** Only these may name an implementation of a store, a bus or a place. The supervisor of the workers starts their hub. */
 const ROOTS: readonly string[] = ['main.ts', 'supervise.ts', 'cli/'];
-const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'bus/nats/', 'bus/hub/', 'presence/sqlite/', 'store/sqlite/', 'store/postgres/'];
+const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'bus/nats/', 'bus/kafka/', 'bus/hub/', 'presence/sqlite/', 'store/sqlite/', 'store/postgres/'];
 
 /** Where a package may be imported; other packages may be imported anywhere. */
 const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: readonly string[] }[] = [
@@ -73,6 +74,7 @@ const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: reado
   { packages: /^pg(\/|$)/, places: ['store/postgres/'] },
   { packages: /^ioredis$/, places: ['bus/redis/'] },
   { packages: /^@nats-io\//, places: ['bus/nats/'] },
+  { packages: /^@platformatic\/kafka$/, places: ['bus/kafka/'] },
   { packages: /^jose(\/|$)/, places: ['access/'] },
   { packages: /^ws$/, places: ['http/websocket/', 'delivery/text-frame.ts'] },
   { packages: /^prom-client$/, places: ['runtime/metrics.ts', 'runtime/supervisor-metrics.ts'] },
