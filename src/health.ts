@@ -1,5 +1,6 @@
 import type { KnownRevocations } from './access/known-revocations.ts';
 import type { Bus } from './bus/bus.ts';
+import type { Connectors } from './connectors/connectors.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import type { InstanceState } from './fleet/instances.ts';
 import type { Readiness } from './http/service.ts';
@@ -18,6 +19,7 @@ export interface HealthDependencies {
   readonly revocations: Pick<KnownRevocations, 'size'>;
   readonly presence: Pick<Presence, 'topics' | 'isWhole'>;
   readonly webhooks: Pick<Webhooks, 'size' | 'failing'>;
+  readonly connectors: Pick<Connectors, 'running'>;
 }
 
 /** How this instance is: for load balancers (`/readyz`) and for Prometheus (`/metrics`). */
@@ -29,8 +31,9 @@ export class Health {
   readonly #revocations: Pick<KnownRevocations, 'size'>;
   readonly #presence: HealthDependencies['presence'];
   readonly #webhooks: HealthDependencies['webhooks'];
+  readonly #connectors: HealthDependencies['connectors'];
 
-  constructor({ lifecycle, bus, log, delivery, revocations, presence, webhooks }: HealthDependencies) {
+  constructor({ lifecycle, bus, log, delivery, revocations, presence, webhooks, connectors }: HealthDependencies) {
     this.#lifecycle = lifecycle;
     this.#bus = bus;
     this.#log = log;
@@ -38,6 +41,7 @@ export class Health {
     this.#revocations = revocations;
     this.#presence = presence;
     this.#webhooks = webhooks;
+    this.#connectors = connectors;
   }
 
   readiness(): Readiness {
@@ -89,6 +93,7 @@ export class Health {
       revocations: this.#revocations.size,
       webhooks: this.#webhooks.size,
       webhooksFailing: this.#webhooks.failing,
+      connectors: this.#connectors.running.map(([name, { state, behind }]) => ({ name, isUp: state === 'up', behind })),
       presenceTopics: this.#presence.topics,
       presence: this.#presence.isWhole ? 1 : 0,
       bus: this.#bus.state === 'degraded' ? 0 : 1,

@@ -8,6 +8,7 @@ import type { Bus } from './bus/bus.ts';
 import type { ControlChannel } from './bus/control-channel.ts';
 import type { Config } from './config/config.ts';
 import { isKafkaUrl } from './config/kafka-url.ts';
+import type { Connectors } from './connectors/connectors.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import type { Fleet } from './fleet/fleet.ts';
 import { closeQueues, openQueues, sharedPort } from './http/accept-queues.ts';
@@ -60,6 +61,7 @@ export interface LifecycleDependencies {
   readonly fleet: Pick<Fleet, 'open' | 'leave'>;
   readonly presence: Pick<Presence, 'join' | 'close'>;
   readonly webhooks: Pick<Webhooks, 'open' | 'close'>;
+  readonly connectors: Pick<Connectors, 'open' | 'close'>;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'requests'>;
   /** The id of this process. */
@@ -91,6 +93,7 @@ export class Lifecycle {
   readonly #fleet: Pick<Fleet, 'open' | 'leave'>;
   readonly #presence: Pick<Presence, 'join' | 'close'>;
   readonly #webhooks: Pick<Webhooks, 'open' | 'close'>;
+  readonly #connectors: Pick<Connectors, 'open' | 'close'>;
   readonly #clock: Clock;
   readonly #lastRequest: LastChange;
   readonly #instance: string;
@@ -101,7 +104,7 @@ export class Lifecycle {
   #isDraining = false;
   #isToldToDrain = false;
 
-  constructor({ config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, webhooks, clock, counters, instance, databaseName, worker }: LifecycleDependencies) {
+  constructor({ config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, webhooks, connectors, clock, counters, instance, databaseName, worker }: LifecycleDependencies) {
     this.#config = config;
     this.#logger = logger;
     this.#store = store;
@@ -114,6 +117,7 @@ export class Lifecycle {
     this.#fleet = fleet;
     this.#presence = presence;
     this.#webhooks = webhooks;
+    this.#connectors = connectors;
     this.#clock = clock;
     this.#lastRequest = new LastChange(clock, () => counters.requests.fast + counters.requests.ordinary);
     this.#instance = instance;
@@ -172,6 +176,7 @@ export class Lifecycle {
     retention.run();
     eraser.run();
     this.#webhooks.open();
+    this.#connectors.open();
     this.#isOpening = false;
     this.#logger.info({ database: this.#databaseName, oldest: state.oldest, head: state.head, instance: this.#instance }, 'the log is open');
     return undefined;
@@ -291,7 +296,7 @@ export class Lifecycle {
     const end = this.#clock.monotonic() + windowMs;
     longPolls.drain();
     // Another instance goes on with them at once.
-    const letGo = this.#webhooks.close();
+    const letGo = Promise.all([this.#webhooks.close(), this.#connectors.close()]);
     const drained = streams.drain(windowMs);
     while (!this.#isQuiet && this.#clock.monotonic() < end) await pause(QUIET_LOOK_MS);
     await Promise.race([drained, pause(LAST_WORDS_MS)]);

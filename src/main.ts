@@ -24,6 +24,8 @@ import { LocalBus } from './bus/local.ts';
 import { configure, exitIfWrong } from './config/config.ts';
 import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
 import { isKafkaUrl } from './config/kafka-url.ts';
+import { Connectors, CONNECTORS_MAX_BYTES, readConnectorsFile } from './connectors/connectors.ts';
+import { NATS } from './connectors/nats/nats.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { presenceFrame } from './delivery/sse.ts';
 import { Fleet } from './fleet/fleet.ts';
@@ -46,6 +48,7 @@ import { Metrics } from './runtime/metrics.ts';
 import { SharedTexts } from './runtime/shared-texts.ts';
 import { ProcTcpTable } from './runtime/tcp-table.ts';
 import { newestOf, Warnings } from './runtime/warnings.ts';
+import type { ConnectorStore } from './store/connector-store.ts';
 import type { KeyStore } from './store/key-store.ts';
 import type { RevocationStore } from './store/revocation-store.ts';
 import type { SessionStore } from './store/session-store.ts';
@@ -84,6 +87,7 @@ const metrics = new Metrics({
 const { counters } = metrics;
 
 const hooks = exitIfWrong(() => Hooks.read(config, process.env));
+const connectorPlans = exitIfWrong(() => readConnectorsFile(config, process.env, { nats: NATS }));
 const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(config));
 
 const store: Store & AccessStores = await makeStore();
@@ -182,14 +186,19 @@ const webhookAdministration = new WebhookAdministration({
   store: store.webhooks, starts: log.starts, sender: webhookSender, bounds: { allow: config.WEBHOOK_ALLOW, maxTopics: config.TOPICS_PER_STREAM }, now: () => Math.floor(log.storeClock.now()), logger: audit, onChange: () => webhooks.look(),
 });
 
+const connectors = new Connectors({
+  plans: connectorPlans, store: store.connectors, instance: handles.instance, publisher: log.publisher, history: log.history, starts: log.starts, tail: log.tail, audience: delivery.audience, budget: new Budget(CONNECTORS_MAX_BYTES),
+  bounds: { messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES, queueMessages: config.APPEND_QUEUE_MESSAGES, queueBytes: config.APPEND_QUEUE_BYTES }, logId: () => store.logId, now: () => Math.floor(log.storeClock.now()), random: Math.random, clock, counters, logger,
+});
+
 const lifecycle = new Lifecycle({
-  config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, webhooks, clock, counters, instance: handles.instance, worker,
+  config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, webhooks, connectors, clock, counters, instance: handles.instance, worker,
   databaseName: database.kind === 'sqlite' ? resolve(database.file) : database.shown,
 });
-const health: Health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations, presence, webhooks });
+const health: Health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations, presence, webhooks, connectors });
 
 const service: Service = {
-  config, logger, counters, metrics, access, keyOwners: access, leases, renewals, owned, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration, presence, hooks, webhooks: webhookAdministration,
+  config, logger, counters, metrics, access, keyOwners: access, leases, renewals, owned, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration, presence, hooks, webhooks: webhookAdministration, connectors,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   eraser: log.eraser,
@@ -221,6 +230,7 @@ interface AccessStores {
   readonly tickets: TicketStore;
   readonly revocations: RevocationStore;
   readonly webhooks: WebhookStore;
+  readonly connectors: ConnectorStore;
 }
 
 /** What was changed counts here before it is answered, and the other instances hear of it. */

@@ -41,6 +41,9 @@ const ROOMS: readonly Room[] = [
   { place: 'http/input/', opening: 'validation.ts' },
   { place: 'http/output/', opening: 'problem-response.ts' },
   { place: 'webhooks/', opening: 'webhooks.ts' },
+  { place: 'connectors/nats/', opening: 'nats.ts' },
+  { place: 'connectors/', opening: 'connectors.ts' },
+  { place: 'ownership/', opening: 'ownership.ts' },
   { place: 'fleet/', opening: 'fleet.ts' },
   { place: 'hooks/', opening: 'hooks.ts' },
   { place: 'access/', opening: 'access.ts' },
@@ -57,6 +60,7 @@ const ROOMS: readonly Room[] = [
   { place: 'store/sqlite/', opening: 'sqlite.ts' },
   { place: 'store/postgres/', opening: 'postgres.ts' },
   { place: 'store/', opening: 'store.ts' },
+  { place: 'nats/', opening: 'connection-options.ts' },
   { place: 'model/', opening: 'message.ts' },
   { place: 'config/', opening: 'config.ts' },
   { place: 'runtime/', opening: 'clock.ts' },
@@ -64,7 +68,7 @@ const ROOMS: readonly Room[] = [
 
 /** Only these may name an implementation of a store, a bus or a place. The supervisor of the workers starts their hub. */
 const ROOTS: readonly string[] = ['main.ts', 'supervise.ts', 'cli/'];
-const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'bus/nats/', 'bus/kafka/', 'bus/hub/', 'presence/sqlite/', 'store/sqlite/', 'store/postgres/'];
+const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'bus/nats/', 'bus/kafka/', 'bus/hub/', 'connectors/nats/', 'connectors/kafka/', 'presence/sqlite/', 'store/sqlite/', 'store/postgres/'];
 
 /** Where a package may be imported; other packages may be imported anywhere. */
 const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: readonly string[] }[] = [
@@ -73,8 +77,8 @@ const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: reado
   { packages: /^better-sqlite3$/, places: ['store/sqlite/', 'presence/sqlite/'] },
   { packages: /^pg(\/|$)/, places: ['store/postgres/'] },
   { packages: /^ioredis$/, places: ['bus/redis/'] },
-  { packages: /^@nats-io\//, places: ['bus/nats/'] },
-  { packages: /^@platformatic\/kafka$/, places: ['bus/kafka/'] },
+  { packages: /^@nats-io\//, places: ['bus/nats/', 'connectors/nats/', 'nats/'] },
+  { packages: /^@platformatic\/kafka$/, places: ['bus/kafka/', 'connectors/kafka/', 'kafka/'] },
   { packages: /^jose(\/|$)/, places: ['access/'] },
   { packages: /^ws$/, places: ['http/websocket/', 'delivery/text-frame.ts'] },
   { packages: /^prom-client$/, places: ['runtime/metrics.ts', 'runtime/supervisor-metrics.ts'] },

@@ -40,6 +40,7 @@ export const SETTINGS = {
   PUBLIC_PUBLISH: text({ type: 'list', default: '', allowed: 'topics and patterns, separated by commas', read: readNames, meaning: 'Topics and patterns that may be published to without a credential, separated by commas.' }),
   ACCESS_FILE: text({ type: 'text', default: '', allowed: 'the path of a file', read: (text) => text || undefined, meaning: 'A JSON or YAML file that declares API keys by their digests, to be kept with the rest of the configuration.' }),
   HOOKS_FILE: text({ type: 'text', default: '', allowed: 'the path of a file', read: (text) => text || undefined, meaning: 'A JSON or YAML file that declares [hooks](docs/hooks.md): where other systems such as GitHub may send their webhooks, and what becomes of them.' }),
+  CONNECTORS_FILE: text({ type: 'text', default: '', allowed: 'the path of a file', read: (text) => text || undefined, meaning: 'A JSON or YAML file that declares [connectors](docs/connectors.md): sources, from which messages of other systems such as NATS become topics, and sinks, to which topics are sent.' }),
   DATABASE_URL: text({ type: 'URL', default: 'file:data/tidings.db', secret: true, allowed: 'file:<path of an SQLite database> or postgres://…', read: readDatabaseUrl,
     meaning: 'Where the log is: a file, which several processes of one host may share, or PostgreSQL, for any number of hosts.' }),
   DATABASE_CONNECTIONS: wholeNumber({ default: '10', unit: 'connections', min: 2, max: 1000, meaning: 'The most connections of this instance to PostgreSQL; one of them is for publishing.' }),

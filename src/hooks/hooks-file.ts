@@ -1,13 +1,12 @@
 import { members, readPatterns } from '../access/key-request.ts';
 import { parseStructuredFile } from '../config/structured-file.ts';
 import { publishProblem, ScopedGrant } from '../model/grant.ts';
-import { Problem } from '../model/problem.ts';
 import { checkTopic } from '../model/topic.ts';
+import { described, oneOf, optionalTemplate, readTemplate, readTtl, secretOf, wrong } from './file-members.ts';
 import type { HookPlan } from './plan.ts';
 import { checkPointer } from './pointer.ts';
 import { SENDERS, type KnownSender, type SenderName } from './senders.ts';
 import { HMAC_ALGORITHMS, HMAC_ENCODINGS, type HmacOptions } from './signature.ts';
-import { Template } from './template.ts';
 
 /** Reads the file that declares hooks: `hooks:` an object, by their names. Secrets are in it, or in variables of the environment that it names. */
 
@@ -17,7 +16,6 @@ const SECRET_MIN_CHARACTERS = 16;
 /** The secret before, and the one to come. */
 const SECRETS_MAX_ENTRIES = 4;
 const HOOKS_MAX_ENTRIES = 1_000;
-const TTL_MAX_SECONDS = 315_360_000;
 const HEADER_NAME = /^[A-Za-z0-9-]{1,100}$/;
 
 const MEMBERS = ['from', 'secret', 'user', 'signature', 'timestampHeader', 'publish', 'topic', 'event', 'key', 'each', 'ttl'];
@@ -91,25 +89,10 @@ function readSecrets(value: unknown, field: string, env: Readonly<Record<string,
   });
 }
 
-function secretOf(value: unknown, field: string, env: Readonly<Record<string, string | undefined>>): string {
-  if (value === undefined || value === null) throw wrong(field, 'it must be a secret, or {"env": "NAME"} with the variable of the environment that has it');
-  const { env: name } = members(value, ['env'], field);
-  if (typeof name !== 'string' || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw wrong(`${field}.env`, 'it must be the name of a variable of the environment');
-  const secret = env[name];
-  if (secret === undefined || secret === '') throw wrong(`${field}.env`, `the variable ${name} is not set`);
-  return secret;
-}
-
 function readSignature(value: unknown, field: string): HmacOptions {
   const { header, algorithm = 'sha256', encoding = 'hex', prefix = '' } = members(value ?? {}, ['header', 'algorithm', 'encoding', 'prefix'], field);
   if (typeof prefix !== 'string') throw wrong(`${field}.prefix`, 'it must be the text before the signature');
   return { header: readHeaderName(header, `${field}.header`), algorithm: oneOf(HMAC_ALGORITHMS, algorithm, `${field}.algorithm`), encoding: oneOf(HMAC_ENCODINGS, encoding, `${field}.encoding`), prefix };
-}
-
-function oneOf<Value extends string>(values: readonly Value[], value: unknown, field: string): Value {
-  const found = values.find((one) => one === value);
-  if (found === undefined) throw wrong(field, `it must be one of ${values.join(', ')}`);
-  return found;
 }
 
 function readHeaderName(value: unknown, field: string): string {
@@ -117,34 +100,7 @@ function readHeaderName(value: unknown, field: string): string {
   return value;
 }
 
-function optionalTemplate(value: unknown, field: string): Template | undefined {
-  return value === undefined ? undefined : readTemplate(value, field);
-}
-
-function readTemplate(value: unknown, field: string): Template {
-  if (typeof value !== 'string') throw wrong(field, 'it must be a text, such as deploys.{/repository/name}');
-  return described(field, () => Template.parse(value));
-}
-
 function readPointer(value: unknown, field: string): readonly string[] {
   if (typeof value !== 'string') throw wrong(field, 'it must be a JSON pointer, such as /alerts');
   return described(field, () => checkPointer(value));
-}
-
-function readTtl(value: unknown, field: string): number {
-  if (value === undefined) return 0;
-  if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > TTL_MAX_SECONDS) throw wrong(field, `it must be a whole number of seconds from 1 to ${TTL_MAX_SECONDS}`);
-  return value as number;
-}
-
-function described<Result>(field: string, read: () => Result): Result {
-  try {
-    return read();
-  } catch (error) {
-    throw wrong(field, error instanceof Error ? error.message : String(error));
-  }
-}
-
-function wrong(field: string, why: string): Problem {
-  return new Problem('invalid-request', `${field} is not valid: ${why}.`, { field });
 }

@@ -8,6 +8,8 @@ export interface TemplateSource {
   readonly body: unknown;
   /** The element of the body that becomes the message; the body itself where a request is one message. */
   readonly element: unknown;
+  /** Values that have names of their own, such as the subject of a message of NATS. */
+  readonly fields?: Readonly<Record<string, string | undefined>>;
   /** A number as its sender wrote it. Of a large one the parsed value has lost digits: two ids would be one. */
   readonly numberText?: (kind: 'element' | 'body', pointer: readonly string[]) => string | undefined;
 }
@@ -27,6 +29,7 @@ export class MissingValue extends Error {
 type Place =
   | { readonly kind: 'element' | 'body'; readonly pointer: readonly string[] }
   | { readonly kind: 'header'; readonly name: string }
+  | { readonly kind: 'field'; readonly name: string; readonly segment: number | undefined }
   | { readonly kind: 'text'; readonly text: string };
 
 interface Part {
@@ -39,6 +42,7 @@ interface Part {
 }
 
 const HEADER = /^header:([a-z0-9-]+)$/i;
+const FIELD = /^([a-z]+)(?:\.([1-9][0-9]?))?$/;
 const BRACES = /\{([^{}]*)\}/g;
 
 /** Stops a template from being a program. */
@@ -50,6 +54,7 @@ const OUTSIDE_TOPICS = /[^\p{L}\p{N}_~:@+=.-]/gu;
 /**
  * A text with values of a request in it: `deploys.{/repository/name}.{header:X-GitHub-Event}`. Braces hold places, parted by `|`, and the first place with a value counts.
  * A JSON pointer (RFC 6901) looks into the message. `body:` and a pointer look into the whole body. `header:` and a name stand for a header, `=` and a text for that text.
+ * Where there are fields, the name of one stands for its value, and `subject.2` for the second segment of the subject.
  */
 export class Template {
   readonly #parts: readonly Part[];
@@ -58,8 +63,8 @@ export class Template {
     this.#parts = parts;
   }
 
-  /** @throws Error that says what is wrong */
-  static parse(text: string): Template {
+  /** @param fields The names that may stand for values. @throws Error that says what is wrong */
+  static parse(text: string, fields: readonly string[] = []): Template {
     if (text === '') throw new Error('it is empty');
     if (text.length > TEMPLATE_MAX_CHARACTERS) throw new Error(`it is longer than ${TEMPLATE_MAX_CHARACTERS} characters`);
     const parts: Part[] = [];
@@ -67,7 +72,7 @@ export class Template {
     for (const { 0: braces, 1: inside = '', index } of text.matchAll(BRACES)) {
       const isDivided = inside.startsWith('+');
       const source = isDivided ? inside.slice(1) : inside;
-      parts.push({ literal: literalOf(text.slice(at, index)), places: source.split('|').map(placeOf), source, isDivided });
+      parts.push({ literal: literalOf(text.slice(at, index)), places: source.split('|').map((place) => placeOf(place, fields)), source, isDivided });
       at = index + braces.length;
     }
     parts.push({ literal: literalOf(text.slice(at)), places: undefined, source: '', isDivided: false });
@@ -97,6 +102,11 @@ export class Template {
     return this.#parts.every(({ places }) => places === undefined);
   }
 
+  /** Whether it looks into the body. */
+  get readsBody(): boolean {
+    return this.#parts.some(({ places }) => places?.some(({ kind }) => kind === 'body' || kind === 'element'));
+  }
+
   #fill(source: TemplateSource, written: (value: string, isDivided: boolean) => string): string {
     return this.#parts.map(({ literal, places, source: where, isDivided }) => {
       if (places === undefined) return literal;
@@ -112,19 +122,25 @@ function literalOf(text: string): string {
   return text;
 }
 
-function placeOf(text: string): Place {
+function placeOf(text: string, fields: readonly string[]): Place {
   if (text.startsWith('=')) return { kind: 'text', text: text.slice(1) };
   const header = HEADER.exec(text)?.[1];
   if (header !== undefined) return { kind: 'header', name: header.toLowerCase() };
+  const [, name = '', segment] = FIELD.exec(text) ?? [];
+  if (fields.includes(name)) return { kind: 'field', name, segment: segment === undefined ? undefined : Number(segment) };
   const isWhole = text.startsWith('body:');
   const pointer = isWhole ? text.slice('body:'.length) : text;
-  if (!pointer.startsWith('/')) throw new Error(`{${text}} is neither a JSON pointer such as /repository/name, nor body: with one, nor header: with a name, nor = with a text`);
+  if (!pointer.startsWith('/')) throw new Error(`{${text}} is neither a JSON pointer such as /repository/name, nor body: with one, nor header: with a name, ${fields.length === 0 ? '' : `nor one of ${fields.join(', ')}, `}nor = with a text`);
   return { kind: isWhole ? 'body' : 'element', pointer: checkPointer(pointer) };
 }
 
 /** Objects, arrays, null and the empty text are no values. */
-function valueAt(place: Place, { headers, body, element, numberText }: TemplateSource): string | undefined {
+function valueAt(place: Place, { headers, body, element, fields, numberText }: TemplateSource): string | undefined {
   if (place.kind === 'text') return place.text;
+  if (place.kind === 'field') {
+    const field = fields?.[place.name];
+    return (place.segment === undefined ? field : field?.split('.')[place.segment - 1]) || undefined;
+  }
   const value = place.kind === 'header' ? headers[place.name] : resolvePointer(place.kind === 'body' ? body : element, place.pointer);
   const isRounded = typeof value === 'number' && !Number.isSafeInteger(value) && place.kind !== 'header';
   const text = typeof value === 'string' ? value

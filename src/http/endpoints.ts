@@ -110,6 +110,7 @@ export const ENDPOINTS = {
   /** One delivery that is no message. */
   testWebhook: { url: '/webhooks/:id/test', methods: ['POST'], access: 'administration', once: [] },
   webhookAttempts: { url: '/webhooks/:id/attempts', methods: READ, access: 'administration', once: ['limit'] },
+  listConnectors: { url: '/connectors', methods: READ, access: 'administration', once: [] },
   /** What the sender may do, and what a key may. */
   access: { url: '/access', methods: READ, access: 'self', once: ['action', 'topic'] },
   keyAccess: { url: '/keys/:id/access', methods: READ, access: 'administration', once: ['action', 'topic'] },

@@ -12,6 +12,7 @@ import type { TicketAdministration } from '../access/ticket-administration.ts';
 import type { StreamHandles } from '../access/stream-handles.ts';
 import type { Tickets } from '../access/tickets.ts';
 import type { Config } from '../config/config.ts';
+import type { Connectors } from '../connectors/connectors.ts';
 import type { Audience } from '../delivery/audience.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
@@ -74,6 +75,7 @@ export interface Service {
   /** Who listens, on all instances. */
   readonly presence: Pick<Presence, 'enter' | 'leave' | 'change' | 'watch' | 'unwatch' | 'page' | 'counts' | 'topicsOf'>;
   readonly ticketAdministration: Pick<TicketAdministration, 'make'>;
+  readonly connectors: Pick<Connectors, 'list'>;
   readonly webhooks: Pick<WebhookAdministration, 'create' | 'list' | 'find' | 'change' | 'pause' | 'resume' | 'replay' | 'rotate' | 'remove' | 'attempts' | 'test'>;
   /** Connections that may be open at once, streams and all. */
   readonly maxConnections: number;

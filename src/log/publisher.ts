@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import { ANYBODY, FairShares, UNCOUNTED, type Holder, type Holding, type Share } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
+import type { SourceStep } from '../store/connector-store.ts';
 import { rowBytes } from '../store/row-bytes.ts';
 import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
 import { CommitRest } from './commit-rest.ts';
@@ -35,6 +36,11 @@ export interface Receipt {
   readonly replayed: boolean;
 }
 
+/** A step of a source was not the next one: another instance owns the source, or has moved its position. Nothing was stored. */
+export class OutdatedStep extends Error {
+  override name = 'OutdatedStep';
+}
+
 interface Waiting {
   readonly request: AppendRequest;
   readonly sender: QuotaSender | undefined;
@@ -43,7 +49,7 @@ interface Waiting {
   readonly diskBytes: number;
   readonly since: Since;
   readonly resolve: (receipt: Receipt) => void;
-  readonly reject: (problem: Problem) => void;
+  readonly reject: (problem: Problem | OutdatedStep) => void;
   /** What its publisher holds of the queue; it can be taken back until the store has it. */
   readonly share: Share;
   isAnswered: boolean;
@@ -81,6 +87,8 @@ export interface PublishedBy {
   readonly holder?: () => Holder;
   /** Whose share of the log it counts for. */
   readonly sender?: QuotaSender;
+  /** Of a source. Its messages are a commit of their own; where they are not the next ones the publish rejects with `OutdatedStep`. */
+  readonly step?: SourceStep;
 }
 
 export interface PublisherDependencies {
@@ -178,7 +186,7 @@ export class Publisher {
    * `internal` mean that nothing was stored. `outcome-unknown`: nobody can say. `key-reused`: the key belongs to another request. `forbidden`: the grant leaves out one of the topics.
    * `topic-quota`: a topic or the sender holds too much.
    */
-  publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined, { holder = () => ANYBODY, sender }: PublishedBy = {}): Promise<Receipt> {
+  publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined, { holder = () => ANYBODY, sender, step }: PublishedBy = {}): Promise<Receipt> {
     const forbidden = publishProblem(grant, drafts);
     if (forbidden !== undefined) return Promise.reject(forbidden);
     let bytes = 0;
@@ -196,7 +204,7 @@ export class Publisher {
       const part = this.#partOf(this.#waitingMessages + drafts.length, this.#waitingBytes + bytes);
       // While any request is counted, new ones are, too: a publisher's requests keep their order.
       const share = part <= COUNTED_FROM_SHARE && this.#shares.total === 0 ? UNCOUNTED : this.#shares.hold(holder(), this.#amountOf(drafts.length, bytes), { takeBack: () => this.#takeBack(waiting), waiting: () => waiting });
-      const waiting: Waiting = { request: { drafts, key }, sender, bytes, diskBytes, since, resolve, reject, share, isAnswered: false };
+      const waiting: Waiting = { request: step === undefined ? { drafts, key } : { drafts, key, step }, sender, bytes, diskBytes, since, resolve, reject, share, isAnswered: false };
       this.#queue.push(waiting);
       this.#queuedMessages += drafts.length;
       this.#waitingMessages += drafts.length;
@@ -349,7 +357,7 @@ export class Publisher {
       const next = this.#queue[count]!;
       const more = messages + next.request.drafts.length;
       bytes += next.bytes;
-      if (count > 0 && (more > this.#commitSize.messages || bytes > this.#commitSize.bytes)) break;
+      if (count > 0 && (more > this.#commitSize.messages || bytes > this.#commitSize.bytes || isAlone(next, this.#queue[0]!))) break;
       messages = more;
     }
     if (count < this.#queue.length) return this.#takeInTurns();
@@ -366,13 +374,16 @@ export class Publisher {
    */
   #takeInTurns(): readonly Waiting[] {
     const chosen = new Set<Waiting>();
+    let first: Waiting | undefined;
     let messages = 0;
     let bytes = 0;
     const choose = (waiting: Waiting): boolean => {
       const size = { messages: messages + waiting.request.drafts.length, bytes: bytes + waiting.bytes };
+      if (first !== undefined && isAlone(waiting, first)) return false;
       if (chosen.size > 0 && (size.messages > this.#commitSize.messages || size.bytes > this.#commitSize.bytes)) return false;
       if (chosen.size === 0 && this.#commits.length > 0 && !this.#commitSize.leavesRoom(size)) return false;
       ({ messages, bytes } = size);
+      first ??= waiting;
       chosen.add(waiting);
       waiting.share.pin();
       return true;
@@ -458,6 +469,10 @@ export class Publisher {
         waiting.reject(this.#problem('key-reused', 'This key was used for a request with another topic, event, TTL, kind or body.', 'Idempotency-Key'));
         return;
       }
+      if (outcome.kind === 'outdated') {
+        waiting.reject(new OutdatedStep('the step of a source is not the next one'));
+        return;
+      }
       if (outcome.kind === 'replayed') this.#counters.replayed++;
       const { epoch, first, time } = outcome;
       waiting.resolve({ epoch, first, time, replayed: outcome.kind === 'replayed' });
@@ -508,4 +523,9 @@ export class Publisher {
     if (this.#failure !== undefined) this.#logger.info('the log can be written again');
     this.#failure = undefined;
   }
+}
+
+/** Whether two requests cannot be in one commit: a step of a source decides whether its whole commit is stored. */
+function isAlone({ request }: Waiting, { request: first }: Waiting): boolean {
+  return request.step !== undefined || first.step !== undefined;
 }

@@ -28,6 +28,8 @@ export class Counters {
   readonly turnedAway = new Map<string, number>();
   /** Requests to hooks, by the hook and what became of them, with a blank between. */
   readonly hooks = new Map<string, number>();
+  /** Records and messages of connectors, by the connector and what became of them, with a blank between. */
+  readonly connectors = new Map<string, number>();
   /** The key set of tokens: fetches that failed, and when one last succeeded, in seconds since 1970; 0 before. */
   readonly jwks = { failures: 0, fetched: 0 };
   /** HTTP requests, by the way they took: past the framework, or through it. */

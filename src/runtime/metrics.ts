@@ -27,7 +27,20 @@ export interface Limits {
 }
 
 /** What an instance holds at this moment, as metrics show it. */
-export interface Gauges {
+export interface Gauges extends NumberGauges {
+  readonly connectors: readonly ConnectorGauge[];
+}
+
+/** A connector that this instance runs. */
+export interface ConnectorGauge {
+  readonly name: string;
+  readonly isUp: boolean;
+  /** undefined where it is not known. */
+  readonly behind: number | undefined;
+}
+
+/** Those with one number each. */
+interface NumberGauges {
   readonly streams: number;
   /** History requests that wait for a first message. */
   readonly longPolls: number;
@@ -108,7 +121,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   presencePartial: ['presence_partial_total', 'Questions for presence that were answered with a part of the instances, because there is no Redis, or it was away or late'],
 };
 
-const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string]>> = {
+const GAUGES: Readonly<Record<keyof NumberGauges, readonly [name: string, help: string]>> = {
   streams: ['streams', 'Streams open'],
   longPolls: ['long_polls', 'History requests that wait for a first message'],
   filterBytes: ['filter_bytes', 'Bytes that the topics of streams hold which ask for many, or for deep patterns'],
@@ -165,7 +178,9 @@ export class Metrics {
   /** For the spine to count with. */
   readonly counters: Counters;
   readonly #registry = new Registry();
-  readonly #gauges: readonly (readonly [keyof Gauges, Gauge])[];
+  readonly #gauges: readonly (readonly [keyof NumberGauges, Gauge])[];
+  readonly #connectorUp: Gauge<'connector'>;
+  readonly #connectorBehind: Gauge<'connector'>;
 
   constructor({ worker, build, limits, warnings = new Warnings().counts }: MetricsOptions) {
     if (worker !== undefined) this.#registry.setDefaultLabels({ worker: String(worker) });
@@ -202,6 +217,15 @@ export class Metrics {
         this.inc({ hook, outcome }, count);
       }
     } });
+    new Counter({ ...this.#named('connector_messages_total', 'Records and messages of connectors, by what became of them: stored, known (came again), own (sent by this log), dead, lost, sent, origin (not sent back), gap, renewed'), labelNames: ['connector', 'outcome'], collect() {
+      this.reset();
+      for (const [key, count] of counters.connectors) {
+        const [connector = '', outcome = ''] = key.split(' ');
+        this.inc({ connector, outcome }, count);
+      }
+    } });
+    this.#connectorUp = new Gauge({ ...this.#named('connector_up', 'Whether a connector that this instance runs can read or send'), labelNames: ['connector'] });
+    this.#connectorBehind = new Gauge({ ...this.#named('connector_behind_messages', 'What waits for a connector that this instance runs, where that is known: records on the other side, or numbers of the log'), labelNames: ['connector'] });
     new Counter({ ...this.#named('jwks_fetches_failed_total', 'Fetches of the key set of tokens that failed'), collect() {
       this.reset();
       this.inc(counters.jwks.failures);
@@ -238,7 +262,7 @@ export class Metrics {
       for (const [reason, count] of Object.entries(counters.evicted)) this.inc({ reason }, count);
     } });
     countWarnings(this.#registry, warnings);
-    this.#gauges = (Object.entries(GAUGES) as [keyof Gauges, readonly [string, string]][]).map(([source, [name, help]]) => [source, new Gauge(this.#named(name, help))]);
+    this.#gauges = (Object.entries(GAUGES) as [keyof NumberGauges, readonly [string, string]][]).map(([source, [name, help]]) => [source, new Gauge(this.#named(name, help))]);
   }
 
   /** Begins to measure the process. Called when its modules are loaded: loading blocks the event loop, and that delay says nothing of how it serves. */
@@ -254,7 +278,18 @@ export class Metrics {
   /** All metrics in Prometheus' text format. */
   render(now: Gauges): Promise<string> {
     for (const [source, gauge] of this.#gauges) gauge.set(now[source]);
+    this.#showConnectors(now.connectors);
     return this.#registry.metrics();
+  }
+
+  /** Those that another instance runs now are not shown any more. */
+  #showConnectors(connectors: readonly ConnectorGauge[]): void {
+    this.#connectorUp.reset();
+    this.#connectorBehind.reset();
+    for (const { name: connector, isUp, behind } of connectors) {
+      this.#connectorUp.set({ connector }, isUp ? 1 : 0);
+      if (behind !== undefined) this.#connectorBehind.set({ connector }, behind);
+    }
   }
 
   #named(name: string, help: string): { name: string; help: string; registers: Registry[] } {

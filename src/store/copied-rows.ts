@@ -50,6 +50,9 @@ export const COPIED_TABLES: readonly CopiedTable[] = [
     order: ['id'],
   },
   { name: 'webhook_attempts', columns: { webhook: 'text', number: 'number', attempt: 'text' }, order: ['webhook', 'number'] },
+  { name: 'connectors', columns: { name: 'text', owner: 'text', fence: 'number', cursor: 'text', status: 'text' }, order: ['name'] },
+  { name: 'connector_positions', columns: { connector: 'text', part: 'text', identity: 'text', position: 'number' }, order: ['connector', 'part'] },
+  { name: 'connector_origins', columns: { first: 'number', last: 'number', origin: 'text' }, order: ['first'] },
   { name: 'usage', columns: { id: 'text', version: 'number', first: 'number', last: 'number', topics: 'text', senders: 'text' }, order: ['id'] },
 ];
 

@@ -3,6 +3,7 @@ import type { LogState } from '../model/epochs.ts';
 import type { Draft, Message } from '../model/message.ts';
 import type { Filter } from '../model/topic.ts';
 import type { CountedTime } from './believed-clock.ts';
+import type { SourceStep } from './connector-store.ts';
 import type { ErasureStore } from './erasure-store.ts';
 import type { TopicStore } from './topic-store.ts';
 import type { UsageStore } from './usage-store.ts';
@@ -94,6 +95,8 @@ export interface Store {
 export interface AppendRequest {
   readonly drafts: readonly Draft[];
   readonly key: IdempotencyKey | undefined;
+  /** Of a source: its position moves with its messages, or nothing is stored. Such a request is the only one of its call, and has no key. */
+  readonly step?: SourceStep;
 }
 
 export interface IdempotencyKey {
@@ -117,11 +120,12 @@ export interface Appended {
 /**
  * What became of a request. `stored` and `replayed` name the first of its numbers: the others follow it, with the same
  * epoch and time. `replayed`: the key was known, and this is the first answer again. `conflict`: the key was used for
- * another request; nothing was stored.
+ * another request; nothing was stored. `outdated`: the step's owner is not the newest, or a position stands elsewhere; nothing was stored.
  */
 export type Outcome =
   | { readonly kind: 'stored' | 'replayed'; readonly epoch: string; readonly first: number; readonly time: number }
-  | { readonly kind: 'conflict' };
+  | { readonly kind: 'conflict' }
+  | { readonly kind: 'outdated' };
 
 export interface ReadQuery {
   /** The number to read after: the first message is at least `after` + 1. */

@@ -1,5 +1,5 @@
 import type { Audience } from '../delivery/audience.ts';
-import type { Waiter } from '../delivery/reader-group.ts';
+import { MessageWait } from '../delivery/message-wait.ts';
 import type { Found, History } from '../log/history-pages.ts';
 import type { Starts } from '../log/start-position.ts';
 import type { Tail } from '../log/tail.ts';
@@ -72,6 +72,7 @@ export class WebhookReader {
   readonly #filter: Filter;
   readonly #events: ReadonlySet<string> | undefined;
   readonly #origin: string;
+  readonly #wait: MessageWait;
   readonly #ended = new AbortController();
   #timer: Timer | undefined;
   /** The turn under way, until what it did is in the database. */
@@ -86,7 +87,6 @@ export class WebhookReader {
   #attempts: string[] = [];
   /** The cursor that the database has. */
   #noted: string;
-  #wake: Waiter | undefined;
   #isStopping = false;
 
   constructor(record: WebhookRecord, deps: WebhookReaderDependencies) {
@@ -96,6 +96,7 @@ export class WebhookReader {
     this.#filter = new Filter(this.#settings.topics);
     this.#events = this.#settings.events && new Set(this.#settings.events);
     this.#origin = new URL(this.#settings.url).origin;
+    this.#wait = new MessageWait({ ...deps, filter: this.#filter, quietMs: WEBHOOK_QUIET_MS });
     this.#cursor = record.cursor;
     this.#noted = record.cursor;
     this.#at = parseId(record.cursor) ?? { epoch: '', seq: 0 };
@@ -137,7 +138,7 @@ export class WebhookReader {
   async finish(): Promise<void> {
     this.#isStopping = true;
     this.#timer?.cancel();
-    this.#wake?.(undefined);
+    this.#wait.cancel();
     await this.#turn;
   }
 
@@ -301,26 +302,12 @@ export class WebhookReader {
 
   /** Waits in the audience until a message may be there. */
   async #waitForMessages(): Promise<void> {
-    const { audience, clock, tail } = this.#deps;
-    if (!audience.hasRoomFor(this.#filter)) {
+    if (!this.#wait.hasRoom) {
       this.#after(WEBHOOK_READ_RETRY_MS);
       return;
     }
-    const group = audience.join(this.#filter);
-    const { promise, resolve } = Promise.withResolvers<number | undefined>();
-    const wake: Waiter = resolve;
-    this.#wake = wake;
-    group.waiters.add(wake);
-    // All messages so far were shown to the group.
-    const timer = clock.after(WEBHOOK_QUIET_MS, () => wake(group.firstUntold === undefined ? tail.last : group.firstUntold - 1));
-    // While the log was read, nobody listened.
-    if (tail.last > this.#at.seq) wake(undefined);
-    const quietTo = await promise;
-    timer.cancel();
-    this.#wake = undefined;
-    group.waiters.delete(wake);
-    audience.leave(group);
-    const { log } = tail;
+    const quietTo = await this.#wait.after(this.#at.seq);
+    const { log } = this.#deps.tail;
     if (quietTo !== undefined && quietTo > this.#at.seq && log?.lineage.isGood(this.#at) === true) this.#moveTo(log.lineage.at(quietTo));
     this.#askTurn();
   }

@@ -60,12 +60,12 @@ export async function stored(store: Store, requests: readonly AppendRequest[]): 
 }
 
 export function firstOf(outcome: Outcome): number {
-  if (outcome.kind === 'conflict') throw new Error('conflict');
+  if (outcome.kind === 'conflict' || outcome.kind === 'outdated') throw new Error(outcome.kind);
   return outcome.first;
 }
 
 /** The outcome of a request that was not stored before. */
-export function newlyStored(outcome: Outcome | undefined): Exclude<Outcome, { kind: 'conflict' }> {
+export function newlyStored(outcome: Outcome | undefined): Exclude<Outcome, { kind: 'conflict' | 'outdated' }> {
   if (outcome?.kind !== 'stored') throw new Error(outcome?.kind ?? 'no outcome');
   return outcome;
 }

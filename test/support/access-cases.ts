@@ -95,6 +95,7 @@ export function matrix({ message, key, instance }: Facts): Readonly<Record<keyof
     revokeKey: { path: `/keys/${key}`, expected: ADMINISTRATION },
     listRevocations: { path: '/revocations', expected: ADMINISTRATION },
     revoke: { path: '/revocations', body: '{"jti":"of the matrix"}', expected: { ...ADMINISTRATION, administrator: 201 } },
+    listConnectors: { path: '/connectors', expected: ADMINISTRATION },
     listWebhooks: { path: '/webhooks?limit=1', expected: ADMINISTRATION },
     createWebhook: { path: '/webhooks', body: '{"url":"https://example.com/","topics":["other.webhook"]}', expected: { ...ADMINISTRATION, administrator: 201 } },
     // The webhook of these paths is not there.

@@ -141,7 +141,7 @@ export class MemoryStore implements Store {
     this.erasures.restored();
     this.#lost = this.#lost.filter(({ keptAt }) => keptAt <= seq);
     this.usage.restored();
-    for (const [name, { outcome }] of this.#keys) if (outcome.kind !== 'conflict' && outcome.first > seq) this.#keys.delete(name);
+    for (const [name, { outcome }] of this.#keys) if (outcome.kind !== 'conflict' && outcome.kind !== 'outdated' && outcome.first > seq) this.#keys.delete(name);
     this.#begin();
     await Promise.resolve();
   }

@@ -42,6 +42,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     sessions: { make: never, end: never },
     tickets: { use: never, release: never },
     ticketAdministration: { make: never },
+    connectors: { list: never },
     webhooks: { create: never, list: never, find: never, change: never, pause: never, resume: never, replay: never, rotate: never, remove: never, attempts: never, test: never },
     keys: { create: never, rotate: never, revoke: never, find: never, list: never },
     renewals: { renew: never },
@@ -55,7 +56,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     readiness: () => ({ ready: true, status: 'ready' }),
     gauges: () => ({
       streams: 0, longPolls: 0, filterBytes: 0, unreadBytes: 0, readersBehind: 0, furthestBehind: 0, tailMessages: 0, tailBytes: 0, tailFirst: 0, tailLast: 0,
-      head: 0, oldest: 0, logBytes: 0, keys: 0, clockAhead: 0, messageAhead: 0, erasuresUnwiped: 0, appendsWaiting: 0, revocations: 0, webhooks: 0, webhooksFailing: 0, presenceTopics: 0, presence: 1, bus: 1, database: 1, draining: 0,
+      head: 0, oldest: 0, logBytes: 0, keys: 0, clockAhead: 0, messageAhead: 0, erasuresUnwiped: 0, appendsWaiting: 0, revocations: 0, webhooks: 0, webhooksFailing: 0, connectors: [], presenceTopics: 0, presence: 1, bus: 1, database: 1, draining: 0,
     }),
     ...parts,
   };

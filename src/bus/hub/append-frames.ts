@@ -2,6 +2,7 @@ import { EVENT_MAX_BYTES } from '../../config/content-limits.ts';
 import type { Draft } from '../../model/message.ts';
 import { TOPIC_MAX_BYTES } from '../../model/topic.ts';
 import { ownCopy } from '../../runtime/memory.ts';
+import { CONNECTOR_NAME_MAX_BYTES, SOURCE_MAX_PARTS, type PositionMove, type SourcePosition, type SourceStep } from '../../store/connector-store.ts';
 import type { Appended, AppendRequest, IdempotencyKey, Outcome, StoreError, StoreErrorKind } from '../../store/store.ts';
 import { Argument, MalformedCall } from './argument.ts';
 import { HANDED } from './frames.ts';
@@ -9,7 +10,7 @@ import { HANDED } from './frames.ts';
 /**
  * How requests go to the worker that writes, and what became of them back:
  *
- *     requests: length of the JSON u32 | JSON: for each request its key, or null, and its drafts | fingerprints and data, one after the other
+ *     requests: length of the JSON u32 | JSON: for each request its key and its step, where it has them, and its drafts | fingerprints and data, one after the other
  *     answer: JSON
  */
 
@@ -45,10 +46,11 @@ interface Answer {
 /** Leaves room for a number in front. */
 export function packAppend(number: number, requests: readonly AppendRequest[]): Buffer {
   const parts: Uint8Array[] = [];
-  const shape = requests.map(({ drafts, key }) => {
+  const shape = requests.map(({ drafts, key, step }) => {
     if (key !== undefined) parts.push(key.fingerprint);
     return {
       ...(key === undefined ? {} : { key: { scope: key.scope, key: key.key, window: key.window, bytes: key.fingerprint.length } }),
+      ...(step === undefined ? {} : { step }),
       drafts: drafts.map(({ topic, event, json, ttl, data }) => {
         parts.push(data);
         return { topic, event, json, ttl, bytes: data.length };
@@ -90,6 +92,7 @@ function readRequests(body: Buffer): readonly AppendRequest[] {
   };
   return new Argument({ requests: JSON.parse(body.toString('utf8', LENGTH_BYTES, dataAt)) as unknown }).list('requests', APPENDED_MAX_REQUESTS, (request): AppendRequest => ({
     key: request.has('key') ? readKey(request.inner('key'), take) : undefined,
+    ...(request.has('step') ? { step: readStep(request.inner('step')) } : {}),
     drafts: request.list('drafts', APPENDED_MAX_REQUESTS, (draft): Draft => ({
       topic: draft.text('topic', TOPIC_MAX_BYTES), event: draft.optionalText('event', EVENT_MAX_BYTES), json: draft.flag('json'), ttl: draft.count('ttl'), data: take(draft.count('bytes')),
     })),
@@ -98,6 +101,17 @@ function readRequests(body: Buffer): readonly AppendRequest[] {
 
 function readKey(key: Argument, take: (length: number) => Buffer): IdempotencyKey {
   return { scope: key.text('scope', APPENDED_KEY_MAX_CHARACTERS), key: key.text('key', APPENDED_KEY_MAX_CHARACTERS), window: key.count('window'), fingerprint: take(key.count('bytes')) };
+}
+
+function readStep(step: Argument): SourceStep {
+  return {
+    connector: step.text('connector', CONNECTOR_NAME_MAX_BYTES), fence: step.count('fence'), origin: step.text('origin', CONNECTOR_NAME_MAX_BYTES),
+    moves: step.list('moves', SOURCE_MAX_PARTS, (move): PositionMove => ({ part: move.text('part', CONNECTOR_NAME_MAX_BYTES), from: move.has('from') ? readPosition(move.inner('from')) : undefined, to: readPosition(move.inner('to')) })),
+  };
+}
+
+function readPosition(position: Argument): SourcePosition {
+  return { identity: position.text('identity', CONNECTOR_NAME_MAX_BYTES), position: position.count('position') };
 }
 
 /** Leaves room for a number, and for what the hub says. */

@@ -58,7 +58,8 @@ export class MergedAppends {
     let count = 0;
     for (let messages = 0; count < this.#waiting.length; count++) {
       messages += this.#waiting[count]!.messages;
-      if (count > 0 && messages > MERGED_MAX_MESSAGES) break;
+      // A step of a source decides whether its whole commit is stored.
+      if (count > 0 && (messages > MERGED_MAX_MESSAGES || isStep(this.#waiting[count]!) || isStep(this.#waiting[0]!))) break;
     }
     return this.#waiting.splice(0, count);
   }
@@ -95,4 +96,8 @@ export class MergedAppends {
     if (messages.length > 0) told(messages, log);
     return { outcomes, log, isTold: true };
   }
+}
+
+function isStep({ requests }: Waiting): boolean {
+  return requests[0]?.step !== undefined;
 }

@@ -2,6 +2,7 @@ import { connect, NoRespondersError, PermissionViolationError, RequestError, typ
 import { randomBytes } from 'node:crypto';
 import { readNatsUrl, type NatsLocation } from '../../config/nats-url.ts';
 import type { Message } from '../../model/message.ts';
+import { optionsFor } from '../../nats/connection-options.ts';
 import { waitAtMost, type Clock } from '../../runtime/clock.ts';
 import type { Counters } from '../../runtime/counters.ts';
 import type { Logger } from '../../runtime/logger.ts';
@@ -10,7 +11,6 @@ import type { Bus, BusListener, BusState } from '../bus.ts';
 import { encode, envelopesOf, SENDER_BYTES, type Carried } from '../envelope.ts';
 import { Incoming } from '../incoming.ts';
 import { encodeNote } from '../note-envelope.ts';
-import { optionsFor } from './connection-options.ts';
 
 /**
  * The bus of several instances, over subjects of NATS (core NATS, at most once). Commits come in and leave as messages of one subject; notes have subjects of their own.

@@ -48,6 +48,7 @@ export const openapi: FastifyDynamicSwaggerOptions = {
       { name: 'session', description: 'A cookie in exchange for a key or token, for browsers' },
       { name: 'erasing', description: 'Take back what was published by mistake' },
       { name: 'webhooks', description: 'Messages sent to receivers by HTTP, for administrators' },
+      { name: 'connectors', description: 'Sources and sinks: other systems that are connected to the log, for administrators' },
       { name: 'administration', description: 'API keys, revocations of tokens, the open streams and the instances, for administrators' },
       { name: 'operations', description: 'Health, metrics, how all instances are, and this document: also at OPS_PORT, where there is one, without a credential' },
     ],

@@ -2,6 +2,7 @@ import type { HttpMemory } from '../http-memory.ts';
 import type { App, Service } from '../service.ts';
 import { accessRoutes } from './access.ts';
 import { clientRoutes } from './client.ts';
+import { connectorRoutes } from './connectors.ts';
 import { eraseRoutes } from './erase.ts';
 import { fleetRoutes } from './fleet.ts';
 import { historyRoutes } from './history.ts';
@@ -45,4 +46,5 @@ export function addRoutes(app: App, service: Service, memory: HttpMemory): void 
   sessionRoutes(app, service);
   accessRoutes(app, service);
   webhookRoutes(app, service);
+  connectorRoutes(app, service);
 }

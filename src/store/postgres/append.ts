@@ -1,6 +1,7 @@
 import { EPOCH_RANDOM_CHARACTERS, type Lineage } from '../../model/epochs.ts';
 import type { Position } from '../../model/position.ts';
 import { CLOCK_JUMP_MS } from '../believed-clock.ts';
+import type { SourceStep } from '../connector-store.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { KEPT_EPOCHS } from '../limits.ts';
 import { randomName } from '../names.ts';
@@ -23,17 +24,21 @@ export interface Circumstances {
   readonly known: Lineage;
 }
 
-/** A call of `tidings.try_append`. */
+/** What `tidings.append_step` answers as the failure of a step that is not the next one of its source. */
+const OUTDATED_CODE = 'outdated';
+
+/** A call of `tidings.try_append`, or of `tidings.append_step`, whose row has the same columns. */
 export interface AppendCall {
   readonly text: string;
   /** With these random characters the name of an epoch begins, if one begins with this call. */
   readonly random: string;
 }
 
-export function appendCall(requests: readonly AppendRequest[], { begin, seen, known }: Circumstances): AppendCall {
+export function appendCall(requests: readonly AppendRequest[], { begin, seen, known }: Circumstances, step?: SourceStep): AppendCall {
   const drafts = requests.flatMap((request) => request.drafts);
   const random = randomName(EPOCH_RANDOM_CHARACTERS);
-  const text = `SELECT * FROM tidings.try_append(${[
+  const text = `SELECT * FROM ${step === undefined ? 'tidings.try_append' : 'tidings.append_step'}(${[
+    ...(step === undefined ? [] : stepColumns(step)),
     drafts.length,
     ...keyColumns(requests),
     strings(drafts.map(({ topic }) => topic)),
@@ -46,6 +51,14 @@ export function appendCall(requests: readonly AppendRequest[], { begin, seen, kn
     `'${random}'`, KEPT_EPOCHS, begin, literal(seen.epoch), seen.seq, literal(newestOf(known)), UNDERSTOOD_LEVEL,
   ].join(', ')})`;
   return { text, random };
+}
+
+function stepColumns({ connector, fence, origin, moves }: SourceStep): (string | number)[] {
+  return [
+    literal(connector), fence, literal(origin), strings(moves.map(({ part }) => part)),
+    strings(moves.map(({ from }) => from?.identity ?? null)), numbers(moves.map(({ from }) => from?.position ?? null), 'bigint'),
+    strings(moves.map(({ to }) => to.identity)), numbers(moves.map(({ to }) => to.position), 'bigint'),
+  ];
 }
 
 function keyColumns(requests: readonly AppendRequest[]): string[] {
@@ -68,6 +81,11 @@ function keyColumns(requests: readonly AppendRequest[]): string[] {
 function ends(lengths: readonly number[]): number[] {
   let end = 0;
   return lengths.map((length) => (end += length));
+}
+
+/** Whether the step of a source was not the next one, so that nothing was stored. */
+export function isOutdated([failure]: Row): boolean {
+  return failure === OUTDATED_CODE;
 }
 
 /**

@@ -2,6 +2,8 @@ import { REMEMBERED_EPOCHS, type LostEpoch } from '../../model/ancestry.ts';
 import { EPOCH_RANDOM_CHARACTERS, type LogState } from '../../model/epochs.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { CLOCK_JUMP_MS, CLOCK_KEPT_MS } from '../believed-clock.ts';
+import { stepOf } from '../connector-rows.ts';
+import type { ConnectorStore } from '../connector-store.ts';
 import type { ErasureStore } from '../erasure-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import type { RevocationStore } from '../revocation-store.ts';
@@ -16,8 +18,9 @@ import type { TopicStore } from '../topic-store.ts';
 import type { UsageStore } from '../usage-store.ts';
 import type { WebhookStore } from '../webhook-store.ts';
 import { RETENTION, STANDBY } from './access-sql.ts';
-import { appendCall, appendedIn, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
+import { appendCall, appendedIn, isOutdated, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
 import { PgConnections } from './connection-pool.ts';
+import { PostgresConnectorStore } from './connectors.ts';
 import { NEWEST_ERASURE, PostgresErasureStore } from './erasure-store.ts';
 import { PostgresKeyStore } from './key-store.ts';
 import { KnownLog } from './known-log.ts';
@@ -57,6 +60,7 @@ export class PostgresStore implements Store {
   readonly revocations: RevocationStore = new PostgresRevocationStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly usage: UsageStore = new PostgresUsageStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly webhooks: WebhookStore = new PostgresWebhookStore(() => this.#lifecycle.use(this.#pgConnections));
+  readonly connectors: ConnectorStore = new PostgresConnectorStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly rowOverheadBytes = PG_ROW_OVERHEAD_BYTES;
   readonly topics: TopicStore;
   readonly erasures: ErasureStore;
@@ -90,11 +94,16 @@ export class PostgresStore implements Store {
     const known = this.#known.lineage;
     const { losses } = pgConnections;
     const before = this.#answeredLosses;
-    const call = appendCall(requests, { begin: losses !== before, seen: this.#known.seen, known });
+    const call = appendCall(requests, { begin: losses !== before, seen: this.#known.seen, known }, stepOf(requests));
     // The appends after this one need not begin another epoch.
     this.#answeredLosses = losses;
     try {
       return await pgConnections.write(call.text, ([answer]) => {
+        if (isOutdated(answer!)) {
+          // No epoch was begun with it.
+          if (losses !== before) this.#answeredLosses = NaN;
+          return { outcomes: [{ kind: 'outdated' }], log: this.#known.state(answer!, known) };
+        }
         const row = appendedIn(answer!);
         const { outcomes, began } = outcomesOf(row, requests, call);
         const log = this.#known.state(row, known);

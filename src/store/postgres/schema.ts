@@ -283,3 +283,38 @@ export const webhookAttempts = tidings.table('webhook_attempts', {
   number: number('number'),
   attempt: text('attempt').notNull(),
 }, (table) => [primaryKey({ columns: [table.webhook, table.number] })]);
+
+/** Connectors (connector-store.ts), from when an instance first had a file that declares them. */
+export const connectors = tidings.table('connectors', {
+  name: name('name').primaryKey(),
+  /** The instance that runs it; '' for none. */
+  owner: name('owner').notNull(),
+  /** Counts its owners. */
+  fence: number('fence'),
+  /** Of a sink: the place in the log up to which everything was sent. */
+  cursor: name('cursor').notNull(),
+  /** How it is, as JSON. */
+  status: text('status').notNull(),
+});
+
+/** Instances that run connectors, and when the lease of each ends. */
+export const connectorOwners = tidings.table('connector_owners', {
+  owner: name('owner').primaryKey(),
+  until: number('until'),
+});
+
+/** How far each source has read. A row moves in the transaction that stores the messages. */
+export const connectorPositions = tidings.table('connector_positions', {
+  connector: name('connector').notNull(),
+  part: name('part').notNull(),
+  /** Of the stream or topic on the other side. */
+  identity: name('identity').notNull(),
+  position: number('position'),
+}, (table) => [primaryKey({ columns: [table.connector, table.part] })]);
+
+/** Which messages came from which system: ranges of numbers, which do not overlap. */
+export const connectorOrigins = tidings.table('connector_origins', {
+  first: bigint('first', { mode: 'number' }).primaryKey(),
+  last: number('last'),
+  origin: name('origin').notNull(),
+});

@@ -4,7 +4,7 @@ import { rowBytes } from '../row-bytes.ts';
 import { clock, SQLITE_ROW_OVERHEAD_BYTES, type LogRow, type LogStateQuery } from './log-state.ts';
 import { MultiRowInsert } from './multi-row-insert.ts';
 import type { TopicIndex } from './topic-index.ts';
-import { CONFLICT_CODE, OUTCOME_NUMBERS, REPLAYED_CODE, Requests, STORED_CODE, type PackedOutcomes, type PackedRequests } from './worker-packing.ts';
+import { CONFLICT_CODE, OUTCOME_NUMBERS, OUTDATED_CODE, REPLAYED_CODE, Requests, STORED_CODE, type PackedOutcomes, type PackedRequests } from './worker-packing.ts';
 
 const MESSAGE_COLUMNS = ['seq', 'epoch', 'time', 'expires', 'topic', 'event', 'json', 'data'];
 const KEY_COLUMNS = ['scope', 'key', 'fingerprint', 'epoch', 'first', 'time', 'expires'];
@@ -21,6 +21,9 @@ export interface PackedAppended {
   readonly outcomes: PackedOutcomes;
   readonly log: LogRow;
 }
+
+/** The packed outcome of a step that is not the next one of its source. */
+export const OUTDATED: readonly number[] = [OUTDATED_CODE, 0, 0, 0];
 
 /** What becomes of requests: their outcomes, and the rows that are to be inserted, as `MultiRowInsert` takes them. */
 interface Plan {

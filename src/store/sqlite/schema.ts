@@ -264,3 +264,38 @@ export const webhookAttempts = sqliteTable('webhook_attempts', {
   number: integer('number').notNull(),
   attempt: text('attempt').notNull(),
 }, (table) => [primaryKey({ columns: [table.webhook, table.number] })]);
+
+/** Connectors (connector-store.ts), from when an instance first had a file that declares them. */
+export const connectors = sqliteTable('connectors', {
+  name: text('name').primaryKey(),
+  /** The instance that runs it; '' for none. */
+  owner: text('owner').notNull(),
+  /** Counts its owners. */
+  fence: integer('fence').notNull(),
+  /** Of a sink: the place in the log up to which everything was sent. */
+  cursor: text('cursor').notNull(),
+  /** How it is, as JSON. */
+  status: text('status').notNull(),
+});
+
+/** Instances that run connectors, and when the lease of each ends. */
+export const connectorOwners = sqliteTable('connector_owners', {
+  owner: text('owner').primaryKey(),
+  until: integer('until').notNull(),
+});
+
+/** How far each source has read. A row moves in the transaction that stores the messages. */
+export const connectorPositions = sqliteTable('connector_positions', {
+  connector: text('connector').notNull(),
+  part: text('part').notNull(),
+  /** Of the stream or topic on the other side. */
+  identity: text('identity').notNull(),
+  position: integer('position').notNull(),
+}, (table) => [primaryKey({ columns: [table.connector, table.part] })]);
+
+/** Which messages came from which system: ranges of numbers, which do not overlap. */
+export const connectorOrigins = sqliteTable('connector_origins', {
+  first: integer('first').primaryKey(),
+  last: integer('last').notNull(),
+  origin: text('origin').notNull(),
+});

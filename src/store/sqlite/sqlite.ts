@@ -4,6 +4,8 @@ import type { Logger } from 'pino';
 import type { LostEpoch } from '../../model/ancestry.ts';
 import type { LogState } from '../../model/epochs.ts';
 import type { Filter } from '../../model/topic.ts';
+import { stepOf } from '../connector-rows.ts';
+import type { ConnectorStore } from '../connector-store.ts';
 import type { ErasureStore, Wiped } from '../erasure-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import type { RevocationStore } from '../revocation-store.ts';
@@ -15,6 +17,7 @@ import type { TopicStore } from '../topic-store.ts';
 import type { UsageStore } from '../usage-store.ts';
 import type { WebhookStore } from '../webhook-store.ts';
 import { KEY_READS } from './api-keys.ts';
+import { CONNECTOR_READS, SqliteConnectorStore } from './connectors.ts';
 import { DamageError, toUnknownError } from './errors.ts';
 import { SqliteErasureStore } from './erasure-store.ts';
 import type { ErasureCall, ErasureCalls } from './erasures.ts';
@@ -59,7 +62,7 @@ interface Damage {
 }
 
 /** Calls beside the log that change nothing. */
-const SIDE_READS: ReadonlySet<SideCall> = new Set<SideCall>([...KEY_READS, ...SESSION_READS, ...TICKET_READS, ...REVOCATION_READS, ...USAGE_READS, ...TOPIC_READS, ...LOST_EPOCH_READS, ...WEBHOOK_READS]);
+const SIDE_READS: ReadonlySet<SideCall> = new Set<SideCall>([...KEY_READS, ...SESSION_READS, ...TICKET_READS, ...REVOCATION_READS, ...USAGE_READS, ...TOPIC_READS, ...LOST_EPOCH_READS, ...WEBHOOK_READS, ...CONNECTOR_READS]);
 
 /** The store's main-thread side. It begins no transaction and touches no file. */
 export class SqliteStore implements Store {
@@ -70,6 +73,7 @@ export class SqliteStore implements Store {
   readonly usage: UsageStore = new SqliteUsageStore((name, argument) => this.#callBeside(name, argument));
   readonly topics: TopicStore = new SqliteTopicStore((name, argument) => this.#callBeside(name, argument), (id) => this.#epochs.name(id));
   readonly webhooks: WebhookStore = new SqliteWebhookStore((name, argument) => this.#callBeside(name, argument));
+  readonly connectors: ConnectorStore = new SqliteConnectorStore((name, argument) => this.#callBeside(name, argument));
   readonly rowOverheadBytes = SQLITE_ROW_OVERHEAD_BYTES;
   readonly erasures: ErasureStore = new SqliteErasureStore((name, argument) => this.#callErasures(name, argument), () => this.#wipe());
   readonly #file: string;
@@ -100,8 +104,10 @@ export class SqliteStore implements Store {
   }
 
   async append(requests: readonly AppendRequest[]): Promise<Appended> {
+    const step = stepOf(requests);
     const packed = packRequests(requests);
-    const { outcomes, log } = await this.#acknowledged('append', packed, [packed.bytes, packed.numbers.buffer]);
+    const transfer = [packed.bytes, packed.numbers.buffer];
+    const { outcomes, log } = step === undefined ? await this.#acknowledged('append', packed, transfer) : await this.#acknowledged('appendStep', { request: packed, step }, transfer);
     const state = this.#state(log);
     return { outcomes: unpackOutcomes(outcomes, this.#epochs.name), log: state };
   }

@@ -138,11 +138,13 @@ export const OUTCOME_NUMBERS = 4;
 export const STORED_CODE = 0;
 export const REPLAYED_CODE = 1;
 export const CONFLICT_CODE = 2;
+export const OUTDATED_CODE = 3;
 
 export function unpackOutcomes(packed: PackedOutcomes, epochOf: (id: number) => string): Outcome[] {
   const outcomes: Outcome[] = [];
   for (let at = 0; at < packed.length; at += OUTCOME_NUMBERS) {
     if (packed[at] === CONFLICT_CODE) outcomes.push({ kind: 'conflict' });
+    else if (packed[at] === OUTDATED_CODE) outcomes.push({ kind: 'outdated' });
     else outcomes.push({ kind: packed[at] === STORED_CODE ? 'stored' : 'replayed', epoch: epochOf(packed[at + 1]!), first: packed[at + 2]!, time: packed[at + 3]! });
   }
   return outcomes;

@@ -1,7 +1,9 @@
+import type { SourceStep } from '../connector-store.ts';
 import type { Wiped } from '../erasure-store.ts';
 import type { FoundBack, NewestBegin, NewestBounds, Sought, StoreErrorKind, Trimmed, TrimPolicy } from '../store.ts';
 import type { KeyCall, KeyCalls } from './api-keys.ts';
 import type { PackedAppended } from './append.ts';
+import type { ConnectorCall, ConnectorCalls } from './connectors.ts';
 import type { FileIdentity } from './database-files.ts';
 import type { ErasureCall, ErasureCalls } from './erasures.ts';
 import type { AnswerWith, Snapshot } from './log-state.ts';
@@ -16,9 +18,9 @@ import type { UsageCall, UsageCalls } from './usage.ts';
 import type { WebhookCall, WebhookCalls } from './webhooks.ts';
 import type { PackedRequests } from './worker-packing.ts';
 
-/** Calls beside the log: of keys, sessions, tickets, revocations, usage, topics and webhooks, and of what the log has lost. */
-export type SideCalls = KeyCalls & SessionCalls & TicketCalls & RevocationCalls & UsageCalls & TopicCalls & LostEpochCalls & WebhookCalls;
-export type SideCall = KeyCall | SessionCall | TicketCall | RevocationCall | UsageCall | TopicCall | LostEpochCall | WebhookCall;
+/** Calls beside the log: of keys, sessions, tickets, revocations, usage, topics, webhooks and connectors, and of what the log has lost. */
+export type SideCalls = KeyCalls & SessionCalls & TicketCalls & RevocationCalls & UsageCalls & TopicCalls & LostEpochCalls & WebhookCalls & ConnectorCalls;
+export type SideCall = KeyCall | SessionCall | TicketCall | RevocationCall | UsageCall | TopicCall | LostEpochCall | WebhookCall | ConnectorCall;
 
 type SideWorkerCalls = { readonly [Name in SideCall]: { argument: SideCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: SideCalls[Name]['answer'] }> } };
 
@@ -28,6 +30,8 @@ type ErasureWorkerCalls = { readonly [Name in ErasureCall]: { argument: ErasureC
 export interface Calls extends SideWorkerCalls, ErasureWorkerCalls {
   open: { argument: undefined; value: { opened: Opened; log: Snapshot } };
   append: { argument: PackedRequests; value: AnswerWith<Snapshot, PackedAppended> };
+  /** One request, which is a step of a source. */
+  appendStep: { argument: { readonly request: PackedRequests; readonly step: SourceStep }; value: AnswerWith<Snapshot, PackedAppended> };
   read: { argument: PackedQuery; value: AnswerWith<Snapshot, PackedPage> };
   /** With the number of names that the database file has, and the length of the write-ahead log's file. */
   state: { argument: undefined; value: { log: Snapshot; links: number; walBytes: number } };
@@ -44,7 +48,7 @@ export interface Calls extends SideWorkerCalls, ErasureWorkerCalls {
 export type Call = keyof Calls;
 
 /** Jobs of which the caller must know whether they happened (invariant 1). One that began, and has no answer, may have. */
-export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey', 'createSession', 'endSession', 'createTicket', 'useTickets', 'renewTicket', 'revoke', 'eraseMessage', 'eraseTopic', 'createWebhook', 'changeWebhook', 'deleteWebhook']);
+export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'appendStep', 'createKey', 'rotateKey', 'revokeKey', 'createSession', 'endSession', 'createTicket', 'useTickets', 'renewTicket', 'revoke', 'eraseMessage', 'eraseTopic', 'createWebhook', 'changeWebhook', 'deleteWebhook']);
 
 export interface Job<Name extends Call> {
   readonly id: number;

@@ -1,8 +1,9 @@
 import { parentPort, workerData, type Transferable } from 'node:worker_threads';
 import { StoreError } from '../store.ts';
 import { ApiKeys, type KeyCallTable } from './api-keys.ts';
-import { Appender } from './append.ts';
+import { Appender, OUTDATED } from './append.ts';
 import { connect, disconnect, monotonic, patiently, readTransaction, writeTransaction, type ConnectOptions, type SqliteConnection } from './connection.ts';
+import { Connectors } from './connectors.ts';
 import type { FileIdentity } from './database-files.ts';
 import { DamageError, isOfConnection, lostFile, toStoreError, toUnknownError } from './errors.ts';
 import { JobClaims } from './job-claims.ts';
@@ -53,6 +54,7 @@ interface Session {
   readonly erasures: ErasureCallTable;
   readonly lostEpochs: LostEpochs;
   readonly webhooks: WebhookCallTable;
+  readonly connectors: Connectors;
   /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
   probed: { readonly at: number; readonly changed: bigint } | undefined;
 }
@@ -95,6 +97,17 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
 
   append(requests, deadline) {
     const answer = commit(deadline, ({ appender }) => appender.append(requests));
+    return [answer, [answer.outcomes.buffer]];
+  },
+
+  appendStep({ request, step }, deadline) {
+    const answer = commit(deadline, ({ appender, connectors, logState }) => {
+      const { seq, oldest } = logState.row();
+      if (!connectors.isNext(step)) return { outcomes: Float64Array.from(OUTDATED), log: logState.row() };
+      const appended = appender.append(request);
+      connectors.move(step, { first: seq + 1, last: appended.log.seq, oldest });
+      return appended;
+    });
     return [answer, [answer.outcomes.buffer]];
   },
 
@@ -175,6 +188,13 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
   leaseWebhooks: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ webhooks }) => webhooks.leaseWebhooks(argument))), []],
   letGoOfWebhooks: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ webhooks }) => webhooks.letGoOfWebhooks(argument))), []],
   noteDeliveries: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ webhooks }) => webhooks.noteDeliveries(argument))), []],
+
+  findConnectors: (argument, deadline) => [transact(readTransaction, deadline, beside(({ connectors }) => connectors.findConnectors(argument))), []],
+  sourcePositions: (argument, deadline) => [transact(readTransaction, deadline, beside(({ connectors }) => connectors.sourcePositions(argument))), []],
+  originsWithin: (argument, deadline) => [transact(readTransaction, deadline, beside(({ connectors }) => connectors.originsWithin(argument))), []],
+  leaseConnectors: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ connectors }) => connectors.leaseConnectors(argument))), []],
+  letGoOfConnectors: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ connectors }) => connectors.letGoOfConnectors(argument))), []],
+  noteConnector: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ connectors }) => connectors.noteConnector(argument))), []],
 
   wipe(_, deadline) {
     // The level is looked at before anything is written.
@@ -259,6 +279,7 @@ function sessionOf(sqliteConnection: SqliteConnection): Session {
     erasures: new Erasures({ db, logState }),
     lostEpochs: new LostEpochs({ db }),
     webhooks: new Webhooks({ db }),
+    connectors: new Connectors({ db }),
     probed: undefined,
   };
 }
@@ -317,13 +338,17 @@ function endSession(): void {
   if (ended !== undefined) leave(ended.sqliteConnection);
 }
 
+function isAppend(name: Call): boolean {
+  return name === 'append' || name === 'appendStep';
+}
+
 function perform<Name extends Call>({ id, name, argument, deadline }: Job<Name>): void {
   try {
     const [value, transfer] = jobs[name](argument, deadline);
     if (value?.log.epochs !== undefined) knownEpoch = value.log.epoch;
     port.postMessage({ id, value } satisfies Reply, transfer);
   } catch (error) {
-    const failure = toStoreError(error, name === 'append' ? 'refused' : 'unavailable');
+    const failure = toStoreError(error, isAppend(name) ? 'refused' : 'unavailable');
     release(error);
     port.postMessage({ id, failure: { kind: failure.kind, message: failure.message, isDamage: failure instanceof DamageError, isLost: lostFile(error) !== undefined } } satisfies Reply);
   }
@@ -349,7 +374,7 @@ port.on('message', (job: Job<Call>) => {
   }
   perform(job);
   if (job.name === 'close') port.close();
-  else if (job.name === 'append' && session !== undefined) {
+  else if (isAppend(job.name) && session !== undefined) {
     try {
       // After the reply, so that no publisher waits for it.
       walShortener.shorten(session.sqliteConnection);

@@ -1,7 +1,9 @@
 import type { ConnectionOptions } from '@nats-io/transport-node';
 import { isIP } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
-import type { NatsLocation } from '../../config/nats-url.ts';
+import type { NatsLocation } from '../config/nats-url.ts';
+
+/** This room holds what the bus and the connectors of NATS have in common: a place comes in, and the options of a connection go out. */
 
 /** How often a connection is probed, and how many probes may be unanswered. Stop a connection whose other end vanished without a word from looking alive. */
 const PING_INTERVAL_MS = 2_000;
@@ -10,7 +12,7 @@ const PINGS_UNANSWERED_MAX_REQUESTS = 1;
 /** How long setting up a connection may take. Stops a server that never finishes the handshake from being waited for. */
 const CONNECT_MAX_MS = 5_000;
 
-/** How the bus connects to a place. Reconnecting is the bus's own: the client would keep messages for a server that is away. */
+/** How we connect to a place. Reconnecting is the caller's own: the client would keep messages for a server that is away. */
 export function optionsFor({ servers, isTls, user, password, token }: NatsLocation): ConnectionOptions {
   return {
     servers: [...servers], name: 'tidings', noEcho: true, reconnect: false, ignoreClusterUpdates: true, timeout: CONNECT_MAX_MS, pingInterval: PING_INTERVAL_MS, maxPingOut: PINGS_UNANSWERED_MAX_REQUESTS,

@@ -1,0 +1,161 @@
+import { readFileSync } from 'node:fs';
+import { settingLine } from '../access/access-settings.ts';
+import { ConfigError, type Config } from '../config/config.ts';
+import { Ownership, type OwnedTask } from '../ownership/ownership.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { MAX_CONNECTORS, type ConnectorStore } from '../store/connector-store.ts';
+import { orProblem } from '../store/change-problem.ts';
+import { StoreError } from '../store/store.ts';
+import type { ConnectorStatus } from './connector-state.ts';
+import { readConnectors } from './connectors-file.ts';
+import type { ConnectorPlan } from './plan.ts';
+import { SinkRunner, type SinkRunnerDependencies } from './sink-runner.ts';
+import { SourceRunner, type SourceRunnerDependencies } from './source-runner.ts';
+import type { Transport } from './transport.ts';
+
+/**
+ * This room connects the log to other systems: sources take what those send, sinks send them what the log has. Neither has a queue. A source's position is stored in the transaction of its
+ * messages, and a sink is a reader with a cursor. A file declares connectors, and one instance at a time runs each (ownership/). Records come in through a transport (transport.ts) and leave through one.
+ */
+
+/** Memory for the messages that sinks are sending. A sink that finds no room reads on later. */
+export const CONNECTORS_MAX_BYTES = 16 * 1024 * 1024;
+/** How often the database learns how each connector is, so that any instance can say it. */
+const STATUS_KEPT_MS = 5_000;
+
+export interface ConnectorsDependencies extends Omit<SourceRunnerDependencies, 'store' | 'logger'>, Omit<SinkRunnerDependencies, 'store' | 'ownsNow' | 'deadTopics' | 'logger' | 'counters' | 'publisher'> {
+  readonly plans: readonly ConnectorPlan[];
+  readonly store: ConnectorStore;
+  /** The name of this process, which lives once. */
+  readonly instance: string;
+  readonly clock: Clock;
+  readonly counters: Pick<Counters, 'connectors'>;
+  readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
+}
+
+/** A connector as administrators see it. */
+export interface ConnectorView extends Partial<ConnectorStatus> {
+  readonly name: string;
+  readonly kind: ConnectorPlan['kind'];
+  readonly of: string;
+  /** The system on the other side. */
+  readonly place: string;
+  readonly deadTopic: string;
+  /** The instance that runs it. */
+  readonly owner: string | undefined;
+  /** Of a sink. */
+  readonly cursor: string | undefined;
+}
+
+type ConnectorRunner = SourceRunner | SinkRunner;
+
+/** The connectors of the file CONNECTORS_FILE; without the setting there are none. `env` has the secrets that the file names. @throws ConfigError */
+export function readConnectorsFile({ CONNECTORS_FILE, TOPICS_PER_STREAM }: Pick<Config, 'CONNECTORS_FILE' | 'TOPICS_PER_STREAM'>, env: Readonly<Record<string, string | undefined>>, transports: Readonly<Record<string, Transport>>): readonly ConnectorPlan[] {
+  if (CONNECTORS_FILE === undefined) return [];
+  try {
+    return readConnectors(readFileSync(CONNECTORS_FILE, 'utf8'), { env, transports, maxTopics: TOPICS_PER_STREAM });
+  } catch (error) {
+    throw new ConfigError([settingLine('CONNECTORS_FILE', error)]);
+  }
+}
+
+/** The connectors that this instance runs. */
+export class Connectors {
+  readonly #deps: ConnectorsDependencies;
+  readonly #plans: ReadonlyMap<string, ConnectorPlan>;
+  readonly #deadTopics: ReadonlySet<string>;
+  readonly #owned: Ownership<ConnectorRunner>;
+  /** What the database has of each, as far as this instance noted it. */
+  readonly #noted = new Map<string, string>();
+  #isOpen = false;
+  #isClosed = false;
+
+  constructor(deps: ConnectorsDependencies) {
+    this.#deps = deps;
+    this.#plans = new Map(deps.plans.map((plan) => [plan.name, plan]));
+    this.#deadTopics = new Set(deps.plans.map(({ deadTopic }) => deadTopic));
+    const { store, instance, clock, logger } = deps;
+    const names = [...this.#plans.keys()];
+    this.#owned = new Ownership({
+      instance, clock, logger, what: 'connectors', maxTasks: MAX_CONNECTORS,
+      leases: {
+        hasAny: () => Promise.resolve(names.length > 0), lease: (owner) => store.leaseConnectors({ ...owner, names }), letGo: (owner, some) => store.letGoOfConnectors(owner, some),
+        runners: (tasks, ownsNow) => this.#runners(tasks, ownsNow),
+      },
+    });
+  }
+
+  /** What this instance runs, with how it is. */
+  get running(): readonly (readonly [name: string, status: ConnectorStatus])[] {
+    return [...this.#owned.runners].map(([name, { status }]) => [name, status]);
+  }
+
+  open(): void {
+    if (this.#plans.size === 0 || this.#isOpen) return;
+    this.#isOpen = true;
+    this.#owned.open();
+    this.#noteLater();
+  }
+
+  /** Lets go of everything at once, so that another instance goes on. */
+  close(): Promise<void> {
+    this.#isClosed = true;
+    return this.#owned.close();
+  }
+
+  /** All that the file declares, whichever instance runs them. Rejects with a `Problem`. */
+  async list(): Promise<readonly ConnectorView[]> {
+    if (this.#plans.size === 0) return [];
+    const records = await orProblem(this.#deps.store.findConnectors([...this.#plans.keys()]), { unknown: 'The connectors cannot be read just now.', unavailable: 'The connectors cannot be read just now.' });
+    const stored = new Map(records.map((record) => [record.name, record]));
+    return [...this.#plans.values()].map(({ name, kind, of, opener: { place }, deadTopic }) => {
+      const record = stored.get(name);
+      const runner = this.#owned.runners.get(name);
+      const owner = record === undefined || record.owner === '' ? undefined : record.owner;
+      const cursor = kind === 'sink' ? (runner instanceof SinkRunner ? runner.cursor : record?.cursor) || undefined : undefined;
+      return { name, kind, of, place, deadTopic, owner, cursor, ...(runner?.status ?? statusIn(record?.status)) };
+    });
+  }
+
+  async #runners(tasks: readonly OwnedTask[], ownsNow: () => boolean): Promise<readonly (readonly [id: string, runner: ConnectorRunner])[]> {
+    const records = await this.#deps.store.findConnectors(tasks.map(({ id }) => id));
+    return records.flatMap((record) => {
+      const plan = this.#plans.get(record.name);
+      if (plan === undefined || record.owner !== this.#deps.instance) return [];
+      return [[record.name, plan.kind === 'source' ? new SourceRunner(plan, record.fence, this.#deps) : new SinkRunner(plan, record, { ...this.#deps, ownsNow, deadTopics: this.#deadTopics })]];
+    });
+  }
+
+  #noteLater(): void {
+    this.#deps.clock.after(STATUS_KEPT_MS, () => void this.#noteAll());
+  }
+
+  async #noteAll(): Promise<void> {
+    if (this.#isClosed) return;
+    try {
+      for (const [name, runner] of this.#owned.runners) {
+        const status = JSON.stringify(runner.status);
+        if (this.#noted.get(name) === status) continue;
+        await this.#deps.store.noteConnector({ name, fence: runner.fence, cursor: undefined, status });
+        this.#noted.set(name, status);
+      }
+    } catch (error) {
+      // The next note tells more.
+      if (!(error instanceof StoreError)) throw error;
+    }
+    this.#noteLater();
+  }
+}
+
+/** What its owner noted last. Another program may have written anything. */
+function statusIn(text: string | undefined): Partial<ConnectorStatus> {
+  if (text === undefined || text === '') return {};
+  try {
+    return JSON.parse(text) as Partial<ConnectorStatus>;
+  } catch (error) {
+    if (error instanceof SyntaxError) return {};
+    throw error;
+  }
+}

@@ -1,0 +1,139 @@
+import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager, RetentionPolicy, type ConsumerConfig, type ConsumerMessages, type JetStreamManager, type JsMsg, type StreamInfo } from '@nats-io/jetstream';
+import { connect, nanos, type NatsConnection } from '@nats-io/transport-node';
+import type { NatsLocation } from '../../config/nats-url.ts';
+import { optionsFor } from '../../nats/connection-options.ts';
+import type { SourcePosition } from '../../store/connector-store.ts';
+import { randomName } from '../../store/names.ts';
+import type { OpenContext, Reading, Source } from '../transport.ts';
+import { recordOf } from './record.ts';
+
+/** Messages that the server sends before the first of them is acknowledged. Bounds the memory. */
+const UNACKNOWLEDGED_MAX_MESSAGES = 1_024;
+/** The same in bytes, as far as one message allows it. */
+const PULLED_MAX_BYTES = 4 * 1024 * 1024;
+/** One step of the log. */
+const TAKEN_MAX_MESSAGES = 256;
+/** How long the server waits for an acknowledgment. The log may be away for longer: what comes again then is known. */
+const ACKNOWLEDGE_MAX_MS = 60_000;
+/** How often the server says that it is there while it has nothing. Stops a consumer that was deleted from being waited for. */
+const IDLE_HEARTBEAT_MS = 5_000;
+/** Ends the name of a consumer. */
+const CONSUMER_RANDOM_CHARACTERS = 8;
+
+export interface JetStreamSourceOptions {
+  readonly location: NatsLocation;
+  readonly stream: string;
+  /** Empty for all of the stream. */
+  readonly subjects: readonly string[];
+  readonly from: 'now' | 'start';
+  readonly context: OpenContext;
+}
+
+export async function openJetStreamSource(options: JetStreamSourceOptions): Promise<Source> {
+  return new JetStreamSource(options, await connect(optionsFor(options.location)));
+}
+
+/**
+ * Reads a stream by a consumer that is made anew at each opening, after the stored position. Consumers remember what they delivered, and deliver what was not acknowledged later, after newer
+ * messages: a consumer of the owner before would break the order. Messages are acknowledged once the log has them.
+ */
+class JetStreamSource implements Source {
+  readonly #options: JetStreamSourceOptions;
+  readonly #connection: NatsConnection;
+  #messages: ConsumerMessages | undefined;
+
+  constructor(options: JetStreamSourceOptions, connection: NatsConnection) {
+    this.#options = options;
+    this.#connection = connection;
+  }
+
+  async read(reading: Reading): Promise<void> {
+    const { stream } = this.#options;
+    const manager = await jetstreamManager(this.#connection);
+    const info = await manager.streams.info(stream);
+    const identity = `${info.config.name} ${info.created}`;
+    const after = await this.#beginning(info, identity, reading);
+    const name = await this.#makeConsumer(manager, info, after);
+    const consumer = await jetstream(this.#connection).consumers.get(stream, name);
+    const maxBytes = Math.max(PULLED_MAX_BYTES, 2 * (this.#connection.info?.max_payload ?? 0));
+    this.#messages = await consumer.consume({ max_bytes: maxBytes, idle_heartbeat: IDLE_HEARTBEAT_MS, abort_on_missing_resource: true });
+    const stop = (): void => this.#messages?.stop();
+    reading.signal.addEventListener('abort', stop, { once: true });
+    if (reading.signal.aborted) stop();
+    let closed: Error | undefined;
+    void this.#connection.closed().then((error) => {
+      closed = error instanceof Error ? error : new Error('the connection was closed');
+      this.#messages?.stop();
+    });
+    reading.up();
+    reading.waiting(Math.max(0, info.state.last_seq - after));
+    try {
+      await this.#takeAll(this.#messages, identity, reading);
+    } finally {
+      reading.signal.removeEventListener('abort', stop);
+    }
+    if (!reading.signal.aborted) throw closed ?? new Error('the consumer ended');
+  }
+
+  async close(): Promise<void> {
+    this.#messages?.stop();
+    await this.#connection.close();
+  }
+
+  /** The sequence after which to read. */
+  async #beginning({ state }: StreamInfo, identity: string, reading: Reading): Promise<number> {
+    const stored: SourcePosition | undefined = reading.positions.get('');
+    if (stored === undefined) {
+      const position = this.#options.from === 'now' ? state.last_seq : 0;
+      // Otherwise "now" would be later after a crash, before a first message.
+      await reading.startAt('', { identity, position });
+      return position;
+    }
+    // The stream was made anew: it is read from its beginning. The first step stores the new identity.
+    if (stored.identity !== identity) return 0;
+    if (state.last_seq >= stored.position) return stored.position;
+    // The server lost its newest messages, as from a backup: their sequences will be given again.
+    await reading.startAt('', { identity, position: state.last_seq });
+    return state.last_seq;
+  }
+
+  /** @returns Its name. Consumers of earlier openings are deleted. */
+  async #makeConsumer(manager: JetStreamManager, { config }: StreamInfo, after: number): Promise<string> {
+    const { stream, subjects, context } = this.#options;
+    const prefix = `tidings_${context.logId}_${context.name}_`;
+    const name = prefix + randomName(CONSUMER_RANDOM_CHARACTERS);
+    const earlier: string[] = [];
+    for await (const { name: other } of manager.consumers.list(stream)) if (other.startsWith(prefix)) earlier.push(other);
+    const forget = async (): Promise<void> => {
+      for (const other of earlier) await manager.consumers.delete(stream, other);
+    };
+    const isQueue = config.retention === RetentionPolicy.Workqueue;
+    // A work queue allows one consumer, which begins with what nobody has acknowledged. In a stream of interest messages would be gone while there is none.
+    if (isQueue) await forget();
+    const settings: Partial<ConsumerConfig> = {
+      durable_name: name, ack_policy: AckPolicy.Explicit, ack_wait: nanos(ACKNOWLEDGE_MAX_MS), max_ack_pending: UNACKNOWLEDGED_MAX_MESSAGES,
+      ...(isQueue || after === 0 ? { deliver_policy: DeliverPolicy.All } : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: after + 1 }),
+      ...(subjects.length === 0 ? {} : { filter_subjects: [...subjects] }),
+    };
+    await manager.consumers.add(stream, settings);
+    if (!isQueue) await forget();
+    return name;
+  }
+
+  async #takeAll(messages: ConsumerMessages, identity: string, reading: Reading): Promise<void> {
+    let delivered = 0;
+    let batch: JsMsg[] = [];
+    for await (const message of messages) {
+      const { deliverySequence, pending } = message.info;
+      // Something was lost on its way: the server would send it again later, after newer messages.
+      if (deliverySequence !== delivered + 1) throw new Error(`delivery ${delivered + 1} of the consumer did not come`);
+      delivered = deliverySequence;
+      batch.push(message);
+      if (batch.length < TAKEN_MAX_MESSAGES && messages.getPending() > 0) continue;
+      await reading.take(batch.map((one) => recordOf(one, { identity, position: one.seq }, this.#options.stream)));
+      for (const one of batch) one.ack();
+      batch = [];
+      reading.waiting(pending);
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import { members } from '../../access/key-request.ts';
+import { readNatsUrl, type NatsLocation } from '../../config/nats-url.ts';
+import { described, oneOf, secretOf, wrong } from '../../hooks/file-members.ts';
+import type { Declared, Opener, Sink, Source, Transport } from '../transport.ts';
+
+/**
+ * This room connects sources and sinks to NATS. A source with a `stream` reads JetStream: what is stored of it is stored exactly once. A source without one listens to subjects: at most once.
+ * A sink publishes to subjects, and waits until JetStream has stored each message. Declarations come in here; the client is loaded when a connector opens.
+ */
+
+/** The most subjects of one source. Stops a mistaken file from becoming a consumer that the server refuses. */
+const SUBJECTS_MAX_ENTRIES = 100;
+
+const SUBJECT = /^(?:[^\s.*>]+|\*)(?:\.(?:[^\s.*>]+|\*))*(?:\.>)?$|^>$/;
+/** The names that NATS takes for streams. */
+const STREAM = /^[^\s.*>/\\]{1,255}$/;
+
+export const NATS: Transport = {
+  source: { members: ['url', 'stream', 'subjects', 'from'], fields: ['subject', 'stream'], topic: '{+subject}', read: readSource },
+  sink: { members: ['url', 'jetstream'], target: { member: 'subject', otherwise: '{+topic}' }, read: readSink },
+};
+
+function readSource(given: Readonly<Record<string, unknown>>, declared: Declared): Opener<Source> {
+  const { field } = declared;
+  const location = readLocation(given['url'], declared);
+  const subjects = readSubjects(given['subjects'], `${field}.subjects`);
+  const { stream } = given;
+  if (stream === undefined) {
+    if (subjects.length === 0) throw wrong(`${field}.subjects`, 'it must be an array of subjects, or stream must name a stream of JetStream');
+    if (given['from'] !== undefined) throw wrong(`${field}.from`, 'subjects without a stream are heard from now on; only a stream has a beginning');
+    return { place: placeOf(location), open: async ({ signal }) => (await import('./core-source.ts')).openCoreSource({ location, subjects, signal }) };
+  }
+  if (typeof stream !== 'string' || !STREAM.test(stream)) throw wrong(`${field}.stream`, 'it must be the name of a stream');
+  const from = oneOf(['now', 'start'], given['from'] ?? 'start', `${field}.from`);
+  return { place: placeOf(location), open: async (context) => (await import('./jetstream-source.ts')).openJetStreamSource({ location, stream, subjects, from, context }) };
+}
+
+function readSink(given: Readonly<Record<string, unknown>>, declared: Declared): Opener<Sink> {
+  const { jetstream = true } = given;
+  if (typeof jetstream !== 'boolean') throw wrong(`${declared.field}.jetstream`, 'it must be true, or false where no stream stores the messages');
+  const location = readLocation(given['url'], declared);
+  return { place: placeOf(location), open: async () => (await import('./sink.ts')).openNatsSink({ location, isStored: jetstream }) };
+}
+
+/** A URL may have a password: so it may be `{"env": "NAME"}`, and no error repeats any of it. */
+function readLocation(value: unknown, { field, env }: Declared): NatsLocation {
+  if (value === undefined) throw wrong(`${field}.url`, 'it must be a URL such as nats://localhost:4222, or {"env": "NAME"} with the variable that has it');
+  const url = typeof value === 'string' ? value : secretOf(members(value, ['env'], `${field}.url`), `${field}.url`, env);
+  return described(`${field}.url`, () => readNatsUrl(url));
+}
+
+/** Accounts separate subjects, and users have accounts. */
+function placeOf({ servers, user }: NatsLocation): string {
+  return `nats:${user === undefined ? '' : `${user}@`}${[...servers].sort().join()}`.slice(0, 500);
+}
+
+function readSubjects(value: unknown, field: string): readonly string[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value) || value.length === 0 || value.length > SUBJECTS_MAX_ENTRIES) throw wrong(field, `it must be an array of 1 to ${SUBJECTS_MAX_ENTRIES} subjects`);
+  return value.map((subject: unknown, index) => {
+    if (typeof subject !== 'string' || !SUBJECT.test(subject)) throw wrong(`${field}[${index}]`, 'it must be a subject of NATS, such as orders.>');
+    return subject;
+  });
+}

@@ -1,0 +1,45 @@
+import type { Template } from '../hooks/template.ts';
+import type { Opener, Sink, Source } from './transport.ts';
+
+/** What the file says of connectors. */
+
+export const FORMATS = ['auto', 'json', 'text'] as const;
+
+/** `auto`: what is an object or array of JSON is JSON, and everything else is text. */
+export type Format = (typeof FORMATS)[number];
+
+interface AnyPlan {
+  readonly name: string;
+  /** The transport. */
+  readonly of: string;
+  /** Where messages go that cannot be taken or sent. */
+  readonly deadTopic: string;
+}
+
+export interface SourcePlan extends AnyPlan {
+  readonly kind: 'source';
+  readonly topic: Template;
+  readonly event: Template | undefined;
+  readonly format: Format;
+  /** Seconds; 0 where messages do not expire. */
+  readonly ttl: number;
+  readonly opener: Opener<Source>;
+}
+
+export interface SinkPlan extends AnyPlan {
+  readonly kind: 'sink';
+  /** Topics and patterns. */
+  readonly topics: readonly string[];
+  readonly target: Template;
+  /** Where it begins when it is first declared. */
+  readonly from: 'now' | 'start';
+  readonly opener: Opener<Sink>;
+}
+
+export type ConnectorPlan = SourcePlan | SinkPlan;
+
+/** What templates of sinks may use for values of a message. */
+export const MESSAGE_FIELDS: readonly string[] = ['topic', 'event', 'id'];
+
+/** The event of a message that tells of one that could not be taken or sent. */
+export const DEAD_EVENT = 'connector-dead';

@@ -1,0 +1,34 @@
+import type { Clock } from '../runtime/clock.ts';
+
+/** The pause after a failure. It doubles with each, up to the second bound, less a random part of up to half: instances must not meet a system that comes back all at once. */
+const CONNECTOR_RETRY_MIN_MS = 250;
+const CONNECTOR_RETRY_MAX_MS = 15_000;
+
+/** Pauses between attempts, which grow until one succeeds. */
+export class RetryPause {
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  #failures = 0;
+
+  constructor({ clock, random }: { readonly clock: Clock; readonly random: () => number }) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  succeeded(): void {
+    this.#failures = 0;
+  }
+
+  /** Resolves after the pause, and at once where the signal aborts. */
+  async wait(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    const most = Math.min(CONNECTOR_RETRY_MIN_MS * 2 ** Math.min(this.#failures++, 16), CONNECTOR_RETRY_MAX_MS);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const end = (): void => resolve();
+    const timer = this.#clock.after(most * (1 - this.#random() / 2), end);
+    signal.addEventListener('abort', end, { once: true });
+    await promise;
+    timer.cancel();
+    signal.removeEventListener('abort', end);
+  }
+}

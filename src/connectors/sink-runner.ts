@@ -1,0 +1,311 @@
+import { hash } from 'node:crypto';
+import { MessageWait, type MessageWaitDependencies } from '../delivery/message-wait.ts';
+import { MissingValue } from '../hooks/template.ts';
+import type { Found, History } from '../log/history-pages.ts';
+import type { Publisher } from '../log/publisher.ts';
+import type { Starts } from '../log/start-position.ts';
+import type { Tail } from '../log/tail.ts';
+import type { Gap } from '../model/gap.ts';
+import { FULL_GRANT } from '../model/grant.ts';
+import type { Message } from '../model/message.ts';
+import { formatId, parseId, type Position } from '../model/position.ts';
+import { Problem } from '../model/problem.ts';
+import { Filter } from '../model/topic.ts';
+import type { Runner } from '../ownership/ownership.ts';
+import { Hold, type Budget } from '../runtime/budget.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { ConnectorRecord, ConnectorStore } from '../store/connector-store.ts';
+import { StoreError } from '../store/store.ts';
+import { ConnectorState, countConnector, reasonOf, type ConnectorStatus } from './connector-state.ts';
+import { DEAD_EVENT, type SinkPlan } from './plan.ts';
+import { deadMessage } from './record-draft.ts';
+import { RetryPause } from './retry-pause.ts';
+import { OwnedElsewhere } from './source-runner.ts';
+import { LOG_HEADER, UnsendableMessage, type Outgoing, type Sink } from './transport.ts';
+
+/** Messages that are read at a time. */
+const SINK_READ_MAX_MESSAGES = 256;
+/** Messages that are handed to the transport at a time. Before each, the lease is looked at, and whether any was erased. At most so many are sent again after a frozen owner wakes up. */
+const SEND_MAX_MESSAGES = 32;
+/** How often a cursor that moves is stored. What was sent since is sent again after a crash; JetStream knows the ids. */
+const CURSOR_KEPT_MS = 250;
+/** How long a sink without messages waits before its cursor moves on in the database. It stays inside the retention. */
+const SINK_QUIET_MS = 60_000;
+/** How long the log remembers that a dead letter was published. */
+const DEAD_KEPT_MS = 30 * 86_400_000;
+
+export interface SinkRunnerDependencies extends Omit<MessageWaitDependencies, 'filter' | 'quietMs' | 'tail'> {
+  readonly store: Pick<ConnectorStore, 'noteConnector' | 'originsWithin'>;
+  readonly history: Pick<History, 'findInTail'>;
+  readonly starts: Pick<Starts, 'resolve'>;
+  readonly tail: Pick<Tail, 'last' | 'log' | 'clean' | 'erasures'>;
+  readonly publisher: Pick<Publisher, 'publish'>;
+  /** For the messages that are being sent. */
+  readonly budget: Budget;
+  readonly logId: () => string;
+  /** Topics of dead letters of all connectors: no sink sends letters that tell of another sink's. */
+  readonly deadTopics: ReadonlySet<string>;
+  readonly clock: Clock;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly counters: Pick<Counters, 'connectors'>;
+  readonly logger: Pick<Logger, 'info' | 'warn'>;
+  /** Whether the lease of this instance lasts. */
+  readonly ownsNow: () => boolean;
+}
+
+/** One sink under one fence: a cursor over the log, and the transport's sink. A message is sent after the one before it was acknowledged, given up, or left out. */
+export class SinkRunner implements Runner {
+  readonly version = 0;
+  readonly fence: number;
+  readonly #plan: SinkPlan;
+  readonly #deps: SinkRunnerDependencies;
+  readonly #filter: Filter;
+  readonly #wait: MessageWait;
+  readonly #ended = new AbortController();
+  readonly #state = new ConnectorState();
+  readonly #retry: RetryPause;
+  #at: Position;
+  #gap: Gap | undefined;
+  #isLocated = false;
+  /** Whether the declaration says where to begin. */
+  readonly #isNew: boolean;
+  /** The cursor that the database has, and when that was. */
+  #noted: string;
+  #notedAt = -Infinity;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(plan: SinkPlan, { cursor, fence }: ConnectorRecord, deps: SinkRunnerDependencies) {
+    this.#plan = plan;
+    this.fence = fence;
+    this.#deps = deps;
+    this.#filter = new Filter(plan.topics);
+    this.#wait = new MessageWait({ ...deps, filter: this.#filter, quietMs: SINK_QUIET_MS });
+    this.#retry = new RetryPause(deps);
+    this.#noted = cursor;
+    this.#isNew = cursor === '';
+    this.#at = parseId(cursor) ?? { epoch: '', seq: 0 };
+  }
+
+  get status(): ConnectorStatus {
+    return { ...this.#state.status, behind: this.#isLocated ? Math.max(0, this.#deps.tail.last - this.#at.seq) : undefined };
+  }
+
+  /** Where it stands; '' before it began. */
+  get cursor(): string {
+    return this.#isLocated ? formatId(this.#at.epoch, this.#at.seq) : this.#noted;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#ended.abort();
+    this.#wait.cancel();
+    await this.#running;
+  }
+
+  finish(): Promise<void> {
+    return this.stop();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#ended;
+    while (!signal.aborted) {
+      let sink: Sink | undefined;
+      try {
+        await this.#locate();
+        sink = await this.#plan.opener.open({ name: this.#plan.name, logId: this.#deps.logId(), fence: this.fence, signal });
+        this.#up();
+        await this.#sendOn(sink);
+      } catch (error) {
+        if (error instanceof OwnedElsewhere) return;
+        if (!signal.aborted) this.#failed(error);
+      } finally {
+        await sink?.close();
+      }
+      await this.#keepCursor();
+      await this.#retry.wait(signal);
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (this.#state.status.state !== 'failing' || this.#state.status.error !== reasonOf(error)) this.#deps.logger.warn({ connector: this.#plan.name, reason: reasonOf(error) }, 'a sink is waiting: it cannot send, or the log cannot be read');
+    this.#state.fail(error, this.#deps.now());
+  }
+
+  #up(): void {
+    if (this.#state.status.state === 'up') return;
+    this.#state.set({ state: 'up' });
+    this.#deps.logger.info({ connector: this.#plan.name, to: this.#plan.opener.place }, 'a sink is up');
+  }
+
+  async #locate(): Promise<void> {
+    if (this.#isLocated) return;
+    const request = this.#isNew ? { kind: this.#plan.from } as const : { kind: 'after', position: this.#at } as const;
+    const { at, gap } = await this.#deps.starts.resolve(request, { filter: this.#filter, hasLeft: () => this.#ended.signal.aborted });
+    this.#at = at;
+    this.#gap = gap;
+    this.#isLocated = true;
+    // A sink that begins now must not begin later after a crash.
+    await this.#note();
+  }
+
+  /** Sends until the runner ends. Rejects where something cannot be done now. */
+  async #sendOn(sink: Sink): Promise<void> {
+    const { signal } = this.#ended;
+    let lost: unknown;
+    void sink.lost.then((reason) => {
+      lost = reason ?? new Error('the connection was lost');
+      this.#wait.cancel();
+    });
+    while (!signal.aborted) {
+      if (lost !== undefined) throw lost instanceof Error ? lost : new Error(String(lost));
+      const isAtEnd = await this.#turn(sink);
+      if (this.#deps.clock.monotonic() - this.#notedAt >= CURSOR_KEPT_MS || isAtEnd) await this.#note();
+      if (!isAtEnd || signal.aborted || lost !== undefined) continue;
+      if (!this.#wait.hasRoom) {
+        await this.#retry.wait(signal);
+        continue;
+      }
+      const quietTo = await this.#wait.after(this.#at.seq);
+      const { log } = this.#deps.tail;
+      if (quietTo !== undefined && quietTo > this.#at.seq && log?.lineage.isGood(this.#at) === true) this.#at = log.lineage.at(quietTo);
+    }
+  }
+
+  /** Reads some messages and sends them. @returns Whether the end of the log was reached. */
+  async #turn(sink: Sink): Promise<boolean> {
+    const { budget, counters, history, logger, tail } = this.#deps;
+    const hold = new Hold(budget);
+    try {
+      const { erasures } = tail;
+      const found = await history.findInTail({ at: this.#at, gap: this.#gap }, { filter: this.#filter, limit: SINK_READ_MAX_MESSAGES, hold, ofHeld: false, readTo: 0 });
+      if (found.gap !== undefined) {
+        countConnector(counters.connectors, this.#plan.name, 'gap');
+        logger.warn({ connector: this.#plan.name, gap: found.gap }, 'a sink missed messages: the log no longer has them');
+        this.#at = parseId(found.gap.resumed)!;
+        this.#gap = undefined;
+        return false;
+      }
+      return await this.#sendFound(sink, found, erasures);
+    } finally {
+      hold.release();
+    }
+  }
+
+  async #sendFound(sink: Sink, { messages, at, more }: Found, erasures: number): Promise<boolean> {
+    const origins = messages.length === 0 ? [] : await this.#deps.store.originsWithin(messages[0]!.seq, messages.at(-1)!.seq);
+    const isFromThere = ({ seq }: Message): boolean => origins.some(({ first, last, origin }) => seq >= first && seq <= last && origin === this.#plan.opener.place);
+    for (let from = 0; from < messages.length; from += SEND_MAX_MESSAGES) {
+      const some = messages.slice(from, from + SEND_MAX_MESSAGES);
+      if (this.#ended.signal.aborted) return false;
+      if (!this.#deps.ownsNow()) throw new Error('the lease of this instance has ended');
+      // What was erased while others were sent is not sent. Where that is not known any more, it is read again.
+      if (!this.#deps.tail.clean(some, { erasures })) return false;
+      await this.#sendSome(sink, some.filter((message) => this.#wants(message, isFromThere)));
+      this.#moveTo(some.at(-1)!);
+      if (this.#deps.clock.monotonic() - this.#notedAt >= CURSOR_KEPT_MS) await this.#note();
+    }
+    this.#moveTo(at);
+    return messages.length === 0 && !more;
+  }
+
+  #wants(message: Message, isFromThere: (message: Message) => boolean): boolean {
+    if (message.isErased || message.isExpired(this.#deps.now())) return false;
+    if (message.event === DEAD_EVENT && this.#deps.deadTopics.has(message.topic)) return false;
+    if (!isFromThere(message)) return true;
+    countConnector(this.#deps.counters.connectors, this.#plan.name, 'origin');
+    return false;
+  }
+
+  async #sendSome(sink: Sink, messages: readonly Message[]): Promise<void> {
+    for (let next = 0; next < messages.length;) {
+      const outgoing: Outgoing[] = [];
+      let unsendable: string | undefined;
+      for (const message of messages.slice(next)) {
+        const made = this.#outgoing(message);
+        if (typeof made === 'string') {
+          unsendable = made;
+          break;
+        }
+        outgoing.push(made);
+      }
+      let sent = 0;
+      try {
+        await sink.send(outgoing, () => {
+          this.#moveTo(messages[next + sent]!);
+          sent += 1;
+          countConnector(this.#deps.counters.connectors, this.#plan.name, 'sent');
+          this.#retry.succeeded();
+        });
+      } catch (error) {
+        if (!(error instanceof UnsendableMessage)) throw error;
+        unsendable = error.message;
+      }
+      next += sent;
+      if (unsendable === undefined) continue;
+      await this.#giveUp(messages[next]!, unsendable);
+      next += 1;
+    }
+  }
+
+  /** @returns Why it cannot be sent, as a text. */
+  #outgoing(message: Message): Outgoing | string {
+    const { id, topic, event = 'message', json, data } = message;
+    const fields = { id, topic, event };
+    try {
+      const target = this.#plan.target.topic({ headers: {}, fields, body: undefined, element: json ? this.#valueOf(data) : undefined });
+      const headers = { [LOG_HEADER]: this.#deps.logId(), 'tidings-topic': encodeURI(topic), 'tidings-event': encodeURI(event), 'content-type': json ? 'application/json' : 'text/plain; charset=utf-8' };
+      return { id, target, topic, headers, data };
+    } catch (error) {
+      if (error instanceof MissingValue) return error.message;
+      throw error;
+    }
+  }
+
+  /** Parsed only where the template looks into it. */
+  #valueOf(data: Uint8Array): unknown {
+    return this.#plan.target.readsBody ? JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.length).toString()) as unknown : undefined;
+  }
+
+  /** It becomes a dead letter, once, and the next one follows. */
+  async #giveUp(message: Message, reason: string): Promise<void> {
+    const { name, deadTopic } = this.#plan;
+    const draft = deadMessage(name, deadTopic, { id: message.id, topic: message.topic, target: '', data: message.data }, reason);
+    try {
+      await this.#deps.publisher.publish(FULL_GRANT, [draft], { scope: `connector:${name}`, key: message.id, fingerprint: hash('sha256', message.id, 'buffer'), window: DEAD_KEPT_MS });
+    } catch (error) {
+      // It was published before.
+      if (!(error instanceof Problem) || error.code !== 'key-reused') throw error;
+    }
+    countConnector(this.#deps.counters.connectors, name, 'dead');
+    this.#moveTo(message);
+  }
+
+  #moveTo({ epoch, seq }: Position): void {
+    this.#at = { epoch, seq };
+  }
+
+  /** @throws OwnedElsewhere, StoreError */
+  async #note(): Promise<void> {
+    const { cursor } = this;
+    this.#notedAt = this.#deps.clock.monotonic();
+    if (cursor === this.#noted) return;
+    if (!await this.#deps.store.noteConnector({ name: this.#plan.name, fence: this.fence, cursor, status: JSON.stringify(this.status) })) throw new OwnedElsewhere('another instance owns the sink');
+    this.#noted = cursor;
+  }
+
+  /** After a failure, and at the end. */
+  async #keepCursor(): Promise<void> {
+    try {
+      await this.#note();
+    } catch (error) {
+      // Then some messages are sent again.
+      if (!(error instanceof StoreError) && !(error instanceof OwnedElsewhere)) throw error;
+    }
+  }
+}

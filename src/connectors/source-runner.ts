@@ -1,0 +1,279 @@
+import { OutdatedStep, type Publisher } from '../log/publisher.ts';
+import { FULL_GRANT } from '../model/grant.ts';
+import type { Draft } from '../model/message.ts';
+import { Problem } from '../model/problem.ts';
+import type { Runner } from '../ownership/ownership.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { SOURCE_MAX_PARTS, type ConnectorStore, type PositionMove, type SourcePosition } from '../store/connector-store.ts';
+import { StoreError } from '../store/store.ts';
+import { ConnectorState, countConnector, reasonOf, type ConnectorStatus } from './connector-state.ts';
+import type { SourcePlan } from './plan.ts';
+import { deadRecord, draftOf, type ContentBounds } from './record-draft.ts';
+import { RetryPause } from './retry-pause.ts';
+import { LOG_HEADER, type Reading, type Source, type SourceRecord } from './transport.ts';
+
+/** The most records of one append, and their most bytes. Bounds what a source holds of the publishers' queue. */
+export const STEP_MAX_RECORDS = 256;
+const STEP_MAX_BYTES = 1024 * 1024;
+/** The most parts whose positions are shown. */
+const SHOWN_MAX_PARTS = 16;
+
+export interface SourceRunnerDependencies {
+  readonly store: Pick<ConnectorStore, 'findConnectors' | 'sourcePositions'>;
+  readonly publisher: Pick<Publisher, 'publish'>;
+  readonly bounds: ContentBounds & {
+    /** APPEND_QUEUE_MESSAGES and APPEND_QUEUE_BYTES: a larger step would never find room. */
+    readonly queueMessages: number;
+    readonly queueBytes: number;
+  };
+  /** The log's own id, by which a source knows what this log has sent. */
+  readonly logId: () => string;
+  readonly clock: Clock;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly counters: Pick<Counters, 'connectors'>;
+  readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
+}
+
+/** Another instance owns the connector. */
+export class OwnedElsewhere extends Error {
+  override name = 'OwnedElsewhere';
+}
+
+/** Records, and what becomes of them: messages; dead letters, where the log refused the message; nothing, where it refused that, too. */
+type Kept = 'messages' | 'dead letters' | 'nothing';
+
+/**
+ * One source under one fence. It opens the transport's source, and stores what comes from it. A step moves the stored position and stores the messages in one transaction, and only from where this
+ * runner believes the position to be. So a record that comes twice, or that a frozen owner stores late, is stored once.
+ */
+export class SourceRunner implements Runner {
+  readonly version = 0;
+  readonly fence: number;
+  readonly #plan: SourcePlan;
+  readonly #deps: SourceRunnerDependencies;
+  readonly #ended = new AbortController();
+  readonly #state = new ConnectorState();
+  readonly #retry: RetryPause;
+  #positions: Map<string, SourcePosition> = new Map();
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(plan: SourcePlan, fence: number, deps: SourceRunnerDependencies) {
+    this.#plan = plan;
+    this.fence = fence;
+    this.#deps = deps;
+    this.#retry = new RetryPause(deps);
+  }
+
+  get status(): ConnectorStatus {
+    const shown = [...this.#positions].slice(0, SHOWN_MAX_PARTS);
+    return { ...this.#state.status, positions: Object.fromEntries(shown.map(([part, { identity, position }]) => [part, `${identity}@${position}`])) };
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#ended.abort();
+    await this.#running;
+  }
+
+  /** The append under way ends by itself. */
+  finish(): Promise<void> {
+    return this.stop();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#ended;
+    while (!signal.aborted) {
+      let source: Source | undefined;
+      try {
+        await this.#load();
+        source = await this.#plan.opener.open({ name: this.#plan.name, logId: this.#deps.logId(), fence: this.fence, signal });
+        await source.read(this.#reading());
+        if (!signal.aborted) throw new Error('the source ended');
+      } catch (error) {
+        if (error instanceof OwnedElsewhere) return;
+        if (!signal.aborted) this.#failed(error);
+      } finally {
+        await source?.close();
+      }
+      await this.#retry.wait(signal);
+    }
+  }
+
+  #failed(error: unknown): void {
+    // One line for each reason, however often it comes in a row.
+    if (this.#state.status.state !== 'failing' || this.#state.status.error !== reasonOf(error)) this.#deps.logger.warn({ connector: this.#plan.name, reason: reasonOf(error) }, 'a source is waiting: it cannot read, or the log cannot be written');
+    this.#state.fail(error, this.#deps.now());
+  }
+
+  #up(): void {
+    this.#retry.succeeded();
+    if (this.#state.status.state === 'up') return;
+    this.#state.set({ state: 'up' });
+    this.#deps.logger.info({ connector: this.#plan.name, from: this.#plan.opener.place }, 'a source is up');
+  }
+
+  /** Reads the positions that are stored. @throws OwnedElsewhere, StoreError */
+  async #load(): Promise<void> {
+    const { store } = this.#deps;
+    const { name } = this.#plan;
+    const [record] = await store.findConnectors([name]);
+    if (record?.fence !== this.fence) throw new OwnedElsewhere('another instance owns the source');
+    this.#positions = new Map((await store.sourcePositions(name)).map(({ part, identity, position }) => [part, { identity, position }]));
+  }
+
+  #reading(): Reading {
+    const { counters } = this.#deps;
+    const { name } = this.#plan;
+    return {
+      positions: this.#positions, signal: this.#ended.signal,
+      take: (records) => this.#take(records),
+      startAt: (part, at) => this.#startAt(part, at),
+      up: () => this.#up(),
+      waiting: (behind) => this.#state.set({ behind }),
+      lost: (records) => countConnector(counters.connectors, name, 'lost', records),
+    };
+  }
+
+  async #take(records: readonly SourceRecord[]): Promise<void> {
+    const { queueMessages, queueBytes } = this.#deps.bounds;
+    const [maxRecords, maxBytes] = [Math.min(STEP_MAX_RECORDS, queueMessages), Math.min(STEP_MAX_BYTES, queueBytes)];
+    for (let from = 0; from < records.length;) {
+      let to = from + 1;
+      let bytes = records[from]!.data.length;
+      while (to < records.length && to - from < maxRecords && (bytes += records[to]!.data.length) <= maxBytes) to++;
+      await this.#store(records.slice(from, to), 'messages');
+      from = to;
+    }
+  }
+
+  async #startAt(part: string, to: SourcePosition): Promise<void> {
+    const failure = await this.#publish([], [{ part, from: this.#positions.get(part), to }]);
+    // The next opening tries again.
+    if (failure !== undefined) throw failure;
+  }
+
+  /** Stores records as one step, however often that has to be tried. @throws OwnedElsewhere, or any error where the runner has ended */
+  async #store(records: readonly SourceRecord[], kept: Kept): Promise<void> {
+    const { signal } = this.#ended;
+    for (;;) {
+      signal.throwIfAborted();
+      const fresh = this.#freshOf(records);
+      countConnector(this.#deps.counters.connectors, this.#plan.name, 'known', records.length - fresh.length);
+      if (fresh.length === 0) return;
+      const failure = await this.#step(fresh, kept);
+      if (failure === undefined) return;
+      if (failure instanceof Problem && failure.code === 'internal') return this.#storeRefused(fresh, kept, failure);
+      if (!(failure instanceof OutdatedStep)) this.#failed(failure);
+      if (failure instanceof Problem && failure.code === 'outcome-unknown' && fresh.some(({ at }) => at === undefined)) {
+        // Without positions nobody could tell that it is there already. At most once means that it is not stored again.
+        countConnector(this.#deps.counters.connectors, this.#plan.name, 'lost', fresh.length);
+        return;
+      }
+      await this.#retry.wait(signal);
+      // Somebody else may have moved the position, or this append may have happened after all.
+      if (failure instanceof OutdatedStep || (failure instanceof Problem && failure.code === 'outcome-unknown')) await this.#reload();
+    }
+  }
+
+  /** The log works, and does not take one of these records. It must not keep the others out. */
+  async #storeRefused(records: readonly SourceRecord[], kept: Kept, failure: Problem): Promise<void> {
+    if (records.length > 1) {
+      const middle = records.length >> 1;
+      await this.#store(records.slice(0, middle), kept);
+      return this.#store(records.slice(middle), kept);
+    }
+    if (kept === 'nothing') throw failure;
+    this.#deps.logger.error({ connector: this.#plan.name, at: records[0]!.at, reason: reasonOf(failure) }, 'the log does not take a record of a source');
+    return this.#store(records, kept === 'messages' ? 'dead letters' : 'nothing');
+  }
+
+  async #reload(): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#load();
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error;
+        this.#failed(error);
+        await this.#retry.wait(this.#ended.signal);
+        this.#ended.signal.throwIfAborted();
+      }
+    }
+  }
+
+  /** Those that are not stored yet. */
+  #freshOf(records: readonly SourceRecord[]): readonly SourceRecord[] {
+    return records.filter(({ part, at }) => {
+      const stored = this.#positions.get(part);
+      return at === undefined || stored === undefined || stored.identity !== at.identity || at.position > stored.position;
+    });
+  }
+
+  /** @returns Why nothing was stored, or may not have been. */
+  async #step(records: readonly SourceRecord[], kept: Kept): Promise<Problem | OutdatedStep | undefined> {
+    const { counters } = this.#deps;
+    const { name } = this.#plan;
+    const counted = { stored: 0, dead: 0, own: 0 };
+    const drafts = kept === 'nothing' ? [] : records.flatMap((record) => this.#draftsOf(record, kept, counted));
+    const failure = await this.#publish(drafts, this.#movesOf(records));
+    if (failure !== undefined) return failure;
+    for (const [outcome, count] of Object.entries(counted)) countConnector(counters.connectors, name, outcome as keyof typeof counted, count);
+    this.#up();
+    return undefined;
+  }
+
+  /** @returns Why nothing was stored, or may not have been. */
+  async #publish(drafts: readonly Draft[], moves: readonly PositionMove[]): Promise<Problem | OutdatedStep | undefined> {
+    const { name, opener } = this.#plan;
+    try {
+      await this.#deps.publisher.publish(FULL_GRANT, drafts, undefined, { step: { connector: name, fence: this.fence, origin: opener.place, moves } });
+    } catch (error) {
+      if (error instanceof Problem || error instanceof OutdatedStep) return error;
+      throw error;
+    }
+    for (const { part, from, to } of moves) {
+      if (from !== undefined && (from.identity !== to.identity || to.position < from.position)) this.#renewed(part, from, to);
+      this.#positions.set(part, to);
+    }
+    return undefined;
+  }
+
+  #draftsOf(record: SourceRecord, kept: Kept, counted: { stored: number; dead: number; own: number }): readonly Draft[] {
+    // It comes from this log: taken again, it would go round for ever.
+    if (record.headers[LOG_HEADER] === this.#deps.logId()) {
+      counted.own += 1;
+      return [];
+    }
+    const { name, deadTopic } = this.#plan;
+    let reason = 'the log cannot store it';
+    if (kept === 'messages') {
+      try {
+        const draft = draftOf(this.#plan, record, this.#deps.bounds);
+        counted.stored += 1;
+        return [draft];
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        reason = error.message;
+      }
+    }
+    counted.dead += 1;
+    return [deadRecord(name, deadTopic, record, reason)];
+  }
+
+  #movesOf(records: readonly SourceRecord[]): readonly PositionMove[] {
+    const last = new Map<string, SourcePosition>();
+    for (const { part, at } of records) if (at !== undefined) last.set(part, { identity: at.identity, position: at.position });
+    if (last.size > SOURCE_MAX_PARTS) throw new RangeError(`a source has more than ${SOURCE_MAX_PARTS} parts`);
+    return [...last].map(([part, to]) => ({ part, from: this.#positions.get(part), to }));
+  }
+
+  #renewed(part: string, from: SourcePosition, to: SourcePosition): void {
+    countConnector(this.#deps.counters.connectors, this.#plan.name, 'renewed');
+    this.#deps.logger.warn({ connector: this.#plan.name, part, from, to }, 'what a source reads was made anew, or set back, on the other side: it is read from there');
+  }
+}
