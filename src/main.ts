@@ -25,6 +25,7 @@ import { configure, exitIfWrong } from './config/config.ts';
 import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
 import { isKafkaUrl } from './config/kafka-url.ts';
 import { Connectors, CONNECTORS_MAX_BYTES, readConnectorsFile } from './connectors/connectors.ts';
+import { KAFKA } from './connectors/kafka/kafka.ts';
 import { NATS } from './connectors/nats/nats.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { presenceFrame } from './delivery/sse.ts';
@@ -87,7 +88,7 @@ const metrics = new Metrics({
 const { counters } = metrics;
 
 const hooks = exitIfWrong(() => Hooks.read(config, process.env));
-const connectorPlans = exitIfWrong(() => readConnectorsFile(config, process.env, { nats: NATS }));
+const connectorPlans = exitIfWrong(() => readConnectorsFile(config, process.env, { nats: NATS, kafka: KAFKA }));
 const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(config));
 
 const store: Store & AccessStores = await makeStore();

@@ -2,11 +2,12 @@ import { connect } from '@nats-io/transport-node';
 import { metadataV8, ProduceAcks, produceV7 } from '@platformatic/kafka';
 import { Redis } from 'ioredis';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BrokerConnection } from '../../src/bus/kafka/broker-connection.ts';
+import { BrokerConnection } from '../../src/kafka/broker-connection.ts';
 import { readOn } from '../../src/bus/kafka/reading.ts';
 import { endOf, PARTITION } from '../../src/bus/kafka/topic.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { Random } from '../support/fleet-random.ts';
+import { ANSWER_MAX } from '../support/kafka.ts';
 import { mutant } from '../support/mutants.ts';
 import type { Fault } from './faults.ts';
 
@@ -70,7 +71,7 @@ export async function lieOnNats(url: string, { milliseconds, chance }: Fault): P
 export async function lieOnKafka(port: number, { milliseconds, chance }: Fault): Promise<void> {
   const random = new Random(chance * 2 ** 32);
   const connect = async (): Promise<BrokerConnection> => {
-    const connection = new BrokerConnection({ isTls: false }, { host: '127.0.0.1', port });
+    const connection = new BrokerConnection({ isTls: false }, { host: '127.0.0.1', port }, ANSWER_MAX);
     await connection.connect();
     return connection;
   };

@@ -48,7 +48,7 @@ export function fetchKafka(): void {
     execFileSync('mvn', ['-q', '-B', '-f', POM, PLUGIN, '-DincludeScope=runtime', `-DoutputDirectory=${join(folder, 'jars')}`], { stdio: ['ignore', 2, 2] });
     const properties = join(folder, 'format.properties');
     writeFileSync(properties, propertiesOf({ 'log.dirs': join(folder, 'log'), 'controller.quorum.voters': '1@127.0.0.1:9093', 'controller.listener.names': 'CONTROLLER', listeners: 'CONTROLLER://127.0.0.1:9093', 'process.roles': 'controller', 'node.id': '1' }));
-    execFileSync('java', ['-cp', join(folder, 'jars', '*'), 'kafka.tools.StorageTool', 'format', '--config', properties, '--cluster-id', 'dGlkaW5ncy1vZi10ZXN0cw',
+    execFileSync('java', ['-Dorg.slf4j.simpleLogger.defaultLogLevel=error', '-cp', join(folder, 'jars', '*'), 'kafka.tools.StorageTool', 'format', '--config', properties, '--cluster-id', 'dGlkaW5ncy1vZi10ZXN0cw',
       '--add-scram', `SCRAM-SHA-512=[name=${SCRAM_USER.name},password=${SCRAM_USER.password}]`], { stdio: ['ignore', 'ignore', 2] });
     renameSync(folder, FOLDER);
   } finally {

@@ -1,7 +1,7 @@
 import { metadataV8 } from '@platformatic/kafka';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BrokerConnection } from '../../src/bus/kafka/broker-connection.ts';
+import { BrokerConnection } from '../../src/kafka/broker-connection.ts';
 import { makeCertificate, trust } from './certificates.ts';
 import { Child } from './child.ts';
 import { EMPTY_LOG, JARS, propertiesOf } from './kafka-jars.ts';
@@ -12,6 +12,9 @@ import { until } from './until.ts';
 
 /** How often other ports are tried when someone else took one that was free. */
 const PORT_ATTEMPTS = 5;
+
+/** The longest answer that a test takes. Bytes. */
+export const ANSWER_MAX = 64 * 1024 * 1024;
 
 /** Small, and quick to start rather than quick for long. */
 const JAVA_OPTIONS = ['-Xms64m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto', '-Dorg.slf4j.simpleLogger.defaultLogLevel=error'];
@@ -109,7 +112,7 @@ export class KafkaServer {
   }
 
   async #answers(): Promise<boolean> {
-    const connection = new BrokerConnection({ isTls: false }, { host: '127.0.0.1', port: this.port });
+    const connection = new BrokerConnection({ isTls: false }, { host: '127.0.0.1', port: this.port }, ANSWER_MAX);
     try {
       await connection.connect();
       return (await connection.ask(metadataV8.api, [], false, false, false)).brokers.length > 0;

@@ -9,7 +9,7 @@ import type { Bus, BusListener, BusState } from '../bus.ts';
 import { encode, envelopesOf, SENDER_BYTES, type Carried } from '../envelope.ts';
 import { Incoming } from '../incoming.ts';
 import { encodeNote } from '../note-envelope.ts';
-import { isCode } from './broker-connection.ts';
+import { isCode } from '../../kafka/broker-connection.ts';
 import { Outbox } from './outbox.ts';
 import { TopicConnection } from './topic-connection.ts';
 import { topicOf } from './topic.ts';

@@ -1,4 +1,4 @@
-import { isCode } from './broker-connection.ts';
+import { isCode } from '../../kafka/broker-connection.ts';
 
 /** How much may be published and not yet confirmed. Stops a Kafka that is slow, paused or vanished from filling the memory. */
 const UNCONFIRMED_MAX_BYTES = 8 * 1024 * 1024;

@@ -1,6 +1,6 @@
 import { FetchIsolationLevels, fetchV11, type RecordsBatch } from '@platformatic/kafka';
 import type { Clock } from '../../runtime/clock.ts';
-import type { BrokerConnection } from './broker-connection.ts';
+import type { BrokerConnection } from '../../kafka/broker-connection.ts';
 import { PARTITION } from './topic.ts';
 
 /** How long a read waits for news. */

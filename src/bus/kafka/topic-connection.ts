@@ -1,14 +1,17 @@
 import { metadataV8, ProduceAcks, produceV7 } from '@platformatic/kafka';
 import type { KafkaLocation } from '../../config/kafka-url.ts';
-import type { Address } from '../../config/redis-url.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
-import { BrokerConnection } from './broker-connection.ts';
+import type { BrokerConnection } from '../../kafka/broker-connection.ts';
+import { Brokers } from '../../kafka/brokers.ts';
 import type { Envelope } from './outbox.ts';
 import { readOn, type ReadingOptions } from './reading.ts';
 import { endOf, leaderOf, PARTITION } from './topic.ts';
 
 /** How long Kafka may take to write a batch. */
 const WRITE_MAX_MS = 3_000;
+
+/** The longest answer: what a read asks for, and one batch of records more. */
+const BUS_ANSWER_MAX_BYTES = 8 * 1024 * 1024;
 
 /** How often the connection that writes is used, whether there is something to write or not. Brokers close those that are not, usually after 10 minutes. */
 const PROBE_INTERVAL_MS = 30_000;
@@ -21,11 +24,9 @@ export interface TopicConnectionOptions {
 
 /** What the bus has of Kafka at a time: two connections to the broker that leads its topic, since one that waits for news answers nothing else. */
 export class TopicConnection {
-  readonly #location: KafkaLocation;
   readonly #topic: string;
   readonly #clock: Clock;
-  /** All that were begun. */
-  readonly #connections = new Set<BrokerConnection>();
+  readonly #brokers: Brokers;
   #ends: { readonly reader: BrokerConnection; readonly writer: BrokerConnection; readonly from: bigint } | undefined;
   #probe: Timer | undefined;
   /** Why it is not to be used any more. */
@@ -33,18 +34,17 @@ export class TopicConnection {
   #isClosed = false;
 
   constructor({ location, topic, clock }: TopicConnectionOptions) {
-    this.#location = location;
+    this.#brokers = new Brokers(location, BUS_ANSWER_MAX_BYTES);
     this.#topic = topic;
     this.#clock = clock;
   }
 
   /** Finds the broker that leads the topic, and where the topic ends. Rejects where any of that fails, or it is closed meanwhile. */
   async open(): Promise<void> {
-    const first = await this.#connectToAny();
+    const first = await this.#brokers.any();
     const leader = await leaderOf(first, this.#topic);
-    const [reader, writer] = await Promise.all([this.#connect(leader), this.#connect(leader)]);
+    const [reader, writer] = await Promise.all([this.#brokers.connect(leader), this.#brokers.connect(leader)]);
     first.close();
-    this.#connections.delete(first);
     this.#ends = { reader, writer, from: await endOf(reader, this.#topic) };
     this.#probeLater(writer);
   }
@@ -76,36 +76,7 @@ export class TopicConnection {
   close(): void {
     this.#isClosed = true;
     this.#probe?.cancel();
-    for (const connection of this.#connections) connection.close();
-  }
-
-  /** Any broker of the cluster knows the others. They are asked one after the other, from a random one on. */
-  async #connectToAny(): Promise<BrokerConnection> {
-    const { brokers } = this.#location;
-    const first = Math.floor(Math.random() * brokers.length);
-    let failure: unknown;
-    for (let index = 0; index < brokers.length && !this.#isClosed; index++) {
-      try {
-        return await this.#connect(brokers[(first + index) % brokers.length]!);
-      } catch (error) {
-        failure = error;
-      }
-    }
-    throw new Error('no broker can be used', { cause: failure });
-  }
-
-  async #connect(address: Address): Promise<BrokerConnection> {
-    if (this.#isClosed) throw new Error('it was closed');
-    const connection = new BrokerConnection(this.#location, address);
-    this.#connections.add(connection);
-    try {
-      await connection.connect();
-      return connection;
-    } catch (error) {
-      connection.close();
-      this.#connections.delete(connection);
-      throw error;
-    }
+    this.#brokers.close();
   }
 
   #probeLater(writer: BrokerConnection): void {

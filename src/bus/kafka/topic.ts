@@ -1,7 +1,7 @@
 import { createTopicsV4, FetchIsolationLevels, listOffsetsV4, ListOffsetTimestamps, metadataV8 } from '@platformatic/kafka';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Address } from '../../config/redis-url.ts';
-import { isCode, type BrokerConnection } from './broker-connection.ts';
+import { isCode, type BrokerConnection } from '../../kafka/broker-connection.ts';
 
 /** The topic of one log's bus, with one partition, which keeps the order. The first instance makes it. Its records are worth little a second later, so it keeps few. */
 

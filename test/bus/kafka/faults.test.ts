@@ -1,13 +1,13 @@
 import { createServer, type Socket } from 'node:net';
 import t from 'tap';
-import { KAFKA_ANSWER_MAX_BYTES, answerFraming } from '../../../src/bus/kafka/answer-framing.ts';
+import { answerFraming } from '../../../src/kafka/answer-framing.ts';
 import { systemClock, type Clock } from '../../../src/runtime/clock.ts';
 import { busFaults } from '../../contract/bus-faults.ts';
 import { message } from '../../contract/bus.ts';
 import { flows, openBus } from '../../support/bus.ts';
 import { seeded } from '../../support/fleet-random.ts';
 import { needKafka } from '../../support/kafka-jars.ts';
-import { startKafkaBehind } from '../../support/kafka.ts';
+import { ANSWER_MAX, startKafkaBehind } from '../../support/kafka.ts';
 import { listening } from '../../support/listening.ts';
 import { LyingProxy } from '../../support/lying-proxy.ts';
 import { mutant } from '../../support/mutants.ts';
@@ -65,10 +65,11 @@ t.test('an answer is bounded', (t) => {
     bytes.writeInt32BE(length);
     return bytes;
   };
-  for (const length of [-1, 0, 3, KAFKA_ANSWER_MAX_BYTES + 1, 2 ** 31 - 1]) t.throws(() => answerFraming(announce(length)), /announces/, String(length));
-  t.equal(answerFraming(announce(KAFKA_ANSWER_MAX_BYTES)), 4 + KAFKA_ANSWER_MAX_BYTES);
-  t.equal(answerFraming(announce(4)), 8);
-  t.equal(answerFraming(Buffer.alloc(3)), 4, 'more is to come');
+  const framing = answerFraming(1_000);
+  for (const length of [-1, 0, 3, 1_001, 2 ** 31 - 1]) t.throws(() => framing(announce(length)), /announces/, String(length));
+  t.equal(framing(announce(1_000)), 1_004);
+  t.equal(framing(announce(4)), 8);
+  t.equal(framing(Buffer.alloc(3)), 4, 'more is to come');
   t.end();
 });
 
@@ -76,7 +77,7 @@ t.test('a Kafka whose answers are falsified ends nothing: when it tells the trut
   const { kafka, links: [link] } = await behindLink();
   const random = seeded(t);
   let lies = 0;
-  const proxy = await LyingProxy.start(t, kafka.portOf(0), answerFraming, (answer) => {
+  const proxy = await LyingProxy.start(t, kafka.portOf(0), answerFraming(ANSWER_MAX), (answer) => {
     if (lies >= LIES || random.below(3) > 0) return answer;
     lies++;
     return Buffer.concat(mutant([answer], random, [answer]));

@@ -3,13 +3,13 @@ import { randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 import t from 'tap';
 import { encode, SENDER_BYTES } from '../../../src/bus/envelope.ts';
-import { BrokerConnection } from '../../../src/bus/kafka/broker-connection.ts';
+import { BrokerConnection } from '../../../src/kafka/broker-connection.ts';
 import { topicOf } from '../../../src/bus/kafka/topic.ts';
 import { readKafkaUrl } from '../../../src/config/kafka-url.ts';
 import { busContract, content, Ear, joined, message } from '../../contract/bus.ts';
 import { busOf, busPair, openBus } from '../../support/bus.ts';
 import { needKafka, SCRAM_USER } from '../../support/kafka-jars.ts';
-import { startKafka, type KafkaServer } from '../../support/kafka.ts';
+import { ANSWER_MAX, startKafka, type KafkaServer } from '../../support/kafka.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { freePort } from '../../support/ports.ts';
 import type { Scope } from '../../support/temp.ts';
@@ -27,7 +27,7 @@ function kafka(): Promise<KafkaServer> {
 
 /** Somebody else who may do everything. */
 async function stranger(t: Scope): Promise<BrokerConnection> {
-  const connection = new BrokerConnection({ isTls: false }, { host: '127.0.0.1', port: (await kafka()).port });
+  const connection = new BrokerConnection({ isTls: false }, { host: '127.0.0.1', port: (await kafka()).port }, ANSWER_MAX);
   t.teardown(() => connection.close());
   await connection.connect();
   return connection;

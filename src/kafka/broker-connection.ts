@@ -1,7 +1,7 @@
 import { Connection, ResponseError, type API } from '@platformatic/kafka';
-import type { KafkaLocation } from '../../config/kafka-url.ts';
-import { serverName, type Address } from '../../config/redis-url.ts';
-import { guardSocket } from '../../runtime/guarded-socket.ts';
+import type { KafkaLocation } from '../config/kafka-url.ts';
+import { serverName, type Address } from '../config/redis-url.ts';
+import { guardSocket } from '../runtime/guarded-socket.ts';
 import { answerFraming } from './answer-framing.ts';
 
 /** How long setting up a connection may take, its user and password too. Stops a broker that never finishes from being waited for. */
@@ -11,17 +11,22 @@ const CONNECT_MAX_MS = 5_000;
 const KAFKA_ANSWER_MAX_MS = 4_000;
 
 /**
+ * This room is what all users of Kafka share: the bus, and connectors. A location and an address come in, and connections that answer questions go out.
+ *
  * One connection to one broker, that of the client library alone: its clients reconnect, retry and queue by themselves, and throw where nobody catches it when
  * a broker tells nonsense of its cluster. Each request has one version, which Kafka from 2.4 on and Redpanda know.
  */
 export class BrokerConnection {
   readonly #connection: Connection;
   readonly #address: Address;
+  readonly #answerMaxBytes: number;
   readonly #closed = Promise.withResolvers<void>();
   #error: Error | undefined;
 
-  constructor({ isTls, user }: Pick<KafkaLocation, 'isTls' | 'user'>, address: Address) {
+  /** @param answerMaxBytes The longest answer: stops one without an end from filling the memory. */
+  constructor({ isTls, user }: Pick<KafkaLocation, 'isTls' | 'user'>, address: Address, answerMaxBytes: number) {
     this.#address = address;
+    this.#answerMaxBytes = answerMaxBytes;
     this.#connection = new Connection('tidings', {
       connectTimeout: CONNECT_MAX_MS, requestTimeout: KAFKA_ANSWER_MAX_MS,
       ...(isTls ? { tls: serverName(address.host) } : {}), ...(user === undefined ? {} : { sasl: { ...user } }),
@@ -50,7 +55,7 @@ export class BrokerConnection {
         else reject(error);
       });
       const { socket } = this.#connection;
-      guardSocket(socket, answerFraming);
+      guardSocket(socket, answerFraming(this.#answerMaxBytes));
       // TLS reports two errors when its handshake is aborted, and the library listens to one.
       socket.on('error', (error) => {
         this.#error ??= error;
