@@ -4,7 +4,7 @@ import { SETTINGS } from '../src/config/settings.ts';
 
 const root = new URL('../', import.meta.url);
 
-const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/protocol.md', 'docs/clients.md', 'docs/client.md', 'docs/page.md', 'docs/cli.md', 'docs/publishers.md', 'docs/access.md', 'docs/access-jwt.md', 'docs/limits.md', 'docs/streams.md', 'docs/presence.md', 'docs/webhooks.md', 'SECURITY.md', 'docs/deploy.md', 'docs/moving.md', 'docs/doctor.md', 'docs/postgresql.md', 'docs/guarantees.md', 'docs/monitoring.md', 'docs/testing.md', 'docs/performance.md'];
+const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/protocol.md', 'docs/clients.md', 'docs/client.md', 'docs/page.md', 'docs/cli.md', 'docs/publishers.md', 'docs/access.md', 'docs/access-jwt.md', 'docs/limits.md', 'docs/streams.md', 'docs/presence.md', 'docs/webhooks.md', 'docs/connectors.md', 'SECURITY.md', 'docs/deploy.md', 'docs/moving.md', 'docs/doctor.md', 'docs/postgresql.md', 'docs/guarantees.md', 'docs/monitoring.md', 'docs/testing.md', 'docs/performance.md'];
 
 t.test('the table of settings says what the program does', async (t) => {
   const readme = await readFile(new URL('README.md', root), 'utf8');

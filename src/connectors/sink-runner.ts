@@ -157,13 +157,13 @@ export class SinkRunner implements Runner {
   /** Sends until the runner ends. Rejects where something cannot be done now. */
   async #sendOn(sink: Sink): Promise<void> {
     const { signal } = this.#ended;
-    let lost: unknown;
+    let lost: Error | undefined;
     void sink.lost.then((reason) => {
       lost = reason ?? new Error('the connection was lost');
       this.#wait.cancel();
     });
     while (!signal.aborted) {
-      if (lost !== undefined) throw lost instanceof Error ? lost : new Error(String(lost));
+      if (lost !== undefined) throw lost;
       const isAtEnd = await this.#turn(sink);
       if (this.#deps.clock.monotonic() - this.#notedAt >= CURSOR_KEPT_MS || isAtEnd) await this.#note();
       if (!isAtEnd || signal.aborted || lost !== undefined) continue;

@@ -100,7 +100,7 @@ export interface Sink {
   send(messages: readonly Outgoing[], sent: () => void): Promise<void>;
   close(): Promise<void>;
   /** Settles when the connection is lost while nothing is sent. */
-  readonly lost: Promise<unknown>;
+  readonly lost: Promise<Error | void>;
 }
 
 export interface Outgoing {

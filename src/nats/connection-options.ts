@@ -3,7 +3,10 @@ import { isIP } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import type { NatsLocation } from '../config/nats-url.ts';
 
-/** This room holds what the bus and the connectors of NATS have in common: a place comes in, and the options of a connection go out. */
+/**
+ * This room holds what the bus and the connectors have in common that use NATS: how they connect. A place comes in, as config/ has read it. The options of a connection go out. Who connects, and what
+ * is said over a connection, is decided elsewhere.
+ */
 
 /** How often a connection is probed, and how many probes may be unanswered. Stop a connection whose other end vanished without a word from looking alive. */
 const PING_INTERVAL_MS = 2_000;

@@ -8,7 +8,7 @@ import { StoreError } from '../store/store.ts';
  */
 
 /** How long an instance that is not heard of keeps its tasks. Stops a short stall from moving them all. */
-export const LEASE_MS = 5_000;
+export const OWNER_LEASE_MS = 5_000;
 /** How often an instance keeps its leases, and looks for tasks that nobody has. */
 const OWNED_LOOK_MS = 1_000;
 /** How often it looks whether there are any. Who makes the first one looks at once. */
@@ -137,9 +137,9 @@ export class Ownership<Task extends Runner> {
     // Where there are no tasks, nothing is written.
     if (!this.#hasLease && !await leases.hasAny()) return;
     const asked = clock.monotonic();
-    const leased = await leases.lease({ owner: instance, leaseMs: LEASE_MS });
+    const leased = await leases.lease({ owner: instance, leaseMs: OWNER_LEASE_MS });
     this.#hasLease = true;
-    this.#ownsUntil = asked + LEASE_MS;
+    this.#ownsUntil = asked + OWNER_LEASE_MS;
     await this.#takeOver(leased);
     if (leased.held.length === 0 && !await leases.hasAny()) {
       await leases.letGo(instance, undefined);

@@ -26,7 +26,7 @@ function lines(environment: Record<string, string>, dotenv: string | false = fal
 t.test('without an environment everything has its default', (t) => {
   const config = read({});
   t.match(config, {
-    HOST: '127.0.0.1', PORT: 8080, OPS_PORT: undefined, OPS_HOST: '127.0.0.1', WORKERS: 1, AUTH: '', PUBLIC_TOPICS: [], PUBLIC_PUBLISH: [], ACCESS_FILE: undefined, HOOKS_FILE: undefined, DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, BUS_URL: undefined, ALLOWED_HOSTS: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
+    HOST: '127.0.0.1', PORT: 8080, OPS_PORT: undefined, OPS_HOST: '127.0.0.1', WORKERS: 1, AUTH: '', PUBLIC_TOPICS: [], PUBLIC_PUBLISH: [], ACCESS_FILE: undefined, HOOKS_FILE: undefined, CONNECTORS_FILE: undefined, DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, BUS_URL: undefined, ALLOWED_HOSTS: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
     JWT_SECRET: undefined, JWT_PUBLIC_KEY: undefined, JWT_JWKS_URL: undefined, JWT_ISSUER: undefined, JWT_AUDIENCE: undefined, JWT_CLAIM: 'tidings', JWT_MAX_SECONDS: 86_400, SESSION_SECONDS: 86_400,
     MESSAGE_BYTES: 1024 ** 2, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
     PUBLISH_LIMIT: undefined, ANONYMOUS_PUBLISH_LIMIT: { tokens: 20, milliseconds: 1000, burst: 200 }, STREAMS_LIMIT: 0, ANONYMOUS_STREAMS_LIMIT: 1000, FAILED_LOGINS_LIMIT: { tokens: 30, milliseconds: 60_000, burst: 100 },

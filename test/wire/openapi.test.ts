@@ -31,6 +31,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) => O
 
 /** Everything there is, but the document itself. */
 const ROUTES: Readonly<Record<string, readonly string[]>> = {
+  '/connectors': ['get', 'head'],
   '/webhooks': ['get', 'head', 'post'], '/webhooks/{id}': ['delete', 'get', 'head', 'patch'], '/webhooks/{id}/attempts': ['get', 'head'],
   '/webhooks/{id}/pause': ['post'], '/webhooks/{id}/resume': ['post'], '/webhooks/{id}/replay': ['post'], '/webhooks/{id}/rotate': ['post'], '/webhooks/{id}/test': ['post'],
   '/topics/{topic}/presence': ['get', 'head'], '/presence': ['get', 'head'], '/members/{id}': ['get', 'head'],

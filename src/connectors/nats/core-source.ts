@@ -2,6 +2,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { NatsLocation } from '../../config/nats-url.ts';
 import { optionsFor } from '../../nats/connection-options.ts';
 import type { Reading, Source, SourceRecord } from '../transport.ts';
+import { Inbox } from './inbox.ts';
 import { recordOf } from './record.ts';
 
 /** What is heard and not stored yet. NATS sends whether or not we keep up: beyond these bounds records are lost, and counted, and the memory stays flat. */
@@ -22,9 +23,8 @@ export async function openCoreSource({ location, subjects }: CoreSourceOptions):
 class CoreSource implements Source {
   readonly #connection: NatsConnection;
   readonly #subjects: readonly string[];
-  #heard: SourceRecord[] = [];
+  readonly #inbox = new Inbox<SourceRecord>();
   #heardBytes = 0;
-  #wake: () => void = () => undefined;
 
   constructor(connection: NatsConnection, subjects: readonly string[]) {
     this.#connection = connection;
@@ -33,35 +33,27 @@ class CoreSource implements Source {
 
   async read(reading: Reading): Promise<void> {
     const { signal } = reading;
-    let ended: unknown;
-    const end = (reason: unknown): void => {
-      ended ??= reason;
-      this.#wake();
-    };
-    const stop = (): void => end('stopped');
+    const stop = (): void => this.#inbox.end();
     signal.addEventListener('abort', stop, { once: true });
-    void this.#connection.closed().then((error) => end(error ?? new Error('the connection was closed')));
+    if (signal.aborted) stop();
+    void this.#connection.closed().then((error) => this.#inbox.end(error instanceof Error ? error : new Error('the connection was closed')));
     for (const subject of this.#subjects) {
       this.#connection.subscribe(subject, { callback: (error, message) => {
-        if (error !== null) end(error);
+        if (error !== null) this.#inbox.end(error);
         else this.#hear(recordOf(message, undefined), reading);
       } });
     }
     try {
       // Its PONG comes when the subscriptions hold.
       await Promise.race([this.#connection.flush(), this.#connection.closed()]);
-      if (ended === undefined && !signal.aborted) reading.up();
-      while (ended === undefined && !signal.aborted) {
-        if (this.#heard.length === 0) await new Promise<void>((resolve) => (this.#wake = resolve));
-        const records = this.#heard;
-        this.#heard = [];
+      if (!this.#connection.isClosed()) reading.up();
+      for (let records = await this.#inbox.take(); records.length > 0; records = await this.#inbox.take()) {
         this.#heardBytes = 0;
-        if (records.length > 0) await reading.take(records);
+        await reading.take(records);
       }
     } finally {
       signal.removeEventListener('abort', stop);
     }
-    if (!signal.aborted) throw ended;
   }
 
   close(): Promise<void> {
@@ -69,12 +61,11 @@ class CoreSource implements Source {
   }
 
   #hear(record: SourceRecord, reading: Reading): void {
-    if (this.#heard.length >= HEARD_MAX_RECORDS || this.#heardBytes + record.data.length > HEARD_MAX_BYTES) {
+    if (this.#inbox.length >= HEARD_MAX_RECORDS || this.#heardBytes + record.data.length > HEARD_MAX_BYTES) {
       reading.lost(1);
       return;
     }
-    this.#heard.push(record);
     this.#heardBytes += record.data.length;
-    this.#wake();
+    this.#inbox.push(record);
   }
 }

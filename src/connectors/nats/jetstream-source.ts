@@ -5,14 +5,12 @@ import { optionsFor } from '../../nats/connection-options.ts';
 import type { SourcePosition } from '../../store/connector-store.ts';
 import { randomName } from '../../store/names.ts';
 import type { OpenContext, Reading, Source } from '../transport.ts';
+import { Inbox } from './inbox.ts';
 import { recordOf } from './record.ts';
 
-/** Messages that the server sends before the first of them is acknowledged. Bounds the memory. */
+/** What the server sends before the first of it is acknowledged, if each message is as large as it may be. Bounds the memory. */
+const UNACKNOWLEDGED_MAX_BYTES = 64 * 1024 * 1024;
 const UNACKNOWLEDGED_MAX_MESSAGES = 1_024;
-/** The same in bytes, as far as one message allows it. */
-const PULLED_MAX_BYTES = 4 * 1024 * 1024;
-/** One step of the log. */
-const TAKEN_MAX_MESSAGES = 256;
 /** How long the server waits for an acknowledgment. The log may be away for longer: what comes again then is known. */
 const ACKNOWLEDGE_MAX_MS = 60_000;
 /** How often the server says that it is there while it has nothing. Stops a consumer that was deleted from being waited for. */
@@ -55,24 +53,20 @@ class JetStreamSource implements Source {
     const after = await this.#beginning(info, identity, reading);
     const name = await this.#makeConsumer(manager, info, after);
     const consumer = await jetstream(this.#connection).consumers.get(stream, name);
-    const maxBytes = Math.max(PULLED_MAX_BYTES, 2 * (this.#connection.info?.max_payload ?? 0));
-    this.#messages = await consumer.consume({ max_bytes: maxBytes, idle_heartbeat: IDLE_HEARTBEAT_MS, abort_on_missing_resource: true });
-    const stop = (): void => this.#messages?.stop();
+    const inbox = new Inbox<JsMsg>();
+    const stop = (): void => inbox.end();
     reading.signal.addEventListener('abort', stop, { once: true });
     if (reading.signal.aborted) stop();
-    let closed: Error | undefined;
-    void this.#connection.closed().then((error) => {
-      closed = error instanceof Error ? error : new Error('the connection was closed');
-      this.#messages?.stop();
-    });
+    this.#messages = await consumer.consume({ max_messages: this.#window(info), idle_heartbeat: IDLE_HEARTBEAT_MS, abort_on_missing_resource: true, callback: (message) => inbox.push(message) });
+    void this.#messages.closed().then((error) => inbox.end(error instanceof Error ? error : new Error('the consumer ended')));
+    void this.#connection.closed().then((error) => inbox.end(error instanceof Error ? error : new Error('the connection was closed')));
     reading.up();
     reading.waiting(Math.max(0, info.state.last_seq - after));
     try {
-      await this.#takeAll(this.#messages, identity, reading);
+      await this.#takeAll(inbox, identity, reading);
     } finally {
       reading.signal.removeEventListener('abort', stop);
     }
-    if (!reading.signal.aborted) throw closed ?? new Error('the consumer ended');
   }
 
   async close(): Promise<void> {
@@ -97,8 +91,15 @@ class JetStreamSource implements Source {
     return state.last_seq;
   }
 
+  /** How many messages may be here and not acknowledged. */
+  #window({ config }: StreamInfo): number {
+    const largest = Math.min(...[config.max_msg_size, this.#connection.info?.max_payload ?? -1].filter((bytes) => bytes > 0), UNACKNOWLEDGED_MAX_BYTES);
+    return Math.max(1, Math.min(UNACKNOWLEDGED_MAX_MESSAGES, Math.floor(UNACKNOWLEDGED_MAX_BYTES / largest)));
+  }
+
   /** @returns Its name. Consumers of earlier openings are deleted. */
-  async #makeConsumer(manager: JetStreamManager, { config }: StreamInfo, after: number): Promise<string> {
+  async #makeConsumer(manager: JetStreamManager, info: StreamInfo, after: number): Promise<string> {
+    const { config } = info;
     const { stream, subjects, context } = this.#options;
     const prefix = `tidings_${context.logId}_${context.name}_`;
     const name = prefix + randomName(CONSUMER_RANDOM_CHARACTERS);
@@ -111,29 +112,27 @@ class JetStreamSource implements Source {
     // A work queue allows one consumer, which begins with what nobody has acknowledged. In a stream of interest messages would be gone while there is none.
     if (isQueue) await forget();
     const settings: Partial<ConsumerConfig> = {
-      durable_name: name, ack_policy: AckPolicy.Explicit, ack_wait: nanos(ACKNOWLEDGE_MAX_MS), max_ack_pending: UNACKNOWLEDGED_MAX_MESSAGES,
+      durable_name: name, ack_policy: AckPolicy.Explicit, ack_wait: nanos(ACKNOWLEDGE_MAX_MS), max_ack_pending: this.#window(info),
       ...(isQueue || after === 0 ? { deliver_policy: DeliverPolicy.All } : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: after + 1 }),
-      ...(subjects.length === 0 ? {} : { filter_subjects: [...subjects] }),
+      // Servers before 2.10 know one alone.
+      ...(subjects.length === 1 ? { filter_subject: subjects[0]! } : subjects.length > 1 ? { filter_subjects: [...subjects] } : {}),
     };
     await manager.consumers.add(stream, settings);
     if (!isQueue) await forget();
     return name;
   }
 
-  async #takeAll(messages: ConsumerMessages, identity: string, reading: Reading): Promise<void> {
+  async #takeAll(inbox: Inbox<JsMsg>, identity: string, reading: Reading): Promise<void> {
     let delivered = 0;
-    let batch: JsMsg[] = [];
-    for await (const message of messages) {
-      const { deliverySequence, pending } = message.info;
-      // Something was lost on its way: the server would send it again later, after newer messages.
-      if (deliverySequence !== delivered + 1) throw new Error(`delivery ${delivered + 1} of the consumer did not come`);
-      delivered = deliverySequence;
-      batch.push(message);
-      if (batch.length < TAKEN_MAX_MESSAGES && messages.getPending() > 0) continue;
-      await reading.take(batch.map((one) => recordOf(one, { identity, position: one.seq }, this.#options.stream)));
-      for (const one of batch) one.ack();
-      batch = [];
-      reading.waiting(pending);
+    for (let messages = await inbox.take(); messages.length > 0; messages = await inbox.take()) {
+      for (const { info: { deliverySequence } } of messages) {
+        // Something was lost on its way: the server would send it again later, after newer messages.
+        if (deliverySequence !== delivered + 1) throw new Error(`delivery ${delivered + 1} of the consumer did not come`);
+        delivered = deliverySequence;
+      }
+      await reading.take(messages.map((message) => recordOf(message, { identity, position: message.seq }, this.#options.stream)));
+      for (const message of messages) message.ack();
+      reading.waiting(messages.at(-1)!.info.pending);
     }
   }
 }

@@ -23,7 +23,7 @@ export async function openNatsSink({ location, isStored }: NatsSinkOptions): Pro
 
 /** Publishes messages one after the other: the next one is sent when JetStream has the one before, so that none overtakes it. */
 class NatsSink implements Sink {
-  readonly lost: Promise<unknown>;
+  readonly lost: Promise<Error | void>;
   readonly #connection: NatsConnection;
   readonly #jetstream: JetStreamClient | undefined;
 
