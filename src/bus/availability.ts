@@ -28,7 +28,7 @@ export interface AvailabilityOptions {
   readonly connect: () => void;
 }
 
-/** Whether a bus can use its server: it can be used, what the logger hears of that, and when to try again. */
+/** Whether a bus can use its server. It tells the logger of each change, and says when to try again. */
 export class Availability {
   readonly #server: string;
   readonly #clock: Clock;

@@ -4,18 +4,18 @@ import { serverName, type Address } from '../config/redis-url.ts';
 import { guardSocket } from '../runtime/guarded-socket.ts';
 import { answerFraming } from './answer-framing.ts';
 
+/**
+ * This room is what all users of Kafka share: the bus, and connectors. Locations and addresses come in, and connections that answer questions go out. Of the client library it uses connections
+ * and the protocol. Its producers and consumers reconnect, retry and queue by themselves. They also throw where nobody catches it, when a broker tells nonsense of its cluster.
+ */
+
 /** How long setting up a connection may take, its user and password too. Stops a broker that never finishes from being waited for. */
 const CONNECT_MAX_MS = 5_000;
 
 /** How long an answer may take. Longer than a read waits for news (`FETCH_WAIT_MS`). Stops a frozen broker, or one that vanished without a word, from looking alive. */
 const KAFKA_ANSWER_MAX_MS = 4_000;
 
-/**
- * This room is what all users of Kafka share: the bus, and connectors. A location and an address come in, and connections that answer questions go out.
- *
- * One connection to one broker, that of the client library alone: its clients reconnect, retry and queue by themselves, and throw where nobody catches it when
- * a broker tells nonsense of its cluster. Each request has one version, which Kafka from 2.4 on and Redpanda know.
- */
+/** One connection to one broker. It does not come back: its user makes another one. */
 export class BrokerConnection {
   readonly #connection: Connection;
   readonly #address: Address;

@@ -1,4 +1,4 @@
-import { createTopicsV7, deleteTopicsV6, metadataV12, ProduceAcks, produceV7, Producer } from '@platformatic/kafka';
+import { createTopicsV7, deleteRecordsV2, deleteTopicsV6, metadataV12, ProduceAcks, produceV7, Producer } from '@platformatic/kafka';
 import t from 'tap';
 import { KAFKA } from '../../src/connectors/kafka/kafka.ts';
 import { recordsOf, type Partition } from '../../src/connectors/kafka/records.ts';
@@ -46,6 +46,11 @@ class Outside {
   async drop(name: string): Promise<void> {
     await this.#connection.ask(deleteTopicsV6.api, [{ name }], 5_000);
     await until('it is gone', async () => (await this.#partitionsOf(name)) === 0);
+  }
+
+  /** As retention does. */
+  async forget(topic: string, offset: bigint): Promise<void> {
+    await this.#connection.ask(deleteRecordsV2.api, [{ name: topic, partitions: [{ partitionIndex: 0, offset }] }], 5_000);
   }
 
   async write(topic: string, values: readonly (string | Buffer)[], { partition = 0, key, headers = {} }: { readonly partition?: number; readonly key?: string; readonly headers?: Readonly<Record<string, string>> } = {}): Promise<void> {
@@ -118,6 +123,14 @@ t.test('a topic that was made anew is read from its beginning, and what retentio
   t.same(await log.held(), ['1.1', '1.2', '2.1', '2.2', '2.3'].map((text) => `again=${text}`));
   t.equal(log.count('it', 'renewed'), 1);
   await log.close();
+  await outside.write('again', ['2.4', '2.5', '2.6']);
+  await outside.forget('again', 5n);
+  for (const round of [1, 2]) {
+    const later = await open(t, { it: source({ topics: ['again'] }) }, database);
+    await until('the last is there', async () => isUp(later) && (await later.held()).at(-1) === 'again=2.6');
+    t.same([(await later.held()).length, later.count('it', 'lost')], [6, round === 1 ? 2 : 0]);
+    await later.close();
+  }
 });
 
 t.test('from now: what was there before is left out, also after a stop before the first record', needed, async (t) => {

@@ -6,7 +6,7 @@ const UNCONFIRMED_MAX_BYTES = 8 * 1024 * 1024;
 /** An estimate of what an envelope costs in memory and in a batch besides its bytes. Lets many small ones reach the bounds too. */
 const ENVELOPE_OVERHEAD_BYTES = 1024;
 
-/** How much of what waits leaves together. Well below what a topic takes as a rule, which is 1 MiB: if a batch is refused for its size, all in it is lost. */
+/** How much leaves together. Well below what a topic takes by default, which is 1 MiB: a batch that is refused for its size is lost as a whole. */
 const TOGETHER_MAX_BYTES = 512 * 1024;
 
 export interface Envelope {

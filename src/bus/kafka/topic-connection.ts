@@ -22,7 +22,7 @@ export interface TopicConnectionOptions {
   readonly clock: Clock;
 }
 
-/** What the bus has of Kafka at a time: two connections to the broker that leads its topic, since one that waits for news answers nothing else. */
+/** Two connections to the broker that leads the bus's topic: one reads, one writes. A connection that waits for news answers nothing else. */
 export class TopicConnection {
   readonly #topic: string;
   readonly #clock: Clock;

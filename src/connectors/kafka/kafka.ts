@@ -10,7 +10,7 @@ import { TOPIC_NAME } from './topic-name.ts';
  */
 
 /** The most topics of one source. Stops a mistaken file from becoming requests without end. */
-const TOPICS_MAX_ENTRIES = 100;
+const SOURCE_TOPICS_MAX_ENTRIES = 100;
 
 export const KAFKA: Transport = {
   source: { members: ['url', 'topics', 'from'], fields: ['topic', 'partition', 'key'], topic: '{+topic}', read: readSource },
@@ -41,7 +41,7 @@ function placeOf({ brokers }: KafkaLocation): string {
 }
 
 function readTopics(value: unknown, field: string): readonly string[] {
-  if (!Array.isArray(value) || value.length === 0 || value.length > TOPICS_MAX_ENTRIES) throw wrong(field, `it must be an array of 1 to ${TOPICS_MAX_ENTRIES} topics of Kafka`);
+  if (!Array.isArray(value) || value.length === 0 || value.length > SOURCE_TOPICS_MAX_ENTRIES) throw wrong(field, `it must be an array of 1 to ${SOURCE_TOPICS_MAX_ENTRIES} topics of Kafka`);
   const topics = value.map((topic: unknown, index) => {
     if (typeof topic !== 'string' || !TOPIC_NAME.test(topic)) throw wrong(`${field}[${index}]`, 'it must be a name that Kafka takes for a topic: letters, digits, dots, hyphens and underscores');
     return topic;

@@ -48,7 +48,7 @@ export async function beginningsOf({ connection, partitions, from, reading }: Be
       : stored.identity !== identity ? start
         : BigInt(Math.min(Math.max(stored.position, Number(start)), Number(end)));
     // Otherwise "now" would be later after a crash; and what a cluster lost of its newest records, it counts anew.
-    if (stored === undefined || (stored.identity === identity && BigInt(stored.position) > end)) await reading.startAt(part, { identity, position: Number(at) });
+    if (stored === undefined || (stored.identity === identity && at !== BigInt(stored.position))) await reading.startAt(part, { identity, position: Number(at) });
     if (stored?.identity === identity && BigInt(stored.position) < start) reading.lost(Number(start) - stored.position);
     beginnings.set(part, at);
   }
@@ -65,7 +65,7 @@ async function offsetsOf(connection: BrokerConnection, partitions: readonly Part
   return offsets;
 }
 
-/** One read. It names topics by their ids where it can, so that another topic of the same name is not read on in the place of one. */
+/** One read. It names topics by their ids where it can: a topic that was made anew under the same name is then not mistaken for the one before. */
 export async function fetchFrom(connection: BrokerConnection, hasIds: boolean, ...asked: Parameters<typeof fetchV13.createRequest>): Promise<readonly { readonly topicId: string; readonly partitions: readonly FetchedPartition[] }[]> {
   const { responses } = hasIds ? await connection.ask(fetchV13.api, ...asked) : await connection.ask(fetchV11.api, ...asked);
   return responses;

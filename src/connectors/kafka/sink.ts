@@ -40,8 +40,8 @@ interface Destination {
 }
 
 /**
- * Writes messages in their order: the next batch leaves when all replicas in sync have the one before. The message's topic is the key, so all messages of a topic are in one partition. A batch whose
- * outcome is unknown is sent again by the next sink: then some messages are there twice, under the same id in the header `tidings-id`.
+ * Writes messages in their order: the next batch leaves when all replicas in sync have the one before. The message's topic is the key, so all messages of a topic are in one partition. The
+ * next sink sends a batch again whose outcome is unknown. Then some messages are there twice, with the same header `tidings-id`.
  */
 class KafkaSink implements Sink {
   readonly lost: Promise<Error | void>;
