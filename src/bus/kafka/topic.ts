@@ -5,6 +5,8 @@ import { isCode, type BrokerConnection } from '../../kafka/broker-connection.ts'
 
 /** The topic of one log's bus, with one partition, which keeps the order. The first instance makes it. Its records are worth little a second later, so it keeps few. */
 
+type Asked = Pick<BrokerConnection, 'ask'>;
+
 /** The only partition that is used, also where somebody made more. */
 export const PARTITION = { number: 0 } as const;
 
@@ -24,18 +26,20 @@ const CREATE_MAX_MS = 3_000;
 const LEADER_INTERVAL_MS = 100;
 const LEADER_MAX_ATTEMPTS = 30;
 
-/** Uncompressed: Kafka expands what a stranger compressed, within the bound, and not this process without one. */
 const CONFIGS = Object.entries({
-  'cleanup.policy': 'delete', 'compression.type': 'uncompressed', 'max.message.bytes': RECORD_BATCH_MAX_BYTES,
+  'cleanup.policy': 'delete', 'max.message.bytes': RECORD_BATCH_MAX_BYTES,
   'retention.ms': RETENTION_MS, 'retention.bytes': RETENTION_BYTES, 'segment.ms': SEGMENT_MS, 'segment.bytes': SEGMENT_BYTES,
 }).map(([name, value]) => ({ name, value: String(value) }));
+
+/** Kafka expands what a stranger compressed, within the bound, and not this process without one. */
+const UNCOMPRESSED = { name: 'compression.type', value: 'uncompressed' } as const;
 
 export function topicOf(logId: string): string {
   return `tidings.${logId}.bus`;
 }
 
 /** Where the broker listens that leads the topic. Makes the topic if there is none. */
-export async function leaderOf(connection: BrokerConnection, topic: string): Promise<Address> {
+export async function leaderOf(connection: Asked, topic: string): Promise<Address> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await askForLeader(connection, topic);
@@ -48,7 +52,7 @@ export async function leaderOf(connection: BrokerConnection, topic: string): Pro
   }
 }
 
-async function askForLeader(connection: BrokerConnection, topic: string): Promise<Address> {
+async function askForLeader(connection: Asked, topic: string): Promise<Address> {
   const { brokers, topics } = await connection.ask(metadataV8.api, [topic], false, false, false);
   const partition = topics.find(({ name }) => name === topic)?.partitions.find(({ partitionIndex }) => partitionIndex === PARTITION.number);
   const leader = brokers.find(({ nodeId }) => nodeId === partition?.leaderId);
@@ -56,17 +60,19 @@ async function askForLeader(connection: BrokerConnection, topic: string): Promis
   return { host: leader.host, port: leader.port };
 }
 
-async function make(connection: BrokerConnection, topic: string): Promise<void> {
+async function make(connection: Asked, topic: string, configs: readonly { readonly name: string; readonly value: string }[] = [...CONFIGS, UNCOMPRESSED]): Promise<void> {
   try {
     // As many replicas as the cluster has by itself.
-    await connection.ask(createTopicsV4.api, [{ name: topic, numPartitions: 1, replicationFactor: -1, assignments: [], configs: CONFIGS }], CREATE_MAX_MS, false);
+    await connection.ask(createTopicsV4.api, [{ name: topic, numPartitions: 1, replicationFactor: -1, assignments: [], configs: [...configs] }], CREATE_MAX_MS, false);
   } catch (error) {
+    // Some clusters do not leave compression to those who make topics.
+    if (isCode(error, 'POLICY_VIOLATION', 'INVALID_CONFIG') && configs.includes(UNCOMPRESSED)) return make(connection, topic, CONFIGS);
     if (!isCode(error, 'TOPIC_ALREADY_EXISTS')) throw error;
   }
 }
 
 /** The offset that the next record will have. */
-export async function endOf(connection: BrokerConnection, topic: string): Promise<bigint> {
+export async function endOf(connection: Asked, topic: string): Promise<bigint> {
   const { topics } = await connection.ask(listOffsetsV4.api, -1, FetchIsolationLevels.READ_UNCOMMITTED, [
     { name: topic, partitions: [{ partitionIndex: PARTITION.number, currentLeaderEpoch: -1, timestamp: ListOffsetTimestamps.LATEST }] },
   ]);

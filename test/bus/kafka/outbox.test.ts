@@ -69,10 +69,12 @@ t.test('a batch that is too large is told as such; other failures are told, and 
 });
 
 t.test('closed, it takes and sends nothing more', async (t) => {
-  const { outbox, batches, answer, told } = open();
-  outbox.put({ key: KEY, value: Buffer.alloc(1) });
-  outbox.put({ key: KEY, value: Buffer.alloc(1) });
-  outbox.close();
-  await answer(new Error('the connection was closed'));
-  t.same([batches.length, told.length, outbox.hasRoom(0)], [1, 0, false]);
+  for (const error of [new Error('the connection was closed'), undefined]) {
+    const { outbox, batches, answer, told } = open();
+    outbox.put({ key: KEY, value: Buffer.alloc(1) });
+    outbox.put({ key: KEY, value: Buffer.alloc(1) });
+    outbox.close();
+    await answer(error);
+    t.same([batches.length, told.length, outbox.hasRoom(0)], [1, 0, false]);
+  }
 });
