@@ -125,10 +125,18 @@ export class SinkRunner implements Runner {
         if (error instanceof OwnedElsewhere) return;
         if (!signal.aborted) this.#failed(error);
       } finally {
-        await sink?.close();
+        if (sink !== undefined) await this.#close(sink);
       }
       await this.#keepCursor();
       await this.#retry.wait(signal);
+    }
+  }
+
+  async #close(sink: Sink): Promise<void> {
+    try {
+      await sink.close();
+    } catch (error) {
+      this.#failed(error);
     }
   }
 
@@ -159,13 +167,14 @@ export class SinkRunner implements Runner {
     const { signal } = this.#ended;
     let lost: Error | undefined;
     void sink.lost.then((reason) => {
-      lost = reason ?? new Error('the connection was lost');
+      lost = reason instanceof Error ? reason : new Error('the connection was lost');
       this.#wait.cancel();
     });
     while (!signal.aborted) {
       if (lost !== undefined) throw lost;
       const isAtEnd = await this.#turn(sink);
       if (this.#deps.clock.monotonic() - this.#notedAt >= CURSOR_KEPT_MS || isAtEnd) await this.#note();
+      if (isAtEnd) this.#retry.succeeded();
       if (!isAtEnd || signal.aborted || lost !== undefined) continue;
       if (!this.#wait.hasRoom) {
         await this.#retry.wait(signal);

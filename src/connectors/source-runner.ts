@@ -99,9 +99,17 @@ export class SourceRunner implements Runner {
         if (error instanceof OwnedElsewhere) return;
         if (!signal.aborted) this.#failed(error);
       } finally {
-        await source?.close();
+        if (source !== undefined) await this.#close(source);
       }
       await this.#retry.wait(signal);
+    }
+  }
+
+  async #close(source: Source): Promise<void> {
+    try {
+      await source.close();
+    } catch (error) {
+      this.#failed(error);
     }
   }
 

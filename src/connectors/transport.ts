@@ -99,7 +99,7 @@ export interface Sink {
    */
   send(messages: readonly Outgoing[], sent: () => void): Promise<void>;
   close(): Promise<void>;
-  /** Settles when the connection is lost while nothing is sent. */
+  /** Resolves when the connection is lost, also while nothing is sent. It never rejects. */
   readonly lost: Promise<Error | void>;
 }
 

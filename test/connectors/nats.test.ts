@@ -1,4 +1,4 @@
-import { jetstream, type RetentionPolicy } from '@nats-io/jetstream';
+import { jetstream } from '@nats-io/jetstream';
 import t from 'tap';
 import { NATS } from '../../src/connectors/nats/nats.ts';
 import { DEAD_EVENT } from '../../src/connectors/plan.ts';
@@ -75,7 +75,7 @@ const DYING: Transport = { ...NATS, source: { ...NATS.source, read: (given, decl
 t.test('what the log has and nobody acknowledged comes again after another instance took over, and is stored once', async (t) => {
   for (const retention of ['limits', 'workqueue', 'interest'] as const) {
     const name = `R-${retention}`;
-    await manager.streams.add({ name, subjects: [`r.${retention}`], retention: retention as RetentionPolicy });
+    await manager.streams.add({ name, subjects: [`r.${retention}`], retention });
     const database = new SqliteDatabase(t);
     const declared = { it: source({ stream: name }) };
     const first = await ConnectedLog.open(t, database.store(), declared, { nats: DYING });
@@ -207,7 +207,7 @@ t.test('a source and a sink on one subject make no loop, and neither do two logs
   await until('the sink passed over what came from there', () => log.count('out', 'origin') === 1);
   t.same((await log.held()).sort(), ['loop=from inside', 'loop=from outside']);
   const other = await open(t, both);
-  await until('the other log has both', async () => (await other.held()).length === 2);
+  await until('the other log has both, and its sink is up', async () => (await other.held()).length === 2 && other.connectors.running.filter(([, { state }]) => state === 'up').length === 2);
   await other.publishText('loop', 'from the other');
   await until('the first has it', async () => (await log.held()).length === 3);
   await until('both passed over what was theirs', () => log.count('out', 'origin') === 2 && other.count('in', 'own') === 1);
@@ -220,6 +220,8 @@ t.test('a broker that is killed is waited for: nothing is lost, and the order is
   const broker = await startJetStream(t);
   await (await natsManager(t, broker)).streams.add({ name: 'B', subjects: ['in', 'out'] });
   const log = await open(t, { in: source({ stream: 'B', subjects: ['in'] }, broker), out: sink({ topics: ['out'] }, broker) });
+  // A sink that is new begins with what is published after that.
+  await until('both are up', () => log.connectors.running.filter(([, { state }]) => state === 'up').length === 2);
   for (let round = 0; round < 2; round++) {
     const outside = jetstream(await natsClient(t, broker));
     for (const number of range(1, 10)) {

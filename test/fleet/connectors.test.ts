@@ -57,7 +57,7 @@ async function mirrored(): Promise<string[]> {
 }
 
 t.test('an owner that is killed while messages flow: another one takes over, each message is stored once and sent once, in order', async (t) => {
-  const [one, two] = instances as [Instance, Instance];
+  const [one, two] = instances;
   const owners = async (): Promise<readonly (Instance | undefined)[]> => [await ownerOf('in', one), await ownerOf('out', one)];
   await until('each has one', async () => new Set(await owners()).size === 2 && !(await owners()).includes(undefined));
   const owner = (await ownerOf('in', one))!;

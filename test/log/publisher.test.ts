@@ -1,6 +1,6 @@
 import { t } from 'tap';
 import type { Bus } from '../../src/bus/bus.ts';
-import { Publisher, type Receipt } from '../../src/log/publisher.ts';
+import { OutdatedStep, Publisher, type Receipt } from '../../src/log/publisher.ts';
 import type { Pace } from '../../src/log/retention.ts';
 import { StoreClock } from '../../src/log/store-clock.ts';
 import { Tail } from '../../src/log/tail.ts';
@@ -66,6 +66,24 @@ t.test('what arrives during a commit goes into the next one, in order', async (t
   t.same(told, [1, 2, 3, 4, 5], 'the own tail has them without the bus');
   t.same(sent, [[1], [2, 3, 4, 5]], 'the bus hears of each commit once');
   t.equal(publisher.waiting, 0);
+});
+
+t.test('a step of a source is a commit of its own, between those before and after it; one that is outdated stores nothing', async (t) => {
+  const { store, publisher, sent } = await begin(t);
+  store.fences.set('s', 1);
+  const step = (from: number | undefined, to: number) => ({ connector: 's', fence: 1, origin: 'x', moves: [{ part: '', from: from === undefined ? undefined : { identity: 'i', position: from }, to: { identity: 'i', position: to } }] });
+  const publish = (data: string, parts = {}) => publisher.publish(FULL_GRANT, [draft(data)], undefined, parts);
+  const first = publish('1');
+  await new Promise((done) => setImmediate(done));
+  const rest = [publish('2'), publish('3'), publish('4', { step: step(undefined, 5) }), publish('5', { step: step(5, 6) }), publish('6'), publish('7')];
+  t.same((await Promise.all([first, ...rest])).map((receipt) => receipt.first), [1, 2, 3, 4, 5, 6, 7]);
+  t.same(sent, [[1], [2, 3], [4], [5], [6, 7]]);
+  await t.rejects(publish('late', { step: step(5, 6) }), OutdatedStep);
+  t.same([store.messages.length, publisher.waiting, store.positions.get('s ')], [7, 0, { identity: 'i', position: 6 }]);
+  const holder: Holder = ['key:a', 'address:192.0.2.1', {}];
+  const queued = Array.from({ length: 40 }, (_, index) => publish(String(index), { holder: () => holder, ...(index === 20 ? { step: step(6, 7) } : {}) }));
+  await Promise.all(queued);
+  t.ok(sent.some((commit) => commit.length === 1 && store.messages[commit[0]! - 1]!.data.toString() === '20'), 'also where publishers take turns');
 });
 
 t.test('what another instance has stored for this one, and told of, is not told again', async (t) => {

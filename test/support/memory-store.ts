@@ -3,6 +3,8 @@ import type { LostEpoch } from '../../src/model/ancestry.ts';
 import { epochName, Lineage, type Epoch, type LogState } from '../../src/model/epochs.ts';
 import { Message, numbered, type Draft } from '../../src/model/message.ts';
 import { believe, isRefuted, isWorthKeeping, type KnownTimes } from '../../src/store/believed-clock.ts';
+import { stepOf } from '../../src/store/connector-rows.ts';
+import type { SourcePosition, SourceStep } from '../../src/store/connector-store.ts';
 import { UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
 import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type NewestBegin, type NewestBounds, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 import { MemoryUsage } from './memory-usage.ts';
@@ -32,6 +34,9 @@ export class MemoryStore implements Store {
   reads: ReadQuery[] = [];
   /** How many messages one step back looks at: few, so that a walk has several. */
   backRows = 10;
+  /** The newest fence of each connector, and how far sources have read, by connector and part with a blank between. */
+  readonly fences = new Map<string, number>();
+  readonly positions = new Map<string, SourcePosition>();
   now = 1_000_000;
   messages: Message[] = [];
   #keys = new Map<string, { fingerprint: string; outcome: Outcome; expires: number }>();
@@ -90,8 +95,20 @@ export class MemoryStore implements Store {
       if (requests.some(({ drafts }) => drafts.some(({ data }) => this.poison !== undefined && Buffer.from(data).toString() === this.poison))) {
         throw new StoreError('refused', 'poison');
       }
+      const step = stepOf(requests);
+      if (step !== undefined && !this.#move(step)) return { outcomes: [{ kind: 'outdated' }], log: this.log() };
       return { outcomes: requests.map((request) => this.#store(request)), log: this.log() };
     });
+  }
+
+  /** @returns Whether the step is the next one of its source. */
+  #move({ connector, fence, moves }: SourceStep): boolean {
+    const isNext = this.fences.get(connector) === fence && moves.every(({ part, from }) => {
+      const stored = this.positions.get(`${connector} ${part}`);
+      return stored?.identity === from?.identity && stored?.position === from?.position;
+    });
+    if (isNext) for (const { part, to } of moves) this.positions.set(`${connector} ${part}`, to);
+    return isNext;
   }
 
   #store({ drafts, key }: AppendRequest): Outcome {

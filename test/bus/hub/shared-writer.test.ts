@@ -117,6 +117,24 @@ t.test('a key counts on all workers, whoever writes: stored once, answered again
   t.same(topicsIn(log), ['a']);
 });
 
+t.test('a step of a source is handed on with its positions, and is a commit of its own', async (t) => {
+  const { log, one, two, three } = await together(t);
+  log.fences.set('källa', 3);
+  const busy = Promise.withResolvers<void>();
+  one.gate = () => busy.promise;
+  const [begun, next] = [{ identity: 'stream "1"', position: 7 }, { identity: 'stream "1"', position: 9 }];
+  const step = (fence: number, from: typeof begun | undefined, to: typeof begun) => ({ connector: 'källa', fence, origin: 'nats:x', moves: [{ part: 'p', from, to }] });
+  const own = [one.writer.append([request('own')]), one.writer.append([request('own too')])];
+  const steps = [two.writer.append([{ ...request('first'), step: step(3, undefined, begun) }]), three.writer.append([request('beside')]), two.writer.append([{ ...request('late'), step: step(2, begun, next) }])];
+  busy.resolve();
+  t.same((await Promise.all(steps)).map(({ outcomes }) => outcomes[0]!.kind).sort(), ['outdated', 'stored', 'stored']);
+  await Promise.all(own);
+  t.ok(one.appends.every((topics) => topics.length === 1 || !topics.some((topic) => topic === 'first' || topic === 'late')));
+  t.same(two.appends, [], 'the other worker wrote them');
+  t.same(log.positions.get('källa p'), begun);
+  t.notOk(topicsIn(log).includes('late'));
+});
+
 t.test('what workers append while the store is busy goes into one commit, and each hears of its own part', async (t) => {
   const { log, one, two, three } = await together(t);
   const busy = Promise.withResolvers<void>();
