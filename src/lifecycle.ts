@@ -7,6 +7,7 @@ import type { Access } from './access/access.ts';
 import type { Bus } from './bus/bus.ts';
 import type { ControlChannel } from './bus/control-channel.ts';
 import type { Config } from './config/config.ts';
+import { isKafkaUrl } from './config/kafka-url.ts';
 import type { Connectors } from './connectors/connectors.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import type { Fleet } from './fleet/fleet.ts';
@@ -265,9 +266,10 @@ export class Lifecycle {
   #greeting(app: App): string {
     const { HOST, PAGE, REDIS_URL, BUS_URL } = this.#config;
     const url = urlOf(HOST, app.server);
+    const server = REDIS_URL !== undefined ? 'Redis' : BUS_URL === undefined ? undefined : isKafkaUrl(BUS_URL) ? 'Kafka' : 'NATS';
     return [
       `Tidings listens on ${url}`,
-      `Its messages are in ${this.#databaseName}${REDIS_URL !== undefined ? '; other instances are told through Redis' : BUS_URL !== undefined ? '; other instances are told through NATS' : ''}`,
+      `Its messages are in ${this.#databaseName}${server === undefined ? '' : `; other instances are told through ${server}`}`,
       ...(this.#access.isOpen === true
         ? [
             this.#config.AUTH === 'off'

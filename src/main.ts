@@ -23,7 +23,9 @@ import type { HubConnection } from './bus/hub/connection.ts';
 import { LocalBus } from './bus/local.ts';
 import { configure, exitIfWrong } from './config/config.ts';
 import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
+import { isKafkaUrl } from './config/kafka-url.ts';
 import { Connectors, CONNECTORS_MAX_BYTES, readConnectorsFile } from './connectors/connectors.ts';
+import { KAFKA } from './connectors/kafka/kafka.ts';
 import { NATS } from './connectors/nats/nats.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { presenceFrame } from './delivery/sse.ts';
@@ -86,7 +88,7 @@ const metrics = new Metrics({
 const { counters } = metrics;
 
 const hooks = exitIfWrong(() => Hooks.read(config, process.env));
-const connectorPlans = exitIfWrong(() => readConnectorsFile(config, process.env, { nats: NATS }));
+const connectorPlans = exitIfWrong(() => readConnectorsFile(config, process.env, { nats: NATS, kafka: KAFKA }));
 const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(config));
 
 const store: Store & AccessStores = await makeStore();
@@ -281,10 +283,13 @@ async function makeAppends(): Promise<Pick<Store, 'append' | 'rowOverheadBytes'>
   } });
 }
 
-/** Loads ioredis only where it is used: that takes a while. */
+/** Loads the client of each server only where it is used: that takes a while. */
 async function makeBus(): Promise<Bus> {
   if (hub !== undefined) return new (await import('./bus/hub/bus.ts')).HubBus({ connection: hub, clock, counters });
-  if (config.BUS_URL !== undefined) return new (await import('./bus/nats/nats.ts')).NatsBus({ url: config.BUS_URL, clock, counters, logger });
+  if (config.BUS_URL !== undefined) {
+    const options = { url: config.BUS_URL, clock, counters, logger };
+    return isKafkaUrl(config.BUS_URL) ? new (await import('./bus/kafka/kafka.ts')).KafkaBus(options) : new (await import('./bus/nats/nats.ts')).NatsBus(options);
+  }
   if (config.REDIS_URL === undefined) return new LocalBus();
   const { RedisBus } = await import('./bus/redis/redis.ts');
   return new RedisBus({ url: config.REDIS_URL, clock, counters, logger });

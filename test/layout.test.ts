@@ -42,6 +42,7 @@ const ROOMS: readonly Room[] = [
   { place: 'http/output/', opening: 'problem-response.ts' },
   { place: 'webhooks/', opening: 'webhooks.ts' },
   { place: 'connectors/nats/', opening: 'nats.ts' },
+  { place: 'connectors/kafka/', opening: 'kafka.ts' },
   { place: 'connectors/', opening: 'connectors.ts' },
   { place: 'ownership/', opening: 'ownership.ts' },
   { place: 'fleet/', opening: 'fleet.ts' },
@@ -51,6 +52,7 @@ const ROOMS: readonly Room[] = [
   { place: 'log/', opening: 'log.ts' },
   { place: 'bus/redis/', opening: 'redis.ts' },
   { place: 'bus/nats/', opening: 'nats.ts' },
+  { place: 'bus/kafka/', opening: 'kafka.ts' },
   { place: 'bus/hub/', opening: 'hub.ts' },
   { place: 'bus/', opening: 'bus.ts' },
   { place: 'limits/', opening: 'limits.ts' },
@@ -60,6 +62,7 @@ const ROOMS: readonly Room[] = [
   { place: 'store/postgres/', opening: 'postgres.ts' },
   { place: 'store/', opening: 'store.ts' },
   { place: 'nats/', opening: 'connection-options.ts' },
+  { place: 'kafka/', opening: 'broker-connection.ts' },
   { place: 'model/', opening: 'message.ts' },
   { place: 'config/', opening: 'config.ts' },
   { place: 'runtime/', opening: 'clock.ts' },
@@ -67,7 +70,7 @@ const ROOMS: readonly Room[] = [
 
 /** Only these may name an implementation of a store, a bus or a place. The supervisor of the workers starts their hub. */
 const ROOTS: readonly string[] = ['main.ts', 'supervise.ts', 'cli/'];
-const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'bus/nats/', 'bus/hub/', 'connectors/nats/', 'presence/sqlite/', 'store/sqlite/', 'store/postgres/'];
+const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'bus/nats/', 'bus/kafka/', 'bus/hub/', 'connectors/nats/', 'connectors/kafka/', 'presence/sqlite/', 'store/sqlite/', 'store/postgres/'];
 
 /** Where a package may be imported; other packages may be imported anywhere. */
 const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: readonly string[] }[] = [
@@ -77,6 +80,7 @@ const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: reado
   { packages: /^pg(\/|$)/, places: ['store/postgres/'] },
   { packages: /^ioredis$/, places: ['bus/redis/'] },
   { packages: /^@nats-io\//, places: ['bus/nats/', 'connectors/nats/', 'nats/'] },
+  { packages: /^@platformatic\/kafka$/, places: ['bus/kafka/', 'connectors/kafka/', 'kafka/'] },
   { packages: /^jose(\/|$)/, places: ['access/'] },
   { packages: /^ws$/, places: ['http/websocket/', 'delivery/text-frame.ts', 'cli/doctor/'] },
   { packages: /^prom-client$/, places: ['runtime/metrics.ts', 'runtime/supervisor-metrics.ts'] },

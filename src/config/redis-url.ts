@@ -75,12 +75,14 @@ export function serverName(host: string): { readonly servername?: string } {
   return isIP(host) === 0 ? { servername: host } : {};
 }
 
-function readUser(text: string): { username?: string; password?: string } {
+/** Reads `user:password`. */
+export function readUser(text: string): { username?: string; password?: string } {
   const [, username = '', password = ''] = /^([^:]*):?(.*)$/s.exec(text) ?? [];
   return { ...(username === '' ? {} : { username: decode(username) }), ...(password === '' ? {} : { password: decode(password) }) };
 }
 
-function readHosts(text: string, usualPort: number): Address[] {
+/** Reads `host:port,host:port`. */
+export function readHosts(text: string, usualPort: number): Address[] {
   const parts = text.split(',');
   return parts.map((part, index) => {
     const [, six, name, port = String(usualPort)] = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::([0-9]{1,5}))?$/i.exec(part) ?? [];

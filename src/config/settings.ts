@@ -4,6 +4,7 @@ import { readAllowedHosts } from './allowed-hosts.ts';
 import { EVENT_MAX_BYTES } from './content-limits.ts';
 import { readDatabaseUrl } from './database-url.ts';
 import { readJwksUrl, readJwtPublicKey, readJwtSecret } from './jwt-keys.ts';
+import { isKafkaUrl, readKafkaUrl } from './kafka-url.ts';
 import { readOrigins } from './origins.ts';
 import { readNatsUrl } from './nats-url.ts';
 import { rate } from './rate.ts';
@@ -39,14 +40,14 @@ export const SETTINGS = {
   PUBLIC_PUBLISH: text({ type: 'list', default: '', allowed: 'topics and patterns, separated by commas', read: readNames, meaning: 'Topics and patterns that may be published to without a credential, separated by commas.' }),
   ACCESS_FILE: text({ type: 'text', default: '', allowed: 'the path of a file', read: (text) => text || undefined, meaning: 'A JSON or YAML file that declares API keys by their digests, to be kept with the rest of the configuration.' }),
   HOOKS_FILE: text({ type: 'text', default: '', allowed: 'the path of a file', read: (text) => text || undefined, meaning: 'A JSON or YAML file that declares [hooks](docs/hooks.md): where other systems such as GitHub may send their webhooks, and what becomes of them.' }),
-  CONNECTORS_FILE: text({ type: 'text', default: '', allowed: 'the path of a file', read: (text) => text || undefined, meaning: 'A JSON or YAML file that declares [connectors](docs/connectors.md): sources, from which messages of other systems such as NATS become topics, and sinks, to which topics are sent.' }),
+  CONNECTORS_FILE: text({ type: 'text', default: '', allowed: 'the path of a file', read: (text) => text || undefined, meaning: 'A JSON or YAML file that declares [connectors](docs/connectors.md): sources, from which messages of other systems, NATS and Kafka, become topics, and sinks, to which topics are sent.' }),
   DATABASE_URL: text({ type: 'URL', default: 'file:data/tidings.db', secret: true, allowed: 'file:<path of an SQLite database> or postgres://…', read: readDatabaseUrl,
     meaning: 'Where the log is: a file, which several processes of one host may share, or PostgreSQL, for any number of hosts.' }),
   DATABASE_CONNECTIONS: wholeNumber({ default: '10', unit: 'connections', min: 2, max: 1000, meaning: 'The most connections of this instance to PostgreSQL; one of them is for publishing.' }),
   REDIS_URL: text({ type: 'URL', default: '', secret: true, allowed: 'a URL of Redis', read: readRedis,
     meaning: 'What tells other instances of new messages at once: `redis://host:port`, `redis+sentinel://host:port,host:port/master` or `redis+cluster://host:port,host:port`; `rediss` for TLS, `user:password@` before the first host. Unset: there is one process, or they poll.' }),
-  BUS_URL: text({ type: 'URL', default: '', secret: true, allowed: 'a URL of NATS, or of Redis', read: readBus,
-    meaning: 'In the place of `REDIS_URL`: `nats://host:port,host:port`, `tls` for TLS, `user:password@` or `token@` before the first host. A URL of Redis means the same here as there ([buses.md](docs/buses.md)).' }),
+  BUS_URL: text({ type: 'URL', default: '', secret: true, allowed: 'a URL of NATS, Kafka or Redis', read: readBus,
+    meaning: 'In the place of `REDIS_URL`: `nats://host:port,host:port`, `tls` for TLS, `user:password@` or `token@` before the first host; or `kafka://host:port,host:port`, `kafka+ssl` for TLS, `user:password@`, and `?sasl=scram-sha-512` where it is not `plain`. A URL of Redis means the same here as there ([buses.md](docs/buses.md)).' }),
   ALLOWED_HOSTS: text({ type: 'list', default: '', allowed: '* or host names such as tidings.example.com, separated by commas', read: readAllowedHosts,
     meaning: 'The host names by which clients may ask, besides loopback ones such as `localhost`: `tidings.example.com`, `*.example.com`, or `*` for all, separated by commas. Unset: all, but on a loopback `HOST` none. Behind a proxy on the same machine, name the public host.' }),
   CORS_ORIGINS: text({ type: 'list', default: '', allowed: '* or origins such as https://app.example.com, separated by commas', read: readOrigins,
@@ -156,7 +157,9 @@ function readOptional(text: string): string | undefined {
 function readBus(text: string): string | undefined {
   if (text === '') return undefined;
   if (/^redis/i.test(text)) readRedisUrl(text);
-  else readNatsUrl(text);
+  else if (isKafkaUrl(text)) readKafkaUrl(text);
+  else if (/^(?:nats|tls):/i.test(text)) readNatsUrl(text);
+  else throw new WrongValue('it must begin with nats:// or tls:// (NATS), kafka:// or kafka+ssl://, or redis://');
   return text;
 }
 

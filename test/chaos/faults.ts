@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { far, stepped } from './clocks.ts';
 import type { Fleet } from './fleet.ts';
 import { hang } from './hanging-disk.ts';
-import { lie, lieOnNats } from './lies.ts';
+import { lie, lieOnKafka, lieOnNats } from './lies.ts';
 import { EVERYTHING } from './schedule.ts';
 
 export type FaultKind =
@@ -28,6 +28,9 @@ export type FaultKind =
   | 'NATS restarted'
   | 'NATS paused'
   | 'NATS lies'
+  | 'Kafka restarted'
+  | 'Kafka paused'
+  | 'Kafka lies'
   | 'network cut'
   | 'network slow'
   | 'network half open'
@@ -180,15 +183,7 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
       await sleep(fault.milliseconds);
     },
   },
-  'Redis restarted': {
-    targets: redis,
-    longest: 10_000,
-    inflict: async (fleet, { milliseconds }) => {
-      await fleet.broker.stop();
-      await sleep(milliseconds);
-      await fleet.startBroker();
-    },
-  },
+  'Redis restarted': { targets: redis, longest: 10_000, inflict: restarted },
   'Redis listeners cut off': {
     targets: redis,
     longest: 500,
@@ -216,17 +211,12 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
     longest: 10_000,
     inflict: (fleet, fault) => lie(fleet.broker.url, fault),
   },
-  'NATS restarted': {
-    targets: nats,
-    longest: 10_000,
-    inflict: async (fleet, { milliseconds }) => {
-      await fleet.broker.stop();
-      await sleep(milliseconds);
-      await fleet.startBroker();
-    },
-  },
+  'NATS restarted': { targets: nats, longest: 10_000, inflict: restarted },
   'NATS paused': { targets: nats, longest: 10_000, inflict: (fleet, { milliseconds }) => frozen(fleet, milliseconds) },
   'NATS lies': { targets: nats, longest: 10_000, inflict: (fleet, fault) => lieOnNats(fleet.broker.url, fault) },
+  'Kafka restarted': { targets: kafka, longest: 10_000, inflict: restarted },
+  'Kafka paused': { targets: kafka, longest: 20_000, inflict: (fleet, { milliseconds }) => frozen(fleet, milliseconds) },
+  'Kafka lies': { targets: kafka, longest: 10_000, inflict: (fleet, fault) => lieOnKafka(fleet.broker.port, fault) },
   'network cut': {
     targets: links,
     longest: 5_000,
@@ -340,6 +330,16 @@ function redis(fleet: Fleet): string[] {
 
 function nats(fleet: Fleet): string[] {
   return fleet.hasWorkers || fleet.bus !== 'nats' ? [] : ['NATS'];
+}
+
+function kafka(fleet: Fleet): string[] {
+  return fleet.hasWorkers || fleet.bus !== 'kafka' ? [] : ['Kafka'];
+}
+
+async function restarted(fleet: Fleet, { milliseconds }: Fault): Promise<void> {
+  await fleet.broker.stop();
+  await sleep(milliseconds);
+  await fleet.startBroker();
 }
 
 async function frozen({ broker }: Fleet, milliseconds: number): Promise<void> {

@@ -7,6 +7,7 @@ import { Link } from '../support/link.ts';
 import type { Loss } from '../support/lost.ts';
 import { freePort } from '../support/ports.ts';
 import { nextVersion } from '../support/program-copy.ts';
+import { startKafka } from '../support/kafka.ts';
 import { startNats } from '../support/nats.ts';
 import { startRedis } from '../support/redis.ts';
 import type { Scope } from '../support/temp.ts';
@@ -20,7 +21,7 @@ import { startSqlite } from './sqlite.ts';
 export const STORES = ['sqlite', 'postgres'] as const;
 export type StoreName = (typeof STORES)[number];
 
-export const BUSES = ['redis', 'nats'] as const;
+export const BUSES = ['redis', 'nats', 'kafka'] as const;
 export type BusName = (typeof BUSES)[number];
 
 /** The server of the bus. */
@@ -31,6 +32,8 @@ export interface Broker {
   readonly url: string;
   start(): Promise<void>;
   stop(): Promise<void>;
+  /** Where the link of an instance leads, if not to `port`. */
+  portOf?(index: number): number;
 }
 
 export interface FleetOptions {
@@ -59,7 +62,7 @@ const WEBHOOKS = { WEBHOOK_ALLOW: '127.0.0.1', WEBHOOK_RETRY_MIN_MS: '20', WEBHO
 const DRAIN_SECONDS = 3;
 
 /**
- * Three instances behind HAProxy, on one database, with one Redis or NATS. Between any two of them is a link that can break:
+ * Three instances behind HAProxy, on one database, with one Redis, NATS or Kafka. Between any two of them is a link that can break:
  *
  *     clients ── front ── HAProxy ── inner[i] ── instance i ── busLinks[i] ── Redis
  *                                                     └─────── the database's own links
@@ -97,8 +100,10 @@ export class Fleet {
   }
 
   static async start(t: Scope, random: Random, { store, bus = 'redis', workers = 1, entry, keep = KEEP }: FleetOptions): Promise<Fleet> {
-    const [database, broker] = await Promise.all([startDatabase(t, store), bus === 'nats' ? startNats(t) : startRedis(t)]);
-    const links = new Map<string, Link>();
+    const busLinks = workers > 1 ? [] : await Promise.all(Array.from({ length: INSTANCES }, () => Link.start(t, 0)));
+    const [database, broker] = await Promise.all([startDatabase(t, store), startBrokerOf(t, bus, busLinks)]);
+    const links = new Map(busLinks.map((link, index) => [toBroker(index), link]));
+    for (const [index, link] of busLinks.entries()) link.lead(portOf(broker, index));
     const instances: Instance[] = [];
     const clocks = Array.from({ length: INSTANCES }, () => new WallClock(t));
     const inner: number[] = [];
@@ -114,7 +119,6 @@ export class Fleet {
       return new Instance(t, await freePort(), env, { by: database.by, ...versions.options(index) });
     };
     for (let index = 0; index < INSTANCES; index++) {
-      if (!hasWorkers) links.set(toBroker(index), await Link.start(t, broker.port));
       const instance = await make(index);
       const link = await Link.start(t, instance.port);
       instances.push(instance);
@@ -158,7 +162,7 @@ export class Fleet {
   async startBroker(): Promise<void> {
     this.broker.port = 0;
     await this.broker.start();
-    for (let index = 0; index < INSTANCES; index++) this.links.get(toBroker(index))!.lead(this.broker.port);
+    for (let index = 0; index < INSTANCES; index++) this.links.get(toBroker(index))!.lead(portOf(this.broker, index));
   }
 }
 
@@ -198,6 +202,19 @@ function toBroker(index: number): string {
 
 function toInstance(index: number): string {
   return `HAProxy and instance ${index + 1}`;
+}
+
+/** Brokers of Kafka tell their clients where to connect, and so they know the links. */
+function startBrokerOf(t: Scope, bus: BusName, links: readonly Link[]): Promise<Broker> {
+  switch (bus) {
+    case 'redis': return startRedis(t);
+    case 'nats': return startNats(t);
+    case 'kafka': return startKafka(t, { restarts: true, advertised: links.map(({ port }) => port) });
+  }
+}
+
+function portOf(broker: Broker, index: number): number {
+  return broker.portOf?.(index) ?? broker.port;
 }
 
 function startDatabase(t: Scope, store: StoreName): Promise<FleetDatabase> {

@@ -1,7 +1,13 @@
 import { connect } from '@nats-io/transport-node';
+import { metadataV8, ProduceAcks, produceV7 } from '@platformatic/kafka';
 import { Redis } from 'ioredis';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { BrokerConnection } from '../../src/kafka/broker-connection.ts';
+import { readOn } from '../../src/bus/kafka/reading.ts';
+import { endOf, PARTITION } from '../../src/bus/kafka/topic.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { Random } from '../support/fleet-random.ts';
+import { ANSWER_MAX } from '../support/kafka.ts';
 import { mutant } from '../support/mutants.ts';
 import type { Fault } from './faults.ts';
 
@@ -58,6 +64,40 @@ export async function lieOnNats(url: string, { milliseconds, chance }: Fault): P
     await sleep(milliseconds);
   } finally {
     await liar.close();
+  }
+}
+
+/** The same in every topic of a Kafka that listens on this port of 127.0.0.1. */
+export async function lieOnKafka(port: number, { milliseconds, chance }: Fault): Promise<void> {
+  const random = new Random(chance * 2 ** 32);
+  const connect = async (): Promise<BrokerConnection> => {
+    const connection = new BrokerConnection({ isTls: false }, { host: '127.0.0.1', port }, ANSWER_MAX);
+    await connection.connect();
+    return connection;
+  };
+  const [listener, liar] = await Promise.all([connect(), connect()]);
+  try {
+    const { topics } = await liar.ask(metadataV8.api, null, false, false, false);
+    const topic = topics.find(({ name }) => name.startsWith('tidings.'))?.name;
+    if (topic === undefined) return;
+    const told = new Set<string>();
+    const tell = (key: Buffer | null, value: Buffer): void => {
+      if (told.size < REMEMBERED) told.add(value.toString('latin1'));
+      liar.ask(produceV7.api, ProduceAcks.LEADER, milliseconds, [{ topic, partition: PARTITION.number, value, ...(key === null ? {} : { key }) }], {}).catch(() => undefined);
+    };
+    const reading = readOn({
+      connection: listener, topic, from: await endOf(listener, topic), clock: systemClock, skipped: () => undefined, hear: (key, value) => {
+        if (value === null || told.size === REMEMBERED || told.has(value.toString('latin1'))) return;
+        const envelope = Buffer.from(value);
+        for (let count = 0; count < LIES; count++) tell(key, altered(envelope, random));
+        tell(key, Buffer.concat(mutant([envelope], random, [envelope])));
+        if (random.below(4) === 0) tell(key, envelope);
+      },
+    });
+    await Promise.race([sleep(milliseconds), reading.catch(() => sleep(milliseconds))]);
+  } finally {
+    listener.close();
+    liar.close();
   }
 }
 

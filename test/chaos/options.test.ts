@@ -45,7 +45,7 @@ t.test('each option is checked', async (t) => {
     [['--workers', '65'], /--workers.*from 1 to 64/],
     [['--store', 'mysql'], /--store: "mysql" is none of sqlite, postgres/],
     [['--store'], /--store/],
-    [['--bus', 'kafka'], /--bus: "kafka" is none of redis, nats/],
+    [['--bus', 'amqp'], /--bus: "amqp" is none of redis, nats, kafka/],
     [['--history='], /--history/],
     [['--sede', '4'], /--sede/],
     [['4'], /'4'/],

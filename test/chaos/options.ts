@@ -28,7 +28,7 @@ export const USAGE = `npm run chaos -- [options]: three instances behind a load 
   --minutes N      how long things go wrong; 10 without it. Fractions are allowed
   --seed S         what goes wrong is decided by it, from 0 to ${2 ** 32 - 1}; any without it
   --store NAME     ${STORES.join(' or ')}; ${STORES[0]} without it
-  --bus NAME       ${BUSES.join(' or ')}; ${BUSES[0]} without it
+  --bus NAME       ${BUSES.join(', ')}; ${BUSES[0]} without it
   --streams N      how many listen; 300 without it
   --websockets N   how many of them are WebSockets; a quarter without it
   --publishers N   how many publish; 8 without it

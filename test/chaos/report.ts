@@ -3,6 +3,8 @@ import { far, stepOf } from './clocks.ts';
 import type { FaultKind } from './faults.ts';
 import type { Injected, Recording } from './recording.ts';
 
+const BUS_NAMES = { redis: 'Redis', nats: 'NATS', kafka: 'Kafka' } as const;
+
 /** What a run was, as tables in Markdown. */
 export function report(recording: Recording, skipped: readonly string[]): string {
   const { seed, store, bus = 'redis', workers = 1, duration, publications, streams, receivers = [], history, faults } = recording;
@@ -13,7 +15,7 @@ export function report(recording: Recording, skipped: readonly string[]): string
   const answered = publications.filter(({ answers }) => answers.length > 0).length;
   const lost = new Lost(recording).messages.size;
   return [
-    `Seed ${seed}, ${store}, ${(duration / 60_000).toFixed(1)} minutes, ${streams.length} streams, ${receivers.length === 0 ? '' : `${receivers.length} webhooks, `}three instances behind HAProxy, ${workers === 1 ? `one ${bus === 'nats' ? 'NATS' : 'Redis'}` : `each with ${workers} workers`}.`,
+    `Seed ${seed}, ${store}, ${(duration / 60_000).toFixed(1)} minutes, ${streams.length} streams, ${receivers.length === 0 ? '' : `${receivers.length} webhooks, `}three instances behind HAProxy, ${workers === 1 ? `one ${BUS_NAMES[bus]}` : `each with ${workers} workers`}.`,
     '',
     '| fault | times | together | longest delay of a message |',
     '|---|---|---|---|',

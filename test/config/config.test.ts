@@ -186,14 +186,20 @@ t.test('a URL is checked, and no line repeats its password', (t) => {
   t.end();
 });
 
-t.test('a bus is NATS or Redis, and one setting names it', (t) => {
+t.test('a bus is NATS, Kafka or Redis, and one setting names it', (t) => {
   const secret = 'hunter2';
   for (const url of ['nats://h', `tls://u:${secret}@h:4223,[::1]`, `nats://${secret}@h`]) t.equal(read({ BUS_URL: url }).BUS_URL, url);
   t.match(read({ BUS_URL: 'rediss://h:6380' }), { BUS_URL: undefined, REDIS_URL: 'rediss://h:6380' }, 'a URL of Redis means the same in both');
   t.same(lines({ BUS_URL: `nats://u:${secret}@h/x` }), [`BUS_URL: that is no URL of NATS; it must be nats:// or tls:// (for TLS) and hosts, and ${PERCENT_ENCODING_HINT}`]);
   t.match(lines({ BUS_URL: `nats://u:${secret}@h:0` }), [/^BUS_URL: its host is not a name or an address/]);
   t.match(lines({ BUS_URL: `redis://u:${secret}@h/name` }), [/^BUS_URL: what follows the host/]);
-  t.match(lines({ BUS_URL: 'amqp://h' }), [/^BUS_URL: that is no URL of NATS/]);
+  for (const url of ['kafka://h', `kafka+ssl://u:${secret}@h:9093,[::1]?sasl=scram-sha-256`]) t.equal(read({ BUS_URL: url }).BUS_URL, url);
+  t.same(lines({ BUS_URL: `kafka://u:${secret}@h/x` }), [`BUS_URL: that is no URL of Kafka; it must be kafka:// or kafka+ssl:// (for TLS) and hosts, and ${PERCENT_ENCODING_HINT}`]);
+  t.match(lines({ BUS_URL: `kafka://u:${secret}@h:0` }), [/^BUS_URL: its host is not a name or an address/]);
+  t.match(lines({ BUS_URL: `kafka://u:${secret}@h?sasl=gssapi` }), [/^BUS_URL: its only parameter is sasl, which is plain or/]);
+  t.match(lines({ BUS_URL: `kafka://${secret}@h` }), [/^BUS_URL: before the first host stands user:password@/]);
+  t.match(lines({ BUS_URL: 'kafka://h?sasl=plain' }), [/^BUS_URL: sasl= takes a user and a password/]);
+  t.same(lines({ BUS_URL: `amqp://u:${secret}@h` }), ['BUS_URL: it must begin with nats:// or tls:// (NATS), kafka:// or kafka+ssl://, or redis://']);
   t.same(lines({ BUS_URL: 'nats://h', REDIS_URL: 'redis://h' }), ['BUS_URL: REDIS_URL is set, too; set only one of the two']);
   t.end();
 });

@@ -96,8 +96,8 @@ export async function joined(t: Scope, bus: Bus, logId: string): Promise<{ bus: 
 }
 
 /** What every bus must do: see the comments of `Bus`. */
-export function busContract(prepare: (t: Scope) => Promise<BusKind>): void {
-  t.test('the contract of a bus', async (t) => {
+export function busContract(prepare: (t: Scope) => Promise<BusKind>, options: { readonly skip?: string | false } = {}): void {
+  t.test('the contract of a bus', options, async (t) => {
     const { make, alone, uncounted } = await prepare(t);
     const between = { skip: alone ?? false };
 

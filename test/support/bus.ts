@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import type { Bus } from '../../src/bus/bus.ts';
+import { KafkaBus } from '../../src/bus/kafka/kafka.ts';
 import { NatsBus } from '../../src/bus/nats/nats.ts';
 import { RedisBus, type RedisBusOptions } from '../../src/bus/redis/redis.ts';
+import { isKafkaUrl } from '../../src/config/kafka-url.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { Ear, message } from '../contract/bus.ts';
@@ -29,14 +31,15 @@ export function redisBus({ clock = systemClock, counters = new Counters(), ...re
 
 /** A bus of the server that a URL names, which has joined no log yet. */
 export function busOf({ url, clock = systemClock, counters = new Counters(), logger }: Pick<RedisBusOptions, 'url' | 'logger'> & Partial<RedisBusOptions>): Bus {
+  if (isKafkaUrl(url)) return new KafkaBus({ url, clock, counters, logger });
   return /^(?:nats|tls):/.test(url) ? new NatsBus({ url, clock, counters, logger }) : redisBus({ url, clock, counters, logger });
 }
 
 /** The bus of one more instance. It has joined the log, but need not be up. */
-export function openBus(t: Scope, url: string, logId: string): OpenBus {
+export function openBus(t: Scope, url: string, logId: string, clock = systemClock): OpenBus {
   const { logger, lines } = recordingLogger();
   const counters = new Counters();
-  const bus = busOf({ url, counters, logger });
+  const bus = busOf({ url, clock, counters, logger });
   t.teardown(() => bus.close());
   const ear = new Ear();
   bus.join(logId, ear);

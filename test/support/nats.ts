@@ -1,7 +1,6 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { makeCertificate, trust } from './certificates.ts';
 import { Child } from './child.ts';
 import { freePort } from './ports.ts';
 import { need } from './programs.ts';
@@ -31,9 +30,7 @@ export class NatsServer {
     this.#scope = t;
     this.#options = options;
     this.#folder = tempFolder(t);
-    if (options.tls !== true) return;
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1',
-      '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', join(this.#folder, 'key.pem'), '-out', join(this.#folder, 'cert.pem')], { stdio: 'ignore' });
+    if (options.tls === true) makeCertificate(this.#folder);
   }
 
   get url(): string {
@@ -48,9 +45,7 @@ export class NatsServer {
 
   /** Makes this process trust its certificate until the test is over. */
   trust(): void {
-    const before = getCACertificates('default');
-    setDefaultCACertificates([...before, readFileSync(join(this.#folder, 'cert.pem'), 'utf8')]);
-    this.#scope.teardown(() => setDefaultCACertificates(before));
+    trust(this.#scope, readFileSync(join(this.#folder, 'cert.pem'), 'utf8'));
   }
 
   /** Starts it, again on the same port, and waits until it takes connections. */

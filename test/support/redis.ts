@@ -1,7 +1,4 @@
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { makeCertificate, trust } from './certificates.ts';
 import { Child } from './child.ts';
 import { freeClusterPort, freePort } from './ports.ts';
 import { need } from './programs.ts';
@@ -35,11 +32,7 @@ export class RedisServer {
     this.#scope = t;
     this.#options = options;
     this.folder = tempFolder(t);
-    if (options.tls === true) {
-      execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1',
-        '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', join(this.folder, 'key.pem'), '-out', join(this.folder, 'cert.pem')], { stdio: 'ignore' });
-      this.certificate = readFileSync(join(this.folder, 'cert.pem'), 'utf8');
-    }
+    if (options.tls === true) this.certificate = makeCertificate(this.folder);
   }
 
   get url(): string {
@@ -54,9 +47,7 @@ export class RedisServer {
 
   /** Makes this process trust its certificate until the test is over. */
   trust(): void {
-    const before = getCACertificates('default');
-    setDefaultCACertificates([...before, this.certificate!]);
-    this.#scope.teardown(() => setDefaultCACertificates(before));
+    trust(this.#scope, this.certificate!);
   }
 
   /** Starts it, again on the same port, and waits until it takes connections. */

@@ -1,10 +1,11 @@
 /**
  * Finds the programs that the tests start, installs with apt-get what is missing where it may, or says what to run.
- * Nothing is skipped when one is missing: the tests do not start then. Where all are there, the service is started once for what Node compiles of it.
+ * Nothing is skipped when one is missing: the tests do not start then. The exception is Kafka, for which Java and Maven have to be there: its tests say that they are left out. Where all are there, the service is started once for what Node compiles of it.
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { fetchKafka, whyNoKafka } from './kafka-jars.ts';
 import { find, PROGRAMS, type ProgramName } from './programs.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -53,4 +54,9 @@ if (wanted.length > 0) {
   }
 }
 
-if (process.exitCode === undefined) await warmUp();
+if (process.exitCode === undefined) {
+  const why = whyNoKafka();
+  if (why === undefined) fetchKafka();
+  else process.stderr.write(`${why}.\n`);
+  await warmUp();
+}

@@ -3,9 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { readNatsUrl, type NatsLocation } from '../../config/nats-url.ts';
 import type { Message } from '../../model/message.ts';
 import { optionsFor } from '../../nats/connection-options.ts';
-import { waitAtMost, type Clock, type Timer } from '../../runtime/clock.ts';
+import { waitAtMost, type Clock } from '../../runtime/clock.ts';
 import type { Counters } from '../../runtime/counters.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { Availability } from '../availability.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
 import { encode, envelopesOf, SENDER_BYTES, type Carried } from '../envelope.ts';
 import { Incoming } from '../incoming.ts';
@@ -22,19 +23,6 @@ const UNCONFIRMED_MAX_BYTES = 8 * 1024 * 1024;
 /** An estimate of what a message costs in memory besides its envelope. Lets many small ones reach the bound above too. */
 const PUBLISH_OVERHEAD_BYTES = 1024;
 
-/**
- * The wait before the first attempt to reconnect. It doubles with each attempt up to the second bound, less a random part of up to half. Stop a NATS that
- * comes back from being met by every instance at once, again and again.
- */
-const RECONNECT_FIRST_MS = 100;
-const RECONNECT_MAX_MS = 5_000;
-
-/** How long a connection has to last until the waits begin anew. Stops a NATS that takes each connection and drops it from being met at once, again and again. */
-const STEADY_MS = 5_000;
-
-/** How long a refusal counts. Stops a NATS that takes some subjects and refuses others from being called up and degraded in turns. */
-const REFUSED_MS = 30_000;
-
 /** Where a client of NATS hears answers. Nothing else is answered: a stranger chooses where an answer goes. */
 const INBOX_PREFIX = '_INBOX.';
 
@@ -43,9 +31,6 @@ const PRESENT_MAX_MS = 1_000;
 
 /** How long `close` waits for what was sent. Stops a frozen NATS from delaying the end of the process. */
 const NATS_CLOSE_MAX_MS = 500;
-
-/** The longest reason. Stops a program that answers in the place of NATS from flooding the logger with its texts. */
-const REASON_MAX_CHARACTERS = 500;
 
 export interface NatsBusOptions {
   /** Servers of one cluster: see `readNatsUrl`. */
@@ -66,26 +51,18 @@ export class NatsBus implements Bus {
   readonly #clock: Clock;
   readonly #counters: Pick<Counters, 'busRefused'>;
   readonly #logger: Pick<Logger, 'info' | 'warn'>;
+  readonly #availability: Availability;
   readonly #sender = randomBytes(SENDER_BYTES);
   #joined: Joined | undefined;
   /** The connection that can be used. */
   #connection: NatsConnection | undefined;
   /** The connection whose subscriptions do not hold yet. */
   #opening: NatsConnection | undefined;
-  #connectedAt = 0;
-  #failures = 0;
-  #retry: Timer | undefined;
   /** Published on this connection, and not confirmed yet. */
   #unconfirmedBytes = 0;
   #isConfirming = false;
-  /** NATS answers, but does not let us publish. */
-  #isRefused = false;
-  /** Ends the refusal. */
-  #refusal: Timer | undefined;
   /** What NATS said last of an error on this connection. */
   #lastError: unknown;
-  /** The state that the logger was told last. */
-  #loggedState: BusState | undefined;
   #isClosed = false;
 
   /** Throws if the URL is not a URL of NATS; the error repeats nothing of it. */
@@ -94,10 +71,11 @@ export class NatsBus implements Bus {
     this.#clock = clock;
     this.#counters = counters;
     this.#logger = logger;
+    this.#availability = new Availability({ server: 'NATS', clock, logger, connect: () => void this.#connect(this.#joined!) });
   }
 
   get state(): BusState {
-    return this.#connection !== undefined && !this.#isRefused ? 'up' : 'degraded';
+    return this.#availability.state;
   }
 
   /** NATS does not say. */
@@ -183,8 +161,7 @@ export class NatsBus implements Bus {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#joined?.incoming.stop();
-    this.#retry?.cancel();
-    this.#refusal?.cancel();
+    this.#availability.close();
     void this.#opening?.close();
     const connection = this.#connection;
     this.#connection = undefined;
@@ -204,19 +181,18 @@ export class NatsBus implements Bus {
       await Promise.race([connection.flush(), connection.closed()]);
     } catch (error) {
       void connection?.close();
-      return this.#lost(undefined, error);
+      return this.#availability.lost(error);
     } finally {
       this.#opening = undefined;
     }
     if (this.#isClosed || connection.isClosed() || this.#lastError !== undefined) {
       void connection.close();
-      return this.#lost(undefined, this.#lastError);
+      return this.#availability.lost(this.#lastError);
     }
-    this.#connectedAt = this.#clock.monotonic();
     this.#connection = connection;
     this.#unconfirmedBytes = 0;
     this.#isConfirming = false;
-    this.#endRefusal();
+    this.#availability.connected();
     // What was published while this instance did not listen has passed it.
     joined.listener.wake();
   }
@@ -251,42 +227,13 @@ export class NatsBus implements Bus {
     })();
     const error = await connection.closed();
     await statuses;
-    if (connection === this.#connection) this.#lost(connection, error ?? this.#lastError);
+    if (connection !== this.#connection) return;
+    this.#connection = undefined;
+    this.#availability.lost(error ?? this.#lastError);
   }
 
   #refused(connection: NatsConnection, error: unknown): void {
-    if (connection !== this.#connection) return;
-    this.#isRefused = true;
-    this.#refusal?.cancel();
-    this.#refusal = this.#clock.after(REFUSED_MS, () => this.#endRefusal());
-    this.#logState(error);
-  }
-
-  #endRefusal(): void {
-    this.#refusal?.cancel();
-    this.#isRefused = false;
-    this.#logState();
-  }
-
-  #lost(connection: NatsConnection | undefined, error: unknown): void {
-    if (connection !== undefined) {
-      this.#connection = undefined;
-      if (this.#clock.monotonic() - this.#connectedAt >= STEADY_MS) this.#failures = 0;
-    }
-    if (this.#isClosed) return;
-    this.#logState(error ?? new Error('the connection was closed'));
-    const most = Math.min(RECONNECT_FIRST_MS * 2 ** this.#failures++, RECONNECT_MAX_MS);
-    this.#retry = this.#clock.after(most * (1 - Math.random() / 2), () => void this.#connect(this.#joined!));
-  }
-
-  /** Logs once that the bus went away and once that it came back, however many attempts lie between. */
-  #logState(error?: unknown): void {
-    const { state } = this;
-    if (this.#isClosed || state === this.#loggedState) return;
-    if (state === 'up') this.#logger.info('NATS is up: other instances learn of messages at once');
-    else if (error === undefined) return;
-    else this.#logger.warn({ reason: reasonOf(error) }, 'NATS cannot be used, so this instance is degraded: other instances learn of messages at their next look at the log');
-    this.#loggedState = state;
+    if (connection === this.#connection) this.#availability.refused(error);
   }
 }
 
@@ -300,9 +247,4 @@ function notesOf(logId: string): string {
 
 function notesTo(logId: string, instance: string): string {
   return `tidings.${logId}.notes.to.${instance}`;
-}
-
-function reasonOf(error: unknown): string {
-  const { message, cause } = error instanceof Error ? error : new Error(String(error));
-  return `${message}${cause instanceof Error && cause.message !== '' ? ` (${cause.message})` : ''}`.slice(0, REASON_MAX_CHARACTERS);
 }

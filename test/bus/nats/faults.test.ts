@@ -1,10 +1,10 @@
 import { createServer, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { systemClock, type Clock } from '../../../src/runtime/clock.ts';
+import { systemClock } from '../../../src/runtime/clock.ts';
 import { takeConsole } from '../../../src/runtime/console-lines.ts';
 import { Ear, message } from '../../contract/bus.ts';
-import { bothAre, busOf, busPair, flows, leftBeside, loggedOnce, openBus, openResources } from '../../support/bus.ts';
-import { heldBytes } from '../../support/garbage.ts';
+import { busFaults } from '../../contract/bus-faults.ts';
+import { busOf, openBus } from '../../support/bus.ts';
 import { Link } from '../../support/link.ts';
 import { listening } from '../../support/listening.ts';
 import { quietLogger, recordingLogger } from '../../support/logger.ts';
@@ -12,92 +12,12 @@ import { startNats } from '../../support/nats.ts';
 import { freePort } from '../../support/ports.ts';
 import { until } from '../../support/until.ts';
 
-/** The faults of the bus on Redis, on NATS. */
-
-const MIB = 1024 * 1024;
-/** The bound that the bus promises, under the same name there. */
-const UNCONFIRMED_MAX_BYTES = 8 * MIB;
 const LOG_ID = 'log-faults';
 
-const { logger } = recordingLogger();
-
-t.jobs = 2;
-
-t.test('NATS goes and comes back: it tries for ever, says so once each, and looks at the log', async (t) => {
-  const nats = await startNats(t);
-  const { bus, other, otherEar: ear, lines } = await busPair(t, nats.url, LOG_ID);
-  await nats.stop();
-  await bothAre({ bus, other }, 'degraded');
-  bus.publish([message(1)]);
-  let attempts = 0;
-  const impostor = createServer((socket) => {
-    attempts += 1;
-    socket.on('error', () => undefined).destroy();
-  });
-  await listening(impostor, nats.port);
-  await until('it was tried often', () => attempts >= 10);
-  t.equal(bus.state, 'degraded');
-  await new Promise((resolve) => impostor.close(resolve));
-  const { wakes } = ear;
-  await nats.start();
-  await bothAre({ bus, other }, 'up');
-  t.ok(ear.wakes > wakes);
-  await flows(bus, ear);
-  t.notOk(ear.seqs.includes(1), 'what was published meanwhile was dropped');
-  loggedOnce(t, lines, 1);
-});
-
-t.test('NATS away at first: joining returns, and the bus finds NATS once it is there', async (t) => {
-  const nats = await startNats(t);
-  await nats.stop();
-  const { bus, ear, lines } = openBus(t, nats.url, LOG_ID);
-  t.equal(bus.state, 'degraded');
-  bus.publish([message(1)]);
-  await until('it is logged', () => lines.length > 0);
-  await nats.start();
-  await until('it is up', () => bus.state === 'up');
-  t.equal(ear.wakes, 1);
-  t.match(lines, [/is degraded/, /is up/]);
-});
-
-t.test('cut connections are made again, and it looks at the log', async (t) => {
+busFaults(async (t) => {
   const nats = await startNats(t);
   const link = await Link.start(t, nats.port);
-  const { bus, other, otherEar: ear } = await busPair(t, link.url.replace('http', 'nats'), LOG_ID);
-  for (const round of [1, 2, 3]) {
-    const { wakes } = ear;
-    link.reset();
-    await until('it was woken', () => ear.wakes > wakes && bus.state === 'up' && other.state === 'up');
-    bus.publish([message(round)]);
-    await ear.hears(round);
-  }
-  t.same(ear.seqs, [1, 2, 3]);
-});
-
-t.test('frozen for long, its connections are given up; when it goes on, messages flow', async (t) => {
-  const nats = await startNats(t);
-  const { bus, other, otherEar: ear } = await busPair(t, nats.url, LOG_ID);
-  process.kill(nats.pid, 'SIGSTOP');
-  t.teardown(() => nats.stop());
-  bus.publish([message(1)]);
-  await bothAre({ bus, other }, 'degraded');
-  process.kill(nats.pid, 'SIGCONT');
-  await bothAre({ bus, other }, 'up');
-  await flows(bus, ear);
-  t.pass('they do');
-});
-
-t.test('a NATS that takes nothing holds a bounded memory', async (t) => {
-  const nats = await startNats(t);
-  const link = await Link.start(t, nats.port);
-  const { bus } = await busPair(t, link.url.replace('http', 'nats'), LOG_ID);
-  const before = heldBytes('arrayBuffers');
-  link.silence(true);
-  const data = Buffer.alloc(100_000, 'x');
-  for (let seq = 1; seq <= 1_000; seq++) bus.publish([message(seq, data)]);
-  const held = heldBytes('arrayBuffers') - before;
-  // What is unconfirmed is in the client's buffers, and in those of the socket that the link does not read.
-  t.ok(held < 3 * UNCONFIRMED_MAX_BYTES, `${held} bytes are held of ${1_000 * data.length}`);
+  return { url: link.url.replace('http', 'nats'), link, restore: () => link.lead(nats.port), pid: nats.pid };
 });
 
 t.test('garbage in the place of NATS: it goes on trying, and finds the real one', async (t) => {
@@ -192,22 +112,6 @@ t.test('a connection that is lost before its subscriptions hold is made again', 
   t.match(lines, [/is degraded/, /is up/]);
 });
 
-t.test('a server that takes each connection and drops it is met less and less often', async (t) => {
-  const waits: number[] = [];
-  const clock: Clock = { ...systemClock, after: (ms, task) => {
-    waits.push(ms);
-    return systemClock.after(0, task);
-  } };
-  const { url } = await impostorOf(t, INFO, () => true, (socket, pings) => void (pings === 2 && socket.end()));
-  const bus = busOf({ url, clock, logger });
-  t.teardown(() => bus.close());
-  bus.join(LOG_ID, new Ear());
-  await until('it has tried often', () => waits.length >= 8);
-  // Half of a wait is chance.
-  t.ok(waits[7]! > waits[0]!, waits.join(' '));
-  t.ok(waits[7]! >= 2_500, waits.join(' '));
-});
-
 t.test('a server that tells nonsense of itself does not make publishing throw', async (t) => {
   const { url } = await impostorOf(t, INFO.replace('1048576', 'null'), () => true, () => undefined);
   const { bus } = openBus(t, url, LOG_ID);
@@ -216,15 +120,4 @@ t.test('a server that tells nonsense of itself does not make publishing throw', 
   bus.wake();
   bus.tell('note');
   t.pass('nothing was thrown');
-});
-
-t.test('closed, it leaves nothing behind', async (t) => {
-  const nats = await startNats(t);
-  const before = openResources();
-  const bus = busOf({ url: nats.url, logger });
-  bus.join(LOG_ID, new Ear());
-  await until('it is up', () => bus.state === 'up');
-  bus.tell('note', 'nobody', () => undefined);
-  await bus.close();
-  t.equal(await leftBeside(before), '');
 });

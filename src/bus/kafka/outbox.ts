@@ -1,0 +1,87 @@
+import { isCode } from '../../kafka/broker-connection.ts';
+
+/** How much may be published and not yet confirmed. Stops a Kafka that is slow, paused or vanished from filling the memory. */
+const UNCONFIRMED_MAX_BYTES = 8 * 1024 * 1024;
+
+/** An estimate of what an envelope costs in memory and in a batch besides its bytes. Lets many small ones reach the bounds too. */
+const ENVELOPE_OVERHEAD_BYTES = 1024;
+
+/** How much leaves together. Well below what a topic takes by default, which is 1 MiB: a batch that is refused for its size is lost as a whole. */
+const TOGETHER_MAX_BYTES = 512 * 1024;
+
+export interface Envelope {
+  readonly key: Buffer;
+  readonly value: Buffer;
+}
+
+export interface OutboxOptions {
+  /** Resolves when Kafka has them. */
+  readonly send: (envelopes: readonly Envelope[]) => Promise<unknown>;
+  /** Kafka does not take a batch because of its size. */
+  readonly tooLarge: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+/** What leaves over one connection: one batch at a time, which keeps the order. What is handed in meanwhile leaves together in the next one. */
+export class Outbox {
+  readonly #options: OutboxOptions;
+  readonly #waiting: Envelope[] = [];
+  #unconfirmedBytes = 0;
+  #sending: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+  }
+
+  /** @returns Whether there is room for it. */
+  hasRoom(bytes: number): boolean {
+    return !this.#isClosed && this.#unconfirmedBytes + bytes + ENVELOPE_OVERHEAD_BYTES <= UNCONFIRMED_MAX_BYTES;
+  }
+
+  put(envelope: Envelope): void {
+    this.#unconfirmedBytes += costOf(envelope);
+    this.#waiting.push(envelope);
+    this.#sending ??= this.#send();
+  }
+
+  /** Resolves when nothing waits any more. */
+  async empty(): Promise<void> {
+    await this.#sending;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#waiting.length = 0;
+  }
+
+  async #send(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const { batch, bytes } = this.#nextBatch();
+      try {
+        await this.#options.send(batch);
+      } catch (error) {
+        if (this.#isClosed) return;
+        if (isCode(error, 'MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE')) this.#options.tooLarge();
+        else this.#options.failed(error);
+      }
+      this.#unconfirmedBytes -= bytes;
+    }
+    this.#sending = undefined;
+  }
+
+  #nextBatch(): { readonly batch: readonly Envelope[]; readonly bytes: number } {
+    let bytes = costOf(this.#waiting[0]!);
+    let count = 1;
+    for (; count < this.#waiting.length; count++) {
+      const cost = costOf(this.#waiting[count]!);
+      if (bytes + cost > TOGETHER_MAX_BYTES) break;
+      bytes += cost;
+    }
+    return { batch: this.#waiting.splice(0, count), bytes };
+  }
+}
+
+function costOf({ value }: Envelope): number {
+  return value.length + ENVELOPE_OVERHEAD_BYTES;
+}

@@ -1,0 +1,51 @@
+import { members } from '../../access/key-request.ts';
+import { readKafkaUrl, type KafkaLocation } from '../../config/kafka-url.ts';
+import { described, oneOf, secretOf, wrong } from '../../hooks/file-members.ts';
+import type { Declared, Opener, Sink, Source, Transport } from '../transport.ts';
+import { TOPIC_NAME } from './topic-name.ts';
+
+/**
+ * This room connects sources and sinks to Kafka. A source reads topics, each partition in its order, and each record is stored exactly once. A sink writes to topics, and waits until all replicas
+ * that are in sync have each message. Declarations come in here; the client is loaded when a connector opens.
+ */
+
+/** The most topics of one source. Stops a mistaken file from becoming requests without end. */
+const SOURCE_TOPICS_MAX_ENTRIES = 100;
+
+export const KAFKA: Transport = {
+  source: { members: ['url', 'topics', 'from'], fields: ['topic', 'partition', 'key'], topic: '{+topic}', read: readSource },
+  sink: { members: ['url'], target: { member: 'topic', otherwise: '{+topic}' }, read: readSink },
+};
+
+function readSource(given: Readonly<Record<string, unknown>>, declared: Declared): Opener<Source> {
+  const location = readLocation(given['url'], declared);
+  const topics = readTopics(given['topics'], `${declared.field}.topics`);
+  const from = oneOf(['now', 'start'], given['from'] ?? 'start', `${declared.field}.from`);
+  return { place: placeOf(location), open: async () => (await import('./source.ts')).openKafkaSource({ location, topics, from }) };
+}
+
+function readSink(given: Readonly<Record<string, unknown>>, declared: Declared): Opener<Sink> {
+  const location = readLocation(given['url'], declared);
+  return { place: placeOf(location), open: async () => (await import('./sink.ts')).openKafkaSink(location) };
+}
+
+/** A URL may have a password: so it may be `{"env": "NAME"}`, and no error repeats any of it. */
+function readLocation(value: unknown, { field, env }: Declared): KafkaLocation {
+  if (value === undefined) throw wrong(`${field}.url`, 'it must be a URL such as kafka://localhost:9092, or {"env": "NAME"} with the variable that has it');
+  const url = typeof value === 'string' ? value : secretOf(members(value, ['env'], `${field}.url`), `${field}.url`, env);
+  return described(`${field}.url`, () => readKafkaUrl(url));
+}
+
+function placeOf({ brokers }: KafkaLocation): string {
+  return `kafka:${brokers.map(({ host, port }) => `${host}:${port}`).sort().join()}`.slice(0, 500);
+}
+
+function readTopics(value: unknown, field: string): readonly string[] {
+  if (!Array.isArray(value) || value.length === 0 || value.length > SOURCE_TOPICS_MAX_ENTRIES) throw wrong(field, `it must be an array of 1 to ${SOURCE_TOPICS_MAX_ENTRIES} topics of Kafka`);
+  const topics = value.map((topic: unknown, index) => {
+    if (typeof topic !== 'string' || !TOPIC_NAME.test(topic)) throw wrong(`${field}[${index}]`, 'it must be a name that Kafka takes for a topic: letters, digits, dots, hyphens and underscores');
+    return topic;
+  });
+  if (new Set(topics).size < topics.length) throw wrong(field, 'it names a topic twice');
+  return topics;
+}

@@ -1,0 +1,88 @@
+import type { KafkaRecord, RecordsBatch } from '@platformatic/kafka';
+import { isUtf8 } from 'node:buffer';
+import type { Address } from '../../config/redis-url.ts';
+import type { SourceRecord } from '../transport.ts';
+
+/** A partition of a topic, and the broker that leads it. */
+export interface Partition {
+  readonly topic: string;
+  /** Of the topic: another one of the same name has another. Empty where brokers do not tell. */
+  readonly topicId: string;
+  readonly index: number;
+  readonly leader: Address;
+  /** Names it in the log. */
+  readonly part: string;
+}
+
+/** Bits of a batch: it belongs to a transaction; it holds marks of Kafka's own. */
+const FLAG_TRANSACTIONAL = 16;
+const FLAG_CONTROL = 32;
+
+/** A mark says that a transaction was given up. */
+const ABORTED_TYPE_VALUES: number = 0;
+
+/** What an answer says of one partition. */
+export interface Fetched {
+  readonly records?: readonly RecordsBatch[] | null;
+  readonly abortedTransactions: readonly AbortedTransaction[] | null;
+}
+
+interface AbortedTransaction {
+  readonly producerId: bigint;
+  readonly firstOffset: bigint;
+}
+
+export interface Heard {
+  readonly records: readonly SourceRecord[];
+  /** The offset to read on at. */
+  readonly next: bigint;
+}
+
+/** What one answer has of a partition, from an offset on. Records of transactions that were given up are left out. */
+export function recordsOf(answer: Fetched, partition: Partition, from: bigint): Heard {
+  const aborted = new Aborted(answer.abortedTransactions ?? []);
+  const records: SourceRecord[] = [];
+  let next = from;
+  for (const batch of answer.records ?? []) {
+    const isWanted = aborted.wants(batch);
+    for (const record of isWanted ? batch.records : []) {
+      const offset = batch.firstOffset + BigInt(record.offsetDelta);
+      // A batch is sent whole, also where a read begins in its middle.
+      if (offset >= next) records.push(recordOf(record, offset, partition));
+    }
+    const after = batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n;
+    if (after > next) next = after;
+  }
+  return { records, next };
+}
+
+function recordOf({ key, value, headers }: KafkaRecord, offset: bigint, { topic, topicId, index, part }: Partition): SourceRecord {
+  const plain: Record<string, string> = {};
+  for (const [name, text] of headers) if (name !== null && text !== null && isUtf8(text)) plain[name.toString().toLowerCase()] ??= text.toString();
+  return {
+    part, at: { identity: topicId, position: Number(offset + 1n) },
+    fields: { topic, partition: String(index), key: key === null || !isUtf8(key) ? undefined : key.toString() }, headers: plain, data: value ?? Buffer.alloc(0),
+  };
+}
+
+/** Which batches belong to transactions that were given up (Kafka tells of those, and leaves it to its clients to pass over them). */
+class Aborted {
+  readonly #later: AbortedTransaction[];
+  readonly #producers = new Set<bigint>();
+
+  constructor(transactions: readonly AbortedTransaction[]) {
+    this.#later = transactions.toSorted((one, other) => Number(one.firstOffset - other.firstOffset));
+  }
+
+  wants({ firstOffset, lastOffsetDelta, attributes, producerId, records }: RecordsBatch): boolean {
+    const last = firstOffset + BigInt(lastOffsetDelta);
+    while (this.#later.length > 0 && this.#later[0]!.firstOffset <= last) this.#producers.add(this.#later.shift()!.producerId);
+    if ((attributes & FLAG_CONTROL) !== 0) {
+      // Its key is a version and a type, of 16 bits each.
+      const key = records[0]?.key;
+      if (key !== null && key !== undefined && key.length >= 4 && key.readInt16BE(2) === ABORTED_TYPE_VALUES) this.#producers.delete(producerId);
+      return false;
+    }
+    return (attributes & FLAG_TRANSACTIONAL) === 0 || !this.#producers.has(producerId);
+  }
+}

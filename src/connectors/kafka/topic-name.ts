@@ -1,0 +1,2 @@
+/** The names that Kafka takes for topics. */
+export const TOPIC_NAME = /^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/;

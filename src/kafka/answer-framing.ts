@@ -1,0 +1,16 @@
+import type { Framing } from '../runtime/guarded-socket.ts';
+
+/** The length before each answer, and the number of the request that it answers. */
+const LENGTH_BYTES = 4;
+const CORRELATION_BYTES = 4;
+
+/** Finds one answer of Kafka at a time. The client library believes each length: a wrong one fills the memory, or throws where nobody catches it. */
+export function answerFraming(mostBytes: number): Framing {
+  return (bytes) => {
+    if (bytes.length < LENGTH_BYTES) return LENGTH_BYTES;
+    const length = bytes.readInt32BE(0);
+    // A server that speaks TLS, or HTTP, announces hundreds of megabytes so.
+    if (length < CORRELATION_BYTES || length > mostBytes) throw new Error(`what answers announces ${length} bytes: it is no Kafka, or it speaks TLS and the URL does not say kafka+ssl://`);
+    return LENGTH_BYTES + length;
+  };
+}
