@@ -19,6 +19,6 @@ VOLUME /data
 EXPOSE 8080
 # Whether the process lives. Whether it can take work is what a load balancer asks, at /readyz: a container is not to be replaced since its database is away.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/healthz`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
-# All cores that the container may use: docker run --env WORKERS=auto, with memory for each of them (docs/deploy.md).
+# All cores that the container may use: docker run --env WORKERS=auto, with memory for each of them (docs/capacity.md).
 # No shell between: SIGTERM arrives, and starts the drain. Give it longer than DRAIN_SECONDS (docker stop --time 40).
 CMD ["node", "src/serve.js"]

@@ -1,17 +1,31 @@
+import { readdirSync } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { t } from 'tap';
 import { SETTINGS } from '../src/config/settings.ts';
 
 const root = new URL('../', import.meta.url);
 
-const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/protocol.md', 'docs/clients.md', 'docs/client.md', 'docs/page.md', 'docs/cli.md', 'docs/publishers.md', 'docs/access.md', 'docs/access-jwt.md', 'docs/limits.md', 'docs/streams.md', 'docs/presence.md', 'docs/webhooks.md', 'docs/connectors.md', 'SECURITY.md', 'docs/deploy.md', 'docs/moving.md', 'docs/doctor.md', 'docs/postgresql.md', 'docs/guarantees.md', 'docs/monitoring.md', 'docs/testing.md', 'docs/performance.md'];
+const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...readdirSync(new URL('docs/', root)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
+
+/** The anchors of a document's headings, as GitHub makes them. */
+function anchorsOf(text: string): ReadonlySet<string> {
+  const seen = new Map<string, number>();
+  const anchors = new Set<string>();
+  for (const [, heading] of text.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/^#{1,6} (.*)$/gm)) {
+    const anchor = heading!.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase().replaceAll(/[^\p{L}\p{N}\- _]/gu, '').replaceAll(' ', '-');
+    const times = seen.get(anchor) ?? 0;
+    seen.set(anchor, times + 1);
+    anchors.add(times === 0 ? anchor : `${anchor}-${times}`);
+  }
+  return anchors;
+}
 
 t.test('the table of settings says what the program does', async (t) => {
-  const readme = await readFile(new URL('README.md', root), 'utf8');
-  const rows = readme.split('<!-- settings -->')[1]!.split('<!-- /settings -->')[0]!.trim().split('\n').slice(2);
+  const document = await readFile(new URL('docs/settings.md', root), 'utf8');
+  const rows = document.split('<!-- settings -->')[1]!.split('<!-- /settings -->')[0]!.trim().split('\n').slice(2);
   t.same(rows, Object.entries(SETTINGS).map(([name, setting]) => {
     const value = setting.default === '' ? '' : `\`${setting.default}\``;
-    return `| \`${name}\` | ${setting.type} | ${setting.unit} | ${value} | ${setting.meaning} |`;
+    return `| \`${name}\` | ${setting.type} | ${setting.unit} | ${value} | ${setting.meaning.replaceAll('](docs/', '](')} |`;
   }));
 });
 
@@ -24,6 +38,16 @@ t.test('every file that the documents name is there', async (t) => {
     // Files of src are named without it, those of test with it.
     for (const [, path] of text.matchAll(/`((?:test|client|cli|http|fleet|access|delivery|log|bus|presence|store|model|config|runtime)\/[\w./-]+\.ts)`/g)) {
       await t.resolves(readFile(new URL(path!.startsWith('test/') ? path! : `src/${path}`, root)), `${name}: ${path}`);
+    }
+  }
+});
+
+t.test('every heading that a link of the documents names is there', async (t) => {
+  for (const name of DOCUMENTS) {
+    const text = await readFile(new URL(name, root), 'utf8');
+    for (const [, target, anchor] of text.matchAll(/\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)/g)) {
+      const file = target === '' ? new URL(name, root) : new URL(target!, new URL(name, root));
+      if (file.pathname.endsWith('.md')) t.ok(anchorsOf(await readFile(file, 'utf8')).has(anchor!), `${name}: ${target}#${anchor}`);
     }
   }
 });

@@ -7,9 +7,9 @@ import { copyProgram } from './support/program-copy.ts';
 import { startRedis } from './support/redis.ts';
 import { until } from './support/until.ts';
 
-/** The set-ups of docs/access.md, as somebody pastes them: each block in a bash of its own, in the project's folder. Only ports are others. */
+/** The set-ups of docs/access.md and the pages beside it, as somebody pastes them: each block in a bash of its own, in the project's folder. Only ports are others. */
 
-const text = readFileSync(join(import.meta.dirname, '../docs/access.md'), 'utf8');
+const text = ['access', 'access-users', 'access-jwt'].map((name) => readFileSync(join(import.meta.dirname, `../docs/${name}.md`), 'utf8')).join('\n');
 
 /** What curl and shells say of what they do not understand. */
 const COMPLAINTS = /not found|syntax error|unexpected|curl: |Error|"status":5/;
@@ -17,7 +17,7 @@ const COMPLAINTS = /not found|syntax error|unexpected|curl: |Error|"status":5/;
 /** The blocks of commands below a heading, before the next one. */
 function blocksOf(heading: string): readonly string[] {
   const section = text.split(/^## /m).find((one) => one.startsWith(`${heading}\n`));
-  if (section === undefined) throw new Error(`docs/access.md has no section ${JSON.stringify(heading)}`);
+  if (section === undefined) throw new Error(`the pages about access have no section ${JSON.stringify(heading)}`);
   return [...section.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, block]) => block!);
 }
 

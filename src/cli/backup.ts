@@ -20,7 +20,7 @@ export function addBackupCommand(program: Command): void {
     .action(async (to: string, { json }: { readonly json?: true }) => {
       const location = configure().DATABASE_URL;
       if (location.kind !== 'sqlite') {
-        process.stderr.write(`DATABASE_URL: the log is in ${location.shown}; back it up with pg_dump -Fc (docs/deploy.md)\n`);
+        process.stderr.write(`DATABASE_URL: the log is in ${location.shown}; back it up with pg_dump -Fc (docs/operations.md)\n`);
         process.exitCode = 1;
         return;
       }

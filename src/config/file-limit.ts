@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Logger } from '../runtime/logger.ts';
 
-/** Files that an instance opens besides its streams: requests, the database, Redis, Node's own. docs/deploy.md tells operators to leave as many. */
+/** Files that an instance opens besides its streams: requests, the database, Redis, Node's own. docs/capacity.md tells operators to leave as many. */
 const OTHER_OPEN_FILES = 1_000;
 
 /**

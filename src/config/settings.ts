@@ -30,7 +30,7 @@ export const SETTINGS = {
   OPS_HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
     meaning: 'The address to listen on for `OPS_PORT`. Everybody who reaches it may read metrics.' }),
   WORKERS: text({ type: 'number', default: '1', allowed: `auto, or a whole number from 1 to ${WORKERS_MAX_ENTRIES}`, read: readWorkers,
-    meaning: 'How many processes serve: they share the port, and one more watches over them. `auto`: one for each core. Bounds of memory, streams and connections are then those of all together ([deploy.md](docs/deploy.md#all-cores-of-a-machine)).' }),
+    meaning: 'How many processes serve: they share the port, and one more watches over them. `auto`: one for each core. Bounds of memory, streams and connections are then those of all together ([capacity.md](docs/capacity.md#all-cores-of-a-machine)).' }),
   AUTH: choice({ default: '', choices: ['', 'on', 'off'],
     meaning: '`on`: nobody may publish or read without a credential. `off`: everybody who reaches the port may. Unset: `on`, but on a loopback `HOST` it is open until a key is made or one of the next settings is there.' }),
   AUTH_COOKIE: text({ type: 'text', default: '', allowed: 'the name of a cookie', read: readCookieName, meaning: 'The cookie that holds what a browser may do: a session of `POST /session`, or a key or token that your application set. Over https call it `__Host-tidings`, say: then no neighbouring host can set it.' }),
@@ -84,7 +84,7 @@ export const SETTINGS = {
   APPEND_QUEUE_MESSAGES: wholeNumber({ default: '10000', unit: 'messages', min: 1, max: 1_000_000, meaning: 'Messages that may wait to be stored; beyond that whoever has most of them gets 503.' }),
   APPEND_QUEUE_BYTES: size({ default: '64MiB', min: 1, max: 16 * GIB, meaning: 'Bytes that may wait to be stored; beyond that whoever has most of them gets 503.' }),
 
-  REQUEST_BYTES: size({ default: '128MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for the bodies of requests, and for the messages of batches until they are stored; beyond that whoever has most of it gets 503. What an instance takes in all: [deploy.md](docs/deploy.md#memory).' }),
+  REQUEST_BYTES: size({ default: '128MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for the bodies of requests, and for the messages of batches until they are stored; beyond that whoever has most of it gets 503. What an instance takes in all: [capacity.md](docs/capacity.md#memory).' }),
   ANSWER_BYTES: size({ default: '128MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for answers that their clients have not taken yet; beyond that whoever has most of it loses a connection, or gets 503.' }),
   FILTER_BYTES: size({ default: '128MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for the topics of streams and long polls that ask for many or for deep patterns; beyond that whoever has most of it gets `$busy`.' }),
   UNREAD_BYTES: size({ default: '128MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for what streams were written and their clients have not taken; beyond that the one that has waited longest is closed, and comes back.' }),
@@ -101,7 +101,7 @@ export const SETTINGS = {
   DRAIN_SECONDS: wholeNumber({ default: '20', unit: 'seconds', min: 0, max: 3600, meaning: 'After SIGTERM, open streams are closed evenly over this time, and at least ten a second: a few are gone sooner.' }),
   RETRY_MIN_MS: wholeNumber({ default: '1000', unit: 'milliseconds', min: 1, max: 600_000, meaning: 'The shortest time after which a client is told to come back.' }),
   RETRY_MAX_MS: wholeNumber({ default: '4000', unit: 'milliseconds', min: 1, max: 600_000, meaning: 'The longest; each stream gets its own time between the two.' }),
-  REBALANCE: choice({ default: 'on', choices: ['on', 'off'], meaning: '`on`: an instance that has more than its share of the streams of all sends some away, slowly; with Redis, and a balancer that goes by the fewest connections ([streams.md](docs/streams.md#fair-shares)).' }),
+  REBALANCE: choice({ default: 'on', choices: ['on', 'off'], meaning: '`on`: an instance that has more than its share of the streams of all sends some away, slowly; with Redis, and a balancer that goes by the fewest connections ([instances.md](docs/instances.md#fair-shares)).' }),
   REBALANCE_AGE_SECONDS: wholeNumber({ default: '30', unit: 'seconds', min: 1, max: 86_400, meaning: 'Younger streams are not sent away for that.' }),
   POLL_MS: wholeNumber({ default: '1000', unit: 'milliseconds', min: 10, max: 60_000, meaning: 'How often to poll the log for messages that Redis did not bring.' }),
 

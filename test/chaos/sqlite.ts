@@ -51,7 +51,7 @@ async function lock(t: Scope, by: readonly string[], file: string, milliseconds:
 }
 
 /**
- * A copy is made, an instance starts again, and later the copy is put back while all instances are stopped, as docs/deploy.md has it.
+ * A copy is made, an instance starts again, and later the copy is put back while all instances are stopped, as docs/operations.md has it.
  * @param place Where this process sees the file.
  */
 function putBack(t: Scope, by: readonly string[], file: string, place: string): Hurt {

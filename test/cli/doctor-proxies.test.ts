@@ -197,7 +197,7 @@ void t.test('HAProxy holds small frames, unless it has the line for it', async (
 });
 
 void t.test('nothing is wrong with the configurations that operators are given', async (t) => {
-  const document = readFileSync(join(import.meta.dirname, '../../docs/deploy.md'), 'utf8');
+  const document = readFileSync(join(import.meta.dirname, '../../docs/balancers.md'), 'utf8');
   const belowPath = /\n## Below a path\n[\s\S]*?```nginx\n([\s\S]*?)```/.exec(document)![1]!.replaceAll('127.0.0.1:8080', `127.0.0.1:${port}`);
   const caddy = /```\nexample\.com \{\n([\s\S]*?)\n\}\n```/.exec(document)![1]!.replaceAll(/10\.0\.0\.\d:8080/g, `127.0.0.1:${port}`);
   const shipped = { nginx: () => startNginx(t, [port, port, port]), HAProxy: () => startHaproxy(t, [port, port, port]), Caddy: () => startCaddySite(t, caddy), 'nginx below a path': () => startNginxSite(t, belowPath) };

@@ -16,8 +16,8 @@ import { until } from '../support/until.ts';
 const { instances, balancers } = await startBalanced(t);
 const http = new Http(t, instances[0]!.url);
 const { port } = instances[0]!;
-/** The site of docs/deploy.md. */
-const site = /```\nexample\.com \{\n([\s\S]*?)\n\}\n```/.exec(readFileSync(join(import.meta.dirname, '../../docs/deploy.md'), 'utf8'))![1]!;
+/** The site of docs/balancers.md. */
+const site = /```\nexample\.com \{\n([\s\S]*?)\n\}\n```/.exec(readFileSync(join(import.meta.dirname, '../../docs/balancers.md'), 'utf8'))![1]!;
 const caddy = await startCaddySite(t, instances.reduce((lines, { port }, index) => lines.replaceAll(`10.0.0.${index + 1}:8080`, `127.0.0.1:${port}`), site));
 
 const numbers = (count: number, first = 0): number[] => Array.from({ length: count }, (_, index) => first + index);

@@ -4,7 +4,7 @@ import { t } from 'tap';
 import { readConfig } from '../../src/config/config.ts';
 import { parseToml } from './toml.ts';
 
-/** The sum of docs/deploy.md ("Memory") against the defaults of the settings, and the machine of fly.toml. */
+/** The sum of docs/capacity.md ("Memory") against the defaults of the settings, and the machine of fly.toml. */
 
 const root = join(import.meta.dirname, '../..');
 const MIB = 1024 * 1024;
@@ -13,7 +13,7 @@ const MIB = 1024 * 1024;
 const PROCESS_SHARE = 0.8;
 
 t.test('the default settings add up to what the documents say, and fit the machine of fly.toml', (t) => {
-  const document = readFileSync(join(root, 'docs/deploy.md'), 'utf8');
+  const document = readFileSync(join(root, 'docs/capacity.md'), 'utf8');
   const section = document.split('\n## ').find((text) => text.startsWith('Memory\n'))!;
   const rows = [...section.matchAll(/^\| (.+?) \| (.*?) ?\| \**([0-9,]+)\** \|$/gm)].map(([, part, most, mib]) => ({ part: part!, most: most!.trim(), mib: Number(mib!.replace(',', '')) }));
   const total = rows.pop()!;

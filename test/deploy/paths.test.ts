@@ -10,9 +10,9 @@ import { startInstance } from '../support/instance.ts';
 import { startNginxServer, startNginxSite } from '../support/nginx.ts';
 import { until } from '../support/until.ts';
 
-/** What docs/deploy.md says of proxies, by its own lines: below a path, topics with slashes, compression, health checks. */
+/** What docs/balancers.md says of proxies, by its own lines: below a path, topics with slashes, compression, health checks. */
 
-const document = readFileSync(join(import.meta.dirname, '../../docs/deploy.md'), 'utf8');
+const document = readFileSync(join(import.meta.dirname, '../../docs/balancers.md'), 'utf8');
 const below = /\n## Below a path\n([\s\S]*?)\n## /.exec(document)![1]!;
 const [nginxLines, haproxyLines, caddyLines] = ['nginx', 'haproxy', 'caddy'].map((name) => new RegExp(`\`\`\`${name}\\n([\\s\\S]*?)\`\`\``).exec(below)![1]!) as [string, string, string];
 const caddySite = /```\nexample\.com \{\n([\s\S]*?)\n\}\n```/.exec(document)![1]!;

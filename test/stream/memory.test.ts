@@ -10,7 +10,7 @@ import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
 /**
- * Sends what docs/deploy.md ("Memory") adds up, with small bounds, and looks at the most memory that the process ever held. Each part alone is several times the sum where it has no
+ * Sends what docs/capacity.md ("Memory") adds up, with small bounds, and looks at the most memory that the process ever held. Each part alone is several times the sum where it has no
  * bound. Seen to fail so: without the turns and the hold of batches, without the bound of filters, of unread writes, and of answers.
  */
 
@@ -34,10 +34,10 @@ const SETTINGS = {
 const UNREAD_STREAMS = rounds(16, 60);
 const LARGE = 'x'.repeat(MESSAGE_BYTES);
 
-/** What garbage takes until it is collected, as docs/deploy.md says. */
+/** What garbage takes until it is collected, as docs/capacity.md says. */
 const GARBAGE_BYTES = 400 * MIB;
 
-/** What an instance with these settings may take beyond what it takes when it has just started: the sum of docs/deploy.md. Bytes. */
+/** What an instance with these settings may take beyond what it takes when it has just started: the sum of docs/capacity.md. Bytes. */
 const SUM_BYTES = GARBAGE_BYTES + TAIL_BYTES + 2 * REQUEST_BYTES + PARSING_FACTOR * (BATCH_BYTES + 4 * MIB) + QUEUE_BYTES + 4 * BATCH_BYTES
   + ANSWER_BYTES + 8 * (4 * MIB + MESSAGE_BYTES) + FILTER_BYTES + UNREAD_BYTES + MESSAGE_BYTES;
 

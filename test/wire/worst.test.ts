@@ -53,12 +53,12 @@ const TURN_MAX_MS = 150;
 /** The processor has two cores, and those who attack want both. So what takes some milliseconds in calm times may take so many times as long. */
 const SLOWER_FACTOR = 100;
 
-/** The sum of docs/deploy.md ("Memory"), beyond what the process takes when it has just started. Bytes. */
+/** The sum of docs/capacity.md ("Memory"), beyond what the process takes when it has just started. Bytes. */
 const GARBAGE_BYTES = 400 * MIB;
 const SUM_BYTES = GARBAGE_BYTES + 9 * 1024 * MAX_STREAMS + TAIL_BYTES + 2 * REQUEST_BYTES + PARSING_FACTOR * (BATCH_BYTES + 4 * MIB) + QUEUE_BYTES + 4 * BATCH_BYTES
   + ANSWER_BYTES + 8 * (4 * MIB + MESSAGE_BYTES) + FILTER_BYTES + UNREAD_BYTES + MESSAGE_BYTES;
 
-/** The sum of docs/deploy.md ("The disk"), for SQLite: messages, what this instance publishes beyond the bound, its keys, and the write-ahead log with a commit. Bytes. */
+/** The sum of docs/operations.md ("The disk"), for SQLite: messages, what this instance publishes beyond the bound, its keys, and the write-ahead log with a commit. Bytes. */
 const DISK_BYTES = 2.2 * (RETENTION_BYTES + 8 * MIB + 2 * 8 * MIB) + 2_400 * 10_000 + 96 * MIB + 8 * MIB;
 
 interface Sample {

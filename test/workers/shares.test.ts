@@ -31,6 +31,6 @@ t.test('everything else stays as it was set', async (t) => {
 });
 
 t.test('the document names every setting that is divided', async (t) => {
-  const text = readFileSync(new URL('../../docs/deploy.md', import.meta.url), 'utf8').split('## All cores of a machine')[1]!.split('\n## ')[0]!;
+  const text = readFileSync(new URL('../../docs/capacity.md', import.meta.url), 'utf8').split('## All cores of a machine')[1]!.split('\n## ')[0]!;
   for (const name of Object.keys(DIVIDED)) t.ok(text.includes(`\`${name}\``), name);
 });

@@ -97,7 +97,7 @@ export const MENDS = {
   status: {
     nginx: 'proxy_intercept_errors off; and error_page as in deploy/nginx.conf',
     HAProxy: 'http-error lines as in deploy/haproxy.cfg',
-    Caddy: 'handle_errors as in docs/deploy.md',
+    Caddy: 'handle_errors as in docs/balancers.md',
   },
   contentType: {
     nginx: 'remove: proxy_hide_header Content-Type, error_page … =200',

@@ -11,10 +11,10 @@ import { tempFolder } from '../../support/temp.ts';
 import { until } from '../../support/until.ts';
 import { child } from './database.ts';
 
-/** The commands of docs/deploy.md that copy a SQLite log, while other processes publish without a pause. */
+/** The commands of docs/operations.md that copy a SQLite log, while other processes publish without a pause. */
 
 const PROJECT = join(import.meta.dirname, '../../..');
-const COMMANDS = [...readFileSync(join(PROJECT, 'docs/deploy.md'), 'utf8').matchAll(/^\(umask 077; .*copy\.db.*$/gm)].map(([command]) => command);
+const COMMANDS = [...readFileSync(join(PROJECT, 'docs/operations.md'), 'utf8').matchAll(/^\(umask 077; .*copy\.db.*$/gm)].map(([command]) => command);
 
 /** So much to copy that many commits happen meanwhile. */
 const FILLED_MESSAGES = 40;

@@ -10,7 +10,7 @@ import { draft, keyed, openStore, range, request } from '../../contract/store-ki
 import type { Scope } from '../../support/temp.ts';
 import { SqliteDatabase } from './database.ts';
 
-/** What docs/deploy.md says that a log takes at most. This sends what takes most, at a thousandth of the size, and measures the files. */
+/** What docs/operations.md says that a log takes at most. This sends what takes most, at a thousandth of the size, and measures the files. */
 
 const MIB = 1024 * 1024;
 const BOUND_BYTES = MIB;
@@ -19,7 +19,7 @@ const BOUND_KEYS = 1_000;
 const COMMIT_BYTES = BOUND_BYTES / 4;
 const COMMIT_KEYS = BOUND_KEYS / 4;
 
-/** By docs/deploy.md: the file for each byte of RETENTION_BYTES, and for each key. */
+/** By docs/operations.md: the file for each byte of RETENTION_BYTES, and for each key. */
 const FILE_FACTOR = 2.2;
 const KEY_FILE_BYTES = 2_400;
 /** An empty database. */
