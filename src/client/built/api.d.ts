@@ -65,7 +65,7 @@ export interface SubscribeOptions {
     readonly since?: string;
     /** An id or cursor, or `start`: the oldest message held. */
     readonly after?: string;
-    /** The newest so many messages, at most 1,000. */
+    /** Starts with the newest messages, this many, at most 1,000. */
     readonly last?: number;
     /**
      * Reads what the messages change, and resolves with the cursor that was taken before it was read: messages after it follow. Called at the beginning, and after each gap. What is in the
@@ -101,14 +101,14 @@ export interface Member {
     /** What the member tells of itself. */
     readonly meta?: unknown;
 }
-/** Who listens, and what is different from the change before; in the first one everybody has joined. */
+/** The members, and the difference to the change before. In the first change everybody has joined. */
 export interface PresenceChange {
     readonly topic: string;
     /** Undefined where there are too many to tell: then `count` alone is told. */
     readonly members: readonly Member[] | undefined;
     /** The number of members. */
     readonly count: number;
-    /** The number of streams, those of nobody in particular too. */
+    /** The number of streams, with those of anonymous clients. */
     readonly streams: number;
     readonly joined: readonly Member[];
     /** Those whose streams or `meta` are different. */
@@ -154,7 +154,7 @@ export interface Connection {
     on<Name extends keyof ConnectionEvents>(name: Name, listener: (value: ConnectionEvents[Name]) => void): () => void;
     /** @throws TypeError that names the option that is wrong. What the service refuses is told by `error`. */
     subscribe<Data = unknown>(topic: string, options?: SubscribeOptions): Subscription<Data>;
-    /** Messages one after the other, for as long as the loop goes on. A slow loop reads from the log what it could not take at once. */
+    /** Messages one after the other, until the loop ends. A slow loop reads from the log what it could not take at once. */
     stream<Data = unknown>(topic: string, options?: IterationOptions): AsyncIterableIterator<Message<Data>>;
     /** Watches who listens to a topic or pattern, over a stream of its own. A page that watches is present there itself. */
     presence(topic: string): Presence;

@@ -23,7 +23,7 @@ export interface TidingsProviderProps {
 /** Hands a connection to all components below it. Who made it closes it. */
 export declare function TidingsProvider({ client, children }: TidingsProviderProps): ReactElement;
 /**
- * What comes for a topic or pattern, for as long as the component is there. Another topic, client, beginning or limit begins anew.
+ * Messages of a topic or pattern while the component is mounted. Another topic, client, beginning or limit begins anew.
  * @throws Error without a client; RangeError where `limit` is out of bounds.
  */
 export declare function useTidings<Data, State>(topic: string, options: UseTidingsOptions & Reduction<Data, State>): View<Data, State>;

@@ -3,7 +3,7 @@ import type { Connection, Gap, Message, Status, SubscribeOptions } from './api.j
 export declare const KEPT_MESSAGES = 100;
 /** What a page shows of a topic. It changes as a whole: the same object means the same content. */
 export interface View<Data = unknown, State = undefined> {
-    /** The newest messages, oldest first; `limit` says how many. Without those that were erased. */
+    /** The newest messages, oldest first, at most `limit`. Erased messages are left out. */
     readonly messages: readonly Message<Data>[];
     /** The newest message. */
     readonly last: Message<Data> | undefined;
@@ -31,7 +31,7 @@ export interface TopicViewOptions {
  */
 export declare class TopicView {
     #private;
-    /** Called once for each message. Whoever renders sets it: it may change while the view goes on. */
+    /** Called once for each message. The rendering component sets it, and may change it while the view goes on. */
     reduce: ((state: unknown, message: Message) => unknown) | undefined;
     /** @throws RangeError `limit` is out of bounds. */
     constructor(options: TopicViewOptions);
