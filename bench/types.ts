@@ -42,6 +42,8 @@ export interface ServerOptions {
   readonly redis?: boolean;
   /** With NATS between the instances of the service under test. */
   readonly nats?: boolean;
+  /** With Kafka between the instances of the service under test. */
+  readonly kafka?: boolean;
   /** Streams of the service under test are WebSockets. */
   readonly websocket?: boolean;
   /** The service under test keeps its log in a PostgreSQL of its own, made empty; in a file if absent. */

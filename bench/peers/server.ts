@@ -1,6 +1,7 @@
 import type { Server, ServerOptions, WireName } from '../types.ts';
 import { Distance } from './distance.ts';
 import { removeFolder, temporaryFolder } from './leftovers.ts';
+import { startKafka } from './kafka.ts';
 import { startNats } from './nats.ts';
 import { postgresUrl, startPostgres } from './postgres.ts';
 import { ServerProcess, type Program } from './process.ts';
@@ -11,6 +12,7 @@ export interface Place {
   readonly folder: string;
   readonly redisUrl: string | undefined;
   readonly natsUrl: string | undefined;
+  readonly kafkaUrl: string | undefined;
   readonly postgresUrl: string | undefined;
 }
 
@@ -20,6 +22,7 @@ export interface Plan {
   readonly instances: number;
   readonly redis: boolean;
   readonly nats?: boolean | undefined;
+  readonly kafka?: boolean | undefined;
   readonly postgres?: boolean;
   readonly postgresDistanceMs?: number | undefined;
   readonly folder: string | undefined;
@@ -43,6 +46,8 @@ export async function startServer(plan: Plan): Promise<Server> {
     if (redis !== undefined) started.push(redis);
     const nats = plan.nats === true ? await startNats(own) : undefined;
     if (nats !== undefined) started.push(nats);
+    const kafka = plan.kafka === true ? await startKafka(own) : undefined;
+    if (kafka !== undefined) started.push(kafka);
     const postgres = data === undefined ? undefined : await startPostgres(data);
     if (postgres !== undefined) started.push(postgres);
     const distance = postgres === undefined || plan.postgresDistanceMs === undefined ? undefined : await Distance.start(postgres.port, plan.postgresDistanceMs);
@@ -51,6 +56,7 @@ export async function startServer(plan: Plan): Promise<Server> {
       folder: plan.folder ?? own,
       redisUrl: redis === undefined ? undefined : `redis://127.0.0.1:${redis.port}`,
       natsUrl: nats === undefined ? undefined : `nats://127.0.0.1:${nats.port}`,
+      kafkaUrl: kafka === undefined ? undefined : `kafka://127.0.0.1:${kafka.port}`,
       postgresUrl: postgres === undefined ? undefined : postgresUrl((distance ?? postgres).port),
     };
     const instances: ServerProcess[] = [];

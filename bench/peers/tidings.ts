@@ -34,10 +34,11 @@ export const tidings: Peer = {
     instances: options.instances ?? 1,
     redis: options.redis ?? false,
     nats: options.nats,
+    kafka: options.kafka,
     postgres: options.postgres ?? false,
     postgresDistanceMs: options.postgresDistanceMs,
     folder: options.folder,
-    program: (port, { folder, redisUrl, natsUrl, postgresUrl }) => ({
+    program: (port, { folder, redisUrl, natsUrl, kafkaUrl, postgresUrl }) => ({
       command: process.execPath,
       args: [...options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`], ...startArguments()],
       env: {
@@ -45,6 +46,7 @@ export const tidings: Peer = {
         DATABASE_URL: postgresUrl ?? `file:${join(folder, 'tidings.db')}`,
         ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl }),
         ...(natsUrl === undefined ? {} : { BUS_URL: natsUrl }),
+        ...(kafkaUrl === undefined ? {} : { BUS_URL: kafkaUrl }),
         MAX_STREAMS: '20000',
         LOG_LEVEL: 'warn',
         DRAIN_SECONDS: '0',

@@ -1,3 +1,4 @@
+import { kafkaMissing } from '../peers/kafka.ts';
 import { natsMissing } from '../peers/nats.ts';
 import { redisMissing } from '../peers/redis.ts';
 import type { Peer } from '../types.ts';
@@ -14,10 +15,11 @@ const SECONDS = 4;
 const WORKERS = 2;
 const READY_POLL_MS = 100;
 
-/** What the messages go through. Another bus (Kafka) is one more line here, one of `ServerOptions`, and a target. */
+/** What the messages go through. */
 const NONE = 'on one instance';
 const REDIS = 'to another instance, through Redis';
 const NATS = 'to another instance, through NATS';
+const KAFKA = 'to another instance, through Kafka';
 const HUB = `to ${WORKERS} workers of one instance, through their hub`;
 
 function delivered(title: string, options: SessionOptions, missing?: () => string | undefined): Case {
@@ -47,7 +49,7 @@ function target(title: string, says: string): Target {
 export const buses: Scenario = {
   name: 'buses',
   title: 'From publish to delivery, over each bus',
-  how: `${STREAMS} streams on one instance; ${RATE} messages of ${MESSAGE_BYTES} bytes a second are published on the same one, or on another that shares the log and a bus. Nothing else goes on. CPU of all processes, Redis and NATS too, by the messages that were published.`,
+  how: `${STREAMS} streams on one instance; ${RATE} messages of ${MESSAGE_BYTES} bytes a second are published on the same one, or on another that shares the log and a bus. Nothing else goes on. CPU of all processes, Redis, NATS and Kafka too, by the messages that were published.`,
   caveats: ['Nothing is pinned to a core.', 'Through the hub only those deliveries go whose publish another worker took: workers share one port.', 'Each instance also looks at the log every second, and keeps its leases, which counts as CPU.'],
   peers: [SUBJECT],
   figures: [{ key: 'p50', title: 'latency p50, ms', digits: 2 }, { key: 'p99', title: 'latency p99, ms', digits: 2 }, { key: 'most', title: 'latency max, ms', digits: 1 }, { key: 'cpu', title: 'CPU per message published, µs', digits: 0 }],
@@ -55,7 +57,8 @@ export const buses: Scenario = {
     delivered(NONE, {}),
     delivered(REDIS, { instances: 2, redis: true }, redisMissing),
     delivered(NATS, { instances: 2, nats: true }, natsMissing),
+    delivered(KAFKA, { instances: 2, kafka: true }, kafkaMissing),
     delivered(HUB, { env: { WORKERS: String(WORKERS) } }),
   ],
-  targets: [target(REDIS, 'through Redis'), target(NATS, 'through NATS'), target(HUB, 'with workers')],
+  targets: [target(REDIS, 'through Redis'), target(NATS, 'through NATS'), target(KAFKA, 'through Kafka'), target(HUB, 'with workers')],
 };
