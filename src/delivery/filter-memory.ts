@@ -2,7 +2,7 @@ import { indexedBytes } from '../model/filter-index.ts';
 import type { Filter } from '../model/topic.ts';
 import { Budget, Hold } from '../runtime/budget.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { NamedHolder } from '../runtime/fair-shares.ts';
+import type { Holding, NamedHolder } from '../runtime/fair-shares.ts';
 import type { Group } from './reader-group.ts';
 
 /** A filter up to here, such as one topic or a short pattern, is never refused: `MAX_STREAMS` bounds the sum of those. Stops clients that ask for a hundred topics from keeping others out. */
@@ -14,17 +14,6 @@ export interface FilterUser {
   readonly holder: NamedHolder;
   /** Another client needs that memory: it ends, and leaves its group at once. */
   giveWay(): void;
-}
-
-/** A filter that is not small. */
-interface Held {
-  /** Streams and long polls that can give way, by the names of their holders. The holder that came first stands first. */
-  readonly users: Map<string, Map<object, FilterUser>>;
-  /** The holder of each reader or waiter. */
-  readonly names: Map<object, string>;
-  /** Whom the filter counts for; undefined where nobody can give way. */
-  countsFor: string | undefined;
-  hold: Hold;
 }
 
 export interface FilterMemoryOptions {
@@ -39,7 +28,7 @@ export interface FilterMemoryOptions {
  */
 export class FilterMemory {
   readonly #room: Budget;
-  readonly #held = new Map<Group, Held>();
+  readonly #held = new Map<Group, HeldFilter>();
 
   constructor({ maxBytes, counters }: FilterMemoryOptions) {
     this.#room = new Budget(maxBytes, { gate: 'filters', counters });
@@ -64,66 +53,97 @@ export class FilterMemory {
 
   /** A group begins. */
   begin(group: Group): void {
-    if (group.filterBytes > 0) this.#held.set(group, { users: new Map(), names: new Map(), countsFor: undefined, hold: this.#pinned(group) });
+    if (group.filterBytes > 0) this.#held.set(group, new HeldFilter(this.#room, group.filterBytes));
   }
 
   end(group: Group): void {
-    this.#held.get(group)?.hold.release();
+    this.#held.get(group)?.end();
     this.#held.delete(group);
   }
 
   enter(group: Group, member: object, user: FilterUser): void {
-    const held = this.#held.get(group);
-    if (held === undefined) return;
-    const name = user.holder.join(' ');
-    held.names.set(member, name);
-    const own = held.users.get(name);
-    if (own === undefined) held.users.set(name, new Map([[member, user]]));
-    else own.set(member, user);
-    if (held.countsFor === undefined) this.#count(group, held);
+    this.#held.get(group)?.enter(member, user);
   }
 
   leave(group: Group, member: object): void {
-    const held = this.#held.get(group);
-    const name = held?.names.get(member);
-    if (held === undefined || name === undefined) return;
-    held.names.delete(member);
-    const own = held.users.get(name)!;
-    own.delete(member);
-    if (own.size > 0) return;
-    held.users.delete(name);
-    if (name === held.countsFor) this.#count(group, held);
+    this.#held.get(group)?.leave(member);
+  }
+}
+
+/** A filter that is not small. It counts for its first user. Most filters have one, and each stream may bring one, so there is no list before the second. */
+class HeldFilter implements Holding {
+  readonly #room: Budget;
+  readonly #bytes: number;
+  #hold: Hold;
+  #first: { readonly member: object; readonly user: FilterUser } | undefined;
+  /** In the order in which they came. */
+  #others: Map<object, FilterUser> | undefined;
+  #isOver = false;
+
+  constructor(room: Budget, bytes: number) {
+    this.#room = room;
+    this.#bytes = bytes;
+    this.#hold = this.#held();
   }
 
-  /** The filter counts for the holder that came first. */
-  #count(group: Group, held: Held): void {
-    held.hold.release();
-    const [first] = held.users;
-    held.countsFor = first?.[0];
-    const user = first?.[1].values().next().value;
-    if (user === undefined) {
-      held.hold = this.#pinned(group);
+  enter(member: object, user: FilterUser): void {
+    if (this.#first === undefined) {
+      this.#first = { member, user };
+      this.#count();
+    } else {
+      this.#others ??= new Map();
+      this.#others.set(member, user);
+    }
+  }
+
+  leave(member: object): void {
+    if (this.#first?.member !== member) {
+      this.#others?.delete(member);
       return;
     }
-    held.hold = new Hold(this.#room, user.holder);
-    held.hold.loosen({ takeBack: () => this.#takeBack(group, held) });
-    held.hold.mustGrow(group.filterBytes);
+    this.#next();
+    this.#count();
   }
 
-  /** Nobody could give way. */
-  #pinned(group: Group): Hold {
-    const hold = new Hold(this.#room);
-    hold.mustGrow(group.filterBytes);
-    return hold;
+  end(): void {
+    this.#isOver = true;
+    this.#hold.release();
   }
 
-  #takeBack(group: Group, held: Held): void {
-    const leaving = held.users.get(held.countsFor!)!;
-    held.users.delete(held.countsFor!);
+  /** All users of the same holder give way. */
+  takeBack(): void {
+    const name = this.#first!.user.holder.join(' ');
+    const leaving = [this.#first!.user];
+    for (const [member, user] of this.#others ?? []) {
+      if (user.holder.join(' ') !== name) continue;
+      leaving.push(user);
+      this.#others!.delete(member);
+    }
     // When they leave, they are in no list any more.
-    for (const member of leaving.keys()) held.names.delete(member);
-    for (const user of leaving.values()) user.giveWay();
-    if (this.#held.get(group) === held) this.#count(group, held);
+    this.#next();
+    for (const user of leaving) user.giveWay();
+    this.#count();
+  }
+
+  /** The first user has left: the filter is to count for the next one. */
+  #next(): void {
+    const next = this.#others?.entries().next().value;
+    this.#first = next && { member: next[0], user: next[1] };
+    if (next !== undefined) this.#others!.delete(next[0]);
+  }
+
+  #count(): void {
+    if (this.#isOver) return;
+    this.#hold.release();
+    this.#hold = this.#held();
+  }
+
+  /** Without a user nobody could give way. */
+  #held(): Hold {
+    const hold = new Hold(this.#room, this.#first?.user.holder);
+    if (this.#first !== undefined) hold.loosen(this);
+    hold.mustGrow(this.#bytes);
+    return hold;
   }
 }
 
