@@ -52,6 +52,20 @@ t.test('every heading that a link of the documents names is there', async (t) =>
   }
 });
 
+t.test('every page of docs is linked from another document', async (t) => {
+  const texts = await Promise.all(DOCUMENTS.map(async (name) => ({ name, text: await readFile(new URL(name, root), 'utf8') })));
+  for (const page of DOCUMENTS.filter((name) => name.startsWith('docs/'))) {
+    const { pathname } = new URL(page, root);
+    const linking = texts.filter(({ name, text }) => name !== page && [...text.matchAll(/\]\((?!https?:)([^)#]+)/g)].some(([, target]) => new URL(target!, new URL(name, root)).pathname === pathname));
+    t.not(linking.length, 0, page);
+  }
+});
+
+t.test("docs/performance.md has the benchmark's notes as they are: the report copies them", async (t) => {
+  const notes = await readFile(new URL('bench/report/notes.md', root), 'utf8');
+  t.ok((await readFile(new URL('docs/performance.md', root), 'utf8')).includes(notes.trim()));
+});
+
 t.test('text to paste into a terminal has no comments: in zsh they are arguments, and their quotes begin texts', async (t) => {
   for (const name of DOCUMENTS) {
     const text = await readFile(new URL(name, root), 'utf8');
