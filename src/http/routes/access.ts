@@ -11,8 +11,8 @@ import { at, json, problems } from './schemas.ts';
 
 const list = (description: string) => Type.Array(Type.String(), { description });
 const Everything = Type.Object({
-  name: Type.Optional(Type.String({ description: 'Of the credential, as in log lines: `key …` or `subject …`; absent where there is none.' })),
-  expires: Type.Optional(Type.String({ format: 'date-time', description: 'When it ends by itself.' })),
+  name: Type.Optional(Type.String({ description: 'The credential, as in log lines: `key …` or `subject …`; absent without one.' })),
+  expires: Type.Optional(Type.String({ format: 'date-time', description: 'When the credential ends by itself.' })),
   publish: list('Topics and patterns; `>` alone stands for all topics, as in the next three.'),
   subscribe: list('What may be read.'),
   erase: list('Of what messages may be erased.'),
@@ -25,11 +25,11 @@ const Verdict = Type.Object({
   action: Type.String(),
   topic: Type.Optional(Type.String()),
   allowed: Type.Boolean(),
-  code: Type.Optional(Type.String({ description: 'Where it is not allowed: the code of the problem that the request would get.' })),
-  detail: Type.Optional(Type.String({ description: 'What it would say.' })),
+  code: Type.Optional(Type.String({ description: 'If it is not allowed: the code of the problem that the request would get.' })),
+  detail: Type.Optional(Type.String({ description: 'The detail of that problem.' })),
 });
 const querystring = Type.Object({
-  action: Type.Optional(Type.String({ description: `One of ${ACTION_NAMES.map((name) => `\`${name}\``).join(', ')}; without it, everything is told.` })),
+  action: Type.Optional(Type.String({ description: `One of ${ACTION_NAMES.map((name) => `\`${name}\``).join(', ')}; without it, the answer lists all rights.` })),
   topic: Type.Optional(Type.String({ description: 'A topic, and to read or see presence also a pattern; for the first four actions.' })),
 });
 const response = { 200: json('Without `action` all of it, else whether that is allowed.', Type.Union([Everything, Verdict])) };
