@@ -54,7 +54,7 @@ export function webhookRoutes(app: App, { config, webhooks }: Service): void {
     schema: {
       tags, summary: 'List webhooks',
       querystring: Type.Object({ after: text('The last id of the page before.'), limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX_WEBHOOKS, description: `How many webhooks at most; ${PAGE_MAX_WEBHOOKS} by default.` })) }),
-      response: { 200: json('By their ids.', Type.Object({ webhooks: Type.Array(Webhook), more: Type.Boolean() })), ...problems('invalid-request', ...FAILURES) },
+      response: { 200: json('The webhooks, in the order of their ids.', Type.Object({ webhooks: Type.Array(Webhook), more: Type.Boolean() })), ...problems('invalid-request', ...FAILURES) },
     },
     handler: async (request, reply) => {
       const { after = '', limit = PAGE_MAX_WEBHOOKS } = request.query;
