@@ -18,7 +18,8 @@ const SHELLS = [['bash', '--norc', '-i'], ['zsh', '-f', '-i']] as const;
 const COMPLAINTS = /not found|no match|parse error|syntax error|unexpected|curl: |"code":/i;
 
 const readme = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8');
-const block = /## Try it\n[^#]*?```sh\n([\s\S]*?)```/.exec(readme)![1]!.trimEnd();
+const first = /## Run it\n[^#]*?```sh\n(curl[\s\S]*?)```/.exec(readme)![1]!;
+const block = first + /## Try it\n[^#]*?```sh\n([\s\S]*?)```/.exec(readme)![1]!.trimEnd();
 
 const instance = await startInstance(t);
 const http = new Http(t, instance.url);
@@ -30,12 +31,13 @@ for (const shell of SHELLS) {
   for (const [way, typed] of [['typed', (text: string) => `${text}\n`], ['pasted', (text: string) => `${PASTE_START}${text}${PASTE_END}\n`]] as const) {
     void t.test(`in ${shell[0]}, ${way}, every line does what the README says, and comes to its end`, { skip, buffered: true }, async (t) => {
       // Topics of its own, on an instance that all share.
-      const text = block.replaceAll(`127.0.0.1:${PORT}`, `127.0.0.1:${instance.port}`).replaceAll('deploys.', `${shell[0]}-${way}.`);
+      const text = block.replaceAll(`127.0.0.1:${PORT}`, `127.0.0.1:${instance.port}`).replaceAll('deploys.', `${shell[0]}-${way}.`).replaceAll('topics/hello', `topics/hello-${shell[0]}-${way}`);
       const terminal = typeInto(t, shell, `${typed(text)}${END[0]}\n`);
       await terminal.says(END[1]);
       const said = terminal.output.replaceAll('\r', '');
       t.notMatch(said, COMPLAINTS);
       const times = (text: string): number => said.split(text).length - 1;
+      t.equal(times('data: Hello, world\n'), 1, 'the first listener has its message');
       t.equal(times('data: version 42 is live\n'), 2, 'the listener and the pattern have the text');
       t.equal(times('event: deployed\ndata: {"version":43}\n'), 2, 'and the JSON');
       t.match(said, /"messages":\[\{[^\n]*"data":"version 42 is live"\},\{[^\n]*"data":\{"version":43\}\}\]/, 'history has both');

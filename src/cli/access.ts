@@ -24,7 +24,7 @@ interface Answer {
 /** `tidings access`. */
 export function addAccessCommand(program: Command): void {
   remote(program.command('access')).description('Says what the credential may do, or a key; with an action, whether that is allowed.')
-    .addArgument(new Argument('[action]', 'what is to be done').choices(ACTIONS))
+    .addArgument(new Argument('[action]', 'the action to check').choices(ACTIONS))
     .argument('[topic]', 'with what topic; to subscribe or to see who listens, also a pattern')
     .option('--key <id>', 'asks about this key: the part between the two underscores. It takes a credential that may administer', keyId)
     .addHelpText('after', `
@@ -51,7 +51,7 @@ async function ask(options: RemoteOptions, path: string): Promise<string> {
     const answer = await requestsTo(options).send(path, { signal: new AbortController().signal });
     return await answer.text();
   } catch (error) {
-    if (error instanceof TidingsError && error.status === 404 && error.field !== 'id') throw new CommandError('This service does not tell what is allowed (GET /access): its version is older than this command.');
+    if (error instanceof TidingsError && error.status === 404 && error.field !== 'id') throw new CommandError('This service has no GET /access: its version is older than this command.');
     throw error;
   }
 }

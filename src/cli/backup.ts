@@ -15,7 +15,7 @@ To put it back, stop all instances, remove the log with its -wal and -shm, and m
 export function addBackupCommand(program: Command): void {
   program.command('backup').description('Copies the SQLite log that DATABASE_URL names to a new file, while the service runs. For PostgreSQL use pg_dump.')
     .argument('<file>', 'the new file; it must not exist')
-    .option('--json', 'prints what it holds as one JSON object')
+    .option('--json', 'prints a summary of the backup as one JSON object')
     .addHelpText('after', EXAMPLES)
     .action(async (to: string, { json }: { readonly json?: true }) => {
       const location = configure().DATABASE_URL;

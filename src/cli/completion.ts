@@ -39,7 +39,7 @@ function read(command: Command, path: readonly string[] = []): readonly Complete
   const values = command.registeredArguments.flatMap((argument) => argument.argChoices ?? []).map((name): Word => ({ name, description: '' }));
   const options = command.options.flatMap((option): Word[] => (option.long === undefined || option.long === null ? [] : [{ name: option.long, description: option.description, takesValue: option.required || option.optional, values: option.argChoices ?? [] }]));
   return [
-    { path: path.join(' '), commands: [...commands, ...values], options: [...options, { name: '--help', description: 'prints what it takes' }] },
+    { path: path.join(' '), commands: [...commands, ...values], options: [...options, { name: '--help', description: 'prints the options of the command' }] },
     ...command.commands.flatMap((one) => read(one, [...path, one.name()])),
   ];
 }

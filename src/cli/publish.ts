@@ -77,7 +77,7 @@ async function publishMany(sender: Sender, topic: string, data: string | undefin
 
 /** @throws CommandError There is no data, or it is not of the given type. */
 async function bodyOf(data: string | undefined, { type }: PublishOptions): Promise<string> {
-  if (data === undefined && process.stdin.isTTY) throw wrongUsage('data: there is none. Give it as an argument, or pipe it in.');
+  if (data === undefined && process.stdin.isTTY) throw wrongUsage('data: missing. Give it as an argument, or pipe it in.');
   const body = data === undefined || data === '-' ? await readInput() : data;
   if (type === 'json' && !isJson(body)) throw wrongUsage('data: it is not JSON, as --type json says');
   return body;

@@ -20,12 +20,12 @@ export function addStreamsCommands(program: Command): void {
   const streams = program.command('streams').description('Lists the open streams of all instances, and closes them.')
     .addHelpText('after', '\nExample:\n  $ tidings streams list --topic deploys.api --behind\n');
   remote(streams.command('list', { isDefault: true })).description('Lists open streams.')
-    .option('--topic <topic>', 'those that get its messages; of a pattern, those that name it')
-    .option('--member <id>', 'those of one member, by its id in presence')
-    .option('--credential <name>', 'those of one credential, such as "key 3k9f…" or "subject alice"')
-    .option('--instance <id>', 'those of one instance')
-    .option('--behind', 'those that are behind')
-    .option('--limit <number>', 'at most so many', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option('--topic <topic>', 'only streams that get its messages; for a pattern, only streams that name it')
+    .option('--member <id>', 'only streams of this member, by its id in presence')
+    .option('--credential <name>', 'only streams of this credential, such as "key 3k9f…" or "subject alice"')
+    .option('--instance <id>', 'only streams of this instance')
+    .option('--behind', 'only streams that are behind')
+    .option('--limit <number>', 'the most streams to list', wholeNumber(1, Number.MAX_SAFE_INTEGER))
     .addHelpText('after', '\nExample:\n  $ tidings streams list --topic deploys.api --behind\n')
     .action(async ({ topic, member, credential, instance, behind, limit, ...options }: StreamsOptions) =>
       printList(requestsTo(options), { path: '/streams', query: { topic, member, credential, instance, behind: behind === true ? '1' : undefined }, member: 'streams', columns: COLUMNS, shown: withMoreTopics, limit, json: options.json === true }));

@@ -28,8 +28,8 @@ interface SubscribeOptions extends RemoteOptions {
 export function addSubscribeCommand(program: Command): void {
   remote(program.command('subscribe')).description('Follows topics and patterns over reconnects: prints each message once, or runs a command for it.')
     .argument('<topics...>', 'topics and patterns')
-    .option('--since <time>', 'begins with what came since then: a duration back from now such as 10m, or a time of RFC 3339')
-    .option('--last <number>', 'begins with the newest so many', wholeNumber(0, LAST_MAX_MESSAGES))
+    .option('--since <time>', 'begins with the messages since then: a duration back from now such as 10m, or a time of RFC 3339')
+    .option('--last <number>', 'begins with this number of the newest messages', wholeNumber(0, LAST_MAX_MESSAGES))
     .option('--after <id>', 'begins after an id or cursor; start is the oldest message held')
     .option('--exec <command>', 'runs this in a shell for each message: its data is on standard input and in TIDINGS_DATA; see docs/cli.md')
     .option('--parallel <number>', 'how many of these commands run side by side', wholeNumber(1, PARALLEL_MAX_ENTRIES))

@@ -15,9 +15,9 @@ const COLUMNS = ['topic', 'streams', 'messages', 'bytes', 'newest', 'time'];
 /** `tidings topics`. */
 export function addTopicsCommand(program: Command): void {
   remote(program.command('topics')).description('Lists the topics that have messages or streams.')
-    .option('--prefix <text>', 'only those that begin so')
+    .option('--prefix <text>', 'only topics that begin with this text')
     .addOption(new Option('--sort <order>', 'their order').choices(['name', 'newest', 'rate']))
-    .option('--limit <number>', 'at most so many', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option('--limit <number>', 'the most topics to list', wholeNumber(1, Number.MAX_SAFE_INTEGER))
     .addHelpText('after', '\nExample:\n  $ tidings topics --prefix deploys. --sort newest --limit 20\n')
     .action(async ({ prefix, sort, limit, ...options }: TopicsOptions) => {
       try {

@@ -49,7 +49,7 @@ export function addWebhooksCommands(program: Command): void {
     .addHelpText('after', example("create https://example.com/hook 'orders.*'"));
 
   remote(webhooks.command('list', { isDefault: true })).description('Lists webhooks: how each is, how far behind, and its last error.')
-    .option('--limit <number>', 'at most so many', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option('--limit <number>', 'the most webhooks to list', wholeNumber(1, Number.MAX_SAFE_INTEGER))
     .addHelpText('after', example('list --json'))
     .action(async ({ limit, json, ...options }: RemoteOptions & { readonly limit?: number }) =>
       printList(requestsTo(options), { path: '/webhooks', member: 'webhooks', columns: COLUMNS, shown: withLastError, after: ({ id }) => String(id), limit, json: json === true }));
@@ -96,11 +96,11 @@ export function addWebhooksCommands(program: Command): void {
       showSecret(options, await ask(options, pathOf(id, 'rotate'), { method: 'POST', body: { overlapSeconds: overlap, secret: secretIn(secretFile) } })));
 
   one('attempts', 'Lists the newest attempts of a webhook.', 'attempts k3f9x2ab7q1m4c8z --limit 10')
-    .option('--limit <number>', 'at most so many', wholeNumber(1, ATTEMPTS_MAX_ENTRIES))
+    .option('--limit <number>', 'the most attempts to list', wholeNumber(1, ATTEMPTS_MAX_ENTRIES))
     .action(async (id: string, { limit = ATTEMPTS_MAX_ENTRIES, json, ...options }: RemoteOptions & { readonly limit?: number }) =>
       printWhole(requestsTo(options), { path: `${pathOf(id, 'attempts')}?limit=${limit}`, member: 'attempts', columns: ATTEMPT_COLUMNS, json: json === true }));
 
-  one('replay', 'Sets a webhook to another place of the log: it delivers what comes after it, again where it did so before.', 'replay k3f9x2ab7q1m4c8z --from 10m')
+  one('replay', 'Sets a webhook to another place of the log: it delivers the messages after it, even those that it has delivered before.', 'replay k3f9x2ab7q1m4c8z --from 10m')
     .requiredOption('--from <place>', `where it goes on: ${FROM}`)
     .action(async (id: string, { from, ...options }: RemoteOptions & { readonly from: string }) => {
       const source = await ask(options, pathOf(id, 'replay'), { method: 'POST', body: { from } });

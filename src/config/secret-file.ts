@@ -16,7 +16,7 @@ export function fileVariable(name: string): string {
  */
 export function readSecretFile(path: string, name: string): string {
   const text = textOf(readBounded(path));
-  if (text === undefined) throw new WrongValue('what is in the file is not text; save it as UTF-8');
+  if (text === undefined) throw new WrongValue('the file is not text; save it as UTF-8');
   const value = text.trim();
   // Without this the setting's default would count: a new, empty log.
   if (value === '') throw new WrongValue('the file is empty');

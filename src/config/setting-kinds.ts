@@ -18,7 +18,7 @@ export interface Setting<Value> {
 }
 
 /** What to do about a URL that was cut in the wrong place, because the password in it holds a special character. */
-export const PERCENT_ENCODING_HINT = 'what is special in user or password must be percent-encoded: @ is %40, / is %2F, : is %3A, # is %23, ? is %3F, % is %25';
+export const PERCENT_ENCODING_HINT = 'special characters of user and password must be percent-encoded: @ is %40, / is %2F, : is %3A, # is %23, ? is %3F, % is %25';
 
 /** Why a setting refuses a text. With an empty message, the operator's line says only which values are allowed. */
 export class WrongValue extends Error {

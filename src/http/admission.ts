@@ -239,7 +239,7 @@ function repeatedParameter({ endpoint, query }: RequestHead): Problem | undefine
 function mistakenParameter({ endpoint, query }: RequestHead): Problem | undefined {
   if (endpoint === undefined) return undefined;
   const near = nearParameter(query, endpoint);
-  if (near !== undefined) return new Problem('invalid-request', `The parameter ${JSON.stringify(near.given)} means nothing here; ${near.meant} is what it is called.`, { field: near.given });
+  if (near !== undefined) return new Problem('invalid-request', `The parameter ${JSON.stringify(near.given)} is unknown here; use ${near.meant}.`, { field: near.given });
   if (query['topic'] === undefined || !endpoint.url.startsWith('/topics/') || endpoint.body !== undefined) return undefined;
   return new Problem('invalid-request', 'The path names the topic here; /events and /messages take several, each as topic.', { field: 'topic' });
 }

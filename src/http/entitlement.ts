@@ -41,7 +41,7 @@ export interface Asker {
 /** What the query asks for; undefined where it asks for everything. @throws Problem `invalid-request`, `invalid-topic` */
 export function readWish({ action, topic }: { readonly action?: string; readonly topic?: string }): Wish | undefined {
   if (action === undefined) {
-    if (topic !== undefined) throw new Problem('invalid-request', 'With topic goes action: what is to be done with it.', { field: 'action' });
+    if (topic !== undefined) throw new Problem('invalid-request', 'topic needs action beside it, such as action=read.', { field: 'action' });
     return undefined;
   }
   const known = ACTION_NAMES.find((name) => name === action);

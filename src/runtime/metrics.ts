@@ -96,18 +96,18 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   opened: ['streams_opened_total', 'Streams opened'],
   closed: ['streams_closed_total', 'Streams closed'],
   busy: ['streams_busy_total', 'Streams refused with $busy'],
-  stalled: ['streams_stalled_total', 'Streams closed because their client was there and took nothing any more'],
+  stalled: ['streams_stalled_total', 'Streams closed because their client was there but read nothing'],
   gaps: ['gaps_total', '$gap events written'],
   fellBehind: ['readers_fell_behind_total', 'Times that a live stream fell behind'],
-  filled: ['tail_filled_total', 'Messages that the tail read from the log because Redis did not bring them'],
+  filled: ['tail_filled_total', 'Messages that the tail read from the log because the bus missed them'],
   reads: ['catchup_reads_total', 'Reads of the log for streams that are behind'],
   readsServed: ['catchup_streams_served_total', 'Streams served by those reads'],
-  rowsExamined: ['catchup_rows_examined_total', 'Rows that the database looked at for them'],
+  rowsExamined: ['catchup_rows_examined_total', 'Rows that the database examined for those reads'],
   trimmed: ['messages_trimmed_total', 'Messages that retention deleted'],
   trimmedKeys: ['keys_trimmed_total', 'Idempotency keys that retention deleted'],
-  forgottenKeys: ['keys_forgotten_total', 'Of those keys, the ones that had not expired: there were more than IDEMPOTENCY_MAX_KEYS'],
-  asked: ['questions_asked_total', 'Questions that this instance asked the others: about their streams, about themselves, and for renewals'],
-  unanswered: ['questions_unanswered_total', 'Of those questions, the ones that not every instance answered in time'],
+  forgottenKeys: ['keys_forgotten_total', 'Idempotency keys that retention deleted before they expired, because there were more than IDEMPOTENCY_MAX_KEYS'],
+  asked: ['questions_asked_total', 'Questions that this instance asked others: about their streams, about themselves, and for renewals'],
+  unanswered: ['questions_unanswered_total', 'Questions to other instances that not every instance answered in time'],
   rebalanced: ['streams_rebalanced_total', 'Streams that were sent away because this instance had more than its share'],
   rebalancesAsked: ['rebalances_asked_total', 'Requests of administrators to share streams out evenly that this instance took'],
   dismissed: ['streams_dismissed_total', 'Streams of this instance that an administrator closed'],
@@ -116,21 +116,21 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   sessionsMade: ['sessions_made_total', 'Sessions that this instance made'],
   ticketsMade: ['tickets_made_total', 'Tickets that this instance made'],
   sessionsEnded: ['sessions_ended_total', 'Sessions that this instance ended: by a logout, for a new one, or because there were too many'],
-  countedAlone: ['limits_counted_alone_total', 'What this instance counted against limits without Redis, because there is none, or it was away or late'],
+  countedAlone: ['limits_counted_alone_total', 'Messages, requests and streams that this instance counted against limits alone, because Redis was not set, away or late'],
   erased: ['messages_erased_total', 'Messages that were erased through this instance'],
   webhookDeliveries: ['webhook_deliveries_total', 'Deliveries of webhooks that their receivers took'],
   webhookFailures: ['webhook_failures_total', 'Attempts of webhooks that failed'],
   webhookDeadLetters: ['webhook_dead_letters_total', 'Messages that webhooks gave up after WEBHOOK_RETRY_SECONDS'],
-  presencePartial: ['presence_partial_total', 'Questions for presence that were answered with a part of the instances, because there is no Redis, or it was away or late'],
+  presencePartial: ['presence_partial_total', 'Questions for presence that were answered for a part of the instances, because Redis was not set, away or late'],
 };
 
 const GAUGES: Readonly<Record<keyof NumberGauges, readonly [name: string, help: string]>> = {
   streams: ['streams', 'Streams open'],
   longPolls: ['long_polls', 'History requests that wait for a first message'],
-  filterBytes: ['filter_bytes', 'Bytes that the topics of streams hold which ask for many, or for deep patterns'],
-  unreadBytes: ['unread_bytes', 'Bytes that streams were written and their clients have not taken'],
+  filterBytes: ['filter_bytes', 'Bytes of the topics of streams with many topics, or with deep patterns'],
+  unreadBytes: ['unread_bytes', 'Bytes written to streams that their clients have not read'],
   readersBehind: ['readers_behind', 'Streams that read from the log rather than from the tail'],
-  furthestBehind: ['readers_behind_max_messages', 'How many numbers of the log the last of them is behind'],
+  furthestBehind: ['readers_behind_max_messages', 'How many numbers of the log the slowest stream is behind'],
   tailMessages: ['tail_messages', 'Messages in memory'],
   tailBytes: ['tail_bytes', 'Bytes of the messages in memory'],
   tailFirst: ['tail_first', 'The oldest number in memory'],
@@ -139,27 +139,27 @@ const GAUGES: Readonly<Record<keyof NumberGauges, readonly [name: string, help: 
   oldest: ['log_oldest', 'The oldest number of the log, as last seen'],
   logBytes: ['log_bytes', 'Bytes of the messages in the log, as last seen'],
   keys: ['keys', 'Idempotency keys in the log, as last seen'],
-  clockAhead: ['clock_ahead_seconds', 'By how much the clock of the log is ahead of what is believed; 0 while it is believed'],
-  messageAhead: ['newest_message_ahead_seconds', 'By how much the newest message is ahead of the clock of the log'],
+  clockAhead: ['clock_ahead_seconds', 'Seconds by which the clock of the log is ahead of the believed time; 0 while it is believed'],
+  messageAhead: ['newest_message_ahead_seconds', 'Seconds by which the newest message is ahead of the clock of the log'],
   erasuresUnwiped: ['erasures_unwiped', 'Whether erased data may still be in the files of the database'],
   appendsWaiting: ['appends_waiting', 'Messages waiting to be stored'],
   revocations: ['revocations', 'Revocations of tokens in memory'],
   webhooks: ['webhooks', 'Webhooks that this instance delivers'],
-  webhooksFailing: ['webhooks_failing', 'Of those, the ones whose last attempt failed'],
-  webhooksOpen: ['webhooks_open', 'Of those, the ones whose circuit is open: they are attempted seldom'],
+  webhooksFailing: ['webhooks_failing', 'Webhooks of this instance whose last attempt failed'],
+  webhooksOpen: ['webhooks_open', 'Webhooks of this instance whose circuit is open: they are tried seldom'],
   webhooksBehind: ['webhooks_behind', 'How many messages of the log the furthest webhook is behind'],
   presenceTopics: ['presence_topics', 'Topics and patterns that streams of this instance name'],
-  presence: ['presence_up', 'Whether presence is that of all instances'],
-  bus: ['bus_up', 'Whether other instances are told of messages at once'],
+  presence: ['presence_up', 'Whether presence covers all instances'],
+  bus: ['bus_up', 'Whether other instances learn of messages at once'],
   database: ['database_up', 'Whether the log can be read and written'],
-  draining: ['draining', 'Whether the instance is going'],
+  draining: ['draining', 'Whether the instance drains'],
 };
 
 const LIMITS: Readonly<Record<keyof Limits, readonly [name: string, help: string]>> = {
   streams: ['streams_max', 'Streams that may be open at once'],
   tailBytes: ['tail_max_bytes', 'Bytes of messages that may be in memory'],
-  filterBytes: ['filter_max_bytes', 'Bytes that those topics may hold'],
-  unreadBytes: ['unread_max_bytes', 'Bytes that streams may have been written and not taken'],
+  filterBytes: ['filter_max_bytes', 'Bytes that the topics of streams with many topics, or with deep patterns, may hold'],
+  unreadBytes: ['unread_max_bytes', 'Bytes that may be written to streams before their clients read them'],
   appendsWaiting: ['appends_waiting_max', 'Messages that may wait to be stored'],
   logBytes: ['log_max_bytes', 'Bytes of messages above which retention deletes the oldest; 0 for no bound'],
   keys: ['keys_max', 'Idempotency keys above which the oldest are forgotten; 0 for no bound'],
@@ -196,9 +196,9 @@ export class Metrics {
     const counters = new Counters({
       commitMessages: new Histogram({ ...this.#named('commit_messages', 'Messages of one commit'), buckets: COMMIT_BUCKETS_MESSAGES }),
       commitMilliseconds: seconds('commit_seconds', 'How long a commit took', COMMIT_BUCKETS_SECONDS),
-      deliveryMilliseconds: seconds('delivery_seconds', 'From when a message was stored until it was written to the last live stream of its sweep, for the oldest message of each sweep', DELIVERY_BUCKETS_SECONDS),
+      deliveryMilliseconds: seconds('delivery_seconds', 'Time from the commit of a message to its write to the last live stream of its sweep, for the oldest message of each sweep', DELIVERY_BUCKETS_SECONDS),
     });
-    new Gauge({ ...this.#named('build_info', 'What runs; always 1'), labelNames: Object.keys(build) }).set({ ...build }, 1);
+    new Gauge({ ...this.#named('build_info', 'The version that runs; always 1'), labelNames: Object.keys(build) }).set({ ...build }, 1);
     for (const [source, [name, help]] of Object.entries(LIMITS) as [keyof Limits, readonly [string, string]][]) new Gauge(this.#named(name, help)).set(limits[source]);
     this.counters = counters;
     for (const [source, [name, help]] of Object.entries(COUNTERS) as [NumberOf<Counters>, readonly [string, string]][]) {
@@ -215,14 +215,14 @@ export class Metrics {
       this.reset();
       for (const [code, count] of counters.turnedAway) this.inc({ code }, count);
     } });
-    new Counter({ ...this.#named('hook_requests_total', 'Requests to hooks, by the hook and what became of them: stored, replayed, asked (whether somebody is there), forged, refused'), labelNames: ['hook', 'outcome'], collect() {
+    new Counter({ ...this.#named('hook_requests_total', 'Requests to hooks, by hook and outcome: stored, replayed, asked (whether somebody is there), forged, refused'), labelNames: ['hook', 'outcome'], collect() {
       this.reset();
       for (const [key, count] of counters.hooks) {
         const [hook = '', outcome = ''] = key.split(' ');
         this.inc({ hook, outcome }, count);
       }
     } });
-    new Counter({ ...this.#named('connector_messages_total', 'Records and messages of connectors, by what became of them: stored, known (came again), own (sent by this log), dead, lost, sent, origin (not sent back), gap, renewed'), labelNames: ['connector', 'outcome'], collect() {
+    new Counter({ ...this.#named('connector_messages_total', 'Records and messages of connectors, by outcome: stored, known (came again), own (sent by this log), dead, lost, sent, origin (not sent back), gap, renewed'), labelNames: ['connector', 'outcome'], collect() {
       this.reset();
       for (const [key, count] of counters.connectors) {
         const [connector = '', outcome = ''] = key.split(' ');
@@ -230,15 +230,15 @@ export class Metrics {
       }
     } });
     this.#connectorUp = new Gauge({ ...this.#named('connector_up', 'Whether a connector that this instance runs can read or send'), labelNames: ['connector'] });
-    this.#connectorBehind = new Gauge({ ...this.#named('connector_behind_messages', 'What waits for a connector that this instance runs, where that is known: records on the other side, or numbers of the log'), labelNames: ['connector'] });
+    this.#connectorBehind = new Gauge({ ...this.#named('connector_behind_messages', 'Backlog of a connector that this instance runs, if known: records on the other side, or numbers of the log'), labelNames: ['connector'] });
     new Counter({ ...this.#named('jwks_fetches_failed_total', 'Fetches of the key set of tokens that failed'), collect() {
       this.reset();
       this.inc(counters.jwks.failures);
     } });
-    new Gauge({ ...this.#named('jwks_fetched_timestamp_seconds', 'When the key set of tokens was last fetched; 0 where it was not'), collect() {
+    new Gauge({ ...this.#named('jwks_fetched_timestamp_seconds', 'When the key set of tokens was last fetched; 0 if never'), collect() {
       this.set(counters.jwks.fetched);
     } });
-    new Counter({ ...this.#named('requests_total', 'HTTP requests, by the way they took: fast is past the framework'), labelNames: ['way'], collect() {
+    new Counter({ ...this.#named('requests_total', 'HTTP requests, by their edge: fast bypasses the framework'), labelNames: ['way'], collect() {
       this.reset();
       for (const [way, count] of Object.entries(counters.requests)) this.inc({ way }, count);
     } });
@@ -254,15 +254,15 @@ export class Metrics {
       this.reset();
       for (const [what, count] of Object.entries(counters.sockets)) this.inc({ what }, count);
     } });
-    new Counter({ ...this.#named('bus_refused_total', 'What came in over Redis and was not used, by the reason'), labelNames: ['reason'], collect() {
+    new Counter({ ...this.#named('bus_refused_total', 'Messages and notes from Redis that were not used, by reason'), labelNames: ['reason'], collect() {
       this.reset();
       for (const [reason, count] of Object.entries(counters.busRefused)) this.inc({ reason }, count);
     } });
-    new Counter({ ...this.#named('limited_total', 'What was refused because a limit was reached, by the limit'), labelNames: ['limit'], collect() {
+    new Counter({ ...this.#named('limited_total', 'Requests and streams refused at a limit, by limit'), labelNames: ['limit'], collect() {
       this.reset();
       for (const [limit, count] of Object.entries(counters.limited)) this.inc({ limit }, count);
     } });
-    new Counter({ ...this.#named('evicted_total', 'What the clients that held most lost to others that needed room, by what it was'), labelNames: ['reason'], collect() {
+    new Counter({ ...this.#named('evicted_total', 'Losses of the clients that held most, to make room for others, by kind'), labelNames: ['reason'], collect() {
       this.reset();
       for (const [reason, count] of Object.entries(counters.evicted)) this.inc({ reason }, count);
     } });
@@ -304,7 +304,7 @@ export class Metrics {
 
 /** Lines of a process' log that tell of something wrong. */
 export function countWarnings(register: Registry, warnings: Readonly<Record<WarningLevel, number>>): void {
-  new Counter({ name: 'tidings_warnings_total', help: 'Lines of the log that tell of something wrong, by their level', registers: [register], labelNames: ['level'], collect() {
+  new Counter({ name: 'tidings_warnings_total', help: 'Log lines at warn and above, by level', registers: [register], labelNames: ['level'], collect() {
     this.reset();
     for (const [level, count] of Object.entries(warnings)) this.inc({ level }, count);
   } });

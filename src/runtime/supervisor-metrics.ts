@@ -33,7 +33,7 @@ export class SupervisorMetrics {
     new Gauge({ name: 'tidings_workers', help: 'Workers that there should be', registers }).set(count);
     this.#running = new Gauge({ name: 'tidings_workers_running', help: 'Workers that run', registers });
     this.#ready = new Gauge({ name: 'tidings_workers_ready', help: 'Workers that take work', registers });
-    this.#up = new Gauge({ name: 'tidings_worker_up', help: 'Whether the metrics of a worker came in time; those of the others are missing', labelNames: ['worker'], registers });
+    this.#up = new Gauge({ name: 'tidings_worker_up', help: 'Whether the metrics of a worker came in time; at 0 its series are missing', labelNames: ['worker'], registers });
     this.#restarts = new Counter({ name: 'tidings_worker_restarts_total', help: 'Workers that were started again, by the reason', labelNames: ['reason'], registers });
   }
 

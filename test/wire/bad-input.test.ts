@@ -33,8 +33,8 @@ await t.test('every invalid request is refused, and the fault is named', async (
 await t.test('where there are only a few things to say, or to ask for, the answer says which', async (t) => {
   const detail = async (path: string): Promise<string> => (JSON.parse((await http.get(path)).body) as { detail: string }).detail;
   t.equal(await detail('/topics/a/events?control=yes'), 'control must be one of 0, 1.');
-  t.equal(await detail('/topics/a/events?sicne=10m'), 'The parameter "sicne" means nothing here; since is what it is called.');
-  t.equal(await detail('/events?topic[]=a'), 'The parameter "topic[]" means nothing here; topic is what it is called.');
+  t.equal(await detail('/topics/a/events?sicne=10m'), 'The parameter "sicne" is unknown here; use since.');
+  t.equal(await detail('/events?topic[]=a'), 'The parameter "topic[]" is unknown here; use topic.');
   t.match(await detail('/topic/a'), '/openapi.json');
   for (const [path, meant] of [
     ['//topics/a/events', '/topics/a/events'], ['/topics/a/events/', '/topics/a/events'], ['/topics//a///messages//', '/topics/a/messages'], ['/Topics/A/events', '/topics/A/events'], ['/healthz/', '/healthz'],

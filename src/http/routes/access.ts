@@ -11,25 +11,25 @@ import { at, json, problems } from './schemas.ts';
 
 const list = (description: string) => Type.Array(Type.String(), { description });
 const Everything = Type.Object({
-  name: Type.Optional(Type.String({ description: 'Of the credential, as in log lines: `key …` or `subject …`; absent where there is none.' })),
-  expires: Type.Optional(Type.String({ format: 'date-time', description: 'When it ends by itself.' })),
-  publish: list('Topics and patterns; `>` alone stands for all topics, as in the next three.'),
-  subscribe: list('What may be read.'),
-  erase: list('Of what messages may be erased.'),
-  presence: list('Where it may be seen who listens.'),
-  operate: Type.Boolean({ description: 'Whether metrics, `/instances` and the OpenAPI document may be read.' }),
-  streams: Type.Boolean({ description: 'Whether open streams may be listed and closed.' }),
-  administer: Type.Boolean({ description: 'Whether keys may be made and revoked, and instances drained.' }),
+  name: Type.Optional(Type.String({ description: 'The credential, as in log lines: `key …` or `subject …`; absent without one.' })),
+  expires: Type.Optional(Type.String({ format: 'date-time', description: 'When the credential ends by itself.' })),
+  publish: list('Topics and patterns that it may publish to; `>` alone stands for all topics, as in the next three.'),
+  subscribe: list('Topics and patterns that it may read.'),
+  erase: list('Topics and patterns in which it may erase.'),
+  presence: list('Topics and patterns whose listeners it may see.'),
+  operate: Type.Boolean({ description: 'Whether it may read metrics, `/instances` and the OpenAPI document.' }),
+  streams: Type.Boolean({ description: 'Whether it may list and close open streams.' }),
+  administer: Type.Boolean({ description: 'Whether it may make and revoke keys, and drain instances.' }),
 });
 const Verdict = Type.Object({
   action: Type.String(),
   topic: Type.Optional(Type.String()),
   allowed: Type.Boolean(),
-  code: Type.Optional(Type.String({ description: 'Where it is not allowed: the code of the problem that the request would get.' })),
-  detail: Type.Optional(Type.String({ description: 'What it would say.' })),
+  code: Type.Optional(Type.String({ description: 'If it is not allowed: the code of the problem that the request would get.' })),
+  detail: Type.Optional(Type.String({ description: 'The detail of that problem.' })),
 });
 const querystring = Type.Object({
-  action: Type.Optional(Type.String({ description: `One of ${ACTION_NAMES.map((name) => `\`${name}\``).join(', ')}; without it, everything is told.` })),
+  action: Type.Optional(Type.String({ description: `One of ${ACTION_NAMES.map((name) => `\`${name}\``).join(', ')}; without it, the answer lists all rights.` })),
   topic: Type.Optional(Type.String({ description: 'A topic, and to read or see presence also a pattern; for the first four actions.' })),
 });
 const response = { 200: json('Without `action` all of it, else whether that is allowed.', Type.Union([Everything, Verdict])) };

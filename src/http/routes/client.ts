@@ -14,7 +14,7 @@ const JAVASCRIPT = 'text/javascript; charset=utf-8';
 /** The client library, for pages that have no build: `import { connect } from '/client.js'`; and what that imports when it is used. */
 export function clientRoutes(app: App, { config }: Service): void {
   const files = new StaticFiles(BUILT);
-  const responses = { 200: { description: 'The module.', content: { 'text/javascript': { schema: Type.String() } } }, 304: { description: 'It is the one that `If-None-Match` names.' } };
+  const responses = { 200: { description: 'The module.', content: { 'text/javascript': { schema: Type.String() } } }, 304: { description: '`If-None-Match` names the current module.' } };
 
   app.route({
     ...at(ENDPOINTS.client, config),

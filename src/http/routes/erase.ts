@@ -17,7 +17,7 @@ export function eraseRoutes(app: App, { config, eraser }: Service): void {
     ...at(ENDPOINTS.eraseMessage, config),
     schema: {
       tags, summary: 'Erase one message: its data and event name', params: Type.Object({ id: Type.String() }),
-      response: { 204: { description: 'It is erased, now or before.', type: 'null' }, ...problems('overloaded', ...FAILURES) },
+      response: { 204: { description: 'The message is erased, now or earlier.', type: 'null' }, ...problems('overloaded', ...FAILURES) },
     },
     handler: async (request, reply) => {
       const position = parseId(request.params.id);
@@ -31,11 +31,11 @@ export function eraseRoutes(app: App, { config, eraser }: Service): void {
     ...at(ENDPOINTS.eraseTopic, config),
     schema: {
       tags, summary: 'Erase the messages of a topic before a message or a time', params: TopicPath,
-      querystring: Type.Object({ before: Type.Optional(Type.String({ description: 'An id: all messages before that one. Or a time of RFC 3339, or a duration back from now (`10m`; `0s`: all that there are).' })) }),
+      querystring: Type.Object({ before: Type.Optional(Type.String({ description: 'An id: all messages before that one. Or a time of RFC 3339, or a duration back from now (`10m`; `0s`: all messages until now).' })) }),
       response: {
         200: json('They are erased.', Type.Object({
-          erased: Type.Integer({ description: 'How many messages; those that were erased before do not count.' }),
-          more: Type.Boolean({ description: 'Whether the request ended before it was through: make it again.' }),
+          erased: Type.Integer({ description: 'The number of messages that this request erased.' }),
+          more: Type.Boolean({ description: 'Whether messages remain: make the same request again.' }),
         })),
         ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'overloaded', ...FAILURES),
       },

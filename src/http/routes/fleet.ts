@@ -21,29 +21,29 @@ const time = (description: string) => Type.String({ format: 'date-time', descrip
 const params = (description: string) => Type.Object({ id: Type.String({ description }) });
 const Stream = Type.Object({
   id: Type.String(),
-  member: Type.Optional(Type.String({ description: 'Who is present by it, as in `GET /topics/{topic}/presence`; absent where that is nobody in particular.' })),
-  credential: Type.Optional(Type.String({ description: 'The name of its credential, as in log lines: `key …` or `subject …`; absent where it has none.' })),
+  member: Type.Optional(Type.String({ description: 'The member that listens, as in `GET /topics/{topic}/presence`; absent if the stream names nobody.' })),
+  credential: Type.Optional(Type.String({ description: 'The name of its credential, as in log lines: `key …` or `subject …`; absent without one.' })),
   topics: Type.Array(Type.String(), { description: 'Its topics and patterns.' }),
-  moreTopics: Type.Optional(Type.Integer({ description: 'How many more it has than are shown.' })),
+  moreTopics: Type.Optional(Type.Integer({ description: 'The number of its further topics.' })),
   instance: Type.String(),
   opened: time('When it was opened.'),
-  address: Type.Optional(Type.String({ description: 'Of the client, as a trusted proxy told it.' })),
+  address: Type.Optional(Type.String({ description: 'The address of the client, as a trusted proxy told it.' })),
   client: Type.Optional(Type.String({ description: 'The beginning of its `User-Agent`.' })),
-  cursor: Type.String({ description: 'Where it is.' }),
-  behind: Type.Integer({ description: 'How many numbers of the log it lacks; 0 while it is live.' }),
+  cursor: Type.String({ description: 'Its place in the log.' }),
+  behind: Type.Integer({ description: 'How many numbers of the log it has yet to read; 0 while it is live.' }),
   bytes: Type.Integer({ description: 'Bytes that were written to its connection.' }),
 });
 const Delivery = Type.Object({
   id: Type.String(),
   topic: Type.String(),
   streams: Type.Integer({ description: 'The streams of all instances that get the messages of its topic now.' }),
-  passed: Type.Integer({ description: 'Those of them that are at its place or beyond it: it was written to them, or they began later.' }),
-  instances: Type.Integer({ description: 'How many instances have one of these streams.' }),
+  passed: Type.Integer({ description: 'Streams that are at its place or beyond it: they were sent the message, or began later.' }),
+  instances: Type.Integer({ description: 'The number of instances that have one of these streams.' }),
   lacking: Type.Array(Type.Object({
     id: Type.String(), instance: Type.String(), member: Type.Optional(Type.String()), credential: Type.Optional(Type.String()),
-    lacks: Type.Integer({ description: 'How many numbers of the log it lacks up to the message.' }),
-  }), { description: `The others, those that lack most first: at most ${LACKING_MAX_STREAMS}.` }),
-  more: Type.Boolean({ description: 'Whether there are more of these.' }),
+    lacks: Type.Integer({ description: 'How many numbers of the log it has yet to read up to the message.' }),
+  }), { description: `The other streams, the furthest behind first: at most ${LACKING_MAX_STREAMS}.` }),
+  more: Type.Boolean({ description: 'Whether further streams lack the message.' }),
   ...whole,
 });
 const state = {
@@ -52,18 +52,18 @@ const state = {
   since: time('When its process began.'),
   status: Type.String({ description: '`ready`, `degraded`, `starting`, `draining` or `unavailable`, as `/readyz` says.' }),
   streams: Type.Integer(),
-  publishesPerSecond: Type.Number({ description: 'Of the last ten seconds, as the next two.' }),
+  publishesPerSecond: Type.Number({ description: 'The rate of the last ten seconds, as for the next two.' }),
   deliveriesPerSecond: Type.Number(),
   loopDelayMs: Type.Integer({ description: 'The longest delay of its event loop.' }),
   position: Type.Integer({ description: 'The last number of the log that its streams may have been sent.' }),
   residentBytes: Type.Integer(),
   heapBytes: Type.Integer(),
   database: Type.String({ description: '`up`, `opening` or `unavailable`.' }),
-  bus: Type.String({ description: '`up`, `degraded`, or `local` where there is no Redis.' }),
-  host: Type.Optional(Type.String({ description: 'The name of its machine, where it is one of several workers there.' })),
-  worker: Type.Optional(Type.Integer({ description: 'Its number among them.' })),
+  bus: Type.String({ description: '`up`, `degraded`, or `local` without Redis.' }),
+  host: Type.Optional(Type.String({ description: 'The name of its machine, for one of several workers.' })),
+  worker: Type.Optional(Type.Integer({ description: 'The number of the worker.' })),
 };
-const Instance = Type.Object({ ...state, lag: Type.Integer({ description: 'How many numbers it lacks of those that the furthest instance has.' }) });
+const Instance = Type.Object({ ...state, lag: Type.Integer({ description: 'How many numbers of the log it is behind the furthest instance.' }) });
 const column = (description: string) => Type.Array(Type.Number(), { description });
 const Figures = Type.Object({
   time: column('Seconds since 1970.'),
@@ -82,21 +82,21 @@ const Warning = Type.Object({
   message: Type.String({ description: 'The sentence of the line in the log.' }),
   time: time('When it was last logged.'),
   first: time('When it was first logged, as far as that is known.'),
-  count: Type.Integer({ description: 'How often.' }),
-  worker: Type.Optional(Type.Literal('supervisor', { description: 'Where the supervisor of several workers logged it.' })),
+  count: Type.Integer({ description: 'How often the sentence came.' }),
+  worker: Type.Optional(Type.Literal('supervisor', { description: 'The supervisor of several workers logged it.' })),
 });
 const InstanceDetail = Type.Object({
   ...state, everySeconds: Type.Integer({ description: 'The time between two figures.' }), figures: Figures,
-  warnings: Type.Array(Warning, { description: 'What it has logged of what went wrong, the newest first: each sentence once.' }),
+  warnings: Type.Array(Warning, { description: 'The warnings and errors in its log, the newest first: each sentence once.' }),
 });
 const Rebalance = Type.Object({
-  moving: Type.Integer({ description: 'How many streams are sent away, of all instances together.' }),
+  moving: Type.Integer({ description: 'The number of streams that all instances together send away.' }),
   instances: Type.Array(Type.Object({
     id: Type.String(),
-    streams: Type.Integer({ description: 'How many it has.' }),
-    moving: Type.Integer({ description: 'How many of them it sends away.' }),
+    streams: Type.Integer({ description: 'The number of its streams.' }),
+    moving: Type.Integer({ description: 'The number of streams that it sends away.' }),
     off: Type.Optional(Type.Literal(true, { description: 'Its setting REBALANCE is off.' })),
-  }), { description: 'By their ids.' }),
+  }), { description: 'All instances, in the order of their ids.' }),
   ...whole,
 });
 
@@ -111,11 +111,11 @@ export function fleetRoutes(app: App, service: Service): void {
       querystring: Type.Object({
         after: Type.Optional(Type.String({ description: 'The `cursor` of the page before.' })),
         limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX_STREAMS, description: `How many at most; ${PAGE_DEFAULT_STREAMS} by default.` })),
-        member: Type.Optional(Type.String({ description: 'Only those of this member, by its id.' })),
-        credential: Type.Optional(Type.String({ description: 'Only those of this credential, by its name: `key …` or `subject …`.' })),
-        topic: Type.Optional(Type.String({ description: 'Only those that have this topic or pattern in their list, or get the messages of this topic.' })),
-        instance: Type.Optional(Type.String({ description: 'Only those of this instance.' })),
-        behind: flag('`1`: only those that are behind.'),
+        member: Type.Optional(Type.String({ description: 'Only streams of this member, by its id.' })),
+        credential: Type.Optional(Type.String({ description: 'Only streams of this credential, by its name: `key …` or `subject …`.' })),
+        topic: Type.Optional(Type.String({ description: 'Only streams that name this topic or pattern, or get the messages of this topic.' })),
+        instance: Type.Optional(Type.String({ description: 'Only streams of this instance.' })),
+        behind: flag('`1`: only streams that are behind.'),
       }),
       response: {
         200: json('By their instances, then by the order in which they were opened.', Type.Object({ streams: Type.Array(Stream), cursor: Type.Optional(Type.String()), more: Type.Boolean(), ...whole })),
@@ -137,9 +137,9 @@ export function fleetRoutes(app: App, service: Service): void {
   app.route({
     ...at(ENDPOINTS.closeStream, config),
     schema: {
-      tags, summary: 'Close a stream, on whichever instance it is', params: params('The id of a stream.'),
-      querystring: Type.Object({ retry: Type.Optional(Type.String({ description: 'When its client may come back, in seconds, or `never`, where it was opened by a ticket or session of its own, which ends; by default it is told as at a drain.' })) }),
-      response: { 204: { description: 'It is closed.' }, ...problems('invalid-request', 'forbidden', 'not-found', 'cross-origin', 'stream-without-identity', 'unavailable', 'outcome-unknown') },
+      tags, summary: 'Close a stream, on any instance', params: params('The id of a stream.'),
+      querystring: Type.Object({ retry: Type.Optional(Type.String({ description: 'The seconds until its client may come back. `never`: the ticket or session that opened it ends. By default the client comes back as after a drain.' })) }),
+      response: { 204: { description: 'The stream is closed.' }, ...problems('invalid-request', 'forbidden', 'not-found', 'cross-origin', 'stream-without-identity', 'unavailable', 'outcome-unknown') },
     },
     handler: async (request, reply) => {
       await fleet.close(request.params.id, retryFrom(request.query.retry), actorOf(request));
@@ -168,8 +168,8 @@ export function fleetRoutes(app: App, service: Service): void {
   app.route({
     ...at(ENDPOINTS.instances, config),
     schema: {
-      tags: ['operations'], summary: 'How all instances are',
-      response: { 200: json('By their ids.', Type.Object({ instances: Type.Array(Instance), ...whole })), ...problems('forbidden', 'overloaded') },
+      tags: ['operations'], summary: 'The state of all instances',
+      response: { 200: json('All instances, in the order of their ids.', Type.Object({ instances: Type.Array(Instance), ...whole })), ...problems('forbidden', 'overloaded') },
     },
     handler: async ({ admission: { identity, clientAddress } }, reply) => sendJson(reply, await fleet.instances(senderOf(identity, clientAddress))),
   });
@@ -177,7 +177,7 @@ export function fleetRoutes(app: App, service: Service): void {
   app.route({
     ...at(ENDPOINTS.instance, config),
     schema: {
-      tags: ['operations'], summary: 'One instance: how it is, its last hour, and what it has warned of', params: params('The id of an instance.'),
+      tags: ['operations'], summary: 'One instance: its state, its last hour, and its warnings', params: params('The id of an instance.'),
       querystring: Type.Object({ after: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'Only figures of later moments: the last `time` of the answer before.' })) }),
       response: { 200: json(`A figure for every ${FIGURES_EVERY_MS / 1000} s.`, InstanceDetail), ...problems('invalid-request', 'invalid-cursor', 'forbidden', 'not-found', 'overloaded', 'unavailable') },
     },

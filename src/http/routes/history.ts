@@ -25,13 +25,13 @@ const PAGE_DEFAULT_MESSAGES = 100;
 
 const pageQuery = {
   ...cursorQuery,
-  until: Type.Optional(Type.String({ description: 'An id or cursor: the last place that is looked at. Then nothing is waited for.' })),
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX_MESSAGES, description: `How many messages at most; by default ${PAGE_DEFAULT_MESSAGES}, or what \`last\` says.` })),
-  wait: Type.Optional(Type.Integer({ minimum: 0, maximum: LONG_POLL_MAX_SECONDS, description: 'Seconds to wait for a message when there is none.' })),
+  until: Type.Optional(Type.String({ description: 'An id or cursor: the last place to read. The request then does not wait.' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX_MESSAGES, description: `The most messages of a page; by default ${PAGE_DEFAULT_MESSAGES}, or the value of \`last\`.` })),
+  wait: Type.Optional(Type.Integer({ minimum: 0, maximum: LONG_POLL_MAX_SECONDS, description: 'Seconds to wait for a message if the page is empty.' })),
 };
 const Page = Type.Object({
   messages: Type.Array(Type.Union([FullMessage, Tombstone])),
-  cursor: Type.String({ description: 'What the next request passes as `after`.' }),
+  cursor: Type.String({ description: 'The value of `after` for the next request.' }),
   more: Type.Boolean(),
   gap: Type.Optional(Gap),
 });
@@ -109,8 +109,8 @@ export function historyRoutes(app: App, service: Service, { answers, pages }: Ht
   app.route({
     ...at(ENDPOINTS.cursor, config),
     schema: {
-      tags: ['history'], summary: 'The place where the log ends: what is read after it has come later', querystring: Type.Object({ ...topicsQuery(config.TOPICS_PER_STREAM), pattern: cursorQuery.pattern }),
-      response: { 200: json('The place.', Type.Object({ cursor: Type.String({ description: 'What a stream or a page of history passes as `after`.' }) })), ...problems('invalid-request', 'invalid-topic', 'forbidden', 'overloaded', 'unavailable') },
+      tags: ['history'], summary: 'The place where the log ends: later messages come after it', querystring: Type.Object({ ...topicsQuery(config.TOPICS_PER_STREAM), pattern: cursorQuery.pattern }),
+      response: { 200: json('The place.', Type.Object({ cursor: Type.String({ description: 'The value of `after` for a stream or a page of history.' }) })), ...problems('invalid-request', 'invalid-topic', 'forbidden', 'overloaded', 'unavailable') },
     },
     handler: async (request, reply) => {
       const filter = filterFromQuery(request.query, config.TOPICS_PER_STREAM);

@@ -21,7 +21,7 @@ const CHALLENGE_MAX_CHARACTERS = 1_000;
 const HookPath = Type.Object({ hook: Type.String({ description: 'The name of a hook, as HOOKS_FILE declares it.' }) });
 const SecretHookPath = Type.Object({ ...HookPath.properties, secret: Type.String({ description: 'A secret of the hook.' }) });
 
-const description = 'What another system sends by itself, such as GitHub. Its signature is its credential. The hook says what becomes the topic, the event and the idempotency key.';
+const description = 'Takes the webhooks of another system, such as GitHub. Their signature is their credential. The hook derives the topic, the event and the idempotency key.';
 const FAILURES = ['invalid-request', 'invalid-topic', 'invalid-event', 'invalid-data', 'invalid-credential', 'forbidden', 'length-required', 'not-found', 'too-large', 'unsupported-media-type', 'topic-quota', 'rate-limited', 'overloaded', 'unavailable', 'outcome-unknown'] as const;
 const schema = {
   tags: ['publish'], description,
@@ -85,7 +85,7 @@ export function hookRoutes(app: App, service: Service): void {
 
   app.route({
     ...at(ENDPOINTS.hook, config),
-    schema: { ...schema, summary: 'Publish what another system sends', params: HookPath },
+    schema: { ...schema, summary: 'Publish the delivery of another system', params: HookPath },
     handler: (request, reply) => take(request, reply, request.params.hook, undefined),
   });
   app.route({

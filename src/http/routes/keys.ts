@@ -27,14 +27,14 @@ const members = {
   admin: Type.Boolean(),
   operate: Type.Boolean(),
   created: Type.String({ format: 'date-time' }),
-  expires: time('When it ends by itself.'),
-  revoked: time('When it was revoked.'),
-  lastUsed: time('Up to a minute late.'),
+  expires: time('When the key ends by itself.'),
+  revoked: time('When the key was revoked.'),
+  lastUsed: time('The time of its last use, up to a minute late.'),
 };
 const Key = Type.Object(members);
 const NewKey = Type.Object({ ...members, key: Type.String({ description: 'The key itself. It is shown this once.' }) });
 const KeyRequest = Type.Object({
-  name: Type.String({ description: 'What it is for.' }),
+  name: Type.String({ description: 'A name that says the purpose of the key.' }),
   publish: Type.Optional(topics),
   subscribe: Type.Optional(topics),
   erase: Type.Optional(topics),
@@ -43,7 +43,7 @@ const KeyRequest = Type.Object({
   operate: Type.Optional(Type.Boolean({ description: 'Whether it may read metrics, the details of readiness and this document.' })),
   expiresInSeconds: Type.Optional(Type.Integer({ minimum: 1 })),
 });
-const Rotation = Type.Object({ overlapSeconds: Type.Optional(Type.Integer({ minimum: 0, description: 'How long the secret before stays good; 0 by default.' })) });
+const Rotation = Type.Object({ overlapSeconds: Type.Optional(Type.Integer({ minimum: 0, description: 'Seconds for which the old secret stays good; 0 by default.' })) });
 const FAILURES = ['forbidden', 'unavailable'] as const;
 
 /** `/keys`: API keys, for administrators. The rules are in access/; no answer but the first has a secret. */
@@ -58,7 +58,7 @@ export function keyRoutes(app: App, service: Service): void {
         after: Type.Optional(Type.String({ description: 'The last id of the page before.' })),
         limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX_KEYS, description: `How many keys at most; ${PAGE_DEFAULT_KEYS} by default.` })),
       }),
-      response: { 200: json('By their ids.', Type.Object({ keys: Type.Array(Key), more: Type.Boolean() })), ...problems('invalid-request', ...FAILURES) },
+      response: { 200: json('The keys, in the order of their ids.', Type.Object({ keys: Type.Array(Key), more: Type.Boolean() })), ...problems('invalid-request', ...FAILURES) },
     },
     handler: async (request, reply) => {
       const { after = '', limit = PAGE_DEFAULT_KEYS } = request.query;
@@ -86,7 +86,7 @@ export function keyRoutes(app: App, service: Service): void {
 
   app.route({
     ...at(ENDPOINTS.revokeKey, config),
-    schema: { tags, summary: 'Revoke an API key, for good', params, response: { 200: json('It is revoked.', Key), ...problems('not-found', ...FAILURES) } },
+    schema: { tags, summary: 'Revoke an API key, for good', params, response: { 200: json('The key is revoked.', Key), ...problems('not-found', ...FAILURES) } },
     handler: async (request, reply) => sendJson(reply, describeKey(there(await asked(keys.revoke(idOf(request.params), actorOf(request)))))),
   });
 

@@ -26,20 +26,20 @@ const FILES: ReadonlyMap<string, readonly [file: string, type: string]> = new Ma
 
 const Index = Type.Object({
   name: Type.Literal('tidings'),
-  version: Type.Optional(Type.String({ description: 'For those who may operate.' })),
+  version: Type.Optional(Type.String({ description: 'The version of the service, for requests that may operate.' })),
   open: Type.Boolean({ description: 'Whether everybody may come in without a credential.' }),
   sessions: Type.Boolean({ description: 'Whether `POST /session` exchanges a key or token for a cookie.' }),
   you: Type.Object({
-    name: Type.Optional(Type.String({ description: 'Of the credential, as in log lines: `key …` or `subject …`; absent without one.' })),
-    publish: Type.Boolean({ description: 'Whether there is any topic to publish to.' }),
-    read: Type.Boolean({ description: 'Whether there is any topic to read.' }),
-    topics: Type.Optional(Type.Array(Type.String(), { description: 'The topics and patterns that may be read; absent where all may be.' })),
-    presence: Type.Boolean({ description: 'Whether it may be seen somewhere who listens.' }),
-    streams: Type.Boolean({ description: 'Whether streams may be listed and closed.' }),
-    operate: Type.Boolean({ description: 'Whether instances and metrics may be seen.' }),
-    administer: Type.Boolean({ description: 'Whether keys may be made and revoked, and instances drained.' }),
-  }, { description: 'What the request may do.' }),
-  api: Type.Record(Type.String(), Type.String(), { description: 'What there is to begin with.' }),
+    name: Type.Optional(Type.String({ description: 'The credential, as in log lines: `key …` or `subject …`; absent without one.' })),
+    publish: Type.Boolean({ description: 'Whether the request may publish to any topic.' }),
+    read: Type.Boolean({ description: 'Whether the request may read any topic.' }),
+    topics: Type.Optional(Type.Array(Type.String(), { description: 'The topics and patterns that the request may read; absent if it may read all.' })),
+    presence: Type.Boolean({ description: 'Whether the request may see the listeners of any topic.' }),
+    streams: Type.Boolean({ description: 'Whether the request may list and close streams.' }),
+    operate: Type.Boolean({ description: 'Whether the request may see instances and metrics.' }),
+    administer: Type.Boolean({ description: 'Whether the request may make and revoke keys, and drain instances.' }),
+  }, { description: 'The rights of the request.' }),
+  api: Type.Record(Type.String(), Type.String(), { description: 'The first routes to try.' }),
 });
 
 const API = {
@@ -79,10 +79,10 @@ export function pageRoutes(app: App, { config }: Service): void {
   app.route({
     ...at(ENDPOINTS.index, config),
     schema: {
-      tags: ['client'], summary: 'The page for browsers; for programs what there is, and what they may do',
+      tags: ['client'], summary: 'The page for browsers; for programs an index, and their rights',
       response: {
-        200: { description: 'By `Accept`: the page where that prefers HTML.', content: { 'application/json': { schema: Index }, 'text/html': { schema: Type.String() } } },
-        304: { description: 'It is the page that `If-None-Match` names.' },
+        200: { description: 'The page if `Accept` prefers HTML, otherwise the index.', content: { 'application/json': { schema: Index }, 'text/html': { schema: Type.String() } } },
+        304: { description: '`If-None-Match` names the current page.' },
         ...problems('unavailable', 'cross-origin'),
       },
     },
@@ -99,7 +99,7 @@ export function pageRoutes(app: App, { config }: Service): void {
       tags: ['client'], summary: 'A file that the page loads', params: Type.Object({ file: Type.String({ description: `One of ${[...FILES.keys()].join(', ')}.` }) }),
       response: {
         200: { description: 'The file.', content: { 'text/javascript': { schema: Type.String() }, 'text/css': { schema: Type.String() }, 'image/svg+xml': { schema: Type.String() } } },
-        304: { description: 'It is the one that `If-None-Match` names.' },
+        304: { description: '`If-None-Match` names the current file.' },
         ...problems('not-found'),
       },
     },

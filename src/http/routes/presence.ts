@@ -26,14 +26,14 @@ const pageQuery = {
 const present = {
   streams: Type.Integer({ description: '0 while its last stream may come back.' }),
   since: Type.String({ format: 'date-time' }),
-  meta: Type.Optional(Type.Unknown({ description: 'What it tells of itself, or its token does.' })),
+  meta: Type.Optional(Type.Unknown({ description: 'The metadata of the member, from its stream or its token.' })),
 };
 const paged = {
-  cursor: Type.Optional(Type.String({ description: 'What the next request passes as `after`.' })),
+  cursor: Type.Optional(Type.String({ description: 'The value of `after` for the next request.' })),
   more: Type.Boolean(),
 };
 const partial = { partial: Type.Optional(Type.Literal(true, { description: 'Other instances may have more: they cannot be asked now.' })) };
-const streams = Type.Integer({ description: 'All streams that name it, those of nobody in particular too.' });
+const streams = Type.Integer({ description: 'All streams that name it, also streams without a member.' });
 const TopicPresence = Type.Object({ topic: Type.String(), streams, members: Type.Array(Type.Object({ id: Type.String(), ...present })), ...paged, ...partial });
 const Counts = Type.Object({ topics: Type.Array(Type.Object({ topic: Type.String(), streams, members: Type.Integer() })), ...partial });
 const MemberPresence = Type.Object({ id: Type.String(), present: Type.Boolean({ description: 'Whether it is on any topic that the request may see.' }), topics: Type.Array(Type.Object({ topic: Type.String(), ...present })), ...paged, ...partial });
@@ -55,7 +55,7 @@ export function presenceRoutes(app: App, { config, presence }: Service): void {
     ...at(ENDPOINTS.topicPresence, config),
     schema: {
       tags, summary: 'Who listens to a topic or pattern', params: PatternPath, querystring: Type.Object({ ...pageQuery, pattern }),
-      response: { 200: json('Those whose streams name it, by the bytes of their ids.', TopicPresence), ...problems('invalid-request', 'invalid-topic', 'forbidden', 'overloaded') },
+      response: { 200: json('The members whose streams name it, by the bytes of their ids.', TopicPresence), ...problems('invalid-request', 'invalid-topic', 'forbidden', 'overloaded') },
     },
     handler: async (request, reply) => {
       const { limit = PAGE_DEFAULT_ENTRIES } = request.query;
@@ -71,7 +71,7 @@ export function presenceRoutes(app: App, { config, presence }: Service): void {
     ...at(ENDPOINTS.presence, config),
     schema: {
       tags, summary: 'How many listen to some topics and patterns', querystring: Type.Object({ ...topicsQuery(COUNTED_MAX_ENTRIES), pattern }),
-      response: { 200: json('Each of them once.', Counts), ...problems('invalid-request', 'invalid-topic', 'forbidden', 'overloaded') },
+      response: { 200: json('The counts of each topic and pattern, once.', Counts), ...problems('invalid-request', 'invalid-topic', 'forbidden', 'overloaded') },
     },
     handler: async (request, reply) => {
       const told = await presence.counts(allowed(request, filterFromQuery(request.query, COUNTED_MAX_ENTRIES, 'in one request')));
@@ -82,7 +82,7 @@ export function presenceRoutes(app: App, { config, presence }: Service): void {
   app.route({
     ...at(ENDPOINTS.member, config),
     schema: {
-      tags, summary: 'Where a member listens', params: Type.Object({ id: Type.String({ description: 'The subject of a token, the name of a key, or what `as` said, percent-encoded.' }) }), querystring: Type.Object(pageQuery),
+      tags, summary: 'Where a member listens', params: Type.Object({ id: Type.String({ description: 'The subject of a token, the name of a key, or the value of `as`, percent-encoded.' }) }), querystring: Type.Object(pageQuery),
       response: { 200: json('Its topics and patterns that the request may see, by the bytes of their names.', MemberPresence), ...problems('invalid-request', 'forbidden', 'overloaded') },
     },
     handler: async (request, reply) => {

@@ -18,7 +18,7 @@ import type { App, Service } from '../service.ts';
 import { at, flag, json, problems, StoredMessage, TopicPath } from './schemas.ts';
 
 const Headers = Type.Object({
-  'idempotency-key': Type.Optional(Type.String({ description: 'The same key stores once, and gets the first answer again.' })),
+  'idempotency-key': Type.Optional(Type.String({ description: 'The same request with the same key is stored once, and gets the first answer again.' })),
 });
 const MessageHeaders = Type.Object({
   ...Headers.properties,
@@ -27,20 +27,20 @@ const MessageHeaders = Type.Object({
 });
 const BatchQuery = Type.Object({
   idempotencyKey: Type.Optional(Type.String({ description: 'The same as the header Idempotency-Key, for senders that cannot set it.' })),
-  idempotencyHeader: Type.Optional(Type.String({ description: 'The name of a header that stands for Idempotency-Key, such as X-GitHub-Delivery.' })),
+  idempotencyHeader: Type.Optional(Type.String({ description: 'The name of a header that takes the place of Idempotency-Key, such as X-GitHub-Delivery.' })),
 });
 const MessageQuery = Type.Object({
   ...BatchQuery.properties,
   event: Type.Optional(Type.String({ description: 'The SSE event name.' })),
-  eventHeader: Type.Optional(Type.String({ description: 'The name of a header that stands for Tidings-Event, such as X-GitHub-Event.' })),
+  eventHeader: Type.Optional(Type.String({ description: 'The name of a header that takes the place of Tidings-Event, such as X-GitHub-Event.' })),
   report: flag('`1` says in the answer how many streams would be sent the message; takes the grant `presence` for the topic.'),
 });
 const PublishedMessage = Type.Object({
   ...StoredMessage.properties,
   report: Type.Optional(Type.Object({
-    streams: Type.Integer({ description: 'Those that want the topic, by its name or by a pattern: of this instance now, and of the others when they last said so.' }),
-    instances: Type.Integer({ description: 'How many instances have one of them.' }),
-    ageMs: Type.Integer({ description: 'How long ago the others said so; 0 where there are none, or nothing is known of them.' }),
+    streams: Type.Integer({ description: 'Streams that want the topic, by its name or by a pattern: of this instance now, and of the others by their last report.' }),
+    instances: Type.Integer({ description: 'The number of instances that have such a stream.' }),
+    ageMs: Type.Integer({ description: 'The age of these reports; 0 without other instances, or without any report.' }),
     partial: Type.Optional(Type.Literal(true, { description: 'Other instances may have more.' })),
   }, { description: 'With `report=1`.' })),
 });
@@ -60,7 +60,7 @@ export function publishRoutes(app: App, service: Service, { batches, answers }: 
     schema: {
       tags: ['publish'], summary: 'Publish a message', params: TopicPath, querystring: MessageQuery, headers: MessageHeaders,
       body: { content: { 'application/json': { schema: Type.Unknown() }, 'text/plain': { schema: Type.String() } } },
-      response: { 201: json('It is stored, durably.', PublishedMessage), ...problems('invalid-request', ...FAILURES) },
+      response: { 201: json('The message is stored, durably.', PublishedMessage), ...problems('invalid-request', ...FAILURES) },
     },
     handler: async (request, reply) => {
       const { draft, key } = readPublish({ topic: request.params.topic, query: request.query, headers: request.headers, body: bodyOf(request), scope: request.admission.identity.scope }, config);

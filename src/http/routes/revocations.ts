@@ -15,13 +15,13 @@ const tags = ['administration'];
 const which = {
   jti: Type.Optional(Type.String({ description: 'The token with this id.' })),
   sub: Type.Optional(Type.String({ description: 'The tokens of this subject.' })),
-  issuedBefore: Type.Optional(Type.String({ format: 'date-time', description: 'Only tokens that were issued before this time: of the subject, or without one all tokens. For a subject it is now by default.' })),
+  issuedBefore: Type.Optional(Type.String({ format: 'date-time', description: 'Only tokens that were issued before this time, of the subject or of everybody. With a subject it is now by default.' })),
 };
 const RevocationRequest = Type.Object(which);
 const Revocation = Type.Object({
   ...which,
   revoked: Type.String({ format: 'date-time' }),
-  forgotten: Type.String({ format: 'date-time', description: 'When the last token that it can concern has expired.' }),
+  forgotten: Type.String({ format: 'date-time', description: 'The time when the last token that it can concern has expired.' }),
 });
 const FAILURES = ['invalid-request', 'forbidden', 'unavailable'] as const;
 
@@ -49,7 +49,7 @@ export function revocationRoutes(app: App, service: Service): void {
 
   app.route({
     ...at(ENDPOINTS.revoke, config),
-    schema: { tags, summary: 'Revoke tokens', body: RevocationRequest, response: { 201: json('They are revoked, durably.', Revocation), ...problems(...FAILURES) } },
+    schema: { tags, summary: 'Revoke tokens', body: RevocationRequest, response: { 201: json('The tokens are revoked, durably.', Revocation), ...problems(...FAILURES) } },
     handler: async (request, reply) => {
       const revocation = await asked(revocations.revoke(bodyOf(request), actorOf(request)));
       if (revocation === undefined) throw new Problem('forbidden', 'There are too many revocations: revoke all tokens that were issued before a time.');

@@ -17,7 +17,7 @@ export function at(endpoint: Endpoint, config: Config): { method: Method[]; url:
 }
 
 const members = {
-  id: Type.String({ description: 'Opaque. Where a client can go on from.' }),
+  id: Type.String({ description: 'Opaque. A client can go on from it.' }),
   topic: Type.String(),
   event: Type.String(),
   time: Type.String({ format: 'date-time' }),
@@ -29,20 +29,20 @@ export const StoredMessage = Type.Object(members);
 export const FullMessage = Type.Object({ ...members, data: Type.Unknown({ description: 'The JSON that was published, or a string if text was.' }) });
 
 /** What a page has in the place of a message that was erased. */
-export const Tombstone = Type.Object({ id: members.id, topic: members.topic, time: members.time, erased: Type.Literal(true) }, { description: 'It was erased.' });
+export const Tombstone = Type.Object({ id: members.id, topic: members.topic, time: members.time, erased: Type.Literal(true) }, { description: 'An erased message.' });
 
 export const Gap = Type.Object({
   requested: Type.Union([Type.String(), Type.Null()]),
   resumed: Type.String(),
   oldest: Type.String(),
   reason: Type.Union([Type.Literal('expired'), Type.Literal('unknown-log'), Type.Literal('ahead'), Type.Literal('forked')]),
-}, { description: 'What may be missing before the first message.' });
+}, { description: 'A gap: messages may be missing before the first one.' });
 
 const ProblemDetails = Type.Object({
   type: Type.String(),
   title: Type.String(),
   status: Type.Integer(),
-  code: Type.String({ description: 'Stable: what a program goes by.' }),
+  code: Type.String({ description: 'Stable, for programs.' }),
   detail: Type.String({ description: 'For people; it may change.' }),
   field: Type.Optional(Type.String({ description: 'The part of the request that is wrong.' })),
 }, { description: 'RFC 9457' });
@@ -58,8 +58,8 @@ export function topicsQuery(max: number) {
 
 /** What may be missing from an answer about all instances. */
 export const whole = {
-  partial: Type.Optional(Type.Literal(true, { description: 'There are, or may be, instances that did not answer.' })),
-  missing: Type.Optional(Type.Array(Type.String(), { description: 'The ids of those that are known.' })),
+  partial: Type.Optional(Type.Literal(true, { description: 'Other instances did not answer, or may exist.' })),
+  missing: Type.Optional(Type.Array(Type.String(), { description: 'The ids of known instances that did not answer.' })),
 };
 
 /** A parameter that switches something off. */
@@ -73,7 +73,7 @@ export const cursorQuery = {
   since: Type.Optional(Type.String({ description: 'A duration (`10m`) back from now, or a time of RFC 3339.' })),
   last: Type.Optional(Type.Integer({
     minimum: 0, maximum: LAST_MAX_MESSAGES,
-    description: 'The newest so many messages of all that match, oldest first; 0: only what comes from now on. An id in Last-Event-ID wins over it. Not together with `after` or `since`.',
+    description: 'This number of the newest matching messages, oldest first; 0: only new messages. An id in Last-Event-ID takes precedence. Not together with `after` or `since`.',
   })),
   pattern: flag('`0` takes a topic as it is: one with a wildcard is refused.'),
 };

@@ -12,8 +12,8 @@ import { at, json, problems } from './schemas.ts';
 
 const tags = ['session'];
 const Session = Type.Object({
-  expiresAt: Type.Optional(Type.String({ format: 'date-time', description: 'When it ends by itself; absent where it does not.' })),
-  subject: Type.Optional(Type.String({ description: 'Of the token that it is, or was made of.' })),
+  expiresAt: Type.Optional(Type.String({ format: 'date-time', description: 'When it ends by itself; absent if it does not.' })),
+  subject: Type.Optional(Type.String({ description: 'The subject of the token that it is, or was made of.' })),
   key: Type.Optional(Type.String({ description: 'The id of the API key that it is, or was made of.' })),
 });
 const FAILURES = ['not-found', 'cross-origin', 'unavailable', 'outcome-unknown'] as const;
@@ -43,13 +43,13 @@ export function sessionRoutes(app: App, service: Service): void {
 
   app.route({
     ...at(ENDPOINTS.session, config),
-    schema: { tags, summary: 'Whose the session, or another credential, is', response: { 200: json('It is good.', Session), ...problems('not-found', 'cross-origin', 'unavailable') } },
+    schema: { tags, summary: 'Whose the session, or another credential, is', response: { 200: json('The credential is good.', Session), ...problems('not-found', 'cross-origin', 'unavailable') } },
     handler: (request, reply) => sendJson(reply, describe(request.admission.identity.credential!)),
   });
 
   app.route({
     ...at(ENDPOINTS.endSession, config),
-    schema: { tags, summary: 'End the session, and delete its cookie', response: { 204: { description: 'There is none any more.' }, ...problems(...FAILURES) } },
+    schema: { tags, summary: 'End the session, and delete its cookie', response: { 204: { description: 'The session is gone.' }, ...problems(...FAILURES) } },
     handler: async (request, reply) => {
       const client = request.admission.clientAddress();
       const texts = cookiesOf(request, config.AUTH_COOKIE).filter((text) => text !== '');

@@ -13,11 +13,11 @@ const names = (description: string) => Type.Optional(Type.Array(Type.String(), {
 const Change = Type.Object({
   secret: Type.String({ description: 'The secret of the stream, from its `$open`.' }),
   add: names('Topics and patterns that the stream is to have.'),
-  remove: names('Those that it is no longer to have, as they were asked for.'),
+  remove: names('Topics and patterns to give up, as the stream asked for them.'),
 });
 const Changed = Type.Object({
   topics: Type.Array(Type.String(), { description: 'All topics and patterns that the stream has now: with these and the cursor it can be opened anew.' }),
-  cursor: Type.String({ description: 'Up to here the stream has the topics before, after it those of now.' }),
+  cursor: Type.String({ description: 'Up to this cursor the stream has the old topics, after it the new ones.' }),
 });
 
 /** `PATCH /streams/{id}`: an open stream goes on with other topics. */
@@ -26,7 +26,7 @@ export function streamTopicsRoutes(app: App, service: Service): void {
   app.route({
     ...at(ENDPOINTS.changeStream, config),
     schema: {
-      tags: ['stream'], summary: 'Change the topics of an open stream, on whichever instance it is', params, body: Change, querystring: Type.Object({ pattern: cursorQuery.pattern }),
+      tags: ['stream'], summary: 'Change the topics of an open stream, on any instance', params, body: Change, querystring: Type.Object({ pattern: cursorQuery.pattern }),
       response: { 200: json('The stream goes on with these topics.', Changed), ...problems('invalid-request', 'invalid-topic', 'cross-origin', 'forbidden', 'not-found', 'overloaded', 'outcome-unknown') },
     },
     handler: async (request, reply) => {

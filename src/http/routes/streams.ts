@@ -20,14 +20,14 @@ import { at, cursorQuery, flag, PatternPath, problems, topicsQuery } from './sch
 const streamQuery = {
   ...cursorQuery,
   control: flag('`0` leaves out the control events, for scripts that read every line of data.'),
-  as: Type.Optional(Type.String({ description: 'Who listens, where there is no access control; otherwise the credential says so.' })),
-  meta: Type.Optional(Type.String({ description: 'What others see of the member that listens: JSON, at most 1 KiB.' })),
-  ticket: Type.Optional(Type.String({ description: 'A ticket of `POST /tickets`, where a page can send no other credential.' })),
+  as: Type.Optional(Type.String({ description: 'The member that listens, without access control; otherwise the credential names it.' })),
+  meta: Type.Optional(Type.String({ description: 'Shown to others with the member that listens: JSON, at most 1 KiB.' })),
+  ticket: Type.Optional(Type.String({ description: 'A ticket of `POST /tickets`, for pages that can send no other credential.' })),
   presence: flag('`1` tells who listens to its topics, in `$presence` events; takes the grant `presence`.'),
   names: flag('`0` leaves out the names of events: a page gets every message in `onmessage`.'),
 };
 const description = 'With `Upgrade: websocket` (RFC 6455) it is the same stream as a WebSocket: the answer is 101, and each message a text frame, the message as JSON. The `Origin` of such a request must be the service\'s own, or one of `CORS_ORIGINS`.';
-const headers = Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'What an EventSource sends when it comes back.' })) });
+const headers = Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'The id that an EventSource sends when it comes back.' })) });
 const response = {
   204: { description: 'An administrator ended the stream of this ticket or session for good: the client must not come back.' },
   200: { description: 'Events, until the client or the service ends it.', content: { 'text/event-stream': { schema: Type.String() } } },

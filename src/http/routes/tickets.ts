@@ -5,10 +5,10 @@ import type { App, Service } from '../service.ts';
 import { bodyOf, sendJson } from './answers.ts';
 import { at, json, problems } from './schemas.ts';
 
-const TicketRequest = Type.Object({ topics: Type.Array(Type.String(), { description: 'The topics and patterns that the stream is to have.' }) });
+const TicketRequest = Type.Object({ topics: Type.Array(Type.String(), { description: 'The topics and patterns that the stream may have.' }) });
 const Ticket = Type.Object({
   ticket: Type.String({ description: 'For the parameter `ticket` of a stream. It is shown this once.' }),
-  expiresAt: Type.String({ format: 'date-time', description: 'By when the stream has to be opened.' }),
+  expiresAt: Type.String({ format: 'date-time', description: 'Open the stream before this time.' }),
 });
 
 /** `POST /tickets`: what an EventSource that can send neither headers nor cookies opens its stream with. */

@@ -14,9 +14,9 @@ const Topic = Type.Object({
   streams: Type.Integer({ description: 'The streams of all instances that get its messages, by its name or by a pattern.' }),
   messages: Type.Integer({ description: `The messages that the log holds, up to ${COUNTED_MAX_MESSAGES}.` }),
   more: Type.Optional(Type.Literal(true, { description: 'It holds more than were counted.' })),
-  bytes: Type.Integer({ description: 'What those messages count in the size of the log, about.' }),
-  newest: Type.Optional(Type.String({ description: 'The id of the newest message; absent where there is none.' })),
-  time: Type.Optional(Type.String({ format: 'date-time', description: 'Of the newest message.' })),
+  bytes: Type.Integer({ description: 'About how much those messages add to the size of the log.' }),
+  newest: Type.Optional(Type.String({ description: 'The id of the newest message; absent without one.' })),
+  time: Type.Optional(Type.String({ format: 'date-time', description: 'The time of the newest message.' })),
   rate: Type.Optional(Type.Number({ description: 'With `sort=rate`: messages a second.' })),
 });
 
@@ -29,14 +29,14 @@ export function topicRoutes(app: App, { config, fleet }: Service): void {
       querystring: Type.Object({
         after: Type.Optional(Type.String({ description: 'The `cursor` of the page before.' })),
         limit: Type.Optional(Type.Integer({ minimum: 1, maximum: TOPICS_PAGE_MAX_ENTRIES, description: `How many at most; ${TOPICS_PAGE_MAX_ENTRIES} by default.` })),
-        prefix: Type.Optional(Type.String({ description: 'Only those whose names begin with it.' })),
+        prefix: Type.Optional(Type.String({ description: 'Only topics whose names begin with it.' })),
         sort: Type.Optional(Type.String({
           enum: [...TOPIC_SORTS],
           description: `\`name\`, which is the default: by the bytes of their names. \`newest\`: by their newest messages. \`rate\`: by their messages of the last ${RATE_WINDOW_MS / 1000} s, among the newest ${RECENT_MAX_MESSAGES}.`,
         })),
       }),
       response: {
-        200: json('Those of which the request may see who listens.', Type.Object({ topics: Type.Array(Topic), cursor: Type.Optional(Type.String()), more: Type.Boolean(), windowMs: Type.Optional(Type.Integer({ description: 'With `sort=rate`: the time in which messages were counted.' })), ...whole })),
+        200: json('Topics whose listeners the request may see.', Type.Object({ topics: Type.Array(Topic), cursor: Type.Optional(Type.String()), more: Type.Boolean(), windowMs: Type.Optional(Type.Integer({ description: 'With `sort=rate`: the time in which messages were counted.' })), ...whole })),
         ...problems('invalid-request', 'invalid-topic', 'forbidden', 'overloaded', 'unavailable'),
       },
     },
