@@ -18,8 +18,8 @@ const SERVICE_LINK = /^(tcp|udp|sctp):\/\//;
 const NAMES = Object.entries<Setting<unknown>>(SETTINGS).flatMap(([name, { secret }]) => (secret ? [name, fileVariable(name)] : [name]));
 
 /**
- * The setting that an unknown name probably means. Three things are tried, in this order. The name differs from a setting's only in case and separators, by
- * `DB` for `DATABASE`, or by `TIDINGS_` before it. It ends in another unit. A few of its letters are wrong.
+ * The setting that an unknown name probably means. Four things are tried, in this order. The name differs from a setting's only in case and separators, by
+ * `DB` for `DATABASE`, or by `TIDINGS_` before it. It lacks a setting's first word (`JWKS_URL`). It ends in another unit. A few of its letters are wrong.
  * @param value Tells a setting with our prefix from what Kubernetes sets.
  */
 export function nearestSetting(name: string, value: string): string | undefined {
@@ -29,6 +29,7 @@ export function nearestSetting(name: string, value: string): string | undefined 
   if (own !== letters && SERVICE_LINK.test(value)) return undefined;
   const stem = stemOf(name);
   return NAMES.find((setting) => lettersOf(setting) === own)
+    ?? NAMES.find((setting) => name.includes('_') && setting.endsWith(`_${name.toUpperCase()}`))
     ?? NAMES.find((setting) => stem !== undefined && stemOf(setting) === stem)
     ?? NAMES.find((setting) => isNear(lettersOf(setting), letters));
 }
