@@ -119,6 +119,7 @@ export class SinkRunner implements Runner {
       try {
         await this.#locate();
         sink = await this.#plan.opener.open({ name: this.#plan.name, logId: this.#deps.logId(), fence: this.fence, signal });
+        this.#retry.opened();
         this.#up();
         await this.#sendOn(sink);
       } catch (error) {
@@ -174,10 +175,11 @@ export class SinkRunner implements Runner {
       if (lost !== undefined) throw lost;
       const isAtEnd = await this.#turn(sink);
       if (this.#deps.clock.monotonic() - this.#notedAt >= CURSOR_KEPT_MS || isAtEnd) await this.#note();
-      if (isAtEnd) this.#retry.succeeded();
       if (!isAtEnd || signal.aborted || lost !== undefined) continue;
       if (!this.#wait.makeRoom()) {
+        this.#retry.succeeded();
         await this.#retry.wait(signal);
+        this.#retry.opened();
         continue;
       }
       const quietTo = await this.#wait.after(this.#at.seq);

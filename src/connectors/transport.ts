@@ -67,8 +67,8 @@ export interface Reading {
    * Stores records. One call at a time. When it resolves they are durable, and the other side may be told that it need not send them again. When it rejects, `read` rejects with the same error.
    */
   take(records: readonly SourceRecord[]): Promise<void>;
-  /** Stores where a part begins, or goes back to, without a record. */
-  startAt(part: string, at: SourcePosition): Promise<void>;
+  /** Stores where parts begin, or go back to, without a record: all of them, or none. */
+  startAt(places: ReadonlyMap<string, SourcePosition>): Promise<void>;
   /** Tells that records can come in: everything that `read` listens to is there. */
   up(): void;
   /** Tells how many records wait on the other side. */

@@ -61,7 +61,7 @@ class Outside {
 
   /** What a partition has, as `key=value`. */
   async read(topic: string, index = 0): Promise<{ readonly lines: string[]; readonly headers: Readonly<Record<string, string | undefined>>[] }> {
-    const partition: Partition = { topic, topicId: '', index, leader: { host: '', port: 0 }, part: '' };
+    const partition: Partition = { topic, topicId: '', identity: '', index, leader: { host: '', port: 0 }, part: '' };
     const [answer] = await fetchFrom(this.#connection, false, 100, 0, ANSWER_MAX, 0, 0, -1, [{ topicId: topic, partitions: [{ partition: index, currentLeaderEpoch: -1, fetchOffset: 0n, lastFetchedEpoch: -1, partitionMaxBytes: ANSWER_MAX }] }], [], '');
     const { records } = recordsOf(answer!.partitions[0]!, partition, 0n);
     return { lines: records.map(({ fields, data }) => `${fields['key']}=${Buffer.from(data).toString()}`), headers: records.map(({ headers }) => headers) };

@@ -80,14 +80,14 @@ class JetStreamSource implements Source {
     if (stored === undefined) {
       const position = this.#options.from === 'now' ? state.last_seq : 0;
       // Otherwise "now" would be later after a crash, before a first message.
-      await reading.startAt('', { identity, position });
+      await reading.startAt(new Map([['', { identity, position }]]));
       return position;
     }
     // The stream was made anew: it is read from its beginning. The first step stores the new identity.
     if (stored.identity !== identity) return 0;
     if (state.last_seq >= stored.position) return stored.position;
     // The server lost its newest messages, as from a backup: their sequences will be given again.
-    await reading.startAt('', { identity, position: state.last_seq });
+    await reading.startAt(new Map([['', { identity, position: state.last_seq }]]));
     return state.last_seq;
   }
 
