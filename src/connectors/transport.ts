@@ -18,7 +18,12 @@ export interface Transport {
   readonly sink: {
     readonly members: readonly string[];
     /** The member that holds the template of where messages go, and its default. */
-    readonly target: { readonly member: string; readonly otherwise: string };
+    readonly target: {
+      readonly member: string;
+      readonly otherwise: string;
+      /** Why the system can have no such target; undefined where it may. */
+      readonly whyNot: (target: string) => string | undefined;
+    };
     /** @throws Problem that names the member */
     read(given: Readonly<Record<string, unknown>>, declared: Declared): Opener<Sink>;
   };

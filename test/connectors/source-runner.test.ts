@@ -44,7 +44,7 @@ class Bench {
           reading.signal.addEventListener('abort', () => resolve());
         });
       } }) }) },
-      sink: { members: [], target: { member: 'to', otherwise: 'x' }, read: () => { throw new Error('no sink'); } },
+      sink: { members: [], target: { member: 'to', otherwise: 'x', whyNot: () => undefined }, read: () => { throw new Error('no sink'); } },
     };
     const [plan] = readConnectors(JSON.stringify({ connectors: { it: { kind: 'source', of: 'test' } } }), { env: {}, transports: { test: transport }, maxTopics: 1 });
     this.runner = new SourceRunner(plan as SourcePlan, fence, {
