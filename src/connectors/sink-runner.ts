@@ -19,6 +19,7 @@ import type { Logger } from '../runtime/logger.ts';
 import type { ConnectorRecord, ConnectorStore } from '../store/connector-store.ts';
 import { StoreError } from '../store/store.ts';
 import { ConnectorState, countConnector, reasonOf, type ConnectorStatus } from './connector-state.ts';
+import { openUnlessAborted } from './opening.ts';
 import { DEAD_EVENT, type SinkPlan } from './plan.ts';
 import { deadMessage } from './record-draft.ts';
 import { RetryPause } from './retry-pause.ts';
@@ -118,7 +119,7 @@ export class SinkRunner implements Runner {
       let sink: Sink | undefined;
       try {
         await this.#locate();
-        sink = await this.#plan.opener.open({ name: this.#plan.name, logId: this.#deps.logId(), fence: this.fence, signal });
+        sink = await openUnlessAborted(this.#plan.opener, { name: this.#plan.name, logId: this.#deps.logId(), fence: this.fence, signal }, (error) => this.#failed(error));
         this.#retry.opened();
         this.#up();
         await this.#sendOn(sink);

@@ -9,6 +9,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { SOURCE_MAX_PARTS, type ConnectorStore, type PositionMove, type SourcePosition } from '../store/connector-store.ts';
 import { StoreError } from '../store/store.ts';
 import { ConnectorState, countConnector, reasonOf, type ConnectorStatus } from './connector-state.ts';
+import { openUnlessAborted } from './opening.ts';
 import type { SourcePlan } from './plan.ts';
 import { deadRecord, draftOf, type ContentBounds } from './record-draft.ts';
 import { RetryPause } from './retry-pause.ts';
@@ -104,7 +105,7 @@ export class SourceRunner implements Runner {
       const ended = new AbortController();
       try {
         await this.#load();
-        source = await this.#plan.opener.open({ name: this.#plan.name, logId: this.#deps.logId(), fence: this.fence, signal });
+        source = await openUnlessAborted(this.#plan.opener, { name: this.#plan.name, logId: this.#deps.logId(), fence: this.fence, signal }, (error) => this.#failed(error));
         await source.read(this.#reading(AbortSignal.any([signal, ended.signal])));
         if (!signal.aborted) throw new Error('the source ended');
       } catch (error) {

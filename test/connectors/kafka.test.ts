@@ -3,6 +3,7 @@ import t from 'tap';
 import { KAFKA } from '../../src/connectors/kafka/kafka.ts';
 import { recordsOf, type Partition } from '../../src/connectors/kafka/records.ts';
 import { fetchFrom } from '../../src/connectors/kafka/partitions.ts';
+import { EXPANDED_MAX_BYTES } from '../../src/kafka/bounded-expansion.ts';
 import { BrokerConnection } from '../../src/kafka/broker-connection.ts';
 import { draft, range } from '../contract/store-kit.ts';
 import { ConnectedLog } from '../support/connectors.ts';
@@ -53,10 +54,10 @@ class Outside {
     await this.#connection.ask(deleteRecordsV2.api, [{ name: topic, partitions: [{ partitionIndex: 0, offset }] }], 5_000);
   }
 
-  async write(topic: string, values: readonly (string | Buffer)[], { partition = 0, key, headers = {} }: { readonly partition?: number; readonly key?: string; readonly headers?: Readonly<Record<string, string>> } = {}): Promise<void> {
+  async write(topic: string, values: readonly (string | Buffer)[], { partition = 0, key, headers = {}, compression = 'none' }: { readonly partition?: number; readonly compression?: 'none' | 'zstd'; readonly key?: string; readonly headers?: Readonly<Record<string, string>> } = {}): Promise<void> {
     await this.#connection.ask(produceV7.api, ProduceAcks.ALL, 5_000, values.map((value) => ({
       topic, partition, value: Buffer.from(value), ...(key === undefined ? {} : { key: Buffer.from(key) }), headers: new Map(Object.entries(headers).map(([name, text]) => [Buffer.from(name), Buffer.from(text)])),
-    })), {});
+    })), { compression });
   }
 
   /** What a partition has, as `key=value`. */
@@ -186,6 +187,18 @@ t.test('a sink writes what its topics have, in order, each topic in one partitio
   }
   t.match(partitions.flatMap(({ headers }) => headers).find(({ 'tidings-event': event }) => event === 'made'), { 'tidings-log': log.store.logId, 'tidings-topic': 'a.1', 'tidings-id': /-/, 'content-type': /text/ });
   await until('the dead letters are counted', () => log.count('out', 'dead') === 1 && log.count('odd', 'dead') === 2);
+  await log.close();
+});
+
+t.test('batches that expand too far together are read one by one', needed, async (t) => {
+  const outside = await Outside.open(t);
+  await outside.make('bombs');
+  const size = EXPANDED_MAX_BYTES / 4;
+  for (let count = 0; count < 5; count++) await outside.write('bombs', [Buffer.alloc(size)], { compression: 'zstd' });
+  await outside.write('bombs', ['last']);
+  const log = await open(t, { it: source({ topics: ['bombs'] }) });
+  await until('the last is there', async () => (await log.held('bombs')).length === 1);
+  t.equal(log.count('it', 'dead'), 5);
   await log.close();
 });
 

@@ -134,6 +134,21 @@ t.test('a stream that was made anew is read from its beginning, and that is logg
   }
 });
 
+t.test('messages that the retention of a stream took before they were read are counted once', async (t) => {
+  await manager.streams.add({ name: 'SHORT', subjects: ['short'] });
+  const database = new SqliteDatabase(t);
+  const declared = { it: source({ stream: 'SHORT' }) };
+  for (const [round, lost] of [0, 3, 0].entries()) {
+    const numbers = range(5 * round + 1, 5 * round + 5);
+    for (const number of numbers) await js.publish('short', `${number}`);
+    if (lost > 0) await manager.streams.purge('SHORT', { seq: numbers[0]! + lost });
+    const log = await ConnectedLog.open(t, database.store(), declared);
+    await until('the last is there', async () => (await log.held()).at(-1) === `short=${numbers.at(-1)}`);
+    t.equal(log.count('it', 'lost'), lost);
+    await log.close();
+  }
+});
+
 t.test('from now: what was there before is left out, also after a stop before the first message', async (t) => {
   await manager.streams.add({ name: 'NOW', subjects: ['now'] });
   await js.publish('now', 'before');

@@ -1,6 +1,7 @@
 import { FetchIsolationLevels } from '@platformatic/kafka';
 import type { KafkaLocation } from '../../config/kafka-url.ts';
 import type { BrokerConnection } from '../../kafka/broker-connection.ts';
+import { ExpandsTooFar } from '../../kafka/bounded-expansion.ts';
 import { Brokers } from '../../kafka/brokers.ts';
 import { SOURCE_MAX_PARTS } from '../../store/connector-store.ts';
 import type { Reading, Source } from '../transport.ts';
@@ -53,6 +54,8 @@ class KafkaSource implements Source {
   /** How many records of each part wait in Kafka. */
   readonly #behind = new Map<string, number>();
   #hasRead = false;
+  /** Whether it reads one batch at a time: several together expanded too far. */
+  #isCautious = false;
 
   constructor(options: KafkaSourceOptions, brokers: Brokers, first: BrokerConnection) {
     this.#options = options;
@@ -91,10 +94,16 @@ class KafkaSource implements Source {
   /** @returns The partitions that brought something. */
   async #readOnce({ connection, partitions }: Led, offsets: Map<string, bigint>, reading: Reading): Promise<ReadonlySet<Partition>> {
     const asked = performance.now();
-    const responses = await fetchFrom(connection, this.#hasIds, this.#hasRead ? SOURCE_FETCH_WAIT_MS : 0, 1, SOURCE_FETCH_MAX_BYTES, FetchIsolationLevels.READ_COMMITTED, SESSIONLESS.id, SESSIONLESS.epoch,
+    const isCautious = this.#isCautious;
+    const [maxBytes, partitionMaxBytes] = isCautious ? [1, 1] : [SOURCE_FETCH_MAX_BYTES, SOURCE_PARTITION_MAX_BYTES];
+    const responses = await fetchFrom(connection, this.#hasIds, this.#hasRead ? SOURCE_FETCH_WAIT_MS : 0, 1, maxBytes, FetchIsolationLevels.READ_COMMITTED, SESSIONLESS.id, SESSIONLESS.epoch,
       [...Map.groupBy(partitions, (partition) => this.#nameOf(partition))].map(([topicId, some]) => ({
-        topicId, partitions: some.map(({ index, part }) => ({ partition: index, currentLeaderEpoch: -1, fetchOffset: offsets.get(part)!, lastFetchedEpoch: -1, partitionMaxBytes: SOURCE_PARTITION_MAX_BYTES })),
-      })), [], '');
+        topicId, partitions: some.map(({ index, part }) => ({ partition: index, currentLeaderEpoch: -1, fetchOffset: offsets.get(part)!, lastFetchedEpoch: -1, partitionMaxBytes })),
+      })), [], '').catch((error: unknown) => {
+        if (isCautious || !(error instanceof ExpandsTooFar)) throw error;
+        this.#isCautious = true;
+        return [];
+      });
     // Only now it is known that the user may read.
     if (!this.#hasRead) reading.up();
     this.#hasRead = true;

@@ -76,7 +76,7 @@ class JetStreamSource implements Source {
   }
 
   /** The sequence after which to read. */
-  async #beginning({ state }: StreamInfo, identity: string, reading: Reading): Promise<number> {
+  async #beginning({ state, config }: StreamInfo, identity: string, reading: Reading): Promise<number> {
     const stored: SourcePosition | undefined = reading.positions.get('');
     if (stored === undefined) {
       const position = this.#options.from === 'now' ? state.last_seq : 0;
@@ -86,6 +86,13 @@ class JetStreamSource implements Source {
     }
     // The stream was made anew: it is read from its beginning. The first step stores the new identity.
     if (stored.identity !== identity) return 0;
+    const before = state.first_seq - 1;
+    // Retention took messages before they were read. Of some subjects nobody knows: others' messages may have gone. A queue's messages go when they are read.
+    if (before > stored.position && config.retention === RetentionPolicy.Limits && this.#options.subjects.length === 0) {
+      await reading.startAt(new Map([['', { identity, position: before }]]));
+      reading.lost(before - stored.position);
+      return before;
+    }
     if (state.last_seq >= stored.position) return stored.position;
     // The server lost its newest messages, as from a backup: their sequences will be given again.
     await reading.startAt(new Map([['', { identity, position: state.last_seq }]]));
