@@ -65,14 +65,18 @@ class NatsSink implements Sink {
         published.push(message);
       }
     } finally {
-      await this.#connection.flush();
-      // The client hands refusals over later in the same turn.
-      await turn();
-      for (const { target } of published) {
-        const refusal = this.#refused.get(target);
-        if (refusal !== undefined) throw refusal;
-        sent();
-      }
+      await this.#confirm(published, sent);
+    }
+  }
+
+  async #confirm(published: readonly Outgoing[], sent: () => void): Promise<void> {
+    await this.#connection.flush();
+    // The client hands refusals over later in the same turn.
+    await turn();
+    for (const { target } of published) {
+      const refusal = this.#refused.get(target);
+      if (refusal !== undefined) throw refusal;
+      sent();
     }
   }
 
