@@ -21,7 +21,7 @@ const STEP_MAX_BYTES = 1024 * 1024;
 /** The most parts whose positions are shown. */
 const SHOWN_MAX_PARTS = 16;
 /** Their most characters. Stops long names of topics from making a status that the database does not take. */
-const SHOWN_MAX_CHARACTERS = 1_500;
+const SHOWN_PARTS_MAX_CHARACTERS = 1_500;
 const POSITION_MAX_CHARACTERS = 24;
 
 export interface SourceRunnerDependencies {
@@ -78,7 +78,7 @@ export class SourceRunner implements Runner {
     let characters = 0;
     for (const [part, at] of this.#positions) {
       characters += part.length + at.identity.length + POSITION_MAX_CHARACTERS;
-      if (shown.length === SHOWN_MAX_PARTS || characters > SHOWN_MAX_CHARACTERS) break;
+      if (shown.length === SHOWN_MAX_PARTS || characters > SHOWN_PARTS_MAX_CHARACTERS) break;
       shown.push([part, at]);
     }
     return { ...this.#state.status, positions: Object.fromEntries(shown.map(([part, { identity, position }]) => [part, `${identity}@${position}`])) };
@@ -112,7 +112,7 @@ export class SourceRunner implements Runner {
         if (error instanceof OwnedElsewhere) return;
         if (!signal.aborted) this.#failed(error);
       } finally {
-        // What it still hands over comes again: it must not be held, and tried, beside what the next source brings.
+        // The next source brings these records again: nobody must hold them twice.
         ended.abort();
         if (source !== undefined) await this.#close(source);
         await this.#taking;

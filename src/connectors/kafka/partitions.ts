@@ -49,7 +49,7 @@ export async function beginningsOf(leds: readonly Led[], from: 'now' | 'start', 
     for (const { part, topic, identity } of partitions) {
       const [start, end] = [starts.get(part)!, ends.get(part)!];
       const stored = reading.positions.get(part);
-      // What was stored before brokers told ids goes on under the id.
+      // A position from before brokers told ids is good under the id, too.
       const isSame = stored !== undefined && (stored.identity === identity || stored.identity === '');
       const at = stored === undefined ? (from === 'now' && !known.has(topic) ? end : start)
         : isSame ? BigInt(Math.min(Math.max(stored.position, Number(start)), Number(end)))

@@ -4,8 +4,8 @@ import { Inbox } from './inbox.ts';
 export type Delivered = Pick<JsMsg, 'seq' | 'ack'> & { readonly info: Pick<JsMsg['info'], 'deliverySequence'> };
 
 /**
- * What one consumer of JetStream delivers, in its order. While the log is away the server sends again what nobody acknowledges, and does not stop: a message that is held already is not held
- * a second time. Nothing is left out: where a delivery does not come, the inbox ends.
+ * The messages of one consumer of JetStream, in the order of their deliveries. While the log is away, the server sends unacknowledged messages again and again. A message that is held already is
+ * not held a second time. Where a delivery does not come, the inbox ends: nothing is left out.
  */
 export class Deliveries<Message extends Delivered> {
   readonly inbox = new Inbox<Message>();
