@@ -1,4 +1,4 @@
-import { Option, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { readSecretFile } from '../config/secret-file.ts';
 import { WrongValue } from '../config/setting-kinds.ts';
 import { TidingsError } from '../client/requests.ts';
@@ -109,8 +109,14 @@ export function addWebhooksCommands(program: Command): void {
 
   /** A command about one webhook. */
   function one(name: string, description: string, line = `${name} k3f9x2ab7q1m4c8z`): Command {
-    return remote(webhooks.command(name)).description(description).argument('<id>', 'the id of the webhook, as the list has it').addHelpText('after', example(line));
+    return remote(webhooks.command(name)).description(description).argument('<id>', 'the id of the webhook, as the list has it', webhookId).addHelpText('after', example(line));
   }
+}
+
+/** A path without a name, or with dots, would be another path: an empty variable of a script would ask for something else. */
+function webhookId(text: string): string {
+  if (/^\.{0,2}$/.test(text)) throw new InvalidArgumentError('It must be the id of a webhook.');
+  return text;
 }
 
 function example(line: string): string {

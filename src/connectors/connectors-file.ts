@@ -58,13 +58,16 @@ function readSource(value: unknown, { source }: Transport, declared: Declared): 
 
 function readSink(value: unknown, { sink }: Transport, declared: Declared, maxTopics: number): SinkPlan {
   const { name, field } = declared;
-  const { member, otherwise } = sink.target;
+  const { member, otherwise, whyNot } = sink.target;
   const given = members(value, [...COMMON, 'topics', 'from', member, ...sink.members], field);
   const topics = readPatterns(given['topics'], `${field}.topics`, maxTopics, checkWish);
   if (topics.length === 0) throw wrong(`${field}.topics`, 'it must be an array of the topics and patterns that are sent');
+  const target = readTemplate(given[member] ?? otherwise, `${field}.${member}`, MESSAGE_FIELDS);
+  const fault = whyNot(target.example);
+  if (fault !== undefined) throw wrong(`${field}.${member}`, fault);
   return {
     kind: 'sink', name, of: String(given['of']), deadTopic: readDeadTopic(given['deadTopic'], declared), topics,
-    target: readTemplate(given[member] ?? otherwise, `${field}.${member}`, MESSAGE_FIELDS),
+    target,
     from: oneOf(['now', 'start'], given['from'] ?? 'now', `${field}.from`),
     opener: sink.read(given, declared),
   };

@@ -68,7 +68,7 @@ export class Connectors {
   readonly #deadTopics: ReadonlySet<string>;
   readonly #owned: Ownership<ConnectorRunner>;
   /** What the database has of each, as far as this instance noted it. */
-  readonly #noted = new Map<string, string>();
+  readonly #noted = new Map<string, { readonly fence: number; readonly status: string }>();
   #isOpen = false;
   #isClosed = false;
 
@@ -136,10 +136,13 @@ export class Connectors {
     if (this.#isClosed) return;
     try {
       for (const [name, runner] of this.#owned.runners) {
+        const { fence } = runner;
         const status = JSON.stringify(runner.status);
-        if (this.#noted.get(name) === status) continue;
-        await this.#deps.store.noteConnector({ name, fence: runner.fence, cursor: undefined, status });
-        this.#noted.set(name, status);
+        const before = this.#noted.get(name);
+        // Under another fence another instance may have noted something else meanwhile.
+        if (before?.fence === fence && before.status === status) continue;
+        await this.#deps.store.noteConnector({ name, fence, cursor: undefined, status });
+        this.#noted.set(name, { fence, status });
       }
     } catch (error) {
       // The next note tells more.

@@ -4,17 +4,27 @@ import type { Clock } from '../runtime/clock.ts';
 const CONNECTOR_RETRY_MIN_MS = 250;
 const CONNECTOR_RETRY_MAX_MS = 15_000;
 
+/** How long a connection has to last until the pauses begin anew. Stops a system that takes each connection and drops it from being met at once, again and again. */
+const STEADY_MS = 5_000;
+
 /** Pauses between attempts, which grow until one succeeds. */
 export class RetryPause {
   readonly #clock: Clock;
   readonly #random: () => number;
   #failures = 0;
+  #openedAt = Infinity;
 
   constructor({ clock, random }: { readonly clock: Clock; readonly random: () => number }) {
     this.#clock = clock;
     this.#random = random;
   }
 
+  /** It is connected. Whether it works is not known yet. */
+  opened(): void {
+    this.#openedAt = this.#clock.monotonic();
+  }
+
+  /** A message went over. */
   succeeded(): void {
     this.#failures = 0;
   }
@@ -22,6 +32,8 @@ export class RetryPause {
   /** Resolves after the pause, and at once where the signal aborts. */
   async wait(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
+    if (this.#clock.monotonic() - this.#openedAt >= STEADY_MS) this.#failures = 0;
+    this.#openedAt = Infinity;
     const most = Math.min(CONNECTOR_RETRY_MIN_MS * 2 ** Math.min(this.#failures++, 16), CONNECTOR_RETRY_MAX_MS);
     const { promise, resolve } = Promise.withResolvers<void>();
     const end = (): void => resolve();

@@ -19,6 +19,7 @@ import type { Logger } from '../runtime/logger.ts';
 import type { ConnectorRecord, ConnectorStore } from '../store/connector-store.ts';
 import { StoreError } from '../store/store.ts';
 import { ConnectorState, countConnector, reasonOf, type ConnectorStatus } from './connector-state.ts';
+import { openUnlessAborted } from './opening.ts';
 import { DEAD_EVENT, type SinkPlan } from './plan.ts';
 import { deadMessage } from './record-draft.ts';
 import { RetryPause } from './retry-pause.ts';
@@ -118,7 +119,8 @@ export class SinkRunner implements Runner {
       let sink: Sink | undefined;
       try {
         await this.#locate();
-        sink = await this.#plan.opener.open({ name: this.#plan.name, logId: this.#deps.logId(), fence: this.fence, signal });
+        sink = await openUnlessAborted(this.#plan.opener, { name: this.#plan.name, logId: this.#deps.logId(), fence: this.fence, signal }, (error) => this.#failed(error));
+        this.#retry.opened();
         this.#up();
         await this.#sendOn(sink);
       } catch (error) {
@@ -174,10 +176,11 @@ export class SinkRunner implements Runner {
       if (lost !== undefined) throw lost;
       const isAtEnd = await this.#turn(sink);
       if (this.#deps.clock.monotonic() - this.#notedAt >= CURSOR_KEPT_MS || isAtEnd) await this.#note();
-      if (isAtEnd) this.#retry.succeeded();
       if (!isAtEnd || signal.aborted || lost !== undefined) continue;
       if (!this.#wait.makeRoom()) {
+        this.#retry.succeeded();
         await this.#retry.wait(signal);
+        this.#retry.opened();
         continue;
       }
       const quietTo = await this.#wait.after(this.#at.seq);

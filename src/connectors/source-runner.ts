@@ -9,6 +9,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { SOURCE_MAX_PARTS, type ConnectorStore, type PositionMove, type SourcePosition } from '../store/connector-store.ts';
 import { StoreError } from '../store/store.ts';
 import { ConnectorState, countConnector, reasonOf, type ConnectorStatus } from './connector-state.ts';
+import { openUnlessAborted } from './opening.ts';
 import type { SourcePlan } from './plan.ts';
 import { deadRecord, draftOf, type ContentBounds } from './record-draft.ts';
 import { RetryPause } from './retry-pause.ts';
@@ -19,6 +20,9 @@ export const STEP_MAX_RECORDS = 256;
 const STEP_MAX_BYTES = 1024 * 1024;
 /** The most parts whose positions are shown. */
 const SHOWN_MAX_PARTS = 16;
+/** Their most characters. Stops long names of topics from making a status that the database does not take. */
+const SHOWN_PARTS_MAX_CHARACTERS = 1_500;
+const POSITION_MAX_CHARACTERS = 24;
 
 export interface SourceRunnerDependencies {
   readonly store: Pick<ConnectorStore, 'findConnectors' | 'sourcePositions'>;
@@ -58,6 +62,8 @@ export class SourceRunner implements Runner {
   readonly #state = new ConnectorState();
   readonly #retry: RetryPause;
   #positions: Map<string, SourcePosition> = new Map();
+  /** Calls of `take` and `startAt` that are under way. */
+  #taking: Promise<void> = Promise.resolve();
   #running: Promise<void> = Promise.resolve();
 
   constructor(plan: SourcePlan, fence: number, deps: SourceRunnerDependencies) {
@@ -68,7 +74,13 @@ export class SourceRunner implements Runner {
   }
 
   get status(): ConnectorStatus {
-    const shown = [...this.#positions].slice(0, SHOWN_MAX_PARTS);
+    const shown: (readonly [part: string, at: SourcePosition])[] = [];
+    let characters = 0;
+    for (const [part, at] of this.#positions) {
+      characters += part.length + at.identity.length + POSITION_MAX_CHARACTERS;
+      if (shown.length === SHOWN_MAX_PARTS || characters > SHOWN_PARTS_MAX_CHARACTERS) break;
+      shown.push([part, at]);
+    }
     return { ...this.#state.status, positions: Object.fromEntries(shown.map(([part, { identity, position }]) => [part, `${identity}@${position}`])) };
   }
 
@@ -90,16 +102,20 @@ export class SourceRunner implements Runner {
     const { signal } = this.#ended;
     while (!signal.aborted) {
       let source: Source | undefined;
+      const ended = new AbortController();
       try {
         await this.#load();
-        source = await this.#plan.opener.open({ name: this.#plan.name, logId: this.#deps.logId(), fence: this.fence, signal });
-        await source.read(this.#reading());
+        source = await openUnlessAborted(this.#plan.opener, { name: this.#plan.name, logId: this.#deps.logId(), fence: this.fence, signal }, (error) => this.#failed(error));
+        await source.read(this.#reading(AbortSignal.any([signal, ended.signal])));
         if (!signal.aborted) throw new Error('the source ended');
       } catch (error) {
         if (error instanceof OwnedElsewhere) return;
         if (!signal.aborted) this.#failed(error);
       } finally {
+        // The next source brings these records again: nobody must hold them twice.
+        ended.abort();
         if (source !== undefined) await this.#close(source);
+        await this.#taking;
       }
       await this.#retry.wait(signal);
     }
@@ -120,7 +136,6 @@ export class SourceRunner implements Runner {
   }
 
   #up(): void {
-    this.#retry.succeeded();
     if (this.#state.status.state === 'up') return;
     this.#state.set({ state: 'up' });
     this.#deps.logger.info({ connector: this.#plan.name, from: this.#plan.opener.place }, 'a source is up');
@@ -135,40 +150,47 @@ export class SourceRunner implements Runner {
     this.#positions = new Map((await store.sourcePositions(name)).map(({ part, identity, position }) => [part, { identity, position }]));
   }
 
-  #reading(): Reading {
+  #reading(signal: AbortSignal): Reading {
     const { counters } = this.#deps;
     const { name } = this.#plan;
     return {
-      positions: this.#positions, signal: this.#ended.signal,
-      take: (records) => this.#take(records),
-      startAt: (part, at) => this.#startAt(part, at),
-      up: () => this.#up(),
+      positions: this.#positions, signal,
+      take: (records) => this.#whole(this.#take(records, signal)),
+      startAt: (places) => this.#whole(this.#startAt(places)),
+      up: () => {
+        this.#retry.opened();
+        this.#up();
+      },
       waiting: (behind) => this.#state.set({ behind }),
       lost: (records) => countConnector(counters.connectors, name, 'lost', records),
     };
   }
 
-  async #take(records: readonly SourceRecord[]): Promise<void> {
+  async #whole(taking: Promise<void>): Promise<void> {
+    this.#taking = Promise.allSettled([this.#taking, taking]).then(() => undefined);
+    await taking;
+  }
+
+  async #take(records: readonly SourceRecord[], signal: AbortSignal): Promise<void> {
     const { queueMessages, queueBytes } = this.#deps.bounds;
     const [maxRecords, maxBytes] = [Math.min(STEP_MAX_RECORDS, queueMessages), Math.min(STEP_MAX_BYTES, queueBytes)];
     for (let from = 0; from < records.length;) {
       let to = from + 1;
       let bytes = records[from]!.data.length;
       while (to < records.length && to - from < maxRecords && (bytes += records[to]!.data.length) <= maxBytes) to++;
-      await this.#store(records.slice(from, to), 'messages');
+      await this.#store(records.slice(from, to), 'messages', signal);
       from = to;
     }
   }
 
-  async #startAt(part: string, to: SourcePosition): Promise<void> {
-    const failure = await this.#publish([], [{ part, from: this.#positions.get(part), to }]);
+  async #startAt(places: ReadonlyMap<string, SourcePosition>): Promise<void> {
+    const failure = await this.#publish([], [...places].map(([part, to]) => ({ part, from: this.#positions.get(part), to })));
     // The next opening tries again.
     if (failure !== undefined) throw failure;
   }
 
-  /** Stores records as one step, however often that has to be tried. @throws OwnedElsewhere, or any error where the runner has ended */
-  async #store(records: readonly SourceRecord[], kept: Kept): Promise<void> {
-    const { signal } = this.#ended;
+  /** Stores records as one step, however often that has to be tried. @throws OwnedElsewhere, or any error where the reading has ended */
+  async #store(records: readonly SourceRecord[], kept: Kept, signal: AbortSignal): Promise<void> {
     for (;;) {
       signal.throwIfAborted();
       const fresh = this.#freshOf(records);
@@ -176,7 +198,7 @@ export class SourceRunner implements Runner {
       if (fresh.length === 0) return;
       const failure = await this.#step(fresh, kept);
       if (failure === undefined) return;
-      if (failure instanceof Problem && failure.code === 'internal') return this.#storeRefused(fresh, kept, failure);
+      if (failure instanceof Problem && failure.code === 'internal') return this.#storeRefused(fresh, kept, failure, signal);
       if (!(failure instanceof OutdatedStep)) this.#failed(failure);
       if (failure instanceof Problem && failure.code === 'outcome-unknown' && fresh.some(({ at }) => at === undefined)) {
         // Without positions nobody could tell that it is there already. At most once means that it is not stored again.
@@ -185,31 +207,31 @@ export class SourceRunner implements Runner {
       }
       await this.#retry.wait(signal);
       // Somebody else may have moved the position, or this append may have happened after all.
-      if (failure instanceof OutdatedStep || (failure instanceof Problem && failure.code === 'outcome-unknown')) await this.#reload();
+      if (failure instanceof OutdatedStep || (failure instanceof Problem && failure.code === 'outcome-unknown')) await this.#reload(signal);
     }
   }
 
   /** The log works, and does not take one of these records. It must not keep the others out. */
-  async #storeRefused(records: readonly SourceRecord[], kept: Kept, failure: Problem): Promise<void> {
+  async #storeRefused(records: readonly SourceRecord[], kept: Kept, failure: Problem, signal: AbortSignal): Promise<void> {
     if (records.length > 1) {
       const middle = records.length >> 1;
-      await this.#store(records.slice(0, middle), kept);
-      return this.#store(records.slice(middle), kept);
+      await this.#store(records.slice(0, middle), kept, signal);
+      return this.#store(records.slice(middle), kept, signal);
     }
     if (kept === 'nothing') throw failure;
     this.#deps.logger.error({ connector: this.#plan.name, at: records[0]!.at, reason: reasonOf(failure) }, 'the log does not take a record of a source');
-    return this.#store(records, kept === 'messages' ? 'dead letters' : 'nothing');
+    return this.#store(records, kept === 'messages' ? 'dead letters' : 'nothing', signal);
   }
 
-  async #reload(): Promise<void> {
+  async #reload(signal: AbortSignal): Promise<void> {
     for (;;) {
       try {
         return await this.#load();
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
         this.#failed(error);
-        await this.#retry.wait(this.#ended.signal);
-        this.#ended.signal.throwIfAborted();
+        await this.#retry.wait(signal);
+        signal.throwIfAborted();
       }
     }
   }
@@ -231,6 +253,7 @@ export class SourceRunner implements Runner {
     const failure = await this.#publish(drafts, this.#movesOf(records));
     if (failure !== undefined) return failure;
     for (const [outcome, count] of Object.entries(counted)) countConnector(counters.connectors, name, outcome as keyof typeof counted, count);
+    this.#retry.succeeded();
     this.#up();
     return undefined;
   }
@@ -245,7 +268,7 @@ export class SourceRunner implements Runner {
       throw error;
     }
     for (const { part, from, to } of moves) {
-      if (from !== undefined && (from.identity !== to.identity || to.position < from.position)) this.#renewed(part, from, to);
+      if (from !== undefined && ((from.identity !== to.identity && from.identity !== '') || to.position < from.position)) this.#renewed(part, from, to);
       this.#positions.set(part, to);
     }
     return undefined;

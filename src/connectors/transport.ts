@@ -18,7 +18,12 @@ export interface Transport {
   readonly sink: {
     readonly members: readonly string[];
     /** The member that holds the template of where messages go, and its default. */
-    readonly target: { readonly member: string; readonly otherwise: string };
+    readonly target: {
+      readonly member: string;
+      readonly otherwise: string;
+      /** Why the system can have no such target; undefined where it may. */
+      readonly whyNot: (target: string) => string | undefined;
+    };
     /** @throws Problem that names the member */
     read(given: Readonly<Record<string, unknown>>, declared: Declared): Opener<Sink>;
   };
@@ -67,8 +72,8 @@ export interface Reading {
    * Stores records. One call at a time. When it resolves they are durable, and the other side may be told that it need not send them again. When it rejects, `read` rejects with the same error.
    */
   take(records: readonly SourceRecord[]): Promise<void>;
-  /** Stores where a part begins, or goes back to, without a record. */
-  startAt(part: string, at: SourcePosition): Promise<void>;
+  /** Stores where parts begin, or go back to, without a record: all of them, or none. */
+  startAt(places: ReadonlyMap<string, SourcePosition>): Promise<void>;
   /** Tells that records can come in: everything that `read` listens to is there. */
   up(): void;
   /** Tells how many records wait on the other side. */

@@ -3,6 +3,7 @@ import type { KafkaLocation } from '../config/kafka-url.ts';
 import { serverName, type Address } from '../config/redis-url.ts';
 import { guardSocket } from '../runtime/guarded-socket.ts';
 import { answerFraming } from './answer-framing.ts';
+import { boundExpansion } from './bounded-expansion.ts';
 
 /**
  * This room is what all users of Kafka share: the bus, and connectors. Locations and addresses come in, and connections that answer questions go out. Of the client library it uses connections
@@ -25,6 +26,7 @@ export class BrokerConnection {
 
   /** @param answerMaxBytes The longest answer: stops one without an end from filling the memory. */
   constructor({ isTls, user }: Pick<KafkaLocation, 'isTls' | 'user'>, address: Address, answerMaxBytes: number) {
+    boundExpansion();
     this.#address = address;
     this.#answerMaxBytes = answerMaxBytes;
     this.#connection = new Connection('tidings', {

@@ -73,7 +73,7 @@ export interface ConnectorNote {
 
 /** A place in what a source reads. */
 export interface SourcePosition {
-  /** Of the stream or topic on the other side. It changes where that is made anew: then positions begin again. */
+  /** Of the stream or topic on the other side. It changes where that is made anew: then positions begin again. Empty where the other side does not tell. */
   readonly identity: string;
   readonly position: number;
 }

@@ -43,6 +43,8 @@ t.test('what the service refuses is told, with its code and exit code', async (t
     [`replay ${id} --from yesterday`, 2, /^from must be the id of a message, .* \(invalid-cursor\)\n$/],
     [`change ${id}`, 2, /nothing to change/],
     [`change ${id} --to ftp://example.com`, 2, /url is not valid.*\(invalid-request\)/],
+    ['delete ""', 2, /It must be the id of a webhook/],
+    ['show ..', 2, /It must be the id of a webhook/],
     ['show nobody', 1, /There is no such webhook\. \(not-found\)/],
     [`rotate ${id} --secret-file no-such-file`, 2, /--secret-file: the file cannot be read \(ENOENT\)/],
   ] as const) t.match(await typed(t, `tidings webhooks ${line}`, options), { code, output: says }, line);

@@ -4,6 +4,7 @@ import t from 'tap';
 import { ConfigError } from '../../src/config/config.ts';
 import { readConnectorsFile } from '../../src/connectors/connectors.ts';
 import { readConnectors } from '../../src/connectors/connectors-file.ts';
+import { KAFKA } from '../../src/connectors/kafka/kafka.ts';
 import { NATS } from '../../src/connectors/nats/nats.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { tempFolder } from '../support/temp.ts';
@@ -11,7 +12,7 @@ import { tempFolder } from '../support/temp.ts';
 const URL = 'nats://me:not-to-be-seen@localhost';
 const SOURCE = { kind: 'source', of: 'nats', url: URL, stream: 'ORDERS' };
 const SINK = { kind: 'sink', of: 'nats', url: URL, topics: ['a.>'] };
-const options = { env: { EMPTY: '' }, transports: { nats: NATS }, maxTopics: 3 };
+const options = { env: { EMPTY: '' }, transports: { nats: NATS, kafka: KAFKA }, maxTopics: 3 };
 
 t.test('a file of connectors', (t) => {
   const file = join(tempFolder(t), 'connectors.yaml');
@@ -74,6 +75,9 @@ t.test('what is wrong is named, and no secret is repeated', (t) => {
     [{ a: { ...SINK, topics: ['a', 'b', 'c', 'd'] } }, 'connectors.a.topics'],
     [{ a: { ...SINK, topics: ['a..b'] } }, 'connectors.a.topics[0]'],
     [{ a: { ...SINK, subject: 'x.{subject}' } }, 'connectors.a.subject'],
+    [{ a: { ...SINK, subject: 'x y.{topic}' } }, 'connectors.a.subject'],
+    [{ a: { ...SINK, subject: '$SYS.{topic}' } }, 'connectors.a.subject'],
+    [{ a: { ...SINK, of: 'kafka', url: 'kafka://localhost', topic: 'x y.{topic}' } }, 'connectors.a.topic'],
     [{ a: { ...SINK, jetstream: 'yes' } }, 'connectors.a.jetstream'],
     [{ a: { ...SINK, from: 'abc-1' } }, 'connectors.a.from'],
     [{ a: { ...SINK, stream: 'ORDERS' } }, 'connectors.a.stream'],

@@ -3,6 +3,7 @@ import t from 'tap';
 import { KAFKA } from '../../src/connectors/kafka/kafka.ts';
 import { recordsOf, type Partition } from '../../src/connectors/kafka/records.ts';
 import { fetchFrom } from '../../src/connectors/kafka/partitions.ts';
+import { EXPANDED_MAX_BYTES } from '../../src/kafka/bounded-expansion.ts';
 import { BrokerConnection } from '../../src/kafka/broker-connection.ts';
 import { draft, range } from '../contract/store-kit.ts';
 import { ConnectedLog } from '../support/connectors.ts';
@@ -53,15 +54,15 @@ class Outside {
     await this.#connection.ask(deleteRecordsV2.api, [{ name: topic, partitions: [{ partitionIndex: 0, offset }] }], 5_000);
   }
 
-  async write(topic: string, values: readonly (string | Buffer)[], { partition = 0, key, headers = {} }: { readonly partition?: number; readonly key?: string; readonly headers?: Readonly<Record<string, string>> } = {}): Promise<void> {
+  async write(topic: string, values: readonly (string | Buffer)[], { partition = 0, key, headers = {}, compression = 'none' }: { readonly partition?: number; readonly compression?: 'none' | 'zstd'; readonly key?: string; readonly headers?: Readonly<Record<string, string>> } = {}): Promise<void> {
     await this.#connection.ask(produceV7.api, ProduceAcks.ALL, 5_000, values.map((value) => ({
       topic, partition, value: Buffer.from(value), ...(key === undefined ? {} : { key: Buffer.from(key) }), headers: new Map(Object.entries(headers).map(([name, text]) => [Buffer.from(name), Buffer.from(text)])),
-    })), {});
+    })), { compression });
   }
 
   /** What a partition has, as `key=value`. */
   async read(topic: string, index = 0): Promise<{ readonly lines: string[]; readonly headers: Readonly<Record<string, string | undefined>>[] }> {
-    const partition: Partition = { topic, topicId: '', index, leader: { host: '', port: 0 }, part: '' };
+    const partition: Partition = { topic, topicId: '', identity: '', index, leader: { host: '', port: 0 }, part: '' };
     const [answer] = await fetchFrom(this.#connection, false, 100, 0, ANSWER_MAX, 0, 0, -1, [{ topicId: topic, partitions: [{ partition: index, currentLeaderEpoch: -1, fetchOffset: 0n, lastFetchedEpoch: -1, partitionMaxBytes: ANSWER_MAX }] }], [], '');
     const { records } = recordsOf(answer!.partitions[0]!, partition, 0n);
     return { lines: records.map(({ fields, data }) => `${fields['key']}=${Buffer.from(data).toString()}`), headers: records.map(({ headers }) => headers) };
@@ -170,10 +171,11 @@ t.test('a transaction that was given up is passed over, and one that was not is 
 t.test('a sink writes what its topics have, in order, each topic in one partition, with its headers; what Kafka never takes becomes a dead letter', needed, async (t) => {
   const outside = await Outside.open(t);
   await outside.make('out', 3, { 'max.message.bytes': '3000' });
+  await outside.make('__consumer_offsets');
   const log = await open(t, { out: sink({ topics: ['a.*'], topic: 'out' }), odd: sink({ topics: ['odd'], topic: '{/to}' }) });
   await until('both are up', () => isUp(log));
   await log.publish(...range(1, 200).map((number) => draft(`a.${number % 5}`, `${number}`)));
-  await log.publish(draft('odd', '{"to":"größe"}', { json: true }), draft('odd', '{"to":"out"}', { json: true }));
+  await log.publish(draft('odd', '{"to":"größe"}', { json: true }), draft('odd', '{"to":"__consumer_offsets"}', { json: true }), draft('odd', '{"to":"out"}', { json: true }));
   await log.publish(draft('a.1', 'x'.repeat(5_000)), draft('a.1', 'last', { event: 'made' }));
   const read = () => Promise.all([0, 1, 2].map((partition) => outside.read('out', partition)));
   await until('all are there', async () => (await read()).flatMap(({ lines }) => lines).length === 202);
@@ -184,7 +186,19 @@ t.test('a sink writes what its topics have, in order, each topic in one partitio
     t.same(having[0]!.lines.filter((line) => line.startsWith(`a.${digit}=`)), [...range(1, 200).filter((number) => number % 5 === digit).map((number) => `a.${digit}=${number}`), ...(digit === 1 ? ['a.1=last'] : [])]);
   }
   t.match(partitions.flatMap(({ headers }) => headers).find(({ 'tidings-event': event }) => event === 'made'), { 'tidings-log': log.store.logId, 'tidings-topic': 'a.1', 'tidings-id': /-/, 'content-type': /text/ });
-  await until('the dead letters are counted', () => log.count('out', 'dead') === 1 && log.count('odd', 'dead') === 1);
+  await until('the dead letters are counted', () => log.count('out', 'dead') === 1 && log.count('odd', 'dead') === 2);
+  await log.close();
+});
+
+t.test('batches that expand too far together are read one by one', needed, async (t) => {
+  const outside = await Outside.open(t);
+  await outside.make('bombs');
+  const size = EXPANDED_MAX_BYTES / 4;
+  for (let count = 0; count < 5; count++) await outside.write('bombs', [Buffer.alloc(size)], { compression: 'zstd' });
+  await outside.write('bombs', ['last']);
+  const log = await open(t, { it: source({ topics: ['bombs'] }) });
+  await until('the last is there', async () => (await log.held('bombs')).length === 1);
+  t.equal(log.count('it', 'dead'), 5);
   await log.close();
 });
 

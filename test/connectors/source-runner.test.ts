@@ -3,6 +3,7 @@ import { readConnectors } from '../../src/connectors/connectors-file.ts';
 import type { SourcePlan } from '../../src/connectors/plan.ts';
 import { SourceRunner, STEP_MAX_RECORDS } from '../../src/connectors/source-runner.ts';
 import { LOG_HEADER, type Reading, type SourceRecord, type Transport } from '../../src/connectors/transport.ts';
+import { CONNECTOR_STATUS_MAX_BYTES } from '../../src/store/connector-store.ts';
 import { systemClock as clock, type Clock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { range } from '../contract/store-kit.ts';
@@ -25,6 +26,8 @@ class Bench {
   readonly lines: string[];
   /** Each opening, in its order. */
   readonly readings: Reading[] = [];
+  /** Ends the newest reading. */
+  cut: (reason: Error) => void = () => undefined;
   readonly runner: SourceRunner;
   readonly #spine: ReturnType<typeof buildSpine>;
 
@@ -36,9 +39,12 @@ class Bench {
     const transport: Transport = {
       source: { members: [], fields: ['of'], topic: 'a', read: () => ({ place: 'test', open: () => Promise.resolve({ close: () => Promise.resolve(), read: (reading) => {
         this.readings.push(reading);
-        return new Promise((resolve) => reading.signal.addEventListener('abort', () => resolve()));
+        return new Promise((resolve, reject) => {
+          this.cut = reject;
+          reading.signal.addEventListener('abort', () => resolve());
+        });
       } }) }) },
-      sink: { members: [], target: { member: 'to', otherwise: 'x' }, read: () => { throw new Error('no sink'); } },
+      sink: { members: [], target: { member: 'to', otherwise: 'x', whyNot: () => undefined }, read: () => { throw new Error('no sink'); } },
     };
     const [plan] = readConnectors(JSON.stringify({ connectors: { it: { kind: 'source', of: 'test' } } }), { env: {}, transports: { test: transport }, maxTopics: 1 });
     this.runner = new SourceRunner(plan as SourcePlan, fence, {
@@ -151,8 +157,46 @@ t.test('what this log has sent is passed over, and its position moves', async (t
   await bench.take(1, { at: { identity: 'i', position: 2 }, headers: { [LOG_HEADER]: 'mylog' } }, { at: { identity: 'i', position: 3 }, headers: { [LOG_HEADER]: 'other' } });
   t.same(bench.held, ['1', 'x']);
   t.equal(bench.count('own'), 1);
-  await bench.readings[0]!.startAt('', { identity: 'i', position: 1 });
+  await bench.readings[0]!.startAt(new Map([['', { identity: 'i', position: 1 }]]));
   t.equal(bench.count('renewed'), 1, 'a position that goes back is counted');
   await bench.take(2);
   t.same(bench.held, ['1', 'x', '2']);
+});
+
+t.test('what a reading still tries to store when it ends is given up: the next one brings it again', async (t) => {
+  const bench = await Bench.open(t);
+  await bench.take(1);
+  const append = bench.store.append.bind(bench.store);
+  let tries = 0;
+  bench.store.append = () => {
+    tries += 1;
+    return Promise.resolve().then(() => bench.store.fails('unavailable'));
+  };
+  const late = t.rejects(bench.take(2, 3), 'it is not stored any more');
+  await until('it is tried again', () => tries > 1);
+  bench.cut(new Error('cut'));
+  await late;
+  bench.store.append = append;
+  await until('it is open again', () => bench.readings.length === 2);
+  await t.rejects(bench.readings[0]!.take([{ part: '', at: { identity: 'i', position: 9 }, fields: {}, headers: {}, data: Buffer.from('9') }]), 'an ended reading hands nothing over');
+  await bench.take(2, 3);
+  t.same(bench.held, range(1, 3).map(String));
+});
+
+t.test('a position that begins to have an identity is not one that was made anew', async (t) => {
+  const bench = await Bench.open(t);
+  await bench.readings[0]!.startAt(new Map([['a', { identity: '', position: 5 }], ['b', { identity: '', position: 7 }]]));
+  t.equal(bench.store.appends, 1, 'both are one step');
+  await bench.readings[0]!.startAt(new Map([['a', { identity: 'id', position: 5 }]]));
+  t.equal(bench.count('renewed'), 0);
+  await bench.readings[0]!.startAt(new Map([['a', { identity: 'other', position: 5 }]]));
+  t.equal(bench.count('renewed'), 1);
+});
+
+t.test('a status is never longer than the database takes', async (t) => {
+  const bench = await Bench.open(t);
+  await bench.readings[0]!.startAt(new Map(range(1, 20).map((number) => [`${'t'.repeat(249)}/${number}`, { identity: 'x'.repeat(36), position: Number.MAX_SAFE_INTEGER }])));
+  const { status } = bench.runner;
+  t.ok(Object.keys(status.positions ?? {}).length > 0);
+  t.ok(Buffer.byteLength(JSON.stringify(status)) <= CONNECTOR_STATUS_MAX_BYTES);
 });

@@ -10,7 +10,7 @@ import { encode, envelopesOf, SENDER_BYTES, type Carried } from '../envelope.ts'
 import { Incoming } from '../incoming.ts';
 import { encodeNote } from '../note-envelope.ts';
 import { isCode } from '../../kafka/broker-connection.ts';
-import { Outbox } from './outbox.ts';
+import { Outbox, TOO_LARGE_CODES } from './outbox.ts';
 import { TopicConnection } from './topic-connection.ts';
 import { topicOf } from './topic.ts';
 
@@ -91,16 +91,16 @@ export class KafkaBus implements Bus {
     const joined = this.#joined;
     if (joined === undefined || this.state !== 'up') return;
     const bytes = encodeNote(note, this.#sender, joined.incoming.keys, joined.listener.sealing());
-    if (bytes !== undefined) this.#put(to === undefined ? NOTE : noteTo(to), bytes.length, () => bytes);
+    if (bytes !== undefined) this.#put(to === undefined ? NOTE : noteTo(to), bytes.length, () => bytes, false);
   }
 
   #send(carried: Carried | undefined): void {
-    this.#put(COMMIT, carried?.bytes ?? 0, () => encode(this.#sender, carried));
+    this.#put(COMMIT, carried?.bytes ?? 0, () => encode(this.#sender, carried), carried === undefined);
   }
 
   /** Invariant 6: nothing is queued for a bus that is away. Other instances find out at their next look. */
-  #put(key: Buffer, length: number, value: () => Buffer): void {
-    if (this.#outbox?.hasRoom(length) === true) this.#outbox.put({ key, value: value() });
+  #put(key: Buffer, length: number, value: () => Buffer, isHint: boolean): void {
+    if (this.#outbox?.hasRoom(length) === true) this.#outbox.put({ key, value: value(), isHint });
   }
 
   async close(): Promise<void> {
@@ -156,7 +156,7 @@ export class KafkaBus implements Bus {
 
   /** What Kafka may take from others, and not from us, is no reason to connect anew. */
   #failed(connection: TopicConnection, error: unknown): void {
-    if (isCode(error, 'TOPIC_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED', 'POLICY_VIOLATION', 'INVALID_RECORD')) this.#availability.refused(error);
+    if (isCode(error, 'TOPIC_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED', 'POLICY_VIOLATION', 'INVALID_RECORD', ...TOO_LARGE_CODES)) this.#availability.refused(error);
     else connection.fail(error);
   }
 }

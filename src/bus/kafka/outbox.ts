@@ -9,9 +9,14 @@ const ENVELOPE_OVERHEAD_BYTES = 1024;
 /** How much leaves together. Well below what a topic takes by default, which is 1 MiB: a batch that is refused for its size is lost as a whole. */
 const TOGETHER_MAX_BYTES = 512 * 1024;
 
+/** What Kafka says of a batch, or a record, that is too large for the topic. */
+export const TOO_LARGE_CODES = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'] as const;
+
 export interface Envelope {
   readonly key: Buffer;
   readonly value: Buffer;
+  /** Carries nothing: it is sent where what carries something is too large. */
+  readonly isHint?: boolean;
 }
 
 export interface OutboxOptions {
@@ -62,7 +67,9 @@ export class Outbox {
         await this.#options.send(batch);
       } catch (error) {
         if (this.#isClosed) return;
-        if (isCode(error, 'MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE')) this.#options.tooLarge();
+        const isSmallest = batch.length === 1 && batch[0]!.isHint === true;
+        // A hint is as small as it gets: a Kafka that refuses it would be sent hints without end.
+        if (isCode(error, ...TOO_LARGE_CODES) && !isSmallest) this.#options.tooLarge();
         else this.#options.failed(error);
       }
       this.#unconfirmedBytes -= bytes;

@@ -2,7 +2,7 @@ import { members } from '../../access/key-request.ts';
 import { readKafkaUrl, type KafkaLocation } from '../../config/kafka-url.ts';
 import { described, oneOf, secretOf, wrong } from '../../hooks/file-members.ts';
 import type { Declared, Opener, Sink, Source, Transport } from '../transport.ts';
-import { TOPIC_NAME } from './topic-name.ts';
+import { NO_TOPIC_NAME, TOPIC_NAME } from './topic-name.ts';
 
 /**
  * This room connects sources and sinks to Kafka. A source reads topics, each partition in its order, and each record is stored exactly once. A sink writes to topics, and waits until all replicas
@@ -14,7 +14,7 @@ const SOURCE_TOPICS_MAX_ENTRIES = 100;
 
 export const KAFKA: Transport = {
   source: { members: ['url', 'topics', 'from'], fields: ['topic', 'partition', 'key'], topic: '{+topic}', read: readSource },
-  sink: { members: ['url'], target: { member: 'topic', otherwise: '{+topic}' }, read: readSink },
+  sink: { members: ['url'], target: { member: 'topic', otherwise: '{+topic}', whyNot: (topic) => TOPIC_NAME.test(topic) ? undefined : NO_TOPIC_NAME }, read: readSink },
 };
 
 function readSource(given: Readonly<Record<string, unknown>>, declared: Declared): Opener<Source> {

@@ -8,6 +8,8 @@ export interface Partition {
   readonly topic: string;
   /** Of the topic: another one of the same name has another. Empty where brokers do not tell. */
   readonly topicId: string;
+  /** Under which positions are stored: its id, or, where brokers do not tell, the one that is stored. */
+  readonly identity: string;
   readonly index: number;
   readonly leader: Address;
   /** Names it in the log. */
@@ -56,11 +58,11 @@ export function recordsOf(answer: Fetched, partition: Partition, from: bigint): 
   return { records, next };
 }
 
-function recordOf({ key, value, headers }: KafkaRecord, offset: bigint, { topic, topicId, index, part }: Partition): SourceRecord {
+function recordOf({ key, value, headers }: KafkaRecord, offset: bigint, { topic, identity, index, part }: Partition): SourceRecord {
   const plain: Record<string, string> = {};
   for (const [name, text] of headers) if (name !== null && text !== null && isUtf8(text)) plain[name.toString().toLowerCase()] ??= text.toString();
   return {
-    part, at: { identity: topicId, position: Number(offset + 1n) },
+    part, at: { identity, position: Number(offset + 1n) },
     fields: { topic, partition: String(index), key: key === null || !isUtf8(key) ? undefined : key.toString() }, headers: plain, data: value ?? Buffer.alloc(0),
   };
 }

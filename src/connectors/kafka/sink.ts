@@ -4,7 +4,7 @@ import type { Address } from '../../config/redis-url.ts';
 import { isCode, type BrokerConnection } from '../../kafka/broker-connection.ts';
 import { Brokers } from '../../kafka/brokers.ts';
 import { UnsendableMessage, type Outgoing, type Sink } from '../transport.ts';
-import { TOPIC_NAME } from './topic-name.ts';
+import { NO_TOPIC_NAME, TOPIC_NAME } from './topic-name.ts';
 
 /** How long the replicas may take to have a batch. */
 const REPLICATED_MAX_MS = 3_000;
@@ -14,6 +14,10 @@ const SINK_BATCH_MAX_BYTES = 512 * 1024;
 
 /** The longest answer of a broker to a sink. */
 const SINK_ANSWER_MAX_BYTES = 8 * 1024 * 1024;
+
+/** Topics of Kafka's own, such as __consumer_offsets, take nothing of clients. A message of such a topic must not keep the ones after it waiting. */
+const FORBIDDEN_TOPIC_CODE = 'INVALID_TOPIC_EXCEPTION';
+const FORBIDDEN_TOPIC = 'its topic is one that Kafka lets no client write to';
 
 /** Topics whose partitions are remembered. Bounds what a template that makes many topics can fill. */
 const KNOWN_TOPICS_MAX_ENTRIES = 10_000;
@@ -84,7 +88,7 @@ class KafkaSink implements Sink {
       const connection = await this.#brokers.shared(leader);
       await connection.ask(produceV7.api, ProduceAcks.ALL, REPLICATED_MAX_MS, records, {});
     } catch (error) {
-      if (!isCode(error, 'MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD')) throw error;
+      if (!isCode(error, 'MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD', FORBIDDEN_TOPIC_CODE)) throw error;
       // A batch is taken whole or not at all.
       if (messages.length === 1) throw new UnsendableMessage(error instanceof AggregateError ? String(error.errors[0]?.message ?? error.message) : 'Kafka does not take it', { cause: error });
       const middle = messages.length >> 1;
@@ -94,11 +98,19 @@ class KafkaSink implements Sink {
     for (const _ of messages) sent();
   }
 
+  async #leadersOf(topic: string): Promise<readonly Address[]> {
+    try {
+      return await leadersOf(await this.#brokers.shared(), topic);
+    } catch (error) {
+      throw isCode(error, FORBIDDEN_TOPIC_CODE) ? new UnsendableMessage(FORBIDDEN_TOPIC, { cause: error }) : error;
+    }
+  }
+
   async #destinationOf({ target, topic }: Outgoing): Promise<Destination> {
-    if (!TOPIC_NAME.test(target)) throw new UnsendableMessage('its topic is no name that Kafka takes');
+    if (!TOPIC_NAME.test(target)) throw new UnsendableMessage(NO_TOPIC_NAME);
     let leaders = this.#topics.get(target);
     if (leaders === undefined) {
-      leaders = await leadersOf(await this.#brokers.shared(), target);
+      leaders = await this.#leadersOf(target);
       if (this.#topics.size >= KNOWN_TOPICS_MAX_ENTRIES) this.#topics.clear();
       this.#topics.set(target, leaders);
     }

@@ -1,10 +1,11 @@
 import { FetchIsolationLevels } from '@platformatic/kafka';
 import type { KafkaLocation } from '../../config/kafka-url.ts';
 import type { BrokerConnection } from '../../kafka/broker-connection.ts';
+import { ExpandsTooFar } from '../../kafka/bounded-expansion.ts';
 import { Brokers } from '../../kafka/brokers.ts';
 import { SOURCE_MAX_PARTS } from '../../store/connector-store.ts';
 import type { Reading, Source } from '../transport.ts';
-import { beginningsOf, fetchFrom, knowsTopicIds, partitionsOf } from './partitions.ts';
+import { beginningsOf, fetchFrom, knowsTopicIds, partitionsOf, type Led } from './partitions.ts';
 import { recordsOf, type Partition } from './records.ts';
 
 /** How long a read waits for records. */
@@ -52,6 +53,9 @@ class KafkaSource implements Source {
   #taking: Promise<void> = Promise.resolve();
   /** How many records of each part wait in Kafka. */
   readonly #behind = new Map<string, number>();
+  #hasRead = false;
+  /** Whether it reads one batch at a time: several together expanded too far. */
+  #isCautious = false;
 
   constructor(options: KafkaSourceOptions, brokers: Brokers, first: BrokerConnection) {
     this.#options = options;
@@ -79,43 +83,50 @@ class KafkaSource implements Source {
 
   async #readAll(reading: Reading): Promise<void> {
     this.#hasIds = await knowsTopicIds(this.#first);
-    const partitions = await partitionsOf(this.#first, this.#options.topics, this.#hasIds);
+    const partitions = await partitionsOf(this.#first, this.#options.topics, this.#hasIds, reading.positions);
     if (partitions.length > SOURCE_MAX_PARTS) throw new RangeError(`the topics have more than ${SOURCE_MAX_PARTS} partitions`);
-    const readers: { readonly connection: BrokerConnection; readonly partitions: readonly Partition[]; readonly offsets: Map<string, bigint> }[] = [];
-    for (const led of Map.groupBy(partitions, ({ leader }) => `${leader.host}:${leader.port}`).values()) {
-      const connection = await this.#brokers.connect(led[0]!.leader);
-      readers.push({ connection, partitions: led, offsets: new Map(await beginningsOf({ connection, partitions: led, from: this.#options.from, reading })) });
-    }
-    reading.up();
-    await Promise.race([this.#watch(partitions.length, reading.signal), ...readers.map(async (reader) => {
-      for (;;) await this.#readOnce(reader, reading);
-    })]);
+    const leds: Led[] = [];
+    for (const led of Map.groupBy(partitions, ({ leader }) => `${leader.host}:${leader.port}`).values()) leds.push({ connection: await this.#brokers.connect(led[0]!.leader), partitions: led });
+    const offsets = new Map(await beginningsOf(leds, this.#options.from, reading));
+    await Promise.race([this.#watch(partitions.length, reading), ...leds.map((led) => readInTurns(led, (some) => this.#readOnce(some, offsets, reading)))]);
   }
 
-  async #readOnce({ connection, partitions, offsets }: { readonly connection: BrokerConnection; readonly partitions: readonly Partition[]; readonly offsets: Map<string, bigint> }, reading: Reading): Promise<void> {
+  /** @returns The partitions that brought something. */
+  async #readOnce({ connection, partitions }: Led, offsets: Map<string, bigint>, reading: Reading): Promise<ReadonlySet<Partition>> {
     const asked = performance.now();
-    const responses = await fetchFrom(connection, this.#hasIds, SOURCE_FETCH_WAIT_MS, 1, SOURCE_FETCH_MAX_BYTES, FetchIsolationLevels.READ_COMMITTED, SESSIONLESS.id, SESSIONLESS.epoch,
+    const isCautious = this.#isCautious;
+    const [maxBytes, partitionMaxBytes] = isCautious ? [1, 1] : [SOURCE_FETCH_MAX_BYTES, SOURCE_PARTITION_MAX_BYTES];
+    const responses = await fetchFrom(connection, this.#hasIds, this.#hasRead ? SOURCE_FETCH_WAIT_MS : 0, 1, maxBytes, FetchIsolationLevels.READ_COMMITTED, SESSIONLESS.id, SESSIONLESS.epoch,
       [...Map.groupBy(partitions, (partition) => this.#nameOf(partition))].map(([topicId, some]) => ({
-        topicId, partitions: some.map(({ index, part }) => ({ partition: index, currentLeaderEpoch: -1, fetchOffset: offsets.get(part)!, lastFetchedEpoch: -1, partitionMaxBytes: SOURCE_PARTITION_MAX_BYTES })),
-      })), [], '');
-    let hasBatches = false;
+        topicId, partitions: some.map(({ index, part }) => ({ partition: index, currentLeaderEpoch: -1, fetchOffset: offsets.get(part)!, lastFetchedEpoch: -1, partitionMaxBytes })),
+      })), [], '').catch((error: unknown) => {
+        if (isCautious || !(error instanceof ExpandsTooFar)) throw error;
+        this.#isCautious = true;
+        return [];
+      });
+    // Only now it is known that the user may read.
+    if (!this.#hasRead) reading.up();
+    this.#hasRead = true;
+    const byName = new Map(partitions.map((partition) => [`${this.#nameOf(partition)}/${partition.index}`, partition]));
+    const full = new Set<Partition>();
     for (const { topicId, partitions: answers } of responses) {
       for (const answer of answers) {
-        const partition = partitions.find((one) => this.#nameOf(one) === topicId && one.index === answer.partitionIndex);
+        const partition = byName.get(`${topicId}/${answer.partitionIndex}`);
         if (partition === undefined) throw new Error('Kafka answers a read with a partition that was not asked for');
         const from = offsets.get(partition.part)!;
         const { records, next } = recordsOf(answer, partition, from);
         const isEmpty = (answer.records ?? []).length === 0;
         // The same question would bring the same answer again, at once.
         if (!isEmpty && next === from) throw new Error('Kafka answers a read with records that were not asked for');
-        hasBatches ||= !isEmpty;
+        if (!isEmpty) full.add(partition);
         this.#behind.set(partition.part, Math.max(0, Number(answer.highWatermark - next)));
         if (records.length > 0) await this.#take(() => reading.take(records));
         offsets.set(partition.part, next);
       }
     }
     reading.waiting([...this.#behind.values()].reduce((sum, records) => sum + records, 0));
-    if (!hasBatches && performance.now() - asked < EMPTY_READ_MS) await pause(EMPTY_READ_MS);
+    if (full.size === 0 && performance.now() - asked < EMPTY_READ_MS) await pause(EMPTY_READ_MS);
+    return full;
   }
 
   #nameOf({ topic, topicId }: Partition): string {
@@ -129,13 +140,21 @@ class KafkaSource implements Source {
   }
 
   /** Rejects when the topics have other partitions than before: they are then read anew. */
-  async #watch(count: number, signal: AbortSignal): Promise<void> {
+  async #watch(count: number, { signal, positions }: Reading): Promise<void> {
     while (!signal.aborted) {
       await pause(PARTITIONS_INTERVAL_MS);
       if (signal.aborted) return;
-      const partitions = await partitionsOf(this.#first, this.#options.topics, this.#hasIds);
+      const partitions = await partitionsOf(this.#first, this.#options.topics, this.#hasIds, positions);
       if (partitions.length !== count) throw new Error(`the topics have ${partitions.length} partitions now`);
     }
+  }
+}
+
+/** Brokers fill an answer in the order of the question. What brought something is asked for last the next time: a few busy partitions would keep the others waiting for ever. */
+export async function readInTurns({ connection, partitions }: Led, readOnce: (led: Led) => Promise<ReadonlySet<Partition>>): Promise<never> {
+  for (let turn = partitions; ;) {
+    const full = await readOnce({ connection, partitions: turn });
+    turn = [...turn.filter((partition) => !full.has(partition)), ...turn.filter((partition) => full.has(partition))];
   }
 }
 

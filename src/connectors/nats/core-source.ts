@@ -23,7 +23,7 @@ export async function openCoreSource({ location, subjects }: CoreSourceOptions):
 class CoreSource implements Source {
   readonly #connection: NatsConnection;
   readonly #subjects: readonly string[];
-  readonly #inbox = new Inbox<SourceRecord>();
+  readonly #inbox = new Inbox<SourceRecord>({ keeps: true });
   #heardBytes = 0;
 
   constructor(connection: NatsConnection, subjects: readonly string[]) {
@@ -61,11 +61,17 @@ class CoreSource implements Source {
   }
 
   #hear(record: SourceRecord, reading: Reading): void {
-    if (this.#inbox.length >= HEARD_MAX_RECORDS || this.#heardBytes + record.data.length > HEARD_MAX_BYTES) {
+    const bytes = bytesOf(record);
+    if (this.#inbox.length >= HEARD_MAX_RECORDS || this.#heardBytes + bytes > HEARD_MAX_BYTES) {
       reading.lost(1);
       return;
     }
-    this.#heardBytes += record.data.length;
+    this.#heardBytes += bytes;
     this.#inbox.push(record);
   }
+}
+
+/** Headers count, too: a message may have nothing else. */
+function bytesOf({ data, headers }: SourceRecord): number {
+  return Object.entries(headers).reduce((sum, [name, value = '']) => sum + name.length + value.length, data.length);
 }

@@ -3,6 +3,12 @@ export class Inbox<Item> {
   #items: Item[] = [];
   #end: { readonly reason: Error | undefined } | undefined;
   #wake: () => void = () => undefined;
+  readonly #keeps: boolean;
+
+  /** @param keeps Whether items before an end with a reason are taken first: nobody sends them again. */
+  constructor({ keeps = false }: { readonly keeps?: boolean } = {}) {
+    this.#keeps = keeps;
+  }
 
   get length(): number {
     return this.#items.length;
@@ -19,11 +25,12 @@ export class Inbox<Item> {
     this.#wake();
   }
 
-  /** Resolves with at least one item, or with none after a wanted end. Items before an end with a reason are given up: it rejects with the reason. */
+  /** Resolves with at least one item, or with none after a wanted end. After an end with a reason it rejects with the reason; items before it are given up, unless they are kept. */
   async take(): Promise<readonly Item[]> {
     if (this.#items.length === 0 && this.#end === undefined) await new Promise<void>((resolve) => (this.#wake = resolve));
-    if (this.#end?.reason !== undefined) throw this.#end.reason;
-    if (this.#end !== undefined) return [];
+    const isKept = this.#keeps && this.#items.length > 0;
+    if (this.#end?.reason !== undefined && !isKept) throw this.#end.reason;
+    if (this.#end !== undefined && this.#end.reason === undefined) return [];
     const items = this.#items;
     this.#items = [];
     return items;

@@ -5,13 +5,13 @@ import { optionsFor } from '../../nats/connection-options.ts';
 import type { SourcePosition } from '../../store/connector-store.ts';
 import { randomName } from '../../store/names.ts';
 import type { OpenContext, Reading, Source } from '../transport.ts';
-import { Inbox } from './inbox.ts';
+import { Deliveries } from './deliveries.ts';
 import { recordOf } from './record.ts';
 
 /** What the server sends before the first of it is acknowledged, if each message is as large as it may be. Bounds the memory. */
 const UNACKNOWLEDGED_MAX_BYTES = 64 * 1024 * 1024;
 const UNACKNOWLEDGED_MAX_MESSAGES = 1_024;
-/** How long the server waits for an acknowledgment. The log may be away for longer: what comes again then is known. */
+/** How long the server waits for an acknowledgment. The log may be away for longer: what comes again then is not held twice (deliveries.ts). */
 const ACKNOWLEDGE_MAX_MS = 60_000;
 /** How often the server says that it is there while it has nothing. Stops a consumer that was deleted from being waited for. */
 const IDLE_HEARTBEAT_MS = 5_000;
@@ -53,17 +53,18 @@ class JetStreamSource implements Source {
     const after = await this.#beginning(info, identity, reading);
     const name = await this.#makeConsumer(manager, info, after);
     const consumer = await jetstream(this.#connection).consumers.get(stream, name);
-    const inbox = new Inbox<JsMsg>();
+    const deliveries = new Deliveries<JsMsg>();
+    const { inbox } = deliveries;
     const stop = (): void => inbox.end();
     reading.signal.addEventListener('abort', stop, { once: true });
     if (reading.signal.aborted) stop();
-    this.#messages = await consumer.consume({ max_messages: this.#window(info), idle_heartbeat: IDLE_HEARTBEAT_MS, abort_on_missing_resource: true, callback: (message) => inbox.push(message) });
+    this.#messages = await consumer.consume({ max_messages: this.#window(info), idle_heartbeat: IDLE_HEARTBEAT_MS, abort_on_missing_resource: true, callback: (message) => deliveries.hear(message) });
     void this.#messages.closed().then((error) => inbox.end(error instanceof Error ? error : new Error('the consumer ended')));
     void this.#connection.closed().then((error) => inbox.end(error instanceof Error ? error : new Error('the connection was closed')));
     reading.up();
     reading.waiting(Math.max(0, info.state.last_seq - after));
     try {
-      await this.#takeAll(inbox, identity, reading);
+      await this.#takeAll(deliveries, identity, reading);
     } finally {
       reading.signal.removeEventListener('abort', stop);
     }
@@ -75,19 +76,26 @@ class JetStreamSource implements Source {
   }
 
   /** The sequence after which to read. */
-  async #beginning({ state }: StreamInfo, identity: string, reading: Reading): Promise<number> {
+  async #beginning({ state, config }: StreamInfo, identity: string, reading: Reading): Promise<number> {
     const stored: SourcePosition | undefined = reading.positions.get('');
     if (stored === undefined) {
       const position = this.#options.from === 'now' ? state.last_seq : 0;
       // Otherwise "now" would be later after a crash, before a first message.
-      await reading.startAt('', { identity, position });
+      await reading.startAt(new Map([['', { identity, position }]]));
       return position;
     }
     // The stream was made anew: it is read from its beginning. The first step stores the new identity.
     if (stored.identity !== identity) return 0;
+    const before = state.first_seq - 1;
+    // Retention took messages before they were read. Of some subjects nobody knows: others' messages may have gone. A queue's messages go when they are read.
+    if (before > stored.position && config.retention === RetentionPolicy.Limits && this.#options.subjects.length === 0) {
+      await reading.startAt(new Map([['', { identity, position: before }]]));
+      reading.lost(before - stored.position);
+      return before;
+    }
     if (state.last_seq >= stored.position) return stored.position;
     // The server lost its newest messages, as from a backup: their sequences will be given again.
-    await reading.startAt('', { identity, position: state.last_seq });
+    await reading.startAt(new Map([['', { identity, position: state.last_seq }]]));
     return state.last_seq;
   }
 
@@ -122,16 +130,11 @@ class JetStreamSource implements Source {
     return name;
   }
 
-  async #takeAll(inbox: Inbox<JsMsg>, identity: string, reading: Reading): Promise<void> {
-    let delivered = 0;
+  async #takeAll(deliveries: Deliveries<JsMsg>, identity: string, reading: Reading): Promise<void> {
+    const { inbox } = deliveries;
     for (let messages = await inbox.take(); messages.length > 0; messages = await inbox.take()) {
-      for (const { info: { deliverySequence } } of messages) {
-        // Something was lost on its way: the server would send it again later, after newer messages.
-        if (deliverySequence !== delivered + 1) throw new Error(`delivery ${delivered + 1} of the consumer did not come`);
-        delivered = deliverySequence;
-      }
       await reading.take(messages.map((message) => recordOf(message, { identity, position: message.seq }, this.#options.stream)));
-      for (const message of messages) message.ack();
+      deliveries.stored(messages);
       reading.waiting(messages.at(-1)!.info.pending);
     }
   }

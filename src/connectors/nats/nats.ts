@@ -2,6 +2,7 @@ import { members } from '../../access/key-request.ts';
 import { readNatsUrl, type NatsLocation } from '../../config/nats-url.ts';
 import { described, oneOf, secretOf, wrong } from '../../hooks/file-members.ts';
 import type { Declared, Opener, Sink, Source, Transport } from '../transport.ts';
+import { whyNoSubject } from './subject.ts';
 
 /**
  * This room connects sources and sinks to NATS. A source with a `stream` reads JetStream: the log stores each message exactly once. A source without one listens to subjects: at most once.
@@ -17,7 +18,7 @@ const STREAM = /^[^\s.*>/\\]{1,255}$/;
 
 export const NATS: Transport = {
   source: { members: ['url', 'stream', 'subjects', 'from'], fields: ['subject', 'stream'], topic: '{+subject}', read: readSource },
-  sink: { members: ['url', 'jetstream'], target: { member: 'subject', otherwise: '{+topic}' }, read: readSink },
+  sink: { members: ['url', 'jetstream'], target: { member: 'subject', otherwise: '{+topic}', whyNot: whyNoSubject }, read: readSink },
 };
 
 function readSource(given: Readonly<Record<string, unknown>>, declared: Declared): Opener<Source> {
@@ -39,7 +40,7 @@ function readSink(given: Readonly<Record<string, unknown>>, declared: Declared):
   const { jetstream = true } = given;
   if (typeof jetstream !== 'boolean') throw wrong(`${declared.field}.jetstream`, 'it must be true, or false where no stream stores the messages');
   const location = readLocation(given['url'], declared);
-  return { place: placeOf(location), open: async () => (await import('./sink.ts')).openNatsSink({ location, isStored: jetstream }) };
+  return { place: placeOf(location), open: async ({ name }) => (await import('./sink.ts')).openNatsSink({ location, name, isStored: jetstream }) };
 }
 
 /** A URL may have a password: so it may be `{"env": "NAME"}`, and no error repeats any of it. */

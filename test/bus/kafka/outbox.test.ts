@@ -68,6 +68,15 @@ t.test('a batch that is too large is told as such; other failures are told, and 
   t.match(told[1], /Produce/);
 });
 
+t.test('a hint that is too large is a failure: another hint would be, too', async (t) => {
+  const { outbox, answer, told } = open();
+  const tooLarge = new ResponseError(0, 7, { '/responses/0': [10, null] }, {});
+  for (let count = 0; count < 3; count++) outbox.put({ key: KEY, value: Buffer.alloc(1), isHint: true });
+  await answer(tooLarge);
+  await answer(tooLarge);
+  t.same(told, [tooLarge, 'too large'], 'several together may be smaller one by one');
+});
+
 t.test('closed, it takes and sends nothing more', async (t) => {
   for (const error of [new Error('the connection was closed'), undefined]) {
     const { outbox, batches, answer, told } = open();

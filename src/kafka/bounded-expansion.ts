@@ -1,0 +1,127 @@
+import { compressionsAlgorithms } from '@platformatic/kafka';
+import { gunzipSync, zstdDecompressSync } from 'node:zlib';
+
+/** What the batches of one answer may expand to, together. Stops a small batch that somebody compressed with care from filling the memory. */
+export const EXPANDED_MAX_BYTES = 128 * 1024 * 1024;
+
+/** The most that a block of LZ4 expands by, and how its frame says how large its blocks are (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md). */
+const LZ4_MAX_FACTOR = 255;
+const LZ4_MAGIC_CODE = 0x184d2204;
+const LZ4_HEAD_BYTES = 7;
+const LZ4_WORD_BYTES = 4;
+const LZ4_CONTENT_SIZE_BYTES = 8;
+/** Flags of such a frame: it names a dictionary; ends with a checksum of its content; tells the size of its content; each block ends with a checksum. */
+const FLAG_DICTIONARY = 1;
+const FLAG_CHECKSUM = 4;
+const FLAG_SIZED = 8;
+const FLAG_CHECKED = 16;
+
+/** What Java writes around blocks of Snappy: a magic and two versions; then each block after its length. */
+const XERIAL_BEGINNING = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
+const XERIAL_HEAD_BYTES = 16;
+
+/** The batches of an answer expand to more than `EXPANDED_MAX_BYTES`. The connection is well. */
+export class ExpandsTooFar extends Error {
+  override name = 'ExpandsTooFar';
+
+  constructor() {
+    super(`compressed records expand to more than ${EXPANDED_MAX_BYTES} bytes`);
+  }
+}
+
+type Compressed = Parameters<typeof compressionsAlgorithms.gzip.decompressSync>[0];
+
+/** Bytes expanded in this turn of the event loop. The client library reads all of an answer in one turn. */
+let expandedBytes = 0;
+let isBound = false;
+
+/** Makes the client library expand records within the bound. By itself it has none. */
+export function boundExpansion(): void {
+  if (isBound) return;
+  isBound = true;
+  const { gzip, snappy, lz4, zstd } = compressionsAlgorithms;
+  const unpackSnappy = snappy.decompressSync.bind(snappy);
+  const unpackLz4 = lz4.decompressSync.bind(lz4);
+  replace(gzip, (data) => expanded((maxOutputLength) => gunzipSync(bytesOf(data), { maxOutputLength })));
+  replace(zstd, (data) => expanded((maxOutputLength) => zstdDecompressSync(bytesOf(data), { maxOutputLength })));
+  replace(snappy, (data) => expandedWithin(snappyBound(bytesOf(data)), () => unpackSnappy(data)));
+  replace(lz4, (data) => expandedWithin(lz4Bound(bytesOf(data)), () => unpackLz4(data)));
+}
+
+function replace(algorithm: { readonly decompressSync: (data: Compressed) => Buffer }, decompressSync: (data: Compressed) => Buffer): void {
+  Object.assign(algorithm, { decompressSync });
+}
+
+function bytesOf(data: Compressed): Buffer {
+  return Buffer.isBuffer(data) ? data : data.buffer;
+}
+
+function expanded(expand: (maxOutputLength: number) => Buffer): Buffer {
+  const left = EXPANDED_MAX_BYTES - expandedBytes;
+  if (left <= 0) throw new ExpandsTooFar();
+  try {
+    const buffer = expand(left);
+    count(buffer.length);
+    return buffer;
+  } catch (error) {
+    if (error instanceof RangeError && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE') throw new ExpandsTooFar();
+    throw error;
+  }
+}
+
+function expandedWithin(most: number, expand: () => Buffer): Buffer {
+  if (expandedBytes + most > EXPANDED_MAX_BYTES) throw new ExpandsTooFar();
+  const buffer = expand();
+  count(buffer.length);
+  return buffer;
+}
+
+function count(bytes: number): void {
+  if (expandedBytes === 0) {
+    setImmediate(() => {
+      expandedBytes = 0;
+    });
+  }
+  expandedBytes += bytes;
+}
+
+/** Each block of Snappy begins with its length when it is expanded. */
+function snappyBound(bytes: Buffer): number {
+  if (!bytes.subarray(0, XERIAL_BEGINNING.length).equals(XERIAL_BEGINNING)) return snappyLength(bytes);
+  let sum = 0;
+  for (let at = XERIAL_HEAD_BYTES; at + 4 <= bytes.length;) {
+    const length = bytes.readUInt32BE(at);
+    sum += snappyLength(bytes.subarray(at + 4, at + 4 + length));
+    at += 4 + length;
+  }
+  return sum;
+}
+
+function snappyLength(bytes: Buffer): number {
+  let length = 0;
+  for (let index = 0; index < 5 && index < bytes.length; index++) {
+    length += (bytes[index]! & 0x7f) * 2 ** (7 * index);
+    if (bytes[index]! < 0x80) break;
+  }
+  return length;
+}
+
+/** The most that frames of LZ4 expand to, from the lengths of their blocks. @throws Error where they are no frames */
+function lz4Bound(bytes: Buffer): number {
+  let sum = 0;
+  for (let at = 0; at < bytes.length;) {
+    if (at + LZ4_HEAD_BYTES > bytes.length || bytes.readUInt32LE(at) !== LZ4_MAGIC_CODE) throw new Error('compressed records are no frame of LZ4');
+    const flags = bytes[at + 4]!;
+    const blockMax = 2 ** (8 + 2 * ((bytes[at + 5]! >> 4) & 7));
+    at += LZ4_HEAD_BYTES + ((flags & FLAG_SIZED) === 0 ? 0 : LZ4_CONTENT_SIZE_BYTES) + ((flags & FLAG_DICTIONARY) === 0 ? 0 : LZ4_WORD_BYTES);
+    for (let isLast = false; !isLast && at + LZ4_WORD_BYTES <= bytes.length;) {
+      // The highest bit says that the block is not compressed.
+      const length = bytes.readUInt32LE(at) & 0x7fffffff;
+      sum += Math.min(blockMax, length * LZ4_MAX_FACTOR);
+      isLast = length === 0;
+      at += LZ4_WORD_BYTES + length + (isLast || (flags & FLAG_CHECKED) === 0 ? 0 : LZ4_WORD_BYTES);
+    }
+    at += (flags & FLAG_CHECKSUM) === 0 ? 0 : LZ4_WORD_BYTES;
+  }
+  return sum;
+}

@@ -1,0 +1,28 @@
+import t from 'tap';
+import { RetryPause } from '../../src/connectors/retry-pause.ts';
+import { systemClock, type Clock } from '../../src/runtime/clock.ts';
+
+t.test('a connection that is dropped at once does not make the pauses begin anew; one that lasted does, and so does a message', async (t) => {
+  let now = 0;
+  const pauses: number[] = [];
+  const clock: Clock = { ...systemClock, monotonic: () => now, after: (milliseconds, task) => {
+    pauses.push(milliseconds);
+    setImmediate(task);
+    return { cancel: () => undefined };
+  } };
+  const retry = new RetryPause({ clock, random: () => 0 });
+  const { signal } = new AbortController();
+  const connect = async (lastedMs: number): Promise<void> => {
+    retry.opened();
+    now += lastedMs;
+    await retry.wait(signal);
+  };
+  for (let count = 0; count < 4; count++) await connect(10);
+  t.same(pauses, [250, 500, 1_000, 2_000]);
+  await connect(60_000);
+  t.equal(pauses.at(-1), 250);
+  await connect(10);
+  retry.succeeded();
+  await connect(10);
+  t.same(pauses.slice(-2), [500, 250]);
+});
