@@ -12,6 +12,10 @@ import { TOPIC_NAME } from './topic-name.ts';
 /** The most topics of one source. Stops a mistaken file from becoming requests without end. */
 const SOURCE_TOPICS_MAX_ENTRIES = 100;
 
+/** Each client is loaded when a connector needs it. */
+const loadSource = () => import('./source.ts');
+const loadSink = () => import('./sink.ts');
+
 export const KAFKA: Transport = {
   source: { members: ['url', 'topics', 'from'], fields: ['topic', 'partition', 'key'], topic: '{+topic}', read: readSource },
   sink: { members: ['url'], target: { member: 'topic', otherwise: '{+topic}' }, read: readSink },
@@ -21,12 +25,12 @@ function readSource(given: Readonly<Record<string, unknown>>, declared: Declared
   const location = readLocation(given['url'], declared);
   const topics = readTopics(given['topics'], `${declared.field}.topics`);
   const from = oneOf(['now', 'start'], given['from'] ?? 'start', `${declared.field}.from`);
-  return { place: placeOf(location), open: async () => (await import('./source.ts')).openKafkaSource({ location, topics, from }) };
+  return { place: placeOf(location), load: loadSource, open: async () => (await loadSource()).openKafkaSource({ location, topics, from }) };
 }
 
 function readSink(given: Readonly<Record<string, unknown>>, declared: Declared): Opener<Sink> {
   const location = readLocation(given['url'], declared);
-  return { place: placeOf(location), open: async () => (await import('./sink.ts')).openKafkaSink(location) };
+  return { place: placeOf(location), load: loadSink, open: async () => (await loadSink()).openKafkaSink(location) };
 }
 
 /** A URL may have a password: so it may be `{"env": "NAME"}`, and no error repeats any of it. */

@@ -15,6 +15,11 @@ const SUBJECT = /^(?:[^\s.*>]+|\*)(?:\.(?:[^\s.*>]+|\*))*(?:\.>)?$|^>$/;
 /** The names that NATS takes for streams. */
 const STREAM = /^[^\s.*>/\\]{1,255}$/;
 
+/** Each client is loaded when a connector needs it. */
+const loadCoreSource = () => import('./core-source.ts');
+const loadJetStreamSource = () => import('./jetstream-source.ts');
+const loadSink = () => import('./sink.ts');
+
 export const NATS: Transport = {
   source: { members: ['url', 'stream', 'subjects', 'from'], fields: ['subject', 'stream'], topic: '{+subject}', read: readSource },
   sink: { members: ['url', 'jetstream'], target: { member: 'subject', otherwise: '{+topic}' }, read: readSink },
@@ -28,18 +33,18 @@ function readSource(given: Readonly<Record<string, unknown>>, declared: Declared
   if (stream === undefined) {
     if (subjects.length === 0) throw wrong(`${field}.subjects`, 'it must be an array of subjects, or stream must name a stream of JetStream');
     if (given['from'] !== undefined) throw wrong(`${field}.from`, 'subjects without a stream are heard from now on; only a stream has a beginning');
-    return { place: placeOf(location), open: async ({ signal }) => (await import('./core-source.ts')).openCoreSource({ location, subjects, signal }) };
+    return { place: placeOf(location), load: loadCoreSource, open: async ({ signal }) => (await loadCoreSource()).openCoreSource({ location, subjects, signal }) };
   }
   if (typeof stream !== 'string' || !STREAM.test(stream)) throw wrong(`${field}.stream`, 'it must be the name of a stream');
   const from = oneOf(['now', 'start'], given['from'] ?? 'start', `${field}.from`);
-  return { place: placeOf(location), open: async (context) => (await import('./jetstream-source.ts')).openJetStreamSource({ location, stream, subjects, from, context }) };
+  return { place: placeOf(location), load: loadJetStreamSource, open: async (context) => (await loadJetStreamSource()).openJetStreamSource({ location, stream, subjects, from, context }) };
 }
 
 function readSink(given: Readonly<Record<string, unknown>>, declared: Declared): Opener<Sink> {
   const { jetstream = true } = given;
   if (typeof jetstream !== 'boolean') throw wrong(`${declared.field}.jetstream`, 'it must be true, or false where no stream stores the messages');
   const location = readLocation(given['url'], declared);
-  return { place: placeOf(location), open: async () => (await import('./sink.ts')).openNatsSink({ location, isStored: jetstream }) };
+  return { place: placeOf(location), load: loadSink, open: async () => (await loadSink()).openNatsSink({ location, isStored: jetstream }) };
 }
 
 /** A URL may have a password: so it may be `{"env": "NAME"}`, and no error repeats any of it. */
