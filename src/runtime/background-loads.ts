@@ -10,11 +10,11 @@ const FIRST_LOAD_MS = 5_000;
 /** The pause before each load, in which other work goes on. */
 const LOAD_PAUSE_MS = 200;
 
-/** An event loop that was busy for a smaller part of such a pause is quiet. A load keeps it busy for up to 50 ms. */
-const QUIET_UTILIZATION = 0.5;
+/** The event loop is quiet if it was busy for less of such a pause. A load keeps it busy for up to 50 ms. */
+const QUIET_MAX_SHARE = 0.5;
 
-/** A load waits for a quiet pause so many times, about a minute. Stops a busy instance from leaving it to a request for ever. */
-const BUSY_MAX_PAUSES = 300;
+/** How long a load waits for a quiet pause. Stops a busy instance from leaving it to a request for ever. */
+const BUSY_MAX_MS = 60_000;
 
 /** Stops a package that is not there from being looked for without end. Until then an installation has put it back. */
 const LOAD_MAX_ATTEMPTS = 300;
@@ -37,9 +37,9 @@ export async function loadInBackground({ loads, clock, logger, utilization = eve
   for (const load of loads) {
     for (let attempts = 1; attempts <= LOAD_MAX_ATTEMPTS; attempts++) {
       utilization();
-      for (let pauses = 1; pauses <= BUSY_MAX_PAUSES; pauses++) {
+      for (let waitedMs = 0; waitedMs < BUSY_MAX_MS; waitedMs += LOAD_PAUSE_MS) {
         await pause(LOAD_PAUSE_MS);
-        if (utilization() < QUIET_UTILIZATION) break;
+        if (utilization() < QUIET_MAX_SHARE) break;
       }
       try {
         await load();
