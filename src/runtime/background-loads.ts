@@ -4,7 +4,7 @@ import type { Logger } from './logger.ts';
 /** Loads modules. Called again if it fails. */
 export type Load = () => unknown;
 
-/** Requests come first after a start. Also keeps commands and instances that soon end from loading what they never use. */
+/** Requests come first after a start. Keeps an instance that soon ends from loading modules that it never uses. */
 const FIRST_LOAD_MS = 5_000;
 
 /** The pause before each load, in which other work goes on. */
