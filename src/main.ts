@@ -41,6 +41,7 @@ import { Lifecycle } from './lifecycle.ts';
 import { MessageLog } from './log/log.ts';
 import type { PresencePlace } from './presence/place.ts';
 import { Presence } from './presence/presence.ts';
+import { loadInBackground } from './runtime/background-loads.ts';
 import { Budget } from './runtime/budget.ts';
 import { systemClock as clock } from './runtime/clock.ts';
 import { takeConsole } from './runtime/console-lines.ts';
@@ -221,9 +222,10 @@ worker?.open({ instance: handles.instance, onGone: (instance) => fleet.roster.go
 // The HTTP side is most of what is loaded: meanwhile SQLite's thread opens the log. PostgreSQL would be asked from this thread, which on a busy
 // machine would then be too late to hear the answer.
 const early = database.kind === 'sqlite' ? lifecycle.openLog() : undefined;
-const [{ buildApp }, { buildOperationsServer }] = await Promise.all([import('./http/app.ts'), import('./http/operations-server.ts')]);
+const [{ buildApp, HTTP_LOADS }, { buildOperationsServer }] = await Promise.all([import('./http/app.ts'), import('./http/operations-server.ts')]);
 const app = buildApp(service);
 await lifecycle.serve({ app, operations: config.OPS_PORT === undefined ? undefined : buildOperationsServer(app, counters) }, early ?? lifecycle.openLog());
+void loadInBackground({ loads: [...HTTP_LOADS, ...connectorPlans.map(({ opener }) => () => opener.load())], clock, logger });
 
 interface AccessStores {
   readonly keys: KeyStore;

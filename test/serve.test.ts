@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Child } from './support/child.ts';
@@ -58,12 +58,42 @@ const NOT_AT_ONCE = ['@fastify/ajv-compiler', '@fastify/swagger', '@nats-io', 'a
 
 t.test('an instance on SQLite alone starts without what checks queries, describes the API, or talks to other servers', async (t) => {
   const instance = await startInstance(t, { ...ENV, NODE_DEBUG_NATIVE: 'COMPILE_CACHE' });
-  const loaded = (): Set<string> => new Set([...instance.output.matchAll(/\/node_modules\/((?:@[^/]+\/)?[^/]+(?:\/[^/]+)?)\//g)].map(([, name]) => name!));
-  t.ok(loaded().has('fastify/lib'), 'what is loaded is told');
-  t.same([...loaded()].filter((name) => NOT_AT_ONCE.some((one) => name === one || name.startsWith(`${one}/`))), []);
+  const loadedIn = (output: string): Set<string> => new Set([...output.matchAll(/\/node_modules\/((?:@[^/]+\/)?[^/]+(?:\/[^/]+)?)\//g)].map(([, name]) => name!));
+  const loaded = (): Set<string> => loadedIn(instance.output);
+  // Both are written to standard error, so what stands before it was loaded before it.
+  await until('the greeting is read', () => instance.output.includes('Tidings listens on'));
+  const atOnce = loadedIn(instance.output.split('Tidings listens on')[0]!);
+  t.ok(atOnce.has('fastify/lib'), 'what is loaded is told');
+  t.same([...atOnce].filter((name) => NOT_AT_ONCE.some((one) => name === one || name.startsWith(`${one}/`))), []);
   t.equal((await fetch(`${instance.url}/openapi.json`)).status, 200);
   t.equal((await fetch(`${instance.url}/messages?topic=a&limit=1`)).status, 200);
   for (const name of ['@fastify/swagger/lib', 'ajv/dist']) await until(`${name} is loaded when it is needed`, () => loaded().has(name));
+});
+
+t.test('some seconds after its start it has loaded them all, and needs its packages no more', async (t) => {
+  const { entry, packages } = copyOfProgram(t);
+  const instance = await startInstance(t, { ...ENV, NODE_DEBUG_NATIVE: 'COMPILE_CACHE' }, { entry });
+  // The last module of the last load.
+  await until('what describes the API is loaded', () => instance.output.includes('/@fastify/swagger/lib/spec/openapi/utils.js'));
+  for (const name of readdirSync(packages)) if (!name.startsWith('.')) unlinkSync(join(packages, name));
+  t.equal((await fetch(`${instance.url}/messages?topic=a&limit=1`)).status, 200);
+  t.equal((await fetch(`${instance.url}/openapi.json`)).status, 200);
+});
+
+t.test('a request that needs a missing package fails, the process lives on, and the next one finds the package', async (t) => {
+  const { entry, packages } = copyOfProgram(t);
+  const parts = ['json-schema-traverse', 'rfdc'];
+  for (const user of ['@fastify', 'ajv']) {
+    // As a copy it looks for its own packages beside it.
+    unlinkSync(join(packages, user));
+    cpSync(join(ROOT, 'node_modules', user), join(packages, user), { recursive: true });
+  }
+  for (const name of parts) unlinkSync(join(packages, name));
+  const instance = await startInstance(t, ENV, { entry });
+  const statuses = (): Promise<number[]> => Promise.all(['/openapi.json', '/messages?topic=a&limit=1'].map(async (path) => (await fetch(`${instance.url}${path}`)).status));
+  t.same(await statuses(), [500, 500]);
+  for (const name of parts) symlinkSync(join(ROOT, 'node_modules', name), join(packages, name));
+  t.same(await statuses(), [200, 200]);
 });
 
 t.test('where nothing may be written it still starts', async (t) => {

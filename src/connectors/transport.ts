@@ -42,7 +42,9 @@ export interface Declared {
 export interface Opener<Opened> {
   /** The system, without secrets. Equal for two connectors of one system: what a source takes from it no sink sends back. */
   readonly place: string;
-  /** Loads the client and connects. Rejects where the system is away; the runner tries again, later each time. */
+  /** Loads the client ahead of `open`: while the process runs, the packages may be replaced on the disk. */
+  load(): Promise<unknown>;
+  /** Loads the client, if it is not loaded, and connects. Rejects where the system is away; the runner tries again, later each time. */
   open(context: OpenContext): Promise<Opened>;
 }
 

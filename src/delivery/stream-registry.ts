@@ -76,7 +76,7 @@ export class StreamRegistry {
   readonly #delayedClose: DelayedClose;
   readonly #readerDependencies: ReaderDependencies;
   readonly #shares: StreamShares;
-  /** Streams that gave way, and whose connections are about to close. Their places are taken. */
+  /** Streams that gave way, and whose connections are about to close. Their places are taken by others. */
   readonly #evicted = new Set<Reader>();
   #size = 0;
   #timer: Timer | undefined;
@@ -311,6 +311,9 @@ export class StreamRegistry {
 
   /** The memory of its filter is needed at once, and not when its connection has closed. */
   #giveFilterUp(reader: Reader): void {
+    // Its place is free for the newcomer, too. Otherwise a second stream would give way.
+    this.#shares.closed(reader);
+    this.#evicted.add(reader);
     this.end(reader, 'full');
     this.#leaveGroup(reader);
   }

@@ -1,9 +1,13 @@
-import type { RouteOptions } from 'fastify';
+import type * as Swagger from '@fastify/swagger';
+import { fastify, type RouteOptions } from 'fastify';
+import { createRequire } from 'node:module';
 import type { App } from './service.ts';
 import { openapi } from './output/openapi.ts';
 
 /** Makes the OpenAPI document of an instance. */
 export type DescribeApi = () => Promise<object>;
+
+const require = createRequire(import.meta.url);
 
 /** In the place of Fastify's own, which would be loaded with ajv and much else. A server sets the check of its queries itself, and routes make their own bytes. */
 export const COMPILERS = {
@@ -13,7 +17,7 @@ export const COMPILERS = {
   buildSerializer: () => () => JSON.stringify,
 };
 
-/** Collects the routes that are added from now on. The document is made of them when a client first asks for it: few instances ever load what makes it. */
+/** Collects the routes that are added from now on. The document is made of them when a client first asks for it. */
 export function describeRoutes(app: App): DescribeApi {
   const routes: RouteOptions[] = [];
   app.addHook('onRoute', (route) => void routes.push(route));
@@ -30,11 +34,18 @@ export function describeRoutes(app: App): DescribeApi {
   };
 }
 
+/** Loads what makes the document, so that no first request waits for it: some modules only when a server is described. */
+export async function loadDescriber(): Promise<void> {
+  await documentOf([]);
+}
+
 /** The plugin reads the routes of the server that it is registered with. This one has their schemas, and never listens. */
 async function documentOf(routes: readonly RouteOptions[]): Promise<object> {
-  const [{ fastify }, { fastifySwagger }] = await Promise.all([import('fastify'), import('@fastify/swagger')]);
+  // An import of a package that lacks one of its own would fail for ever, also when that is back.
+  const { fastifySwagger } = require('@fastify/swagger') as typeof Swagger;
   const server = fastify({ exposeHeadRoutes: false, schemaController: { compilersFactory: COMPILERS } }).setValidatorCompiler(() => () => true);
-  await server.register(fastifySwagger, openapi);
+  // Not by `register`: what the plugin throws there, when a module of its own is missing, would end the process.
+  await new Promise<void>((resolve, reject) => fastifySwagger(server, openapi, (error) => error === undefined ? resolve() : reject(error)));
   for (const { method, url, schema } of routes) server.route({ method, url, ...(schema === undefined ? {} : { schema }), handler: () => undefined });
   await server.ready();
   return server.swagger();

@@ -3,8 +3,9 @@ import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefaultExpression } from 'fastify';
 import { randomBytes } from 'node:crypto';
 import { Problem, type ProblemCode } from '../model/problem.ts';
+import type { Load } from '../runtime/background-loads.ts';
 import { AdmissionPolicy, RULES, settingOf } from './admission.ts';
-import { COMPILERS, describeRoutes } from './api-document.ts';
+import { COMPILERS, describeRoutes, loadDescriber } from './api-document.ts';
 import { addDoor, refusalOf } from './door.ts';
 import { awaitContinue, tellToGoOn } from './expect-continue.ts';
 import { addFastPath } from './fast-path/fast-path.ts';
@@ -13,7 +14,7 @@ import { HeldHeads } from './held-heads.ts';
 import { httpMemory, type HttpMemory } from './http-memory.ts';
 import { collectBody } from './input/body.ts';
 import { parseQuery } from './input/query-string.ts';
-import { validatorCompiler } from './input/validation.ts';
+import { loadValidator, validatorCompiler } from './input/validation.ts';
 import { answerClientError } from './output/client-error.ts';
 import { PROBLEM_TYPE, problemBody, problemHeaders, problemOf } from './output/problem-response.ts';
 import type { Asked } from './output/until-answered.ts';
@@ -34,13 +35,16 @@ import { addWebSockets, shouldUpgrade } from './websocket/websocket.ts';
  * This file builds the server: its limits, the door (door.ts) with its policy (admission.ts), and the one place where an error becomes an answer.
  */
 
+/** What the publisher has counted already. */
+const COUNTED_BY_PUBLISHER: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['key-reused', 'topic-quota']);
+
+/** What an instance starts without, and loads once it serves. */
+export const HTTP_LOADS: readonly Load[] = [loadValidator, loadDescriber];
+
 /**
  * Builds the HTTP side of an instance. It does not listen yet.
  * @param rules The door policy; a test may put rules of its own in front.
  */
-/** What the publisher has counted already. */
-const COUNTED_BY_PUBLISHER: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['key-reused', 'topic-quota']);
-
 export function buildApp(service: Service, rules: readonly Rule[] = RULES): App {
   const { config } = service;
   const policy = new AdmissionPolicy(service, rules);

@@ -37,7 +37,7 @@ class Bench {
     this.store.fences.set('it', 1);
     this.#spine = buildSpine({ store: this.store, clock, logger });
     const transport: Transport = {
-      source: { members: [], fields: ['of'], topic: 'a', read: () => ({ place: 'test', open: () => Promise.resolve({ close: () => Promise.resolve(), read: (reading) => {
+      source: { members: [], fields: ['of'], topic: 'a', read: () => ({ place: 'test', load: () => Promise.resolve(), open: () => Promise.resolve({ close: () => Promise.resolve(), read: (reading) => {
         this.readings.push(reading);
         return new Promise((resolve, reject) => {
           this.cut = reject;

@@ -100,3 +100,18 @@ for (const mode of ['on', 'off']) {
     t.ok(filters.hasRoomFor(new Filter(['a'])));
   });
 }
+
+t.test('of a full instance one stream gives way to a newcomer, also where its topics need the memory of others', async (t) => {
+  const { open, service: { counters } } = await begin(t, 'on', { FILTER_BYTES: '512KiB' });
+  const greedy: Pair[] = [];
+  for (let next = true; next;) {
+    const pair = await open('203.0.113.1', undefined, manyTopics(`greedy${greedy.length}`));
+    next = isOpen(pair);
+    if (next) greedy.push(pair);
+  }
+  while (greedy.length < MAX_STREAMS) greedy.push(await open('203.0.113.1'));
+  t.ok(greedy.every(isOpen));
+  t.ok(isOpen(await open('198.51.100.1', undefined, manyTopics('one'))));
+  t.match(counters.evicted, { filters: 1, streams: 0 });
+  t.equal(greedy.filter(isOpen).length, MAX_STREAMS - 1);
+});

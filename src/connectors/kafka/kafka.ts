@@ -1,6 +1,7 @@
 import { members } from '../../access/key-request.ts';
 import { readKafkaUrl, type KafkaLocation } from '../../config/kafka-url.ts';
 import { described, oneOf, secretOf, wrong } from '../../hooks/file-members.ts';
+import { serverNames } from '../server-names.ts';
 import type { Declared, Opener, Sink, Source, Transport } from '../transport.ts';
 import { NO_TOPIC_NAME, TOPIC_NAME } from './topic-name.ts';
 
@@ -12,6 +13,10 @@ import { NO_TOPIC_NAME, TOPIC_NAME } from './topic-name.ts';
 /** The most topics of one source. Stops a mistaken file from becoming requests without end. */
 const SOURCE_TOPICS_MAX_ENTRIES = 100;
 
+/** Each client is loaded when a connector needs it. */
+const loadSource = () => import('./source.ts');
+const loadSink = () => import('./sink.ts');
+
 export const KAFKA: Transport = {
   source: { members: ['url', 'topics', 'from'], fields: ['topic', 'partition', 'key'], topic: '{+topic}', read: readSource },
   sink: { members: ['url'], target: { member: 'topic', otherwise: '{+topic}', whyNot: (topic) => TOPIC_NAME.test(topic) ? undefined : NO_TOPIC_NAME }, read: readSink },
@@ -21,12 +26,12 @@ function readSource(given: Readonly<Record<string, unknown>>, declared: Declared
   const location = readLocation(given['url'], declared);
   const topics = readTopics(given['topics'], `${declared.field}.topics`);
   const from = oneOf(['now', 'start'], given['from'] ?? 'start', `${declared.field}.from`);
-  return { place: placeOf(location), open: async () => (await import('./source.ts')).openKafkaSource({ location, topics, from }) };
+  return { place: placeOf(location), load: loadSource, open: async () => (await loadSource()).openKafkaSource({ location, topics, from }) };
 }
 
 function readSink(given: Readonly<Record<string, unknown>>, declared: Declared): Opener<Sink> {
   const location = readLocation(given['url'], declared);
-  return { place: placeOf(location), open: async () => (await import('./sink.ts')).openKafkaSink(location) };
+  return { place: placeOf(location), load: loadSink, open: async () => (await loadSink()).openKafkaSink(location) };
 }
 
 /** A URL may have a password: so it may be `{"env": "NAME"}`, and no error repeats any of it. */
@@ -37,7 +42,7 @@ function readLocation(value: unknown, { field, env }: Declared): KafkaLocation {
 }
 
 function placeOf({ brokers }: KafkaLocation): string {
-  return `kafka:${brokers.map(({ host, port }) => `${host}:${port}`).sort().join()}`.slice(0, 500);
+  return `kafka:${serverNames(brokers)}`;
 }
 
 function readTopics(value: unknown, field: string): readonly string[] {

@@ -1,6 +1,7 @@
 import { members } from '../../access/key-request.ts';
 import { readNatsUrl, type NatsLocation } from '../../config/nats-url.ts';
 import { described, oneOf, secretOf, wrong } from '../../hooks/file-members.ts';
+import { serverNames } from '../server-names.ts';
 import type { Declared, Opener, Sink, Source, Transport } from '../transport.ts';
 import { whyNoSubject } from './subject.ts';
 
@@ -16,6 +17,11 @@ const SUBJECT = /^(?:[^\s.*>]+|\*)(?:\.(?:[^\s.*>]+|\*))*(?:\.>)?$|^>$/;
 /** The names that NATS takes for streams. */
 const STREAM = /^[^\s.*>/\\]{1,255}$/;
 
+/** Each client is loaded when a connector needs it. */
+const loadCoreSource = () => import('./core-source.ts');
+const loadJetStreamSource = () => import('./jetstream-source.ts');
+const loadSink = () => import('./sink.ts');
+
 export const NATS: Transport = {
   source: { members: ['url', 'stream', 'subjects', 'from'], fields: ['subject', 'stream'], topic: '{+subject}', read: readSource },
   sink: { members: ['url', 'jetstream'], target: { member: 'subject', otherwise: '{+topic}', whyNot: whyNoSubject }, read: readSink },
@@ -29,18 +35,18 @@ function readSource(given: Readonly<Record<string, unknown>>, declared: Declared
   if (stream === undefined) {
     if (subjects.length === 0) throw wrong(`${field}.subjects`, 'it must be an array of subjects, or stream must name a stream of JetStream');
     if (given['from'] !== undefined) throw wrong(`${field}.from`, 'subjects without a stream are heard from now on; only a stream has a beginning');
-    return { place: placeOf(location), open: async ({ signal }) => (await import('./core-source.ts')).openCoreSource({ location, subjects, signal }) };
+    return { place: placeOf(location), load: loadCoreSource, open: async ({ signal }) => (await loadCoreSource()).openCoreSource({ location, subjects, signal }) };
   }
   if (typeof stream !== 'string' || !STREAM.test(stream)) throw wrong(`${field}.stream`, 'it must be the name of a stream');
   const from = oneOf(['now', 'start'], given['from'] ?? 'start', `${field}.from`);
-  return { place: placeOf(location), open: async (context) => (await import('./jetstream-source.ts')).openJetStreamSource({ location, stream, subjects, from, context }) };
+  return { place: placeOf(location), load: loadJetStreamSource, open: async (context) => (await loadJetStreamSource()).openJetStreamSource({ location, stream, subjects, from, context }) };
 }
 
 function readSink(given: Readonly<Record<string, unknown>>, declared: Declared): Opener<Sink> {
   const { jetstream = true } = given;
   if (typeof jetstream !== 'boolean') throw wrong(`${declared.field}.jetstream`, 'it must be true, or false where no stream stores the messages');
   const location = readLocation(given['url'], declared);
-  return { place: placeOf(location), open: async ({ name }) => (await import('./sink.ts')).openNatsSink({ location, name, isStored: jetstream }) };
+  return { place: placeOf(location), load: loadSink, open: async ({ name }) => (await loadSink()).openNatsSink({ location, name, isStored: jetstream }) };
 }
 
 /** A URL may have a password: so it may be `{"env": "NAME"}`, and no error repeats any of it. */
@@ -52,7 +58,8 @@ function readLocation(value: unknown, { field, env }: Declared): NatsLocation {
 
 /** Accounts separate subjects, and users have accounts. */
 function placeOf({ servers, user }: NatsLocation): string {
-  return `nats:${user === undefined ? '' : `${user}@`}${[...servers].sort().join()}`.slice(0, 500);
+  const names = serverNames(servers.map((server) => ({ host: server.slice(0, server.lastIndexOf(':')), port: server.slice(server.lastIndexOf(':') + 1) })));
+  return `nats:${user === undefined ? '' : `${user}@`}${names}`.slice(0, 500);
 }
 
 function readSubjects(value: unknown, field: string): readonly string[] {
