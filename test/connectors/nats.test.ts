@@ -49,7 +49,7 @@ t.test('a stream becomes topics, in order; templates see subject, headers and da
   t.match(made, [{ event: 'paid', json: true }]);
   t.same(await log.held('orders.paid'), ['orders.paid={"id":"a.b","kind":"paid"}']);
   const list = await log.connectors.list();
-  t.match(list[0], { name: 'plain', kind: 'source', of: 'nats', place: `nats:127.0.0.1:${server.port}`, state: 'up', owner: /instance/ });
+  t.match(list[0], { name: 'plain', kind: 'source', of: 'nats', place: `nats:localhost:${server.port}`, state: 'up', owner: /instance/ });
   t.match(list[0]!.positions!, { '': /^ORDERS .*@301$/ });
   await until('everything is acknowledged', async () => (await consumersOf('ORDERS')).every(({ num_ack_pending, num_pending }) => num_ack_pending === 0 && num_pending === 0));
   await log.close();

@@ -26,8 +26,8 @@ await manager.streams.add({ name: 'IN', subjects: ['in'] });
 await manager.streams.add({ name: 'OUT', subjects: ['mirror.in'] });
 const file = join(tempFolder(t), 'connectors.json');
 const place = { of: 'nats', url: { env: 'NATS_PLACE' } };
-// A place of another name: what came from there is to go back to it here.
-writeFileSync(file, JSON.stringify({ connectors: { in: { ...place, kind: 'source', stream: 'IN' }, out: { of: 'nats', kind: 'sink', url: `nats://localhost:${server.port}`, topics: ['in'], subject: 'mirror.{+topic}', from: 'start' } } }));
+// Another user may be of another account: messages that came from one go back to the other here.
+writeFileSync(file, JSON.stringify({ connectors: { in: { ...place, kind: 'source', stream: 'IN' }, out: { of: 'nats', kind: 'sink', url: `nats://mirror:unchecked@localhost:${server.port}`, topics: ['in'], subject: 'mirror.{+topic}', from: 'start' } } }));
 const env = { DATABASE_URL: await emptyDatabase(t), CONNECTORS_FILE: file, ACCESS_FILE: accessFile(t, ['>']), NATS_PLACE: server.url, LOG_LEVEL: 'info', POLL_MS: '100' };
 const instances = await Promise.all([startInstance(t, env), startInstance(t, env)]);
 
