@@ -229,7 +229,7 @@ await t.test('the API: parameters, bodies, answers, errors, and requests that ar
   const open = (name: string): Promise<void> => person.page.locator('.operation summary').filter({ hasText: name }).click();
   await open('Publish a message');
   const details = (await person.texts('.operation-contents'))[0]!;
-  for (const part of [/topic in the path, string, required/, /ttl in the header,/, /application\/json/, /201 It is stored, durably\./, /ageMs integer, required/, /429 .*topic-quota/]) t.match(details, part);
+  for (const part of [/topic in the path, string, required/, /ttl in the header,/, /application\/json/, /201 The message is stored, durably\./, /ageMs integer, required/, /429 .*topic-quota/]) t.match(details, part);
   await person.fill('topic', 'tried');
   await person.fill('Body', '{"from":"the API"}');
   t.match((await person.texts('.try pre'))[0], `curl -H 'content-type: application/json' --data-binary '{"from":"the API"}' ${instance.url}/topics/tried`);
