@@ -53,7 +53,8 @@ void t.test('the text to paste into the console of a browser opens a stream ther
   await page.goto(`${instance.url}/healthz`);
   const said = page.waitForEvent('console', { predicate: (message) => message.text().includes('version 42') });
   await page.evaluate(line.replace('deploys.', 'console.'));
-  await until('its stream is open', async () => await http.metric('streams') > 0);
+  // The terminals have streams, too.
+  await until('its stream is open', async () => (await http.json<{ streams: unknown[] }>('/streams?topic=console.api')).streams.length > 0);
   await http.publish('console.api', 'version 42 is live');
   t.match((await said).text(), /^[a-z0-9]+-[0-9]+ version 42 is live$/);
 });
