@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { fetchKafka, whyNoKafka } from './kafka-jars.ts';
+import { fetchKafka } from './kafka-jars.ts';
 import { find, PROGRAMS, type ProgramName } from './programs.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -55,8 +55,7 @@ if (wanted.length > 0) {
 }
 
 if (process.exitCode === undefined) {
-  const why = whyNoKafka();
-  if (why === undefined) fetchKafka();
-  else process.stderr.write(`${why}.\n`);
+  const why = fetchKafka();
+  if (why !== undefined) process.stderr.write(`${why}.\n`);
   await warmUp();
 }
