@@ -1,3 +1,6 @@
+import type { Logger } from '../runtime/logger.ts';
+import type { ConnectorPlan } from './plan.ts';
+
 /** How connectors are, for administrators and metrics. */
 
 /**
@@ -30,9 +33,26 @@ export function reasonOf(error: unknown): string {
   return reason.replace(/\/\/[^/@\s]*@/g, '//').slice(0, ERROR_MAX_CHARACTERS).toWellFormed();
 }
 
-/** What counts and shows of a connector. Replaced as a whole when it changes. */
+const WAITING = {
+  source: 'a source is waiting: it cannot read, or the log cannot be written',
+  sink: 'a sink is waiting: it cannot send, or the log cannot be read',
+} as const;
+
+export interface ConnectorStateOptions {
+  readonly plan: Pick<ConnectorPlan, 'name' | 'kind'> & { readonly opener: { readonly place: string } };
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly logger: Pick<Logger, 'info' | 'warn'>;
+}
+
+/** The status of a connector, replaced as a whole when it changes. It logs when a connector comes up, and each new reason of a failure. */
 export class ConnectorState {
+  readonly #options: ConnectorStateOptions;
   #now: ConnectorStatus = { state: 'connecting', behind: undefined, error: undefined, failed: undefined };
+
+  constructor(options: ConnectorStateOptions) {
+    this.#options = options;
+  }
 
   get status(): ConnectorStatus {
     return this.#now;
@@ -42,8 +62,19 @@ export class ConnectorState {
     this.#now = { ...this.#now, ...parts };
   }
 
-  fail(error: unknown, now: number): void {
-    this.set({ state: 'failing', error: reasonOf(error), failed: new Date(now).toISOString() });
+  up(): void {
+    if (this.#now.state === 'up') return;
+    this.set({ state: 'up' });
+    const { plan: { name, kind, opener }, logger } = this.#options;
+    logger.info({ connector: name, place: opener.place }, `a ${kind} is up`);
+  }
+
+  /** One log line for each reason, however often it comes in a row. */
+  failed(cause: unknown): void {
+    const { plan: { name, kind }, now, logger } = this.#options;
+    const error = reasonOf(cause);
+    if (this.#now.state !== 'failing' || this.#now.error !== error) logger.warn({ connector: name, reason: error }, WAITING[kind]);
+    this.set({ state: 'failing', error, failed: new Date(now()).toISOString() });
   }
 }
 

@@ -18,7 +18,7 @@ import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { ConnectorRecord, ConnectorStore } from '../store/connector-store.ts';
 import { StoreError } from '../store/store.ts';
-import { ConnectorState, countConnector, reasonOf, type ConnectorStatus } from './connector-state.ts';
+import { ConnectorState, countConnector, type ConnectorStatus } from './connector-state.ts';
 import { openUnlessAborted } from './opening.ts';
 import { DEAD_EVENT, type SinkPlan } from './plan.ts';
 import { deadMessage } from './record-draft.ts';
@@ -66,7 +66,7 @@ export class SinkRunner implements Runner {
   readonly #filter: Filter;
   readonly #wait: MessageWait;
   readonly #ended = new AbortController();
-  readonly #state = new ConnectorState();
+  readonly #state: ConnectorState;
   readonly #retry: RetryPause;
   #at: Position;
   #gap: Gap | undefined;
@@ -84,6 +84,7 @@ export class SinkRunner implements Runner {
     this.#deps = deps;
     this.#filter = new Filter(plan.topics);
     this.#wait = new MessageWait({ ...deps, filter: this.#filter, quietMs: SINK_QUIET_MS });
+    this.#state = new ConnectorState({ ...deps, plan });
     this.#retry = new RetryPause(deps);
     this.#noted = cursor;
     this.#isNew = cursor === '';
@@ -119,13 +120,12 @@ export class SinkRunner implements Runner {
       let sink: Sink | undefined;
       try {
         await this.#locate();
-        sink = await openUnlessAborted(this.#plan.opener, { name: this.#plan.name, logId: this.#deps.logId(), fence: this.fence, signal }, (error) => this.#failed(error));
+        sink = await openUnlessAborted(this.#plan.opener, { name: this.#plan.name, logId: this.#deps.logId(), fence: this.fence, signal }, (error) => this.#state.failed(error));
         this.#retry.opened();
-        this.#up();
         await this.#sendOn(sink);
       } catch (error) {
         if (error instanceof OwnedElsewhere) return;
-        if (!signal.aborted) this.#failed(error);
+        if (!signal.aborted) this.#state.failed(error);
       } finally {
         if (sink !== undefined) await this.#close(sink);
       }
@@ -138,19 +138,8 @@ export class SinkRunner implements Runner {
     try {
       await sink.close();
     } catch (error) {
-      this.#failed(error);
+      this.#state.failed(error);
     }
-  }
-
-  #failed(error: unknown): void {
-    if (this.#state.status.state !== 'failing' || this.#state.status.error !== reasonOf(error)) this.#deps.logger.warn({ connector: this.#plan.name, reason: reasonOf(error) }, 'a sink is waiting: it cannot send, or the log cannot be read');
-    this.#state.fail(error, this.#deps.now());
-  }
-
-  #up(): void {
-    if (this.#state.status.state === 'up') return;
-    this.#state.set({ state: 'up' });
-    this.#deps.logger.info({ connector: this.#plan.name, to: this.#plan.opener.place }, 'a sink is up');
   }
 
   async #locate(): Promise<void> {
@@ -177,6 +166,7 @@ export class SinkRunner implements Runner {
       const isAtEnd = await this.#turn(sink);
       if (this.#deps.clock.monotonic() - this.#notedAt >= CURSOR_KEPT_MS || isAtEnd) await this.#note();
       if (!isAtEnd || signal.aborted || lost !== undefined) continue;
+      this.#state.up();
       if (!this.#wait.makeRoom()) {
         this.#retry.succeeded();
         await this.#retry.wait(signal);
@@ -253,6 +243,7 @@ export class SinkRunner implements Runner {
           sent += 1;
           countConnector(this.#deps.counters.connectors, this.#plan.name, 'sent');
           this.#retry.succeeded();
+          this.#state.up();
         });
       } catch (error) {
         if (!(error instanceof UnsendableMessage)) throw error;

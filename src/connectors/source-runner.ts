@@ -59,7 +59,7 @@ export class SourceRunner implements Runner {
   readonly #plan: SourcePlan;
   readonly #deps: SourceRunnerDependencies;
   readonly #ended = new AbortController();
-  readonly #state = new ConnectorState();
+  readonly #state: ConnectorState;
   readonly #retry: RetryPause;
   #positions: Map<string, SourcePosition> = new Map();
   /** Calls of `take` and `startAt` that are under way. */
@@ -70,6 +70,7 @@ export class SourceRunner implements Runner {
     this.#plan = plan;
     this.fence = fence;
     this.#deps = deps;
+    this.#state = new ConnectorState({ ...deps, plan });
     this.#retry = new RetryPause(deps);
   }
 
@@ -105,12 +106,12 @@ export class SourceRunner implements Runner {
       const ended = new AbortController();
       try {
         await this.#load();
-        source = await openUnlessAborted(this.#plan.opener, { name: this.#plan.name, logId: this.#deps.logId(), fence: this.fence, signal }, (error) => this.#failed(error));
+        source = await openUnlessAborted(this.#plan.opener, { name: this.#plan.name, logId: this.#deps.logId(), fence: this.fence, signal }, (error) => this.#state.failed(error));
         await source.read(this.#reading(AbortSignal.any([signal, ended.signal])));
         if (!signal.aborted) throw new Error('the source ended');
       } catch (error) {
         if (error instanceof OwnedElsewhere) return;
-        if (!signal.aborted) this.#failed(error);
+        if (!signal.aborted) this.#state.failed(error);
       } finally {
         // The next source brings these records again: nobody must hold them twice.
         ended.abort();
@@ -125,20 +126,8 @@ export class SourceRunner implements Runner {
     try {
       await source.close();
     } catch (error) {
-      this.#failed(error);
+      this.#state.failed(error);
     }
-  }
-
-  #failed(error: unknown): void {
-    // One line for each reason, however often it comes in a row.
-    if (this.#state.status.state !== 'failing' || this.#state.status.error !== reasonOf(error)) this.#deps.logger.warn({ connector: this.#plan.name, reason: reasonOf(error) }, 'a source is waiting: it cannot read, or the log cannot be written');
-    this.#state.fail(error, this.#deps.now());
-  }
-
-  #up(): void {
-    if (this.#state.status.state === 'up') return;
-    this.#state.set({ state: 'up' });
-    this.#deps.logger.info({ connector: this.#plan.name, from: this.#plan.opener.place }, 'a source is up');
   }
 
   /** Reads the positions that are stored. @throws OwnedElsewhere, StoreError */
@@ -159,7 +148,7 @@ export class SourceRunner implements Runner {
       startAt: (places) => this.#whole(this.#startAt(places)),
       up: () => {
         this.#retry.opened();
-        this.#up();
+        this.#state.up();
       },
       waiting: (behind) => this.#state.set({ behind }),
       lost: (records) => countConnector(counters.connectors, name, 'lost', records),
@@ -199,7 +188,7 @@ export class SourceRunner implements Runner {
       const failure = await this.#step(fresh, kept);
       if (failure === undefined) return;
       if (failure instanceof Problem && failure.code === 'internal') return this.#storeRefused(fresh, kept, failure, signal);
-      if (!(failure instanceof OutdatedStep)) this.#failed(failure);
+      if (!(failure instanceof OutdatedStep)) this.#state.failed(failure);
       if (failure instanceof Problem && failure.code === 'outcome-unknown' && fresh.some(({ at }) => at === undefined)) {
         // Without positions nobody could tell that it is there already. At most once means that it is not stored again.
         countConnector(this.#deps.counters.connectors, this.#plan.name, 'lost', fresh.length);
@@ -229,7 +218,7 @@ export class SourceRunner implements Runner {
         return await this.#load();
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
-        this.#failed(error);
+        this.#state.failed(error);
         await this.#retry.wait(signal);
         signal.throwIfAborted();
       }
@@ -254,7 +243,7 @@ export class SourceRunner implements Runner {
     if (failure !== undefined) return failure;
     for (const [outcome, count] of Object.entries(counted)) countConnector(counters.connectors, name, outcome as keyof typeof counted, count);
     this.#retry.succeeded();
-    this.#up();
+    this.#state.up();
     return undefined;
   }
 

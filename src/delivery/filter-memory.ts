@@ -110,18 +110,12 @@ class HeldFilter implements Holding {
     this.#hold.release();
   }
 
-  /** All users of the same holder give way. */
+  /** The next user is asked when there is still no room. */
   takeBack(): void {
-    const name = this.#first!.user.holder.join(' ');
-    const leaving = [this.#first!.user];
-    for (const [member, user] of this.#others ?? []) {
-      if (user.holder.join(' ') !== name) continue;
-      leaving.push(user);
-      this.#others!.delete(member);
-    }
-    // When they leave, they are in no list any more.
+    const { user } = this.#first!;
+    // When it leaves, it is in no list any more.
     this.#next();
-    for (const user of leaving) user.giveWay();
+    user.giveWay();
     this.#count();
   }
 

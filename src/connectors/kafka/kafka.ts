@@ -1,7 +1,7 @@
 import { members } from '../../access/key-request.ts';
 import { readKafkaUrl, type KafkaLocation } from '../../config/kafka-url.ts';
 import { described, oneOf, secretOf, wrong } from '../../hooks/file-members.ts';
-import { serverNames } from '../server-names.ts';
+import { placeName } from '../place-name.ts';
 import type { Declared, Opener, Sink, Source, Transport } from '../transport.ts';
 import { NO_TOPIC_NAME, TOPIC_NAME } from './topic-name.ts';
 
@@ -42,7 +42,7 @@ function readLocation(value: unknown, { field, env }: Declared): KafkaLocation {
 }
 
 function placeOf({ brokers }: KafkaLocation): string {
-  return `kafka:${serverNames(brokers)}`;
+  return placeName('kafka', brokers);
 }
 
 function readTopics(value: unknown, field: string): readonly string[] {

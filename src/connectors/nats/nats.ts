@@ -1,7 +1,7 @@
 import { members } from '../../access/key-request.ts';
 import { readNatsUrl, type NatsLocation } from '../../config/nats-url.ts';
 import { described, oneOf, secretOf, wrong } from '../../hooks/file-members.ts';
-import { serverNames } from '../server-names.ts';
+import { placeName } from '../place-name.ts';
 import type { Declared, Opener, Sink, Source, Transport } from '../transport.ts';
 import { whyNoSubject } from './subject.ts';
 
@@ -58,8 +58,7 @@ function readLocation(value: unknown, { field, env }: Declared): NatsLocation {
 
 /** Accounts separate subjects, and users have accounts. */
 function placeOf({ servers, user }: NatsLocation): string {
-  const names = serverNames(servers.map((server) => ({ host: server.slice(0, server.lastIndexOf(':')), port: server.slice(server.lastIndexOf(':') + 1) })));
-  return `nats:${user === undefined ? '' : `${user}@`}${names}`.slice(0, 500);
+  return placeName('nats', servers.map((server) => ({ host: server.slice(0, server.lastIndexOf(':')), port: server.slice(server.lastIndexOf(':') + 1) })), user);
 }
 
 function readSubjects(value: unknown, field: string): readonly string[] {

@@ -96,6 +96,8 @@ class NatsSink implements Sink {
       await client.publish(target, data, { msgID: `${this.#name}.${id}`, headers });
     } catch (error) {
       if (error instanceof JetStreamApiError && error.apiError().err_code === STREAM_MESSAGE_TOO_LARGE_CODE) throw new UnsendableMessage(error.message, { cause: error });
+      // The client takes a subject without a stream for a server without JetStream, and does not export the class of this error.
+      if (error instanceof Error && error.name === 'JetStreamNotEnabled') throw new Error(`no stream stores the subject ${target}: add one, or declare the sink with "jetstream": false`, { cause: error.cause });
       throw error;
     }
   }

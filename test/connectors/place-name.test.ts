@@ -1,5 +1,6 @@
 import t from 'tap';
 import { NATS } from '../../src/connectors/nats/nats.ts';
+import { CONNECTOR_NAME_MAX_BYTES } from '../../src/store/connector-store.ts';
 import { KAFKA } from '../../src/connectors/kafka/kafka.ts';
 
 /** A system is recognised by its servers, so that a sink sends no message back to its origin. */
@@ -16,5 +17,8 @@ t.test('all names of this machine are one, in any order of servers; other server
   }
   t.not(nats('nats://me:secret@localhost:5000'), nats('nats://you:secret@localhost:5000'));
   t.notMatch(nats('nats://me:secret@localhost:5000'), 'secret');
+  const long = Array.from({ length: 30 }, (_, index) => `broker-${index}.a-long-name.example:5000`);
+  t.ok(Buffer.byteLength(kafka(`kafka://${long.join()}`)) <= CONNECTOR_NAME_MAX_BYTES, 'a long list is stored, too');
+  t.not(kafka(`kafka://${long.join()}`), kafka(`kafka://${long.slice(1).join()}`), 'and its end counts');
   t.end();
 });

@@ -1,0 +1,14 @@
+import { hash } from 'node:crypto';
+import { isLoopback } from '../config/loopback.ts';
+import { CONNECTOR_NAME_MAX_BYTES } from '../store/connector-store.ts';
+
+/**
+ * The name of a system, equal for equal servers in any order. All names of this machine count as one. A long name becomes its hash, because it is stored with each range of messages.
+ *
+ * @param user In a system where users see different messages.
+ */
+export function placeName(system: string, servers: readonly { readonly host: string; readonly port: number | string }[], user?: string): string {
+  const names = servers.map(({ host, port }) => `${isLoopback(host.replace(/^\[|\]$/g, '')) ? 'localhost' : host.toLowerCase()}:${port}`).toSorted().join();
+  const place = `${user === undefined ? '' : `${user}@`}${names}`;
+  return `${system}:${system.length + 1 + Buffer.byteLength(place) > CONNECTOR_NAME_MAX_BYTES ? hash('sha256', place) : place}`;
+}
