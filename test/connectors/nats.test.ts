@@ -261,6 +261,19 @@ t.test('what no subject can be made for, and what the server never takes, become
   await log.close();
 });
 
+t.test('a subject that no stream stores is named, and the sink is not called up meanwhile', async (t) => {
+  const log = await open(t, { astray: sink({ topics: ['s'], subject: 'nowhere.{+topic}', from: 'start' }) });
+  await until('it is up', () => log.connectors.running[0]?.[1].state === 'up');
+  await log.publishText('s', 'x');
+  await until('it is failing', () => log.connectors.running[0]?.[1].state === 'failing');
+  t.match(log.connectors.running[0]?.[1].error, /no stream stores the subject nowhere\.s: add one, or declare/);
+  // Each attempt connects anew.
+  const { failed } = log.connectors.running[0]![1];
+  await until('another attempt has failed', () => log.connectors.running[0]![1].failed !== failed);
+  t.equal(log.lines.filter((line) => line.includes('a sink is up')).length, 1);
+  await log.close();
+});
+
 t.test('a source and a sink on one subject make no loop, and neither do two logs', async (t) => {
   await manager.streams.add({ name: 'LOOP', subjects: ['loop'] });
   const both = { in: source({ stream: 'LOOP' }), out: sink({ topics: ['loop'] }) };
