@@ -80,7 +80,7 @@ await t.test('what somebody may not do is not offered; a session outlives a relo
   t.strictSame(await person.texts('nav a'), ['Feed', 'Doctor']);
   t.equal(await person.page.getByRole('button', { name: 'Publish' }).count(), 0);
   t.equal(await person.page.getByLabel('Topics or patterns').inputValue(), 'news.>');
-  for (const [view, grant] of [['publish', 'publish'], ['topics', 'presence'], ['streams', 'admin'], ['fleet', 'operate'], ['keys', 'admin'], ['webhooks', 'admin'], ['api', 'operate']]) {
+  for (const [view, grant] of [['publish', 'publish'], ['topics', 'presence'], ['streams', 'admin'], ['fleet', 'operate'], ['keys', 'admin'], ['webhooks', 'admin'], ['connectors', 'admin'], ['api', 'operate']]) {
     await person.goto(`#/${view}`);
     await person.page.locator('main').getByText(`This takes the grant ${grant}, which this key or token does not have.`).waitFor();
   }
