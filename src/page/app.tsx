@@ -98,8 +98,8 @@ function isSession({ token }: Api, { you: { name } }: Index): boolean {
   return token === undefined && name !== undefined;
 }
 
-function Who({ index: { you: { name }, open }, isSession: isOnlySession, onLeave }: { readonly index: Index; readonly isSession: boolean; readonly onLeave: () => Promise<void> }): JSX.Element | null {
-  if (name !== undefined) return <div class="who"><bdi title={visible(name)}>{visible(name)}</bdi>{isOnlySession && <a href={href('sign-in')} title="A session reads and publishes. Administering takes your key again.">Use a key</a>}<button type="button" class="small" onClick={() => void onLeave()}>Sign out</button></div>;
+function Who({ index: { you: { name, member = name }, open }, isSession: isOnlySession, onLeave }: { readonly index: Index; readonly isSession: boolean; readonly onLeave: () => Promise<void> }): JSX.Element | null {
+  if (member !== undefined) return <div class="who"><bdi title={visible(name ?? member)}>{visible(member)}</bdi>{isOnlySession && <a href={href('sign-in')} title="A session reads and publishes. Administering takes your key again.">Use a key</a>}<button type="button" class="small" onClick={() => void onLeave()}>Sign out</button></div>;
   return open ? <div class="who" title="Everybody who reaches this address may publish and read.">open to everybody here</div> : null;
 }
 
