@@ -80,6 +80,14 @@ await t.test('a webhook is made, its secret seen once, tested, changed, rotated,
   await person.press('Change it');
   await person.sees('It is changed, and goes on from its cursor.');
   await until('it is seen', async () => /Eventsmade/.test((await person.texts('.facts'))[0] ?? ''));
+  const seen = receiver.at('/made').length;
+  for (let number = 0; number < 25; number++) await http.send('POST', '/topics/orders.2?event=made', bearer(WATCHER.text), 'more');
+  await until('all are delivered', () => receiver.at('/made').length >= seen + 25);
+  const older = person.page.getByRole('button', { name: /older attempts/ });
+  await older.waitFor();
+  t.equal(await person.page.locator('tbody tr').count(), 20, 'a phone is not filled with attempts');
+  await older.click();
+  await until('all are shown', async () => await person.page.locator('tbody tr').count() > 25);
   await person.press('Pause');
   await person.page.locator('.chip', { hasText: 'paused' }).waitFor();
   await person.press('Resume');
