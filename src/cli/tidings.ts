@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { addAccessCommand } from './access.ts';
 import { addBackupCommand } from './backup.ts';
 import { addCompletionCommand } from './completion.ts';
+import { addConnectorsCommands } from './connectors.ts';
 import { addCopyCommand } from './copy.ts';
 import { addDoctorCommand } from './doctor/command.ts';
 import { addInstancesCommands } from './instances.ts';
@@ -48,6 +49,7 @@ export function makeProgram(start: () => Promise<unknown>): Command {
   addStreamsCommands(program);
   addInstancesCommands(program);
   addWebhooksCommands(program);
+  addConnectorsCommands(program);
   addKeysCommands(program);
   addAccessCommand(program);
   addCopyCommand(program);

@@ -7,6 +7,8 @@ export interface Index {
   readonly sessions: boolean;
   readonly you: {
     readonly name?: string;
+    /** The name of the key, or the subject of the token. */
+    readonly member?: string;
     readonly publish: boolean;
     readonly read: boolean;
     readonly topics?: readonly string[];

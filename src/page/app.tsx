@@ -10,6 +10,7 @@ import { href, useRoute, type Route } from './route.ts';
 import { visible } from './text.ts';
 import { SeenRates } from './topics/seen-rates.ts';
 import { ApiView } from './views/api-view.tsx';
+import { ConnectorsView } from './views/connectors-view.tsx';
 import { DoctorView } from './views/doctor-view.tsx';
 import { EVERYTHING, firstState, offeredTopic, withAllowed, type PublishState } from './views/draft.ts';
 import { FleetView } from './views/fleet-view.tsx';
@@ -42,6 +43,7 @@ const VIEWS: readonly View[] = [
   { name: 'fleet', takesKey: true, title: 'Fleet', isFor: ({ you }) => you.operate, grant: 'operate' },
   { name: 'keys', takesKey: true, title: 'Keys', isFor: ({ you, open }) => you.administer || open, grant: 'admin' },
   { name: 'webhooks', takesKey: true, title: 'Webhooks', isFor: ({ you, open }) => you.administer || open, grant: 'admin' },
+  { name: 'connectors', takesKey: true, title: 'Connectors', isFor: ({ you, open }) => you.administer || open, grant: 'admin' },
   { name: 'doctor', title: 'Doctor', isFor: ({ you }) => you.read, grant: 'subscribe' },
   { name: 'api', takesKey: true, title: 'API', isFor: ({ you }) => you.operate, grant: 'operate' },
   { name: 'messages', title: 'Message', isFor: ({ you }) => you.read || you.streams, grant: 'subscribe', isLinked: true },
@@ -96,8 +98,8 @@ function isSession({ token }: Api, { you: { name } }: Index): boolean {
   return token === undefined && name !== undefined;
 }
 
-function Who({ index: { you: { name }, open }, isSession: isOnlySession, onLeave }: { readonly index: Index; readonly isSession: boolean; readonly onLeave: () => Promise<void> }): JSX.Element | null {
-  if (name !== undefined) return <div class="who"><bdi title={visible(name)}>{visible(name)}</bdi>{isOnlySession && <a href={href('sign-in')} title="A session reads and publishes. Administering takes your key again.">Use a key</a>}<button type="button" class="small" onClick={() => void onLeave()}>Sign out</button></div>;
+function Who({ index: { you: { name, member = name }, open }, isSession: isOnlySession, onLeave }: { readonly index: Index; readonly isSession: boolean; readonly onLeave: () => Promise<void> }): JSX.Element | null {
+  if (member !== undefined) return <div class="who"><bdi title={visible(name ?? member)}>{visible(member)}</bdi>{isOnlySession && <a href={href('sign-in')} title="A session reads and publishes. Administering takes your key again.">Use a key</a>}<button type="button" class="small" onClick={() => void onLeave()}>Sign out</button></div>;
   return open ? <div class="who" title="Everybody who reaches this address may publish and read.">open to everybody here</div> : null;
 }
 
@@ -145,6 +147,7 @@ function Body({ api, index, route, onToken, onSession }: BodyProps): JSX.Element
     case 'streams': return <StreamsView api={api} query={route.query} />;
     case 'fleet': return <FleetView api={api} you={you} />;
     case 'webhooks': return <WebhooksView api={api} you={you} subject={route.subject} />;
+    case 'connectors': return <ConnectorsView api={api} you={you} />;
     case 'keys': return <KeysView api={api} index={index} />;
     case 'doctor': return <DoctorView api={api} you={you} />;
     case 'messages': return <MessageView api={api} you={you} id={route.subject} />;

@@ -2,6 +2,7 @@ import { randomName } from '../store/names.ts';
 import type { Starts, StartRequest } from '../log/start-position.ts';
 import type { Tail } from '../log/tail.ts';
 import type { Actor } from '../model/actor.ts';
+import type { Start } from '../model/gap.ts';
 import { formatId, parseId } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import { Filter } from '../model/topic.ts';
@@ -85,8 +86,10 @@ export class WebhookAdministration {
 
   async replay(id: string, body: unknown, by: Actor): Promise<object> {
     const from = readReplay(body);
-    const cursor = await this.#cursorOf(from, settingsOf((await this.#record(id)).settings));
-    return this.#shown(await this.#changeTo(id, 'webhook-replayed', by, 'a webhook was set to another place of the log', (record, settings) => ({ settings, status: record.status, restart: cursor })));
+    const settings = settingsOf((await this.#record(id)).settings);
+    if (from.kind === 'after') await this.#mustExist(from, settings);
+    const cursor = await this.#cursorOf(from, settings);
+    return this.#shown(await this.#changeTo(id, 'webhook-replayed', by, 'a webhook was set to another place of the log', (record, before) => ({ settings: before, status: record.status, restart: cursor })));
   }
 
   async rotate(id: string, body: unknown, by: Actor): Promise<ShownWebhook> {
@@ -146,10 +149,20 @@ export class WebhookAdministration {
   async #cursorOf(from: StartRequest, { topics }: WebhookSettings): Promise<string> {
     // What retention has deleted after it is delivered as a gap.
     if (from.kind === 'after') return formatId(from.position.epoch, from.position.seq);
+    const { at } = await this.#resolve(from, topics);
+    return formatId(at.epoch, at.seq);
+  }
+
+  /** A mistyped id would set the webhook to the oldest message held. @throws Problem */
+  async #mustExist(from: StartRequest, { topics }: WebhookSettings): Promise<void> {
+    const { gap } = await this.#resolve(from, topics);
+    if (gap?.reason === 'unknown-log' || gap?.reason === 'ahead') throw new Problem('invalid-cursor', 'from is an id that this log does not know.', { field: 'from' });
+  }
+
+  async #resolve(from: StartRequest, topics: readonly string[]): Promise<Start> {
     if (!this.#deps.starts.isReady) throw unavailable();
     try {
-      const { at } = await this.#deps.starts.resolve(from, { filter: new Filter(topics), hasLeft: () => false });
-      return formatId(at.epoch, at.seq);
+      return await this.#deps.starts.resolve(from, { filter: new Filter(topics), hasLeft: () => false });
     } catch (error) {
       throw error instanceof StoreError ? unavailable(error) : error;
     }

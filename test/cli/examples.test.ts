@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { makeProgram } from '../../src/cli/tidings.ts';
@@ -40,7 +40,9 @@ t.test('every command has an example, and every example works as described', asy
   const DATABASE_URL = `file:${join(folder, 'log.db')}`;
   const { key } = await createKey(t, { DATABASE_URL }, '--name', 'me', '--admin', '--publish', '>', '--subscribe', '>', '--presence', '>');
   const { id: otherId } = await createKey(t, { DATABASE_URL }, '--name', 'other', '--publish', '>');
-  const instance = await startInstance(t, { DATABASE_URL, DRAIN_SECONDS: '0', WEBHOOK_ALLOW: '127.0.0.1' });
+  const CONNECTORS_FILE = join(folder, 'connectors.json');
+  writeFileSync(CONNECTORS_FILE, JSON.stringify({ connectors: { mirror: { kind: 'sink', of: 'nats', url: `nats://127.0.0.1:${await freePort()}`, topics: ['orders.>'] } } }));
+  const instance = await startInstance(t, { DATABASE_URL, CONNECTORS_FILE, DRAIN_SECONDS: '0', WEBHOOK_ALLOW: '127.0.0.1' });
   const receiver = await WebhookReceiver.start(t);
   const http = new Http(t, instance.url);
   const authorization = `Bearer ${key}`;
@@ -70,6 +72,8 @@ t.test('every command has an example, and every example works as described', asy
       const listed = await typed(t, 'tidings streams --json', { env: { TIDINGS_URL: instance.url, TIDINGS_TOKEN: key } });
       return { from: 'k3f9x2ab7q-1c', to: (JSON.parse(listed.output) as { readonly id: string }).id };
     } },
+    { line: 'tidings connectors --json', says: /^\{"name":"mirror","kind":"sink",/ },
+    { line: 'tidings connectors list', says: /^name\tkind\tof\tstate\t.*\nmirror\tsink\tnats\t/ },
     { line: 'tidings keys create --name deploys --publish \'deploys.>\'', says: /^tdg_/m },
     { line: 'tidings keys create --name deploys --publish \'deploys.>\' --expires 90d', says: /^tdg_/m },
     { line: 'tidings keys list --json', says: /"name":"deploys"/ },

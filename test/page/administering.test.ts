@@ -78,9 +78,10 @@ await t.test('what somebody may not do is not offered; a session outlives a relo
   await person.goto();
   await signIn(false);
   t.strictSame(await person.texts('nav a'), ['Feed', 'Doctor']);
+  t.strictSame(await person.texts('.who bdi'), ['reader'], 'the name of the key');
   t.equal(await person.page.getByRole('button', { name: 'Publish' }).count(), 0);
   t.equal(await person.page.getByLabel('Topics or patterns').inputValue(), 'news.>');
-  for (const [view, grant] of [['publish', 'publish'], ['topics', 'presence'], ['streams', 'admin'], ['fleet', 'operate'], ['keys', 'admin'], ['webhooks', 'admin'], ['api', 'operate']]) {
+  for (const [view, grant] of [['publish', 'publish'], ['topics', 'presence'], ['streams', 'admin'], ['fleet', 'operate'], ['keys', 'admin'], ['webhooks', 'admin'], ['connectors', 'admin'], ['api', 'operate']]) {
     await person.goto(`#/${view}`);
     await person.page.locator('main').getByText(`This takes the grant ${grant}, which this key or token does not have.`).waitFor();
   }

@@ -78,7 +78,7 @@ await t.test('streams: they are listed, filtered, and one is closed', async (t) 
 await t.test('every view, in both schemes and widths: nothing sticks out, and nobody is kept out', async (t) => {
   for (const look of LOOKS) {
     const person = await Person.open(t, browser, instance.url, look);
-    for (const [hash, sign] of [['', 'live'], ['#/publish', 'Publish'], ['#/topics', 'paged'], ['#/topics/paged', 'Who listens'], ['#/streams', 'Only behind'], ['#/fleet', 'Publishes a second'], ['#/keys', 'Keys are made by an administrator'], ['#/webhooks', 'Webhooks are made by an administrator'], ['#/doctor', 'Nobody else has this topic.'], ['#/api', 'Publish a message'], ['#/nothing', 'There is no such view']] as const) {
+    for (const [hash, sign] of [['', 'live'], ['#/publish', 'Publish'], ['#/topics', 'paged'], ['#/topics/paged', 'Who listens'], ['#/streams', 'Only behind'], ['#/fleet', 'Publishes a second'], ['#/keys', 'Keys are made by an administrator'], ['#/webhooks', 'Webhooks are made by an administrator'], ['#/connectors', 'Connectors are shown to an administrator'], ['#/doctor', 'Nobody else has this topic.'], ['#/api', 'Publish a message'], ['#/nothing', 'There is no such view']] as const) {
       await person.goto(hash);
       await person.page.locator('main').getByText(sign).first().waitFor();
       t.strictSame(await person.looksWrong(), [], `${hash} ${look.width} ${look.scheme}`);

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { t } from 'tap';
 import { Webhook } from 'standardwebhooks';
 import { ROOT, WATCHER, accessFile } from '../support/access-state.ts';
@@ -5,13 +7,17 @@ import { startBrowser } from '../support/browser.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { bearer } from '../support/keys-command.ts';
+import { freePort } from '../support/ports.ts';
+import { tempFolder } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 import { WebhookReceiver } from '../support/webhook-receiver.ts';
 import { LOOKS, Person } from './support/person.ts';
 
-/** What an administrator does with webhooks on the page, in Chromium, against the service and a receiver. */
+/** What an administrator does with webhooks and connectors on the page, in Chromium, against the service and a receiver. */
 
-const [receiver, instance, browser] = await Promise.all([WebhookReceiver.start(t), startInstance(t, { ACCESS_FILE: accessFile(t, ['>']), WEBHOOK_ALLOW: '127.0.0.1', LOG_LEVEL: 'error' }), startBrowser(t)]);
+const CONNECTORS_FILE = join(tempFolder(t), 'connectors.json');
+writeFileSync(CONNECTORS_FILE, JSON.stringify({ connectors: { mirror: { kind: 'sink', of: 'nats', url: `nats://someone:hidden@127.0.0.1:${await freePort()}`, topics: ['orders.>'] } } }));
+const [receiver, instance, browser] = await Promise.all([WebhookReceiver.start(t), startInstance(t, { CONNECTORS_FILE, ACCESS_FILE: accessFile(t, ['>']), WEBHOOK_ALLOW: '127.0.0.1', LOG_LEVEL: 'error' }), startBrowser(t)]);
 const http = new Http(t, instance.url);
 
 async function make(path: string, topic: string): Promise<string> {
@@ -74,6 +80,14 @@ await t.test('a webhook is made, its secret seen once, tested, changed, rotated,
   await person.press('Change it');
   await person.sees('It is changed, and goes on from its cursor.');
   await until('it is seen', async () => /Eventsmade/.test((await person.texts('.facts'))[0] ?? ''));
+  const seen = receiver.at('/made').length;
+  for (let number = 0; number < 25; number++) await http.send('POST', '/topics/orders.2?event=made', bearer(WATCHER.text), 'more');
+  await until('all are delivered', () => receiver.at('/made').length >= seen + 25);
+  const older = person.page.getByRole('button', { name: /older attempts/ });
+  await older.waitFor();
+  t.equal(await person.page.locator('tbody tr').count(), 20, 'a phone is not filled with attempts');
+  await older.click();
+  await until('all are shown', async () => await person.page.locator('tbody tr').count() > 25);
   await person.press('Pause');
   await person.page.locator('.chip', { hasText: 'paused' }).waitFor();
   await person.press('Resume');
@@ -103,6 +117,9 @@ await t.test('a webhook that fails says so: in the list with its last error, and
     await person.press('Delete');
     t.strictSame(await person.looksWrong(), [], `a question, ${look.width} ${look.scheme}`);
     await person.press('Cancel');
+    await person.goto('#/connectors');
+    await person.page.locator('.chip', { hasText: 'failing' }).waitFor();
+    t.strictSame(await person.looksWrong(), [], `connectors, ${look.width} ${look.scheme}`);
     t.strictSame(person.faults, []);
     await person.leave();
   }
@@ -116,5 +133,17 @@ await t.test('a webhook that is not there is said to be so', async (t) => {
     await person.goto('#/webhooks/nobody');
     await person.sees('There is no such webhook');
   });
+  t.strictSame(person.faults, []);
+});
+
+await t.test('connectors: each with its state, why it failed, and a link to its dead letters; its secret is nowhere', async (t) => {
+  const person = await Person.open(t, browser, instance.url);
+  await person.goto('#/connectors');
+  await person.signIn(ROOT.text);
+  const row = person.page.locator('tbody tr', { hasText: 'mirror' });
+  await row.locator('.chip', { hasText: 'failing' }).waitFor();
+  t.match((await person.texts('tbody tr'))[0], /to NATS.*localhost.*failing.*ECONNREFUSED.*ago/s);
+  t.notMatch(await person.page.content(), /hidden/);
+  t.equal(await person.page.getByRole('link', { name: 'dead.connectors.mirror' }).getAttribute('href'), '#/topics/dead.connectors.mirror');
   t.strictSame(person.faults, []);
 });

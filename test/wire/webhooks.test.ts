@@ -144,6 +144,10 @@ t.test('a webhook is paused and resumed, sent back to an earlier place, and dele
   await ask('POST', `/webhooks/${id}/replay`, { from: '1h' });
   await until('it begins again with what came in the last hour', () => receiver.at('/places').length === 8);
   t.same(receiver.at('/places').slice(5).map((one) => one.id), ids);
+  for (const from of ['abcdefgh12-5', `${ids[0]!.split('-')[0]!}-999999`]) {
+    const refused = await ask('POST', `/webhooks/${id}/replay`, { from });
+    t.match({ ...refused, body: JSON.parse(refused.body) as object }, { status: 400, body: { code: 'invalid-cursor', field: 'from' } }, `${from} was never given`);
+  }
   t.equal((await ask('DELETE', `/webhooks/${id}`)).status, 204);
   t.equal((await ask('GET', `/webhooks/${id}`)).status, 404);
   t.equal((await ask('DELETE', `/webhooks/${id}`)).status, 404);

@@ -8,7 +8,7 @@ const text = (description: string) => Type.Optional(Type.String({ description })
 const Connector = Type.Object({
   name: Type.String(),
   kind: Type.String({ enum: ['source', 'sink'] }),
-  of: Type.String({ description: 'The kind of the system on the other side: `nats`.' }),
+  of: Type.String({ description: 'The kind of the system on the other side: `nats` or `kafka`.' }),
   place: Type.String({ description: 'The system on the other side, without secrets.' }),
   deadTopic: Type.String({ description: 'The topic for messages about records that could not be taken or sent.' }),
   owner: text('The instance that runs it.'),

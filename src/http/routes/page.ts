@@ -31,6 +31,7 @@ const Index = Type.Object({
   sessions: Type.Boolean({ description: 'Whether `POST /session` exchanges a key or token for a cookie.' }),
   you: Type.Object({
     name: Type.Optional(Type.String({ description: 'The credential, as in log lines: `key …` or `subject …`; absent without one.' })),
+    member: Type.Optional(Type.String({ description: 'The name for people: of a key its name, of a token its subject.' })),
     publish: Type.Boolean({ description: 'Whether the request may publish to any topic.' }),
     read: Type.Boolean({ description: 'Whether the request may read any topic.' }),
     topics: Type.Optional(Type.Array(Type.String(), { description: 'The topics and patterns that the request may read; absent if it may read all.' })),
@@ -69,7 +70,7 @@ export function pageRoutes(app: App, { config }: Service): void {
       open: name === undefined && grant.isAnonymous !== true,
       sessions: config.AUTH_COOKIE !== undefined,
       you: {
-        name, publish: grant.publishable?.length !== 0, read: grant.readable?.length !== 0, topics: grant.readable,
+        name, member: identity.member?.id, publish: grant.publishable?.length !== 0, read: grant.readable?.length !== 0, topics: grant.readable,
         presence: grant.seesPresence === true, streams: isShown && maySteer(identity, request, config, clientAddress()), operate: mayOperate, administer: isShown && identity.mayAdminister,
       },
       api: API,

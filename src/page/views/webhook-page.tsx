@@ -4,12 +4,15 @@ import { ApiError, jsonBody, type Api } from '../api.ts';
 import { useLoad } from '../load.ts';
 import { Chip, Empty, Raw, Secret, Shown, Table } from '../parts.tsx';
 import { href } from '../route.ts';
-import { age, count, timeOfDay } from '../text.ts';
+import { age, count, plural, timeOfDay } from '../text.ts';
 import { behindText, draftOf, isMessage, isTaken, outcomeOf, stateOf, type Attempt, type NewWebhook, type Webhook } from './webhook.ts';
 import { WebhookDialog, type Deed } from './webhook-dialogs.tsx';
 import { WebhookForm } from './webhook-form.tsx';
 
 const WEBHOOK_EVERY_MS = 5_000;
+
+/** Stops a phone from scrolling past a hundred cards. */
+const ATTEMPTS_SHOWN_ENTRIES = 20;
 
 /** What a test delivery answers. */
 type Tested = Pick<Attempt, 'status' | 'error' | 'milliseconds' | 'answer'> & { readonly delivered: boolean };
@@ -134,12 +137,19 @@ function Moment({ of }: { readonly of: string }): JSX.Element {
 }
 
 function Attempts({ of }: { readonly of: readonly Attempt[] }): JSX.Element {
+  const [isWhole, setWhole] = useState(false);
   if (of.length === 0) return <Empty title="Nothing was attempted yet" />;
-  return <Table caption="Attempts" rows={of} keyOf={({ number }) => String(number)} columns={[
-    { title: 'When', cell: ({ time }) => <Moment of={time} /> },
-    { title: 'Outcome', cell: (attempt) => <Chip tone={isTaken(attempt) ? 'good' : 'bad'}>{outcomeOf(attempt)}</Chip> },
-    { title: 'Took', isNumber: true, cell: ({ milliseconds }) => `${count(milliseconds)} ms` },
-    { title: 'Delivery', cell: ({ delivery }) => isMessage(delivery) ? <a href={href('messages', delivery)}><code>{delivery}</code></a> : <code>{delivery}</code> },
-    { title: 'Answer', cell: ({ answer }) => answer === undefined ? '–' : <Raw className="long" text={answer} /> },
-  ]} />;
+  const older = of.length - ATTEMPTS_SHOWN_ENTRIES;
+  return (
+    <>
+      <Table caption="Attempts" rows={isWhole ? of : of.slice(0, ATTEMPTS_SHOWN_ENTRIES)} keyOf={({ number }) => String(number)} columns={[
+        { title: 'When', cell: ({ time }) => <Moment of={time} /> },
+        { title: 'Outcome', cell: (attempt) => <Chip tone={isTaken(attempt) ? 'good' : 'bad'}>{outcomeOf(attempt)}</Chip> },
+        { title: 'Took', isNumber: true, cell: ({ milliseconds }) => `${count(milliseconds)} ms` },
+        { title: 'Delivery', cell: ({ delivery }) => isMessage(delivery) ? <a href={href('messages', delivery)}><code>{delivery}</code></a> : <code>{delivery}</code> },
+        { title: 'Answer', cell: ({ answer }) => answer === undefined ? '–' : <Raw className="long" text={answer} /> },
+      ]} />
+      {older > 0 && !isWhole && <div class="actions"><button type="button" onClick={() => setWhole(true)}>{plural(older, 'older attempt')}</button></div>}
+    </>
+  );
 }
