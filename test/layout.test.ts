@@ -159,12 +159,12 @@ function withoutMutual(imports: Imports): Imports {
 }
 
 t.test('every file of src has a room, and every room has files', async (t) => {
-  t.same(FILES.filter((path) => floorOf(path) === -1), []);
+  t.same(FILES.filter((path) => floorOf(path) === -1), [], 'add the folder of each to ROOMS');
   t.same(ROOMS.filter((_room, floor) => !FILES.some((path) => floorOf(path) === floor)), []);
 });
 
 t.test('imports in src go down the rooms, never up', async (t) => {
-  t.same(wrongWay(readImports()), []);
+  t.same(wrongWay(readImports()), [], 'an import that goes up belongs the other way round: hand the file what it needs, or move the common part to a room below');
 });
 
 t.test('no file of src imports itself by a detour, not even for its types', async (t) => {
@@ -217,7 +217,7 @@ const UNITLESS = /^([KMG]IB|LF|CR|QUOTE|BACKSLASH|COMMA|(OPEN|CLOSE)_BRAC(E|KET)
 
 t.test('the name of a number ends in its unit', async (t) => {
   const names = FILES.flatMap((path) => [...readFileSync(join(SRC, path), 'utf8').matchAll(NUMBER)].map(([, name]) => name!));
-  t.same(names.filter((name) => !UNIT.test(name) && !UNITLESS.test(name)), []);
+  t.same(names.filter((name) => !UNIT.test(name) && !UNITLESS.test(name)), [], 'let the name of each end in its unit, a word of UNIT: _MS, _BYTES, _MESSAGES');
 });
 
 t.test('two constants of one name have one value', async (t) => {
@@ -226,7 +226,7 @@ t.test('two constants of one name have one value', async (t) => {
     for (const [, name, value] of readFileSync(join(SRC, path), 'utf8').matchAll(NUMBER)) values.set(name!, (values.get(name!) ?? new Set()).add(value!));
   }
   t.ok(values.size > 50, 'they were found');
-  t.same([...values].filter(([, all]) => all.size > 1).map(([name, all]) => `${name}: ${[...all].join(', ')}`), []);
+  t.same([...values].filter(([, all]) => all.size > 1).map(([name, all]) => `${name}: ${[...all].join(', ')}`), [], 'give each constant a name of its own');
 });
 
 t.test('no test counts memory that nobody holds any more', async (t) => {
