@@ -159,12 +159,12 @@ function withoutMutual(imports: Imports): Imports {
 }
 
 t.test('every file of src has a room, and every room has files', async (t) => {
-  t.same(FILES.filter((path) => floorOf(path) === -1), []);
+  t.same(FILES.filter((path) => floorOf(path) === -1), [], 'add the folder of each to ROOMS');
   t.same(ROOMS.filter((_room, floor) => !FILES.some((path) => floorOf(path) === floor)), []);
 });
 
 t.test('imports in src go down the rooms, never up', async (t) => {
-  t.same(wrongWay(readImports()), []);
+  t.same(wrongWay(readImports()), [], 'an import that goes up belongs the other way round: hand the file what it needs, or move the common part to a room below');
 });
 
 t.test('no file of src imports itself by a detour, not even for its types', async (t) => {
@@ -200,7 +200,9 @@ t.test('every room opens with its paragraph', async (t) => {
 t.test("CONTRIBUTING.md's layout names every file of src, each in its folder, and no other", async (t) => {
   const layout = readFileSync(join(ROOT, 'CONTRIBUTING.md'), 'utf8').split('<!-- layout -->')[1]!.split('<!-- /layout -->')[0]!;
   const named = [...layout.matchAll(/^\| `src\/([^`]*)` \|.*\| ([^|]*) \|$/gm)].flatMap(([, folder, files]) => [...files!.matchAll(/`([^`]+)`/g)].map(([, name]) => `${folder}${name}`));
-  t.same(named.toSorted(), FILES.toSorted());
+  t.same(FILES.filter((file) => !named.includes(file)), [], 'no file is missing; add a new file to the row of its folder, in the table of CONTRIBUTING.md');
+  t.same(named.filter((file) => !FILES.includes(file)), [], 'no other file is named; take it out of the row of its folder, in the table of CONTRIBUTING.md');
+  t.equal(named.length, FILES.length, 'each file is named once');
 });
 
 const NUMBER = /^(?:export )?const ([A-Z][A-Z0-9_]*)(?:: number)? = ((?:[\d_.]+|[A-Z][A-Z0-9_]*)(?: [*+] (?:[\d_.]+|[A-Z][A-Z0-9_]*))*);/gm;
@@ -215,7 +217,7 @@ const UNITLESS = /^([KMG]IB|LF|CR|QUOTE|BACKSLASH|COMMA|(OPEN|CLOSE)_BRAC(E|KET)
 
 t.test('the name of a number ends in its unit', async (t) => {
   const names = FILES.flatMap((path) => [...readFileSync(join(SRC, path), 'utf8').matchAll(NUMBER)].map(([, name]) => name!));
-  t.same(names.filter((name) => !UNIT.test(name) && !UNITLESS.test(name)), []);
+  t.same(names.filter((name) => !UNIT.test(name) && !UNITLESS.test(name)), [], 'let the name of each end in its unit, a word of UNIT: _MS, _BYTES, _MESSAGES');
 });
 
 t.test('two constants of one name have one value', async (t) => {
@@ -224,7 +226,7 @@ t.test('two constants of one name have one value', async (t) => {
     for (const [, name, value] of readFileSync(join(SRC, path), 'utf8').matchAll(NUMBER)) values.set(name!, (values.get(name!) ?? new Set()).add(value!));
   }
   t.ok(values.size > 50, 'they were found');
-  t.same([...values].filter(([, all]) => all.size > 1).map(([name, all]) => `${name}: ${[...all].join(', ')}`), []);
+  t.same([...values].filter(([, all]) => all.size > 1).map(([name, all]) => `${name}: ${[...all].join(', ')}`), [], 'give each constant a name of its own');
 });
 
 t.test('no test counts memory that nobody holds any more', async (t) => {

@@ -5,9 +5,9 @@ export interface Endpoint {
   /** As the router writes it: `:name` is one segment of the path. */
   readonly url: string;
   readonly methods: readonly Method[];
-  /** Who gets in. */
+  /** Who gets in: `Purpose` explains the values, and access-rules.ts has the rule of each. */
   readonly access: Purpose;
-  /** Parameters of the query that may be given once. Others mean nothing here. */
+  /** Parameters of the query that may be given once. Others mean nothing here: admission checks only these, and the handler reads only these. */
   readonly once: readonly string[];
   /** Parameters that may be given more than once. */
   readonly many?: readonly string[];

@@ -33,7 +33,10 @@ import type { WebhookAdministration } from '../webhooks/administration.ts';
 /** The Fastify instance with its types: routes are added to it. */
 export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>;
 
-/** Everything that routes are handed: what this instance can do, and how it is. */
+/**
+ * Everything that routes are handed: what this instance can do, and how it is. A new route gets a member of its own, also in `test/support/service.ts`.
+ * Many tests replace a member by an object, which would lack a method added to that member.
+ */
 export interface Service {
   readonly config: Config;
   readonly logger: Logger;

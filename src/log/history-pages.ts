@@ -221,7 +221,7 @@ export function noRoom(): Problem {
   return new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
 }
 
-/** What two searches have in common that find the same. */
+/** Equal for searches with the same answer. A new member of `Search` that changes the answer belongs in it: otherwise a client gets the answer to another question. */
 function keyOf({ at, gap }: Start, { filter, limit, ofHeld, readTo, until }: Search): string {
   return JSON.stringify([at.epoch, at.seq, gap, limit, ofHeld, readTo, until?.seq, filter.key]);
 }

@@ -72,7 +72,7 @@ for (const { edge, fastPath } of EDGES) {
       const { rule, asked: count } = refusing(isLater);
       const urls = new Set<string>();
       const served = await serve(t, service, { fastPath, rules: [rule, ...RULES], prepare: (app) => void app.addHook('onRoute', (route) => void urls.add(route.url)) });
-      t.ok(Object.values(ENDPOINTS).every(({ url }) => urls.has(url)), `the routes are ${[...urls].join(' ')}`);
+      t.same(Object.values(ENDPOINTS).map(({ url }) => url).filter((url) => !urls.has(url)), [], 'add a route for each of these endpoints to src/http/routes/, and call its file in routes.ts');
       let sent = 0;
       const wrong: string[] = [];
       for (const url of [...urls, '/nothing/here', '/topics/%FF', '/topics/a?x=%FF', `/topics/${'a'.repeat(33_000)}`]) {

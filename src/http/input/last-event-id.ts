@@ -25,6 +25,8 @@ const START = 'start';
  * A header or `lastEventId` that is no id of ours is not an error. A browser's EventSource would never come back from a 400. And pages pass on what they
  * remember, which may be `null`. It gives way to what comes after it. If nothing does, reading starts where it would have without it, with a `$gap`.
  *
+ * It reads the header and all of these parameters, also where the endpoint does not take them. A route that takes only some passes on only these.
+ *
  * @param otherwise Where to start when the client does not say.
  * @throws Problem `invalid-cursor`
  */
