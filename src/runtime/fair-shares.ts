@@ -1,12 +1,13 @@
 import type { Clock } from './clock.ts';
 import type { Counters } from './counters.ts';
+import { bucketOf, HolderNode, type HolderName, type Linked } from './holder-tree.ts';
+import { Movements, type Movable } from './standstill.ts';
 
 /**
  * Who holds something, from the widest to the narrowest: the owner of a credential, an address, a connection. Behind a load balancer that does not tell
  * addresses all clients have one: then connections are what is compared.
  */
 export type Holder = readonly [widest: HolderName, ...narrower: HolderName[]];
-type HolderName = string | object;
 
 /** The same without a connection. */
 export type NamedHolder = readonly [widest: string, ...narrower: string[]];
@@ -19,18 +20,6 @@ export function namesOf(holder: Holder): NamedHolder {
 
 /** Whoever is not told apart from others: the process itself. */
 export const ANYBODY: NamedHolder = [''];
-
-/** How long something has to stand still before it is taken from a holder that has no more than a newcomer. Stops clients that are only slow from losing anything. */
-const STANDSTILL_MS = 1_000;
-
-/** Movements that follow each other so closely are one. Stops a body that comes a byte at a time from costing much for each. */
-const MOVEMENT_STEP_MS = 100;
-
-/** How many holdings are looked at for one that stands still. Stops a newcomer from costing more than its request does. */
-const STANDSTILL_MAX_ENTRIES = 64;
-
-/** Amounts are told apart up to this one. Two holders beyond it count as equal. */
-const COMPARED_MAX_ENTRIES = 0xffffffff;
 
 /** What a gate does with one thing that it lets in. */
 export interface Holding {
@@ -78,13 +67,13 @@ export interface FairSharesDependencies {
 export class FairShares<Held extends Holding = Holding> {
   readonly #gate: keyof Counters['evicted'];
   readonly #counters: Pick<Counters, 'evicted'>;
-  readonly #all = new Node<Held>(undefined, '');
-  readonly #movements: Movements<Held> | undefined;
+  readonly #all = new HolderNode<HeldShare<Held>>(undefined, '');
+  readonly #movements: Movements<HeldShare<Held>> | undefined;
 
   constructor({ gate, counters, clock }: FairSharesDependencies) {
     this.#gate = gate;
     this.#counters = counters;
-    this.#movements = clock && new Movements<Held>(clock);
+    this.#movements = clock && new Movements<HeldShare<Held>>(clock);
   }
 
   /** How much is held. */
@@ -94,7 +83,7 @@ export class FairShares<Held extends Holding = Holding> {
 
   /** How much a holder holds. */
   amountOf(holder: Holder): number {
-    let node: Node<Held> | undefined = this.#all;
+    let node: HolderNode<HeldShare<Held>> | undefined = this.#all;
     for (const name of holder) node = node?.find(name);
     return node?.amount ?? 0;
   }
@@ -146,7 +135,7 @@ export class FairShares<Held extends Holding = Holding> {
   /** What makes room for a newcomer; undefined where nothing does. */
   #loser(holder: Holder, amount: number): HeldShare<Held> | undefined {
     let around = this.#all;
-    let own: Node<Held> | undefined = around;
+    let own: HolderNode<HeldShare<Held>> | undefined = around;
     let wanted = amount;
     for (const name of holder) {
       around = own;
@@ -165,166 +154,10 @@ export class FairShares<Held extends Holding = Holding> {
   }
 }
 
-/** 0 for nothing, else one more than the power of two. */
-function bucketOf(amount: number): number {
-  return 32 - Math.clz32(Math.min(amount, COMPARED_MAX_ENTRIES));
-}
-
-/** A sender, an address or a connection, and those within it. */
-class Node<Held extends Holding> {
-  readonly parent: Node<Held> | undefined;
-  readonly #name: HolderName;
-  #children: Map<HolderName, Node<Held>> | undefined;
-  /** Children that have something that can be taken back, by the power of two of how much: of each bucket the child that came into it last. */
-  #buckets: (Node<Held> | undefined)[] | undefined;
-  /** Which buckets have children: a bit for each. */
-  #filled = 0;
-  /** Only where there are no children: what can be taken back, the oldest first. */
-  #first: HeldShare<Held> | undefined;
-  #last: HeldShare<Held> | undefined;
-  amount = 0;
-  /** What of it can be taken back. */
-  loose = 0;
-  /** Its neighbours in its bucket. */
-  #earlier: Node<Held> | undefined;
-  #later: Node<Held> | undefined;
-
-  constructor(parent: Node<Held> | undefined, name: HolderName) {
-    this.parent = parent;
-    this.#name = name;
-  }
-
-  find(name: HolderName): Node<Held> | undefined {
-    return this.#children?.get(name);
-  }
-
-  child(name: HolderName): Node<Held> {
-    const known = this.find(name);
-    if (known !== undefined) return known;
-    const made = new Node<Held>(this, name);
-    (this.#children ??= new Map()).set(name, made);
-    return made;
-  }
-
-  /** Of the largest children the one that became so last. */
-  get largest(): Node<Held> | undefined {
-    return this.#filled === 0 ? undefined : this.#buckets![bucketOf(this.#filled >>> 0)];
-  }
-
-  get largestConnection(): Node<Held> {
-    const { largest } = this;
-    return largest === undefined ? this : largest.largestConnection;
-  }
-
-  get newest(): HeldShare<Held> | undefined {
-    return this.#last;
-  }
-
-  /** Also to those around it. */
-  add(amount: number, loose: number): void {
-    this.amount += amount;
-    const before = bucketOf(this.loose);
-    this.loose += loose;
-    if (this.parent === undefined) return;
-    const after = bucketOf(this.loose);
-    if (before !== after) this.parent.#move(this, before, after);
-    if (this.amount === 0) this.parent.#children!.delete(this.#name);
-    this.parent.add(amount, loose);
-  }
-
-  #move(child: Node<Held>, before: number, after: number): void {
-    const buckets = (this.#buckets ??= []);
-    if (before > 0) {
-      const earlier = child.#earlier;
-      const later = child.#later;
-      if (earlier !== undefined) earlier.#later = later;
-      if (later !== undefined) later.#earlier = earlier;
-      else if ((buckets[before] = earlier) === undefined) this.#filled &= ~(1 << (before - 1));
-      child.#earlier = undefined;
-      child.#later = undefined;
-    }
-    if (after > 0) {
-      const last = buckets[after];
-      child.#earlier = last;
-      if (last !== undefined) last.#later = child;
-      buckets[after] = child;
-      this.#filled |= 1 << (after - 1);
-    }
-  }
-
-  /** The oldest of the child whose turn it is, which comes last the next time. */
-  nextInTurn(): HeldShare<Held> | undefined {
-    if (this.loose === 0 || this.#children === undefined) return this.#first;
-    for (const [name, child] of this.#children) {
-      this.#children.delete(name);
-      this.#children.set(name, child);
-      if (child.loose > 0) return child.nextInTurn();
-    }
-    return undefined;
-  }
-
-  append(share: HeldShare<Held>): void {
-    share.older = this.#last;
-    if (this.#last === undefined) this.#first = share;
-    else this.#last.newer = share;
-    this.#last = share;
-  }
-
-  prepend(share: HeldShare<Held>): void {
-    share.newer = this.#first;
-    if (this.#first === undefined) this.#last = share;
-    else this.#first.older = share;
-    this.#first = share;
-  }
-
-  remove(share: HeldShare<Held>): void {
-    if (share.older === undefined) this.#first = share.newer;
-    else share.older.newer = share.newer;
-    if (share.newer === undefined) this.#last = share.older;
-    else share.newer.older = share.older;
-  }
-}
-
-/** When things last moved, as far as that is known. */
-class Movements<Held extends Holding> {
-  readonly #clock: Pick<Clock, 'monotonic'>;
-  /** What can be taken back, in the order in which it moved. */
-  readonly #order = new Set<HeldShare<Held>>();
-
-  constructor(clock: Pick<Clock, 'monotonic'>) {
-    this.#clock = clock;
-  }
-
-  moved(share: HeldShare<Held>): void {
-    const now = this.#clock.monotonic();
-    if (now < share.movedAt + MOVEMENT_STEP_MS) return;
-    share.movedAt = now;
-    this.#order.delete(share);
-    this.#order.add(share);
-  }
-
-  forget(share: HeldShare<Held>): void {
-    this.#order.delete(share);
-  }
-
-  /** What has stood still for longest, and for long enough, of what may be taken. */
-  standing(mayTake: (share: HeldShare<Held>) => boolean): HeldShare<Held> | undefined {
-    const until = this.#clock.monotonic() - STANDSTILL_MS;
-    let looks = 0;
-    for (const share of this.#order) {
-      if (share.movedAt > until || ++looks > STANDSTILL_MAX_ENTRIES) return undefined;
-      if (!mayTake(share)) continue;
-      if (!share.hasProgressed()) return share;
-      this.moved(share);
-    }
-    return undefined;
-  }
-}
-
-class HeldShare<Held extends Holding> implements Share {
+class HeldShare<Held extends Holding> implements Share, Movable, Linked<HeldShare<Held>> {
   readonly holding: Held;
-  readonly #node: Node<Held>;
-  readonly #movements: Movements<Held> | undefined;
+  readonly #node: HolderNode<HeldShare<Held>>;
+  readonly #movements: Movements<HeldShare<Held>> | undefined;
   /** Its neighbours in the list of their connection. */
   older: HeldShare<Held> | undefined;
   newer: HeldShare<Held> | undefined;
@@ -333,7 +166,7 @@ class HeldShare<Held extends Holding> implements Share {
   #amount = 0;
   #isLoose = true;
 
-  constructor(node: Node<Held>, holding: Held, movements: Movements<Held> | undefined) {
+  constructor(node: HolderNode<HeldShare<Held>>, holding: Held, movements: Movements<HeldShare<Held>> | undefined) {
     this.#node = node;
     this.holding = holding;
     this.#movements = movements;
@@ -367,8 +200,8 @@ class HeldShare<Held extends Holding> implements Share {
   }
 
   /** The branch that it is in, of those that begin at a node. */
-  branchOf(around: Node<Held>): Node<Held> | undefined {
-    let branch: Node<Held> | undefined = this.#node;
+  branchOf(around: HolderNode<HeldShare<Held>>): HolderNode<HeldShare<Held>> | undefined {
+    let branch: HolderNode<HeldShare<Held>> | undefined = this.#node;
     while (branch !== undefined && branch.parent !== around) branch = branch.parent;
     return branch;
   }
