@@ -25,6 +25,12 @@ export const ANYBODY: NamedHolder = [''];
 export interface Holding {
   /** The holder loses it to a newcomer. It must answer whoever waits for it. */
   takeBack(): void;
+  /**
+   * Counts a thing that several holders have for another one of them, who has not been asked in this round. Nobody loses anything.
+   * @param round A number of its own for each attempt to make room.
+   * @returns False where all have been asked: it can be taken back from all of them.
+   */
+  passOn?(round: number): boolean;
   /** Changes while the thing moves, such as the bytes that a client has taken. Absent where the gate says itself that it moved (`Share.grow`). */
   progress?(): number;
   /** It waits for the service, and not for its client: that it stands still is no reason to take it. */
@@ -41,6 +47,17 @@ export interface Share {
   pin(): void;
   /** It holds nothing any more. A second call does nothing. */
   release(): void;
+}
+
+/** Is told of each thing that could be taken back. @returns Whether all of them together make enough room. */
+export type IsEnough<Held extends Holding> = (holding: Held, amount: number) => boolean;
+
+const ONE_IS_ENOUGH = (): boolean => true;
+
+/** Enough is what frees so much. */
+export function enough(missing: number): IsEnough<Holding> {
+  let left = missing;
+  return (_holding, amount) => (left -= amount) <= 0;
 }
 
 /** Of what is not counted. */
@@ -69,6 +86,7 @@ export class FairShares<Held extends Holding = Holding> {
   readonly #counters: Pick<Counters, 'evicted'>;
   readonly #all = new HolderNode<HeldShare<Held>>(undefined, '');
   readonly #movements: Movements<HeldShare<Held>> | undefined;
+  #rounds = 0;
 
   constructor({ gate, counters, clock }: FairSharesDependencies) {
     this.#gate = gate;
@@ -99,22 +117,29 @@ export class FairShares<Held extends Holding = Holding> {
   }
 
   /**
-   * Takes one thing back so that a newcomer gets room.
+   * Takes things back so that a newcomer gets room. Nobody loses anything where that would not make enough.
    * @param amount What the newcomer asks for.
+   * @param isEnough One thing is enough where it is absent.
    * @returns False where the newcomer has to be refused.
    */
-  makeRoom(holder: Holder, amount: number): boolean {
-    const share = this.#loser(holder, amount);
-    if (share === undefined) return false;
-    this.#counters.evicted[this.#gate]++;
-    share.release();
-    share.holding.takeBack();
+  makeRoom(holder: Holder, amount: number, isEnough: IsEnough<Held> = ONE_IS_ENOUGH): boolean {
+    const lifted = this.#lift(holder, amount, isEnough);
+    if (lifted === undefined) return false;
+    for (const share of lifted) {
+      // Another that was taken back may have ended it, or let it begin.
+      if (!share.isLifted) continue;
+      this.#counters.evicted[this.#gate]++;
+      share.release();
+      share.holding.takeBack();
+    }
     return true;
   }
 
-  /** Whether `makeRoom` would take something back just now. */
-  couldMakeRoom(holder: Holder, amount: number): boolean {
-    return this.#loser(holder, amount) !== undefined;
+  /** Whether `makeRoom` would make enough room just now. */
+  couldMakeRoom(holder: Holder, amount: number, isEnough: IsEnough<Held> = ONE_IS_ENOUGH): boolean {
+    const lifted = this.#lift(holder, amount, isEnough);
+    if (lifted !== undefined) putBack(lifted);
+    return lifted !== undefined;
   }
 
   /** The holder whose turn is next: they take turns at each level. Undefined where nothing can be taken. */
@@ -132,8 +157,25 @@ export class FairShares<Held extends Holding = Holding> {
     return share;
   }
 
-  /** What makes room for a newcomer; undefined where nothing does. */
-  #loser(holder: Holder, amount: number): HeldShare<Held> | undefined {
+  /** Everything that has to be taken back for a newcomer, lifted; undefined where that would not be enough. */
+  #lift(holder: Holder, amount: number, isEnough: IsEnough<Held>): readonly HeldShare<Held>[] | undefined {
+    const round = ++this.#rounds;
+    const lifted: HeldShare<Held>[] = [];
+    for (;;) {
+      const share = this.#loser(holder, amount, lifted);
+      if (share === undefined) {
+        putBack(lifted);
+        return undefined;
+      }
+      if (share.holding.passOn?.(round) === true) continue;
+      share.lift();
+      lifted.push(share);
+      if (isEnough(share.holding, share.amount)) return lifted;
+    }
+  }
+
+  /** What makes room for a newcomer, besides the lifted things; undefined where nothing does. */
+  #loser(holder: Holder, amount: number, lifted: readonly HeldShare<Held>[]): HeldShare<Held> | undefined {
     let around = this.#all;
     let own: HolderNode<HeldShare<Held>> | undefined = around;
     let wanted = amount;
@@ -149,10 +191,20 @@ export class FairShares<Held extends Holding = Holding> {
     }
     return this.#movements?.standing((share) => {
       const other = share.branchOf(around);
-      return other !== undefined && other !== own && bucketOf(2 * other.amount) >= bucketOf(wanted);
+      if (other === undefined || other === own) return false;
+      const kept = lifted.reduce((rest, one) => one.branchOf(around) === other ? rest - one.amount : rest, other.amount);
+      return bucketOf(2 * kept) >= bucketOf(wanted);
     });
   }
 }
+
+/** The newest was lifted first, and has to be the newest again. */
+function putBack(lifted: readonly HeldShare<Holding>[]): void {
+  for (const share of lifted.toReversed()) share.putBack();
+}
+
+/** A lifted share counts, and cannot be taken back: it is about to be, or is put back. */
+type ShareState = 'loose' | 'lifted' | 'pinned';
 
 class HeldShare<Held extends Holding> implements Share, Movable, Linked<HeldShare<Held>> {
   readonly holding: Held;
@@ -164,7 +216,7 @@ class HeldShare<Held extends Holding> implements Share, Movable, Linked<HeldShar
   movedAt = -Infinity;
   #progress: number;
   #amount = 0;
-  #isLoose = true;
+  #state: ShareState = 'loose';
 
   constructor(node: HolderNode<HeldShare<Held>>, holding: Held, movements: Movements<HeldShare<Held>> | undefined) {
     this.#node = node;
@@ -173,20 +225,47 @@ class HeldShare<Held extends Holding> implements Share, Movable, Linked<HeldShar
     this.#progress = holding.progress?.() ?? 0;
   }
 
+  get amount(): number {
+    return this.#amount;
+  }
+
+  get isLifted(): boolean {
+    return this.#state === 'lifted';
+  }
+
   grow(amount: number): void {
     this.#amount += amount;
-    this.#node.add(amount, this.#isLoose ? amount : 0);
-    if (this.#isLoose && this.holding.waitsForUs !== true) this.#movements?.moved(this);
+    const isLoose = this.#state === 'loose';
+    this.#node.add(amount, isLoose ? amount : 0);
+    if (isLoose && this.holding.waitsForUs !== true) this.#movements?.moved(this);
   }
 
   shrink(amount: number): void {
     this.#amount -= amount;
-    this.#node.add(-amount, this.#isLoose ? -amount : 0);
+    this.#node.add(-amount, this.#state === 'loose' ? -amount : 0);
+  }
+
+  lift(): void {
+    this.#state = 'lifted';
+    this.#leaveList();
+  }
+
+  putBack(): void {
+    this.#state = 'loose';
+    this.older = undefined;
+    this.newer = undefined;
+    this.#node.append(this);
+    this.#node.add(0, this.#amount);
+    if (this.movedAt !== -Infinity) this.#movements?.putBack(this);
   }
 
   pin(): void {
-    if (!this.#isLoose) return;
-    this.#isLoose = false;
+    if (this.#state === 'pinned') return;
+    if (this.#state === 'loose') this.#leaveList();
+    this.#state = 'pinned';
+  }
+
+  #leaveList(): void {
     this.#movements?.forget(this);
     this.#node.remove(this);
     this.#node.add(0, -this.#amount);

@@ -35,6 +35,11 @@ export class Movements<Thing extends Movable> {
     this.#order.add(thing);
   }
 
+  /** One that was forgotten, and has not moved since. It is looked at after those before it have moved, or stood still. */
+  putBack(thing: Thing): void {
+    this.#order.add(thing);
+  }
+
   forget(thing: Thing): void {
     this.#order.delete(thing);
   }
