@@ -23,7 +23,7 @@ import type { Transport } from './transport.ts';
 /** Memory for the messages that sinks are sending. Each has an equal part: a sink that hangs keeps nothing from the others. */
 const CONNECTORS_MAX_BYTES = 16 * 1024 * 1024;
 /** What a sink has at a time at most, however few there are. Stops one sink from holding the memory of all for one page. */
-const PAGE_MAX_BYTES = 4 * 1024 * 1024;
+const SINK_PAGE_MAX_BYTES = 4 * 1024 * 1024;
 /** How often the database learns how each connector is, so that any instance can say it. */
 const STATUS_KEPT_MS = 5_000;
 
@@ -80,7 +80,7 @@ export class Connectors {
     this.#deps = deps;
     this.#plans = new Map(deps.plans.map((plan) => [plan.name, plan]));
     this.#deadTopics = new Set(deps.plans.map(({ deadTopic }) => deadTopic));
-    this.#pageBytes = Math.floor(Math.min(CONNECTORS_MAX_BYTES / deps.plans.filter(({ kind }) => kind === 'sink').length, PAGE_MAX_BYTES));
+    this.#pageBytes = Math.floor(Math.min(CONNECTORS_MAX_BYTES / deps.plans.filter(({ kind }) => kind === 'sink').length, SINK_PAGE_MAX_BYTES));
     const { store, instance, clock, logger } = deps;
     const names = [...this.#plans.keys()];
     this.#owned = new Ownership({

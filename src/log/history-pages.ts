@@ -24,7 +24,7 @@ export interface Search {
   readonly filter: Filter;
   /** Messages. */
   readonly limit: number;
-  /** A page ends with the message that reaches so many bytes of data; absent where `PAGE_BYTES` is the bound. */
+  /** The page ends with the message that brings its data to this many bytes. Absent where `PAGE_BYTES` is the bound. */
   readonly maxBytes?: number;
   /** Counts the messages from when they are read: a page may wait between its reads. */
   readonly hold: Hold;

@@ -17,7 +17,7 @@ import { PresenceWatch, type PresenceWatcher } from './watch.ts';
 /** How long to wait for the place. Bounds how long a Redis that hangs delays a request. */
 const ASK_WAIT_MS = 1_000;
 
-/** Questions that the place has at the same time. It answers them in order: stops those of one client from making another wait for longer than `ASK_WAIT_MS`. */
+/** Questions that the place has at the same time, and answers in order. Stops one client's questions from making another wait for longer than `ASK_WAIT_MS`. */
 const PRESENCE_ASKING_MAX_REQUESTS = 32;
 
 /** Questions that wait for their turn; beyond that the client with most gets a part of the answer. Stops a flood of them from holding memory. */

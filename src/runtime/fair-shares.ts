@@ -26,7 +26,7 @@ export interface Holding {
   /** The holder loses it to a newcomer. It must answer whoever waits for it. */
   takeBack(): void;
   /**
-   * Counts a thing that several holders have for another one of them, who has not been asked in this round. Nobody loses anything.
+   * Several holders may share a thing, which counts for one of them. From now on it counts for the next one that was not asked in this round. Nobody loses it.
    * @param round A number of its own for each attempt to make room.
    * @returns False where all have been asked: it can be taken back from all of them.
    */
