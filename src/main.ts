@@ -24,7 +24,7 @@ import { LocalBus } from './bus/local.ts';
 import { configure, exitIfWrong } from './config/config.ts';
 import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
 import { isKafkaUrl } from './config/kafka-url.ts';
-import { Connectors, CONNECTORS_MAX_BYTES, readConnectorsFile } from './connectors/connectors.ts';
+import { Connectors, readConnectorsFile } from './connectors/connectors.ts';
 import { KAFKA } from './connectors/kafka/kafka.ts';
 import { NATS } from './connectors/nats/nats.ts';
 import { Delivery } from './delivery/delivery.ts';
@@ -189,7 +189,7 @@ const webhookAdministration = new WebhookAdministration({
 });
 
 const connectors = new Connectors({
-  plans: connectorPlans, store: store.connectors, instance: handles.instance, publisher: log.publisher, history: log.history, starts: log.starts, tail: log.tail, audience: delivery.audience, budget: new Budget(CONNECTORS_MAX_BYTES),
+  plans: connectorPlans, store: store.connectors, instance: handles.instance, publisher: log.publisher, history: log.history, starts: log.starts, tail: log.tail, audience: delivery.audience,
   bounds: { messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES, queueMessages: config.APPEND_QUEUE_MESSAGES, queueBytes: config.APPEND_QUEUE_BYTES }, logId: () => store.logId, now: () => Math.floor(log.storeClock.now()), random: Math.random, clock, counters, logger,
 });
 

@@ -1,6 +1,7 @@
 import type { ControlChannel } from '../bus/control-channel.ts';
 import { readProblem, ScopedGrant } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
+import type { Holder as Asker } from '../runtime/fair-shares.ts';
 import { orProblem } from '../store/change-problem.ts';
 import type { TicketStore } from '../store/ticket-store.ts';
 import type { Credential, Identity } from './identity.ts';
@@ -78,14 +79,15 @@ export class Renewals {
   /**
    * Lets a stream go on by the credential of a request.
    * @param identity It has a credential.
+   * @param asker Whose request it is.
    * @returns When that ends: milliseconds since 1970; undefined where it does not end by itself.
    * @throws Problem `not-found`, `forbidden`, `invalid-credential`, `stream-elsewhere`, `overloaded`, `unavailable` or `outcome-unknown`
    */
-  async renew(id: string, secret: string, { credential, grant, name, scope, origin }: Identity): Promise<number | undefined> {
+  async renew(id: string, secret: string, { credential, grant, name, scope, origin }: Identity, asker?: Asker): Promise<number | undefined> {
     const stream = this.#handles.read(id);
     if (stream === undefined || credential === undefined || origin === undefined) throw problemOf(MISSING);
     const claims: Claims = { stream: id, proof: proofOf(secret).toString('hex'), credential, subscribe: grant.readable ?? [], name: name ?? '' };
-    const outcome = stream.isHere ? this.#renewHere(claims) ?? MISSING : await this.#asking.pass(scope, () => this.#control.ask(KIND, claims));
+    const outcome = stream.isHere ? this.#renewHere(claims) ?? MISSING : await this.#asking.pass(scope, () => this.#control.ask(KIND, claims, asker));
     if (!isOutcome(outcome)) throw new Problem('stream-elsewhere', 'Another instance holds the stream, or none, and it cannot be reached from here. Nothing is lost: the stream goes on to its end, and its client comes back to where it was, with the new credential.', { field: 'id' });
     if ('code' in outcome) throw problemOf(outcome);
     const { expires, ticket } = outcome;

@@ -1,9 +1,10 @@
-import { CallLimiter } from '../log/call-limiter.ts';
 import { readProblem } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
+import { CallLimiter } from '../runtime/call-limiter.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Holder } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { tooManyWait } from '../store/change-problem.ts';
 import { FIRST_USE_MS, OWNER_MAX_TICKETS, type NewTicket, type TicketRecord, type TicketStore } from '../store/ticket-store.ts';
 import type { Identity } from './identity.ts';
 import { readTicketRequest } from './ticket-request.ts';
@@ -43,7 +44,7 @@ export class TicketAdministration {
 
   constructor(dependencies: TicketAdministrationDependencies) {
     this.#dependencies = dependencies;
-    this.#calls = new CallLimiter({ places: MAKING_MAX_TICKETS, maxWaiting: MAKING_MAX_REQUESTS, gate: 'tickets', counters: dependencies.counters });
+    this.#calls = new CallLimiter({ places: MAKING_MAX_TICKETS, maxWaiting: MAKING_MAX_REQUESTS, refusal: tooManyWait, gate: 'tickets', counters: dependencies.counters });
   }
 
   /**

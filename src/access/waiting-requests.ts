@@ -1,4 +1,5 @@
 import { Problem } from '../model/problem.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 
 export interface WaitingRequestsOptions {
   /** The most of one sender. */
@@ -10,14 +11,14 @@ export interface WaitingRequestsOptions {
 /** How many requests of each sender wait for something that takes a while. Stops one sender from using up what all may ask for. */
 export class WaitingRequests {
   readonly #options: WaitingRequestsOptions;
-  readonly #counts = new Map<string, number>();
+  readonly #counts = new Map<Holder[0], number>();
 
   constructor(options: WaitingRequestsOptions) {
     this.#options = options;
   }
 
   /** Makes a call. Rejects with its error, or with a Problem `overloaded` where too many of this sender are under way. */
-  async pass<Answer>(sender: string, call: () => Promise<Answer>): Promise<Answer> {
+  async pass<Answer>(sender: Holder[0], call: () => Promise<Answer>): Promise<Answer> {
     const { max, detail } = this.#options;
     const count = this.#counts.get(sender) ?? 0;
     if (count >= max) throw new Problem('overloaded', detail);

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
+import { ANYBODY, FairShares, type Holder } from '../runtime/fair-shares.ts';
 import type { Bus } from './bus.ts';
 import { WakeLimiter } from './wake-limiter.ts';
 
@@ -13,7 +14,7 @@ import { WakeLimiter } from './wake-limiter.ts';
 const ASK_AGAIN_MS = 500;
 /** How long an answer is waited for. Milliseconds. */
 const ANSWER_MAX_MS = 2_500;
-/** Questions that wait for their answers. Stops a flood of requests from holding memory. */
+/** Questions that wait for their answers; beyond that the client that asks most loses its newest. Stops a flood of requests from holding memory. */
 const ASKING_MAX_REQUESTS = 1_000;
 /** Answers that are kept for questions that come again. Stops a flood of questions from holding memory. */
 const ANSWERED_MAX_ENTRIES = 1_000;
@@ -28,8 +29,9 @@ export type NoteHandler = (body: unknown) => unknown;
 /** What all instances answered, by their ids. */
 export type Answers = ReadonlyMap<string, unknown>;
 
-/** The one instance that a question is for. */
-export interface Addressee {
+/** Who asks, and the one instance that a question is for. */
+export interface Asking {
+  readonly asker?: Holder | undefined;
   readonly to?: (() => string | undefined) | undefined;
   readonly reached?: ((listening: number) => void) | undefined;
 }
@@ -37,7 +39,7 @@ export interface Addressee {
 export interface ControlChannelDependencies {
   readonly bus: Pick<Bus, 'tell' | 'state'>;
   readonly clock: Clock;
-  readonly counters: Pick<Counters, 'asked' | 'unanswered'>;
+  readonly counters: Pick<Counters, 'asked' | 'unanswered' | 'evicted'>;
   /** The id of this instance. */
   readonly instance: string;
   /** Looks at the lists of changes: of keys, revocations, sessions, and uses of tickets. */
@@ -55,6 +57,7 @@ export class ControlChannel {
   readonly #looks: WakeLimiter;
   readonly #handlers = new Map<string, NoteHandler>();
   readonly #questions = new Map<string, (answer: unknown, from: unknown) => void>();
+  readonly #asking: FairShares;
   /** The notes by which this instance has answered last, by the ids of the questions. */
   readonly #answered = new Map<string, string | typeof UNDER_WAY>();
   #answeredCharacters = 0;
@@ -65,6 +68,7 @@ export class ControlChannel {
     this.#counters = counters;
     this.#instance = instance;
     this.#looks = new WakeLimiter(clock, look);
+    this.#asking = new FairShares({ gate: 'questions', counters });
   }
 
   /** Tells the other instances that keys or revocations have changed. It carries no truth: they look. */
@@ -82,29 +86,33 @@ export class ControlChannel {
     this.#handlers.set(kind, handler);
   }
 
-  /** Asks all other instances. Resolves with the first answer; with undefined where none comes. */
-  async ask(kind: string, body: object): Promise<unknown> {
+  /**
+   * Asks all other instances. Resolves with the first answer; with undefined where none comes.
+   * @param asker Where too many questions wait, the client with most gets no answer to its newest.
+   */
+  async ask(kind: string, body: object, asker?: Holder): Promise<unknown> {
     let first: unknown;
     await this.#ask(kind, body, (answer) => {
       first = answer;
       return true;
-    });
+    }, { asker });
     return first;
   }
 
   /**
    * Asks all other instances, and takes the answers of all of them. Instances of an older version never answer.
    * @param isEnough Whether no more answers are waited for. It is asked after each answer, and when the question is sent again.
+   * @param asker Where too many questions wait, the client with most gets no more answers to its newest.
    * @param to Asked before each attempt: the only instance that hears the question; undefined: all do.
    * @param reached Is told how many listen under that name, where the bus knows.
    * @returns The answers that arrived until then, or within `ANSWER_MAX_MS`.
    */
-  async collect(kind: string, body: object, isEnough: (answers: Answers) => boolean, { to, reached }: Addressee = {}): Promise<Answers> {
+  async collect(kind: string, body: object, isEnough: (answers: Answers) => boolean, { asker, to, reached }: Asking = {}): Promise<Answers> {
     const answers = new Map<string, unknown>();
     await this.#ask(kind, body, (answer, from) => {
       if (typeof from === 'string' && (answers.size < COLLECTED_MAX_ENTRIES || answers.has(from))) answers.set(from, answer);
       return isEnough(answers);
-    }, { isOver: () => isEnough(answers), to, reached });
+    }, { isOver: () => isEnough(answers), asker, to, reached });
     return answers;
   }
 
@@ -113,14 +121,15 @@ export class ControlChannel {
    * @param take Takes an answer; true: no more is waited for.
    * @param isOver Whether no more is waited for, though no answer came.
    */
-  async #ask(kind: string, body: object, take: (answer: unknown, from: unknown) => boolean, { isOver = () => false, to, reached }: Addressee & { readonly isOver?: () => boolean } = {}): Promise<void> {
-    if (this.#bus.state !== 'up' || this.#questions.size >= ASKING_MAX_REQUESTS) return;
+  async #ask(kind: string, body: object, take: (answer: unknown, from: unknown) => boolean, { isOver = () => false, asker = ANYBODY, to, reached }: Asking & { readonly isOver?: () => boolean }): Promise<void> {
+    if (this.#bus.state !== 'up' || (this.#asking.total >= ASKING_MAX_REQUESTS && !this.#asking.makeRoom(asker, 1))) return;
     this.#counters.asked++;
     const id = randomBytes(16).toString('hex');
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#questions.set(id, (answer, from) => {
       if (take(answer, from)) resolve();
     });
+    const share = this.#asking.hold(asker, 1, { takeBack: resolve });
     const until = this.#clock.monotonic() + ANSWER_MAX_MS;
     let timer: Timer | undefined;
     const send = (): void => {
@@ -143,6 +152,7 @@ export class ControlChannel {
     try {
       await promise;
     } finally {
+      share.release();
       timer?.cancel();
       this.#questions.delete(id);
     }

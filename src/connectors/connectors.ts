@@ -20,12 +20,14 @@ import type { Transport } from './transport.ts';
  * messages, and a sink is a reader with a cursor. A file declares connectors, and one instance at a time runs each (ownership/). Records come in through a transport (transport.ts) and leave through one.
  */
 
-/** Memory for the messages that sinks are sending. A sink that finds no room reads on later. */
-export const CONNECTORS_MAX_BYTES = 16 * 1024 * 1024;
+/** Memory for the messages that sinks are sending. Each has an equal part: a sink that hangs keeps nothing from the others. */
+const CONNECTORS_MAX_BYTES = 16 * 1024 * 1024;
+/** What a sink has at a time at most, however few there are. Stops one sink from holding the memory of all for one page. */
+const SINK_PAGE_MAX_BYTES = 4 * 1024 * 1024;
 /** How often the database learns how each connector is, so that any instance can say it. */
 const STATUS_KEPT_MS = 5_000;
 
-export interface ConnectorsDependencies extends Omit<SourceRunnerDependencies, 'store' | 'logger'>, Omit<SinkRunnerDependencies, 'store' | 'ownsNow' | 'deadTopics' | 'logger' | 'counters' | 'publisher'> {
+export interface ConnectorsDependencies extends Omit<SourceRunnerDependencies, 'store' | 'logger'>, Omit<SinkRunnerDependencies, 'store' | 'ownsNow' | 'deadTopics' | 'pageBytes' | 'logger' | 'counters' | 'publisher'> {
   readonly plans: readonly ConnectorPlan[];
   readonly store: ConnectorStore;
   /** The name of this process, which lives once. */
@@ -66,6 +68,8 @@ export class Connectors {
   readonly #deps: ConnectorsDependencies;
   readonly #plans: ReadonlyMap<string, ConnectorPlan>;
   readonly #deadTopics: ReadonlySet<string>;
+  /** Of one sink. */
+  readonly #pageBytes: number;
   readonly #owned: Ownership<ConnectorRunner>;
   /** What the database has of each, as far as this instance noted it. */
   readonly #noted = new Map<string, { readonly fence: number; readonly status: string }>();
@@ -76,6 +80,7 @@ export class Connectors {
     this.#deps = deps;
     this.#plans = new Map(deps.plans.map((plan) => [plan.name, plan]));
     this.#deadTopics = new Set(deps.plans.map(({ deadTopic }) => deadTopic));
+    this.#pageBytes = Math.floor(Math.min(CONNECTORS_MAX_BYTES / deps.plans.filter(({ kind }) => kind === 'sink').length, SINK_PAGE_MAX_BYTES));
     const { store, instance, clock, logger } = deps;
     const names = [...this.#plans.keys()];
     this.#owned = new Ownership({
@@ -124,7 +129,7 @@ export class Connectors {
     return records.flatMap((record) => {
       const plan = this.#plans.get(record.name);
       if (plan === undefined || record.owner !== this.#deps.instance) return [];
-      return [[record.name, plan.kind === 'source' ? new SourceRunner(plan, record.fence, this.#deps) : new SinkRunner(plan, record, { ...this.#deps, ownsNow, deadTopics: this.#deadTopics })]];
+      return [[record.name, plan.kind === 'source' ? new SourceRunner(plan, record.fence, this.#deps) : new SinkRunner(plan, record, { ...this.#deps, ownsNow, deadTopics: this.#deadTopics, pageBytes: this.#pageBytes })]];
     });
   }
 

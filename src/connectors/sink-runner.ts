@@ -12,7 +12,7 @@ import { formatId, parseId, type Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import { Filter } from '../model/topic.ts';
 import type { Runner } from '../ownership/ownership.ts';
-import { Hold, type Budget } from '../runtime/budget.ts';
+import { Budget, Hold } from '../runtime/budget.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -43,8 +43,8 @@ export interface SinkRunnerDependencies extends Omit<MessageWaitDependencies, 'f
   readonly starts: Pick<Starts, 'resolve'>;
   readonly tail: Pick<Tail, 'last' | 'log' | 'clean' | 'erasures'>;
   readonly publisher: Pick<Publisher, 'publish'>;
-  /** For the messages that are being sent. */
-  readonly budget: Budget;
+  /** For the messages that this sink is sending. One message may be larger. */
+  readonly pageBytes: number;
   readonly logId: () => string;
   /** Topics of dead letters of all connectors: no sink sends letters that tell of another sink's. */
   readonly deadTopics: ReadonlySet<string>;
@@ -68,6 +68,7 @@ export class SinkRunner implements Runner {
   readonly #ended = new AbortController();
   readonly #state: ConnectorState;
   readonly #retry: RetryPause;
+  readonly #budget: Budget;
   #at: Position;
   #gap: Gap | undefined;
   #isLocated = false;
@@ -86,6 +87,7 @@ export class SinkRunner implements Runner {
     this.#wait = new MessageWait({ ...deps, filter: this.#filter, quietMs: SINK_QUIET_MS });
     this.#state = new ConnectorState({ ...deps, plan });
     this.#retry = new RetryPause(deps);
+    this.#budget = new Budget(deps.pageBytes);
     this.#noted = cursor;
     this.#isNew = cursor === '';
     this.#at = parseId(cursor) ?? { epoch: '', seq: 0 };
@@ -181,11 +183,11 @@ export class SinkRunner implements Runner {
 
   /** Reads some messages and sends them. @returns Whether the end of the log was reached. */
   async #turn(sink: Sink): Promise<boolean> {
-    const { budget, counters, history, logger, tail } = this.#deps;
-    const hold = new Hold(budget);
+    const { counters, history, logger, pageBytes, tail } = this.#deps;
+    const hold = new Hold(this.#budget);
     try {
       const { erasures } = tail;
-      const found = await history.findInTail({ at: this.#at, gap: this.#gap }, { filter: this.#filter, limit: SINK_READ_MAX_MESSAGES, hold, ofHeld: false, readTo: 0 });
+      const found = await history.findInTail({ at: this.#at, gap: this.#gap }, { filter: this.#filter, limit: SINK_READ_MAX_MESSAGES, maxBytes: pageBytes, hold, ofHeld: false, readTo: 0 });
       if (found.gap !== undefined) {
         countConnector(counters.connectors, this.#plan.name, 'gap');
         logger.warn({ connector: this.#plan.name, gap: found.gap }, 'a sink missed messages: the log no longer has them');

@@ -1,8 +1,7 @@
 import { indexedBytes } from '../model/filter-index.ts';
 import type { Filter } from '../model/topic.ts';
-import { Budget, Hold } from '../runtime/budget.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Holding, NamedHolder } from '../runtime/fair-shares.ts';
+import { ANYBODY, enough, FairShares, type Holding, type NamedHolder, type Share } from '../runtime/fair-shares.ts';
 import type { Group } from './reader-group.ts';
 
 /** A filter up to here, such as one topic or a short pattern, is never refused: `MAX_STREAMS` bounds the sum of those. Stops clients that ask for a hundred topics from keeping others out. */
@@ -23,37 +22,46 @@ export interface FilterMemoryOptions {
 }
 
 /**
- * What filters hold that are not small. Equal filters are held once, and count for the client that came first. Past the bound the client that holds most loses its newest: all its streams and
- * long polls with that filter end. Where others have the same filter, it stays, and counts for the next of them.
+ * What filters hold that are not small. Equal filters are held once, and count for one client at a time, at first for the one that came first. Past the bound the client that holds most loses its
+ * newest: all streams and long polls with that filter end. A filter that another client has, too, makes no room, so it counts for that one then, and nobody loses it.
  */
 export class FilterMemory {
-  readonly #room: Budget;
+  readonly #maxBytes: number;
+  readonly #shares: FairShares<HeldFilter>;
   readonly #held = new Map<Group, HeldFilter>();
 
   constructor({ maxBytes, counters }: FilterMemoryOptions) {
-    this.#room = new Budget(maxBytes, { gate: 'filters', counters });
+    this.#maxBytes = maxBytes;
+    this.#shares = new FairShares({ gate: 'filters', counters });
   }
 
   get heldBytes(): number {
-    return this.#room.heldBytes;
+    return this.#shares.total;
   }
 
-  /** Whether there is room for a filter, or a larger holder has one that could give way. */
+  /** Whether there is room for a filter, or larger holders have some that could give way. */
   hasRoomFor(filter: Filter, holder: () => NamedHolder): boolean {
     const bytes = countedBytes(filter);
-    return this.#room.hasRoomFor(bytes) || this.#room.couldMakeRoom(holder(), bytes);
+    const missing = this.#missing(bytes);
+    return missing <= 0 || this.#shares.couldMakeRoom(holder(), bytes, enough(missing));
   }
 
-  /** Makes room for a filter that is joined in the same turn. False where nobody has to give way. */
+  /** Makes room for a filter that is joined in the same turn. False where others would have to give way that hold no more; then nobody does. */
   makeRoom(filter: Filter, holder: () => NamedHolder): boolean {
     const bytes = countedBytes(filter);
-    while (!this.#room.hasRoomFor(bytes)) if (!this.#room.makeRoom(holder(), bytes)) return false;
-    return true;
+    const missing = this.#missing(bytes);
+    return missing <= 0 || this.#shares.makeRoom(holder(), bytes, enough(missing));
+  }
+
+  /** How much has to be freed. One filter may be larger than the bound. */
+  #missing(bytes: number): number {
+    const { total } = this.#shares;
+    return bytes === 0 ? 0 : Math.min(total, total + bytes - this.#maxBytes);
   }
 
   /** A group begins. */
   begin(group: Group): void {
-    if (group.filterBytes > 0) this.#held.set(group, new HeldFilter(this.#room, group.filterBytes));
+    if (group.filterBytes > 0) this.#held.set(group, new HeldFilter(this.#shares, group.filterBytes));
   }
 
   end(group: Group): void {
@@ -70,20 +78,27 @@ export class FilterMemory {
   }
 }
 
+interface Member {
+  readonly member: object;
+  readonly user: FilterUser;
+}
+
 /** A filter that is not small. It counts for its first user. Most filters have one, and each stream may bring one, so there is no list before the second. */
 class HeldFilter implements Holding {
-  readonly #room: Budget;
+  readonly #shares: FairShares<HeldFilter>;
   readonly #bytes: number;
-  #hold: Hold;
-  #first: { readonly member: object; readonly user: FilterUser } | undefined;
-  /** In the order in which they came. */
+  #share: Share;
+  #first: Member | undefined;
   #others: Map<object, FilterUser> | undefined;
   #isOver = false;
+  /** The last round of `passOn`, and how many users were asked in it. */
+  #round = 0;
+  #asked = 0;
 
-  constructor(room: Budget, bytes: number) {
-    this.#room = room;
+  constructor(shares: FairShares<HeldFilter>, bytes: number) {
+    this.#shares = shares;
     this.#bytes = bytes;
-    this.#hold = this.#held();
+    this.#share = this.#held();
   }
 
   enter(member: object, user: FilterUser): void {
@@ -107,19 +122,38 @@ class HeldFilter implements Holding {
 
   end(): void {
     this.#isOver = true;
-    this.#hold.release();
+    this.#share.release();
   }
 
-  /** The next user is asked when there is still no room. */
+  passOn(round: number): boolean {
+    if (round !== this.#round) {
+      this.#round = round;
+      this.#asked = 0;
+    }
+    const before = this.#first!;
+    // All streams of one client are one holder.
+    while (++this.#asked <= (this.#others?.size ?? 0)) {
+      const { member, user } = this.#first!;
+      this.#next();
+      this.#others!.set(member, user);
+      if (isSame(this.#first!.user.holder, before.user.holder)) continue;
+      this.#count();
+      return true;
+    }
+    return false;
+  }
+
+  /** All users end: each was asked, and none may keep it. */
   takeBack(): void {
-    const { user } = this.#first!;
-    // When it leaves, it is in no list any more.
-    this.#next();
-    user.giveWay();
+    const users = [this.#first!.user, ...this.#others?.values() ?? []];
+    // When they leave, they are in no list any more.
+    this.#first = undefined;
+    this.#others = undefined;
+    for (const user of users) user.giveWay();
     this.#count();
   }
 
-  /** The first user has left: the filter is to count for the next one. */
+  /** The filter is to count for the next user in place of the first. */
   #next(): void {
     const next = this.#others?.entries().next().value;
     this.#first = next && { member: next[0], user: next[1] };
@@ -128,17 +162,20 @@ class HeldFilter implements Holding {
 
   #count(): void {
     if (this.#isOver) return;
-    this.#hold.release();
-    this.#hold = this.#held();
+    this.#share.release();
+    this.#share = this.#held();
   }
 
   /** Without a user nobody could give way. */
-  #held(): Hold {
-    const hold = new Hold(this.#room, this.#first?.user.holder);
-    if (this.#first !== undefined) hold.loosen(this);
-    hold.mustGrow(this.#bytes);
-    return hold;
+  #held(): Share {
+    const share = this.#shares.hold(this.#first?.user.holder ?? ANYBODY, this.#bytes, this);
+    if (this.#first === undefined) share.pin();
+    return share;
   }
+}
+
+function isSame(one: NamedHolder, other: NamedHolder): boolean {
+  return one.length === other.length && one.every((name, index) => name === other[index]);
 }
 
 /** What counts for a filter; 0 for a small one. */

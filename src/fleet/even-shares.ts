@@ -2,6 +2,7 @@ import type { ControlChannel } from '../bus/control-channel.ts';
 import type { Actor } from '../model/actor.ts';
 import { Problem } from '../model/problem.ts';
 import type { Counters } from '../runtime/counters.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { isObject } from './notes.ts';
 import type { Rebalancing } from './rebalancing.ts';
@@ -56,11 +57,11 @@ export class EvenShares {
   }
 
   /** @throws Problem `rebalance-off` where this instance shares nothing out */
-  async share({ name: by, client }: Actor): Promise<EvenSharesReport> {
+  async share({ name: by, client }: Actor, asker?: Holder): Promise<EvenSharesReport> {
     if (!this.#rebalancing.isOn) throw new Problem('rebalance-off', 'REBALANCE is off at this instance: set it to on, or ask an instance where it is on.');
     this.#counters.rebalancesAsked++;
     const own = this.#shareHere();
-    const { answers, missing, isPartial } = await this.#roster.ask(KIND, {});
+    const { answers, missing, isPartial } = await this.#roster.ask(KIND, {}, asker);
     const all = [own, ...[...answers.values()].filter(isShare)];
     const instances = all.sort((one, other) => one.id < other.id ? -1 : 1);
     const moving = instances.reduce((sum, one) => sum + one.moving, 0);

@@ -9,6 +9,7 @@ import type { TopicReads } from '../log/topic-reads.ts';
 import type { Actor } from '../model/actor.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Warning } from '../runtime/warnings.ts';
 import { EvenShares, type EvenSharesReport } from './even-shares.ts';
@@ -124,29 +125,29 @@ export class Fleet {
     this.roster.leave();
   }
 
-  /** @param sender Whose request it is. @throws Problem `overloaded` */
-  streams(request: StreamsRequest, sender: string): Promise<StreamsPage> {
-    return this.#waiting.pass(sender, () => this.#list.page(request));
+  /** @param asker Whose request it is. @throws Problem `overloaded` */
+  streams(request: StreamsRequest, asker: Holder): Promise<StreamsPage> {
+    return this.#waiting.pass(asker[0], () => this.#list.page(request, asker));
   }
 
-  /** @param sender Whose request it is. @throws Problem `overloaded` */
-  instances(sender: string): Promise<InstanceList> {
-    return this.#waiting.pass(sender, () => this.#instances.list());
+  /** @param asker Whose request it is. @throws Problem `overloaded` */
+  instances(asker: Holder): Promise<InstanceList> {
+    return this.#waiting.pass(asker[0], () => this.#instances.list(asker));
   }
 
-  /** @param sender Whose request it is. @throws Problem `overloaded`, and as `Instances.one` */
-  instance(id: string, after: number, sender: string): Promise<InstanceDetail> {
-    return this.#waiting.pass(sender, () => this.#instances.one(id, after));
+  /** @param asker Whose request it is. @throws Problem `overloaded`, and as `Instances.one` */
+  instance(id: string, after: number, asker: Holder): Promise<InstanceDetail> {
+    return this.#waiting.pass(asker[0], () => this.#instances.one(id, after, asker));
   }
 
-  /** @param sender Whose request it is. @throws Problem `overloaded` */
-  delivery(message: PassingMessage, sender: string): Promise<DeliveryReport> {
-    return this.#waiting.pass(sender, () => this.#delivery.report(message));
+  /** @param asker Whose request it is. @throws Problem `overloaded` */
+  delivery(message: PassingMessage, asker: Holder): Promise<DeliveryReport> {
+    return this.#waiting.pass(asker[0], () => this.#delivery.report(message, asker));
   }
 
-  /** @param sender Whose request it is. @throws Problem as `TopicList.page` */
-  topics(request: TopicsRequest, sender: string): Promise<TopicsPage> {
-    return this.#waiting.pass(sender, () => this.#topics.page(request));
+  /** @throws Problem as `TopicList.page` */
+  topics(request: TopicsRequest): Promise<TopicsPage> {
+    return this.#waiting.pass(request.holder[0], () => this.#topics.page(request));
   }
 
   /** How many streams want a topic, as far as that is known without asking. */
@@ -154,23 +155,23 @@ export class Fleet {
     return this.#wanted.report(topic);
   }
 
-  /** @throws Problem as `Steering.close` */
-  close(id: string, retry: Retry, actor: Actor): Promise<void> {
-    return this.#steering.close(id, retry, actor);
+  /** @param asker Whose request it is. @throws Problem as `Steering.close` */
+  close(id: string, retry: Retry, actor: Actor, asker: Holder): Promise<void> {
+    return this.#steering.close(id, retry, actor, asker);
   }
 
-  /** @param sender Whose request it is. @throws Problem as `TopicChanges.change` */
-  changeTopics(id: string, secret: string, change: TopicChange, identity: Identity, sender: string): Promise<ChangedTopics> {
-    return this.#topicChanges.change(id, secret, change, identity, sender);
+  /** @param asker Whose request it is. @throws Problem as `TopicChanges.change` */
+  changeTopics(id: string, secret: string, change: TopicChange, identity: Identity, asker: Holder): Promise<ChangedTopics> {
+    return this.#topicChanges.change(id, secret, change, identity, asker);
   }
 
-  /** @param sender Whose request it is. @throws Problem `overloaded`, and as `EvenShares.share` */
-  rebalance(actor: Actor, sender: string): Promise<EvenSharesReport> {
-    return this.#waiting.pass(sender, () => this.#evenShares.share(actor));
+  /** @param asker Whose request it is. @throws Problem `overloaded`, and as `EvenShares.share` */
+  rebalance(actor: Actor, asker: Holder): Promise<EvenSharesReport> {
+    return this.#waiting.pass(asker[0], () => this.#evenShares.share(actor, asker));
   }
 
-  /** @throws Problem as `Steering.drain` */
-  drain(instance: string, actor: Actor): Promise<void> {
-    return this.#steering.drain(instance, actor);
+  /** @param asker Whose request it is. @throws Problem as `Steering.drain` */
+  drain(instance: string, actor: Actor, asker: Holder): Promise<void> {
+    return this.#steering.drain(instance, actor, asker);
   }
 }

@@ -1,5 +1,6 @@
 import type { ControlChannel } from '../bus/control-channel.ts';
 import { Problem } from '../model/problem.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import type { Warning } from '../runtime/warnings.ts';
 import { FIGURES_EVERY_MS, type FigureColumns, type Figures } from './figures.ts';
 import { isObject } from './notes.ts';
@@ -80,8 +81,8 @@ export class Instances {
     control.answer(ONE, (body) => this.#detailHere(body));
   }
 
-  async list(): Promise<InstanceList> {
-    const { answers, ...whole } = await this.#roster.ask(KIND, {});
+  async list(asker?: Holder): Promise<InstanceList> {
+    const { answers, ...whole } = await this.#roster.ask(KIND, {}, asker);
     const states = [this.#state(), ...[...answers.values()].filter(isState)];
     const head = Math.max(...states.map(({ position }) => position));
     const instances = states.sort((one, other) => one.id < other.id ? -1 : 1).map((state) => ({ ...state, lag: head - state.position }));
@@ -93,9 +94,9 @@ export class Instances {
    * @param after Only figures of later moments, in seconds since 1970.
    * @throws Problem `not-found`; `unavailable` where it did not answer
    */
-  async one(id: string, after: number): Promise<InstanceDetail> {
+  async one(id: string, after: number, asker?: Holder): Promise<InstanceDetail> {
     if (id === this.#self) return this.#detail(after);
-    const asked = await this.#roster.askOne(id, ONE, { to: id, after });
+    const asked = await this.#roster.askOne(id, ONE, { to: id, after }, asker);
     if ('answer' in asked && isDetail(asked.answer)) return asked.answer;
     if ('answer' in asked || asked.mayExist) throw new Problem('unavailable', 'The instance did not answer.', { field: 'id' });
     throw new Problem('not-found', 'There is no such instance; GET /instances lists those there are.', { field: 'id' });

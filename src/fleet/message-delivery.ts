@@ -1,4 +1,5 @@
 import type { ControlChannel } from '../bus/control-channel.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import { isObject } from './notes.ts';
 import { furthest, type LackingRow, type OpenStreams, type Passing } from './open-streams.ts';
 import type { Roster } from './roster.ts';
@@ -51,8 +52,8 @@ export class MessageDelivery {
     });
   }
 
-  async report({ topic, seq }: PassingMessage): Promise<DeliveryReport> {
-    const [own, { answers, missing, isPartial }] = await Promise.all([this.#local.passing(topic, seq, { limit: LACKING_MAX_STREAMS, maxBytes: Infinity }), this.#roster.ask(KIND, { topic, seq })]);
+  async report({ topic, seq }: PassingMessage, asker?: Holder): Promise<DeliveryReport> {
+    const [own, { answers, missing, isPartial }] = await Promise.all([this.#local.passing(topic, seq, { limit: LACKING_MAX_STREAMS, maxBytes: Infinity }), this.#roster.ask(KIND, { topic, seq }, asker)]);
     const all = [own, ...[...answers.values()].filter(isPassing)];
     const sum = (name: 'streams' | 'passed'): number => all.reduce((total, one) => total + one[name], 0);
     const [streams, passed] = [sum('streams'), sum('passed')];

@@ -4,6 +4,7 @@ import { byBytes } from '../model/byte-order.ts';
 import { TopicScope } from '../model/topic-scope.ts';
 import { isPattern } from '../model/topic.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import { InTurns } from '../runtime/in-turns.ts';
 import { isObject } from './notes.ts';
 import type { Collected, Roster } from './roster.ts';
@@ -50,8 +51,8 @@ export class NamedTopics {
   }
 
   /** The first names after one, of each instance. */
-  async list(query: NamedQuery): Promise<{ readonly lists: readonly SomeNames[]; readonly collected: Collected }> {
-    const [own, collected] = await Promise.all([this.#here(query), this.#roster.ask(KIND, query)]);
+  async list(query: NamedQuery, asker?: Holder): Promise<{ readonly lists: readonly SomeNames[]; readonly collected: Collected }> {
+    const [own, collected] = await Promise.all([this.#here(query), this.#roster.ask(KIND, query, asker)]);
     return { lists: [own, ...[...collected.answers.values()].filter(isNames)], collected };
   }
 

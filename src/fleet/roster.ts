@@ -1,6 +1,7 @@
 import type { Answers, ControlChannel } from '../bus/control-channel.ts';
 import type { Bus } from '../bus/bus.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import { isInstanceId } from '../access/stream-handles.ts';
 import { isObject } from './notes.ts';
 
@@ -144,11 +145,12 @@ export class Roster {
 
   /**
    * Asks all others.
+   * @param asker Who asks; absent where no client does.
    * @param isEnough Whether the answer that counts is there.
    */
-  async ask(kind: string, body: object, isEnough: (answers: Answers) => boolean = () => false): Promise<Collected> {
+  async ask(kind: string, body: object, asker?: Holder, isEnough: (answers: Answers) => boolean = () => false): Promise<Collected> {
     const began = this.#clock.monotonic();
-    const answers = await this.#control.collect(kind, body, (some) => isEnough(some) || this.#isComplete(some, this.#clock.monotonic() - began));
+    const answers = await this.#control.collect(kind, body, (some) => isEnough(some) || this.#isComplete(some, this.#clock.monotonic() - began), { asker });
     for (const id of answers.keys()) if (isInstanceId(id)) this.#add(id);
     const missing = this.others.filter((id) => !answers.has(id));
     const { state, receivers } = this.#bus;
@@ -161,13 +163,14 @@ export class Roster {
    * @returns Its answer; or, where none came, whether there may be such an instance. It is certain that there is none where the bus says that nobody listens under its name, or, on a bus that does
    * not say, where it has neither reported nor answered for as long as may be waited. In doubt there may be one.
    */
-  async askOne(instance: string, kind: string, body: object): Promise<{ readonly answer: unknown } | { readonly mayExist: boolean }> {
+  async askOne(instance: string, kind: string, body: object, asker?: Holder): Promise<{ readonly answer: unknown } | { readonly mayExist: boolean }> {
     const began = this.#clock.monotonic();
     let isCounted = false;
     let unheard = 0;
     const waitedMs = (): number => this.#clock.monotonic() - began;
     const isUnheard = (): boolean => unheard >= UNHEARD_MIN_REQUESTS && waitedMs() >= UNHEARD_MS;
     const answers = await this.#control.collect(kind, body, (some) => some.has(instance) || isUnheard(), {
+      asker,
       to: () => this.#hearsAlone(instance) ? instance : undefined,
       reached: (listening) => {
         isCounted = true;

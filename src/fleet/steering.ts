@@ -8,6 +8,7 @@ import type { Actor } from '../model/actor.ts';
 import { Problem } from '../model/problem.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { orProblem } from '../store/change-problem.ts';
 import { isObject } from './notes.ts';
@@ -73,22 +74,22 @@ export class Steering {
    * Closes a stream. Its client is told when to come back; where that is never, its ticket or session ends first.
    * @throws Problem `not-found`; `outcome-unknown` where the instance that would have it did not answer; `stream-without-identity` where never cannot be told to its client alone
    */
-  async close(id: string, retry: Retry, { name: by, client }: Actor): Promise<void> {
+  async close(id: string, retry: Retry, { name: by, client }: Actor, asker?: Holder): Promise<void> {
     const stream = this.#handles.read(id);
     if (stream === undefined) throw streamMissing();
-    if (retry === 'never') await this.#endIdentity(id, stream.instance, client ?? '');
+    if (retry === 'never') await this.#endIdentity(id, stream.instance, client ?? '', asker);
     const question = { stream: id, retryMs: retry === 'never' ? undefined : retry };
     // A stream whose session has just ended may have ended with it.
     const audited = { audit: 'stream-closed', stream: id, retryMs: retry, by, client };
-    const answer = await this.#ask(CLOSE, question, stream.instance, () => this.#closeHere(question)).catch((error: unknown) => this.#unanswered(audited, error));
+    const answer = await this.#ask(CLOSE, question, { instance: stream.instance, asker }, () => this.#closeHere(question)).catch((error: unknown) => this.#unanswered(audited, error));
     if (!isDone(answer) && retry !== 'never') throw streamMissing();
     this.#logger.info(audited, 'a stream was closed by an administrator');
   }
 
   /** Ends what the next attempt of a stream would be let in by. */
-  async #endIdentity(id: string, instance: string, client: string): Promise<void> {
+  async #endIdentity(id: string, instance: string, client: string, asker: Holder | undefined): Promise<void> {
     const question = { stream: id };
-    const answer = await this.#ask(IDENTIFY, question, instance, () => this.#identifyHere(question));
+    const answer = await this.#ask(IDENTIFY, question, { instance, asker }, () => this.#identifyHere(question));
     if (!isObject(answer) || !isDone(answer)) throw streamMissing();
     const { ticket, generation, session } = answer;
     const sentences = { unknown: 'It is not known whether its ticket or session was ended: try again.', unavailable: 'Its ticket or session cannot be ended now. Nothing was changed.' };
@@ -102,10 +103,10 @@ export class Steering {
    * Ends an instance, as SIGTERM does. Resolves when it has begun to drain.
    * @throws Problem `not-found`; `outcome-unknown` where it did not answer
    */
-  async drain(instance: string, { name: by, client }: Actor): Promise<void> {
+  async drain(instance: string, { name: by, client }: Actor, asker?: Holder): Promise<void> {
     const question = { to: instance };
     const audited = { audit: 'instance-drained', drained: instance, by, client };
-    const answer = await this.#ask(DRAIN, question, instance, () => this.#drainHere(question)).catch((error: unknown) => this.#unanswered(audited, error));
+    const answer = await this.#ask(DRAIN, question, { instance, asker }, () => this.#drainHere(question)).catch((error: unknown) => this.#unanswered(audited, error));
     if (!isDone(answer)) throw new Problem('not-found', 'There is no such instance; GET /instances lists those there are.', { field: 'id' });
     this.#logger.info(audited, 'an instance drains, because an administrator said so');
   }
@@ -122,9 +123,9 @@ export class Steering {
    * @returns Its answer; undefined where there is no such instance.
    * @throws Problem `outcome-unknown` where it did not answer
    */
-  async #ask(kind: string, question: object, instance: string, here: () => unknown): Promise<unknown> {
+  async #ask(kind: string, question: object, { instance, asker }: { readonly instance: string; readonly asker: Holder | undefined }, here: () => unknown): Promise<unknown> {
     if (instance === this.#handles.instance) return here();
-    const asked = await this.#roster.askOne(instance, kind, question);
+    const asked = await this.#roster.askOne(instance, kind, question, asker);
     if ('answer' in asked) return asked.answer;
     if (asked.mayExist) throw new Problem('outcome-unknown', 'The instance that would have it did not answer. It may have ended, or do it when it goes on: ask again.', { field: 'id' });
     return undefined;

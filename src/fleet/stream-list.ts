@@ -1,5 +1,6 @@
 import type { StreamHandles } from '../access/stream-handles.ts';
 import type { Answers, ControlChannel } from '../bus/control-channel.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import { isObject } from './notes.ts';
 import type { OpenStreams, RowPage, StreamQuery, StreamRow } from './open-streams.ts';
 import type { Collected, Roster } from './roster.ts';
@@ -72,9 +73,9 @@ export class StreamList {
     control.answer(PAGE, (body) => this.#pageHere(body));
   }
 
-  async page({ after, limit, instance, ...query }: StreamsRequest): Promise<StreamsPage> {
+  async page({ after, limit, instance, ...query }: StreamsRequest, asker?: Holder): Promise<StreamsPage> {
     const until = this.#clock.monotonic() + PAGE_MAX_MS;
-    const counted = instance === this.#self ? ALONE : await this.#roster.ask(COUNT, { query, after, instance }, (answers) => instance !== undefined && answers.has(instance));
+    const counted = instance === this.#self ? ALONE : await this.#roster.ask(COUNT, { query, after, instance }, asker, (answers) => instance !== undefined && answers.has(instance));
     const missing = counted.missing.filter((id) => isWithin(id, after, instance));
     const streams: StreamRow[] = [];
     let place = after;
@@ -85,7 +86,7 @@ export class StreamList {
       while (!isRead && !more) {
         more = streams.length >= limit || this.#clock.monotonic() >= until;
         if (more) break;
-        const found = await this.#ask(holder, query, from, limit - streams.length);
+        const found = await this.#ask(holder, { query, after: from, limit: limit - streams.length }, asker);
         if (found === undefined) missing.push(holder);
         else streams.push(...found.streams);
         isRead = found?.more !== true;
@@ -106,9 +107,9 @@ export class StreamList {
     return holders.filter((id) => isWithin(id, after, instance)).sort();
   }
 
-  #ask(holder: string, query: StreamQuery, after: number, limit: number): Promise<RowPage | undefined> {
+  #ask(holder: string, { query, after, limit }: { readonly query: StreamQuery; readonly after: number; readonly limit: number }, asker: Holder | undefined): Promise<RowPage | undefined> {
     if (holder === this.#self) return this.#local.page(query, { after, limit, maxBytes: Infinity });
-    return this.#control.ask(PAGE, { to: holder, query, after, limit }).then((answer) => isRowPage(answer) ? answer : undefined);
+    return this.#control.ask(PAGE, { to: holder, query, after, limit }, asker).then((answer) => isRowPage(answer) ? answer : undefined);
   }
 
   /** After the place of another instance, only streams of later instances follow. */

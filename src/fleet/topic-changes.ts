@@ -11,7 +11,7 @@ import { presenceProblem, readProblem, ScopedGrant, type Grant } from '../model/
 import { formatId, type Position } from '../model/position.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import { Filter } from '../model/topic.ts';
-import type { NamedHolder } from '../runtime/fair-shares.ts';
+import type { Holder, NamedHolder } from '../runtime/fair-shares.ts';
 import { isObject } from './notes.ts';
 import type { Roster } from './roster.ts';
 
@@ -108,23 +108,23 @@ export class TopicChanges {
 
   /**
    * Adds topics to a stream, and takes others out. Names that are there already, or are not there, change nothing.
-   * @param sender Whose request it is.
+   * @param asker Whose request it is.
    * @throws Problem `not-found`, `forbidden`, `unauthorized`, `invalid-credential`, `invalid-topic`, `overloaded` or `outcome-unknown`
    */
-  async change(id: string, secret: string, { add, remove }: TopicChange, { credential, grant, name }: Pick<Identity, 'credential' | 'grant' | 'name'>, sender: string): Promise<ChangedTopics> {
+  async change(id: string, secret: string, { add, remove }: TopicChange, { credential, grant, name }: Pick<Identity, 'credential' | 'grant' | 'name'>, asker: Holder): Promise<ChangedTopics> {
     const stream = this.#handles.read(id);
     if (stream === undefined) throw problemOf(MISSING);
     const question: Question = { stream: id, proof: proofOf(secret).toString('hex'), add, remove, credential, name, subscribe: grant.readable ?? (credential === undefined ? undefined : []), presence: grant.presenceScope };
-    const answer = stream.isHere ? this.#changeHere(question) : await this.#asking.pass(sender, () => this.#ask(stream.instance, question));
+    const answer = stream.isHere ? this.#changeHere(question) : await this.#asking.pass(asker[0], () => this.#ask(stream.instance, question, asker));
     if (isRefusal(answer)) throw problemOf(answer);
     // One of another version may say what this one does not know.
     if (!isChanged(answer)) throw new Problem('outcome-unknown', 'The instance that has the stream answered something that this one does not understand. Ask again, or open a stream with the topics that are wanted.', { field: 'id' });
     return { topics: answer.topics, cursor: answer.cursor };
   }
 
-  async #ask(instance: string, question: Question): Promise<unknown> {
+  async #ask(instance: string, question: Question, asker: Holder): Promise<unknown> {
     if (bytesOf(question) > QUESTION_MAX_BYTES) throw new Problem('invalid-request', 'The change, with the topics that the credential may read, is too large for the instance that has the stream: change fewer at once.', { field: 'add' });
-    const asked = await this.#roster.askOne(instance, KIND, question);
+    const asked = await this.#roster.askOne(instance, KIND, question, asker);
     if ('answer' in asked) return asked.answer;
     if (!asked.mayExist) return MISSING;
     throw new Problem('outcome-unknown', 'The instance that has the stream did not answer. It may be of an older version, or change the stream when it goes on: ask again, or open a stream with the topics that are wanted.', { field: 'id' });

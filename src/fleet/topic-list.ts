@@ -94,7 +94,7 @@ export class TopicList {
     // An instance that did not answer the first question is not waited for again.
     const [held, counted] = await Promise.all([
       this.#reads.holdings(names.filter((name) => !known.has(name)), request.holder),
-      names.length === 0 && asked !== undefined ? { wanted: [], ...asked } : this.#wanted.count(names, asked === undefined ? undefined : (answers) => [...asked.answers.keys()].every((id) => answers.has(id))),
+      names.length === 0 && asked !== undefined ? { wanted: [], ...asked } : this.#wanted.count(names, request.holder, asked === undefined ? undefined : (answers) => [...asked.answers.keys()].every((id) => answers.has(id))),
     ]);
     for (const holding of held) known.set(holding.topic, holding);
     const rows = found.topics.map(({ topic, rate }, index) => rowOf(known.get(topic)!, counted.wanted[index]!, rate));
@@ -118,7 +118,7 @@ export class TopicList {
     const scope = grant.presenceScope ?? EVERYTHING;
     const [held, { lists, collected }] = await Promise.all([
       this.#reads.names({ prefixes: prefixesWithin(scope, prefix), after, limit, isNarrow: !scope.includes('>'), isShown: (topic) => grant.maySeePresence(topic), holder }),
-      this.#named.list({ scope, prefix, after, limit }),
+      this.#named.list({ scope, prefix, after, limit }, holder),
     ]);
     const { names, upTo } = merged([held, ...lists]);
     const shown = names.filter((name) => grant.maySeePresence(name));

@@ -2,6 +2,7 @@ import type { Answers, ControlChannel } from '../bus/control-channel.ts';
 import type { Audience } from '../delivery/audience.ts';
 import { TOPICS_PAGE_MAX_ENTRIES } from '../log/topic-reads.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import { InTurns } from '../runtime/in-turns.ts';
 import { isObject } from './notes.ts';
 import type { Collected, Roster } from './roster.ts';
@@ -75,8 +76,8 @@ export class WantedTopics {
   }
 
   /** Counts for at most `TOPICS_PAGE_MAX_ENTRIES` topics, in their order. @param isEnough Whether no more answers are waited for. */
-  async count(topics: readonly string[], isEnough?: (answers: Answers) => boolean): Promise<{ readonly wanted: readonly Wanted[] } & Pick<Collected, 'missing' | 'isPartial'>> {
-    const [own, { answers, missing, isPartial }] = await Promise.all([this.#countHere(topics), this.#roster.ask(KIND, { topics }, isEnough)]);
+  async count(topics: readonly string[], asker?: Holder, isEnough?: (answers: Answers) => boolean): Promise<{ readonly wanted: readonly Wanted[] } & Pick<Collected, 'missing' | 'isPartial'>> {
+    const [own, { answers, missing, isPartial }] = await Promise.all([this.#countHere(topics), this.#roster.ask(KIND, { topics }, asker, isEnough)]);
     return { wanted: sumOf([own, ...countsIn(answers, topics.length)], topics.length), missing, isPartial };
   }
 

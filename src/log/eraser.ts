@@ -4,14 +4,14 @@ import type { LogState } from '../model/epochs.ts';
 import { eraseProblem, type Grant } from '../model/grant.ts';
 import { formatId, type Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
+import { CallLimiter } from '../runtime/call-limiter.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import { ANYBODY, FairShares, type Holder } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { orProblem, type ChangeSentences } from '../store/change-problem.ts';
+import { orProblem, tooManyWait, type ChangeSentences } from '../store/change-problem.ts';
 import type { ErasedMessage } from '../store/erasure-store.ts';
 import { StoreError, type Store } from '../store/store.ts';
-import { CallLimiter } from './call-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
 
@@ -94,7 +94,7 @@ export class Eraser {
     this.#counters = counters;
     this.#logger = logger;
     this.#audit = audit;
-    this.#calls = new CallLimiter({ places: ERASING_MAX_REQUESTS, maxWaiting: ERASING_MAX_WAITING_REQUESTS, gate: 'erasures', counters });
+    this.#calls = new CallLimiter({ places: ERASING_MAX_REQUESTS, maxWaiting: ERASING_MAX_WAITING_REQUESTS, refusal: tooManyWait, gate: 'erasures', counters });
     this.#places = new FairShares({ gate: 'erasures', counters });
   }
 

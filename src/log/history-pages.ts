@@ -6,9 +6,9 @@ import type { Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Hold } from '../runtime/budget.ts';
+import type { CallLimiter } from '../runtime/call-limiter.ts';
 import type { Holder } from '../runtime/fair-shares.ts';
 import { StoreError, type Store } from '../store/store.ts';
-import type { CallLimiter } from './call-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
 import type { WalkTurns } from './walk-turns.ts';
@@ -24,6 +24,8 @@ export interface Search {
   readonly filter: Filter;
   /** Messages. */
   readonly limit: number;
+  /** The page ends with the message that brings its data to this many bytes. Absent where `PAGE_BYTES` is the bound. */
+  readonly maxBytes?: number;
   /** Counts the messages from when they are read: a page may wait between its reads. */
   readonly hold: Hold;
   /** Whether the newest messages are asked for, and not those after a place. Then no gap is reported. */
@@ -154,7 +156,7 @@ export class History {
   }
 
   /** @param begin Called when the first read begins. */
-  async #findOnce({ at, gap }: Start, { filter, limit, hold, ofHeld, readTo, until, holder }: Search, mayUseTail: boolean, begin: () => void): Promise<Found> {
+  async #findOnce({ at, gap }: Start, { filter, limit, maxBytes = PAGE_BYTES, hold, ofHeld, readTo, until, holder }: Search, mayUseTail: boolean, begin: () => void): Promise<Found> {
     const last = until?.seq ?? Infinity;
     if (at.seq >= last) return { messages: [], at, more: false, gap };
     const messages: Message[] = [];
@@ -169,7 +171,7 @@ export class History {
         if (!hold.grow(message.size)) throw noRoom();
         messages.push(message);
         bytes += message.data.length;
-        if (messages.length >= limit || bytes >= PAGE_BYTES) return message;
+        if (messages.length >= limit || bytes >= maxBytes) return message;
       }
       return undefined;
     };
@@ -191,7 +193,7 @@ export class History {
       // The tail gets the answer first. When a client is told that a lost log took a message with it, the tail must not deliver that message.
       const read = await this.#tail.ask(() => this.#reads.pass(() => {
         begin();
-        return this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes });
+        return this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: maxBytes - bytes });
       }, holder));
       if (hold.isTakenBack) throw noRoom();
       // Invariant 9: a place that is good when it is chosen may not be when it is read.

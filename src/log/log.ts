@@ -1,13 +1,14 @@
 import type { Bus } from '../bus/bus.ts';
 import type { LogState } from '../model/epochs.ts';
+import { CallLimiter } from '../runtime/call-limiter.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { tooManyWait } from '../store/change-problem.ts';
 import type { Store } from '../store/store.ts';
 import { Eraser } from './eraser.ts';
 import { History } from './history-pages.ts';
 import { Publisher } from './publisher.ts';
-import { CallLimiter } from './call-limiter.ts';
 import { NO_QUOTA, Quota } from './quota.ts';
 import { Retention } from './retention.ts';
 import { Starts } from './start-position.ts';
@@ -81,7 +82,7 @@ export class MessageLog {
     const { retentionBytes, topicShare, senderShare } = settings;
     this.#quota = topicShare === 0 && senderShare === 0 ? undefined : new Quota({ store, clock, logger, maxBytes: retentionBytes, topicShare, senderShare, oldest: () => tail.log?.oldest ?? 0 });
     this.publisher = new Publisher({ store: appends, tail, bus, clock, counters, logger, pace: this.retention, quota: this.#quota ?? NO_QUOTA, maxMessages: settings.queueMessages, maxBytes: settings.queueBytes });
-    const reads = new CallLimiter({ places: HISTORY_READS, maxWaiting: HISTORY_WAITING_READS, gate: 'reads', counters });
+    const reads = new CallLimiter({ places: HISTORY_READS, maxWaiting: HISTORY_WAITING_READS, refusal: tooManyWait, gate: 'reads', counters });
     const walks = new WalkTurns({ clock, counters });
     this.starts = new Starts({ store, tail, storeClock, reads, walks });
     this.history = new History({ store, tail, storeClock, reads, walks });

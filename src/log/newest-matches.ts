@@ -1,9 +1,9 @@
 import type { LogState } from '../model/epochs.ts';
 import type { Position } from '../model/position.ts';
 import type { Filter } from '../model/topic.ts';
+import type { CallLimiter } from '../runtime/call-limiter.ts';
 import type { Holder } from '../runtime/fair-shares.ts';
 import type { Store } from '../store/store.ts';
-import type { CallLimiter } from './call-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
 import type { WalkTurns } from './walk-turns.ts';

@@ -237,9 +237,14 @@ export class Publisher {
 
   #makeRoom(messages: number, bytes: number, holder: Holder): boolean {
     if (messages > this.#maxMessages || bytes > this.#maxBytes) return false;
-    const amount = this.#amountOf(messages, bytes);
-    while (!this.#hasRoom(messages, bytes)) if (!this.#shares.makeRoom(holder, amount)) return false;
-    return true;
+    let missingMessages = this.#waitingMessages + messages - this.#maxMessages;
+    let missingBytes = this.#waitingBytes + bytes - this.#maxBytes;
+    return this.#shares.makeRoom(holder, this.#amountOf(messages, bytes), (queued) => {
+      const waiting = queued.waiting();
+      missingMessages -= waiting.request.drafts.length;
+      missingBytes -= waiting.bytes;
+      return missingMessages <= 0 && missingBytes <= 0;
+    });
   }
 
   /** The store has not got it, so nothing of it is stored. */

@@ -1,10 +1,10 @@
 import type { LogState } from '../model/epochs.ts';
 import type { Message } from '../model/message.ts';
 import { rangesOf } from '../model/topic-ranges.ts';
+import type { CallLimiter } from '../runtime/call-limiter.ts';
 import type { Holder } from '../runtime/fair-shares.ts';
 import type { Store } from '../store/store.ts';
 import type { TopicHolding } from '../store/topic-store.ts';
-import type { CallLimiter } from './call-limiter.ts';
 import { unavailable } from './history-pages.ts';
 import type { Tail } from './tail.ts';
 

@@ -1,6 +1,8 @@
 import type { Filter } from '../model/topic.ts';
+import { CallLimiter } from '../runtime/call-limiter.ts';
 import { within, type Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
+import { ANYBODY, type Holder } from '../runtime/fair-shares.ts';
 import { LocalPresence, topicOf } from './local-presence.ts';
 import type { Member } from './member.ts';
 import { PlaceSync } from './place-sync.ts';
@@ -15,8 +17,11 @@ import { PresenceWatch, type PresenceWatcher } from './watch.ts';
 /** How long to wait for the place. Bounds how long a Redis that hangs delays a request. */
 const ASK_WAIT_MS = 1_000;
 
-/** Questions that wait for the place. Stops a flood of them from holding memory. */
-const PRESENCE_ASKING_MAX_REQUESTS = 500;
+/** Questions that the place has at the same time, and answers in order. Stops one client's questions from making another wait for longer than `ASK_WAIT_MS`. */
+const PRESENCE_ASKING_MAX_REQUESTS = 32;
+
+/** Questions that wait for their turn; beyond that the client with most gets a part of the answer. Stops a flood of them from holding memory. */
+const PRESENCE_WAITING_MAX_REQUESTS = 1_000;
 
 /** How long the end of the process waits for the place to hear what has changed. */
 const LAST_TELL_MS = 500;
@@ -39,7 +44,7 @@ export interface PresenceDependencies {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly graceMs: number;
-  readonly counters: Pick<Counters, 'presencePartial'>;
+  readonly counters: Pick<Counters, 'presencePartial' | 'evicted'>;
   /** The frame of an event that tells watchers something. */
   readonly frameOf: (json: string) => Buffer;
 }
@@ -52,13 +57,14 @@ export class Presence {
   readonly #local: LocalPresence;
   readonly #sync: PlaceSync | undefined;
   readonly #watch: PresenceWatch;
-  #asking = 0;
+  readonly #questions: CallLimiter;
 
   constructor({ place, mayHaveOthers, clock, now, graceMs, counters, frameOf }: PresenceDependencies) {
     this.#place = place;
     this.#mayHaveOthers = mayHaveOthers;
     this.#clock = clock;
     this.#counters = counters;
+    this.#questions = new CallLimiter({ places: PRESENCE_ASKING_MAX_REQUESTS, maxWaiting: PRESENCE_WAITING_MAX_REQUESTS, refusal: () => new PlaceAway('too many questions wait'), gate: 'presence', counters });
     const sync = place && new PlaceSync({ place, clock, local: () => this.#local });
     this.#sync = sync;
     this.#watch = new PresenceWatch({
@@ -122,22 +128,27 @@ export class Presence {
     this.#watch.unwatch(filter, watcher);
   }
 
-  page(topic: string, after: string, limit: number): Promise<Told<PresencePage>> {
-    return this.#ask((place) => place.page(topic, after, limit), () => this.#local.page(topic, after, limit));
+  /** @param asker Clients take turns. */
+  page(topic: string, after: string, limit: number, asker: Holder = ANYBODY): Promise<Told<PresencePage>> {
+    return this.#ask((place) => place.page(topic, after, limit), () => this.#local.page(topic, after, limit), asker);
   }
 
-  counts(topics: readonly string[]): Promise<Told<readonly PresenceCount[]>> {
-    return this.#ask((place) => place.counts(topics), () => this.#local.counts(topics));
+  /** @param asker Clients take turns. */
+  counts(topics: readonly string[], asker: Holder = ANYBODY): Promise<Told<readonly PresenceCount[]>> {
+    return this.#ask((place) => place.counts(topics), () => this.#local.counts(topics), asker);
   }
 
-  /** Where a member is, as far as the asker may see it. */
-  async topicsOf(member: string, after: string, limit: number, maySee: (topic: string) => boolean): Promise<Told<MemberPage>> {
+  /**
+   * Where a member is, as far as the asker may see it.
+   * @param asker Clients take turns.
+   */
+  async topicsOf(member: string, after: string, limit: number, maySee: (topic: string) => boolean, asker: Holder = ANYBODY): Promise<Told<MemberPage>> {
     const topics: MemberTopic[] = [];
     let isPartial = false;
     let next: string | undefined = after;
     for (let reads = 0; next !== undefined && topics.length === 0 && reads < LOOK_ON_MAX_READS; reads++) {
       const from: string = next;
-      const told: Told<MemberPage> = await this.#ask((place) => place.topicsOf(member, from, limit), () => this.#local.topicsOf(member, from, limit));
+      const told: Told<MemberPage> = await this.#ask((place) => place.topicsOf(member, from, limit), () => this.#local.topicsOf(member, from, limit), asker);
       isPartial ||= told.isPartial;
       topics.push(...told.answer.topics.filter(({ topic }) => maySee(topic)));
       next = told.answer.next;
@@ -173,15 +184,16 @@ export class Presence {
     }
   }
 
-  async #ask<Answer>(ask: (place: PresencePlace) => Promise<Answer>, here: () => Answer): Promise<Told<Answer>> {
+  async #ask<Answer>(ask: (place: PresencePlace) => Promise<Answer>, here: () => Answer, asker: Holder): Promise<Told<Answer>> {
     const place = this.#place;
     if (this.#isAlone) return { answer: here(), isPartial: false };
-    if (place?.isUp === true && this.#asking < PRESENCE_ASKING_MAX_REQUESTS) {
-      this.#asking++;
-      // One that comes too late holds its place until then.
-      const asked = ask(place).finally(() => this.#asking--);
+    if (place?.isUp === true) {
+      let isOver = false;
+      // One whose answer comes too late has its turn until then. One whose turn comes too late asks nothing.
+      const asked = this.#questions.pass(() => isOver ? Promise.resolve(undefined) : ask(place), asker);
       try {
         const answer = await within(this.#clock, ASK_WAIT_MS, asked);
+        isOver = true;
         if (answer !== undefined) {
           if (this.#mayHaveOthers) this.#counters.presencePartial++;
           return { answer, isPartial: this.#mayHaveOthers };

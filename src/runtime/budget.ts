@@ -1,4 +1,4 @@
-import { ANYBODY, FairShares, type FairSharesDependencies, type Holder, type Holding, type Share } from './fair-shares.ts';
+import { ANYBODY, enough, FairShares, type FairSharesDependencies, type Holder, type Holding, type Share } from './fair-shares.ts';
 
 /**
  * Memory that many may hold together. Each counts its bytes from taking until releasing them; the caller refuses the excess (invariant 12).
@@ -33,19 +33,18 @@ export class Budget {
     return bytes === 0 || this.#heldBytes === 0 || this.#heldBytes + bytes <= this.maxBytes;
   }
 
-  /** Takes back what a larger holder has, if there is one. Returns whether there is more room now. */
-  makeRoom(holder: Holder, bytes: number): boolean {
-    return this.#shares?.makeRoom(holder, bytes) === true;
-  }
-
-  /** Whether `makeRoom` would take something back just now. */
-  couldMakeRoom(holder: Holder, bytes: number): boolean {
-    return this.#shares?.couldMakeRoom(holder, bytes) === true;
+  /**
+   * Takes back what larger holders have, where that makes room for more bytes. Returns whether they fit now.
+   * @param own The caller's bytes of it, as for `take`.
+   */
+  makeRoom(holder: Holder, bytes: number, own = 0): boolean {
+    const missing = Math.min(this.#heldBytes + bytes - this.maxBytes, this.#heldBytes - own);
+    return this.#shares?.makeRoom(holder, bytes, enough(missing)) === true;
   }
 
   /** Whether no more is held than the bound. Where it was exceeded, for what could not be refused, the largest holders make room. */
   isWithinBound(holder: Holder): boolean {
-    while (this.#heldBytes > this.maxBytes) if (!this.makeRoom(holder, 0)) return false;
+    while (this.#heldBytes > this.maxBytes) if (this.#shares?.makeRoom(holder, 0, enough(this.#heldBytes - this.maxBytes)) !== true) return false;
     return true;
   }
 
@@ -111,7 +110,7 @@ export class Hold {
   /** Holds more bytes, and makes room for them if need be; false if they do not fit. */
   grow(bytes: number): boolean {
     if (this.#isTakenBack) return false;
-    while (!this.#budget.take(bytes, this.#bytes)) if (!this.#budget.makeRoom(this.#holder, bytes)) return false;
+    while (!this.#budget.take(bytes, this.#bytes)) if (!this.#budget.makeRoom(this.#holder, bytes, this.#bytes)) return false;
     this.#count(bytes);
     return true;
   }

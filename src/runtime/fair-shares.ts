@@ -1,12 +1,13 @@
 import type { Clock } from './clock.ts';
 import type { Counters } from './counters.ts';
+import { bucketOf, HolderNode, type HolderName, type Linked } from './holder-tree.ts';
+import { Movements, type Movable } from './standstill.ts';
 
 /**
  * Who holds something, from the widest to the narrowest: the owner of a credential, an address, a connection. Behind a load balancer that does not tell
  * addresses all clients have one: then connections are what is compared.
  */
 export type Holder = readonly [widest: HolderName, ...narrower: HolderName[]];
-type HolderName = string | object;
 
 /** The same without a connection. */
 export type NamedHolder = readonly [widest: string, ...narrower: string[]];
@@ -20,22 +21,16 @@ export function namesOf(holder: Holder): NamedHolder {
 /** Whoever is not told apart from others: the process itself. */
 export const ANYBODY: NamedHolder = [''];
 
-/** How long something has to stand still before it is taken from a holder that has no more than a newcomer. Stops clients that are only slow from losing anything. */
-const STANDSTILL_MS = 1_000;
-
-/** Movements that follow each other so closely are one. Stops a body that comes a byte at a time from costing much for each. */
-const MOVEMENT_STEP_MS = 100;
-
-/** How many holdings are looked at for one that stands still. Stops a newcomer from costing more than its request does. */
-const STANDSTILL_MAX_ENTRIES = 64;
-
-/** Amounts are told apart up to this one. Two holders beyond it count as equal. */
-const COMPARED_MAX_ENTRIES = 0xffffffff;
-
 /** What a gate does with one thing that it lets in. */
 export interface Holding {
   /** The holder loses it to a newcomer. It must answer whoever waits for it. */
   takeBack(): void;
+  /**
+   * Several holders may share a thing, which counts for one of them. From now on it counts for the next one that was not asked in this round. Nobody loses it.
+   * @param round A number of its own for each attempt to make room.
+   * @returns False where all have been asked: it can be taken back from all of them.
+   */
+  passOn?(round: number): boolean;
   /** Changes while the thing moves, such as the bytes that a client has taken. Absent where the gate says itself that it moved (`Share.grow`). */
   progress?(): number;
   /** It waits for the service, and not for its client: that it stands still is no reason to take it. */
@@ -52,6 +47,17 @@ export interface Share {
   pin(): void;
   /** It holds nothing any more. A second call does nothing. */
   release(): void;
+}
+
+/** Is told of each thing that could be taken back. @returns Whether all of them together make enough room. */
+export type IsEnough<Held extends Holding> = (holding: Held, amount: number) => boolean;
+
+const ONE_IS_ENOUGH = (): boolean => true;
+
+/** Enough is what frees so much. */
+export function enough(missing: number): IsEnough<Holding> {
+  let left = missing;
+  return (_holding, amount) => (left -= amount) <= 0;
 }
 
 /** Of what is not counted. */
@@ -78,13 +84,14 @@ export interface FairSharesDependencies {
 export class FairShares<Held extends Holding = Holding> {
   readonly #gate: keyof Counters['evicted'];
   readonly #counters: Pick<Counters, 'evicted'>;
-  readonly #all = new Node<Held>(undefined, '');
-  readonly #movements: Movements<Held> | undefined;
+  readonly #all = new HolderNode<HeldShare<Held>>(undefined, '');
+  readonly #movements: Movements<HeldShare<Held>> | undefined;
+  #rounds = 0;
 
   constructor({ gate, counters, clock }: FairSharesDependencies) {
     this.#gate = gate;
     this.#counters = counters;
-    this.#movements = clock && new Movements<Held>(clock);
+    this.#movements = clock && new Movements<HeldShare<Held>>(clock);
   }
 
   /** How much is held. */
@@ -94,7 +101,7 @@ export class FairShares<Held extends Holding = Holding> {
 
   /** How much a holder holds. */
   amountOf(holder: Holder): number {
-    let node: Node<Held> | undefined = this.#all;
+    let node: HolderNode<HeldShare<Held>> | undefined = this.#all;
     for (const name of holder) node = node?.find(name);
     return node?.amount ?? 0;
   }
@@ -110,22 +117,29 @@ export class FairShares<Held extends Holding = Holding> {
   }
 
   /**
-   * Takes one thing back so that a newcomer gets room.
+   * Takes things back so that a newcomer gets room. Nobody loses anything where that would not make enough.
    * @param amount What the newcomer asks for.
+   * @param isEnough One thing is enough where it is absent.
    * @returns False where the newcomer has to be refused.
    */
-  makeRoom(holder: Holder, amount: number): boolean {
-    const share = this.#loser(holder, amount);
-    if (share === undefined) return false;
-    this.#counters.evicted[this.#gate]++;
-    share.release();
-    share.holding.takeBack();
+  makeRoom(holder: Holder, amount: number, isEnough: IsEnough<Held> = ONE_IS_ENOUGH): boolean {
+    const lifted = this.#lift(holder, amount, isEnough);
+    if (lifted === undefined) return false;
+    for (const share of lifted) {
+      // Another that was taken back may have ended it, or let it begin.
+      if (!share.isLifted) continue;
+      this.#counters.evicted[this.#gate]++;
+      share.release();
+      share.holding.takeBack();
+    }
     return true;
   }
 
-  /** Whether `makeRoom` would take something back just now. */
-  couldMakeRoom(holder: Holder, amount: number): boolean {
-    return this.#loser(holder, amount) !== undefined;
+  /** Whether `makeRoom` would make enough room just now. */
+  couldMakeRoom(holder: Holder, amount: number, isEnough: IsEnough<Held> = ONE_IS_ENOUGH): boolean {
+    const lifted = this.#lift(holder, amount, isEnough);
+    if (lifted !== undefined) putBack(lifted);
+    return lifted !== undefined;
   }
 
   /** The holder whose turn is next: they take turns at each level. Undefined where nothing can be taken. */
@@ -143,10 +157,27 @@ export class FairShares<Held extends Holding = Holding> {
     return share;
   }
 
-  /** What makes room for a newcomer; undefined where nothing does. */
-  #loser(holder: Holder, amount: number): HeldShare<Held> | undefined {
+  /** Everything that has to be taken back for a newcomer, lifted; undefined where that would not be enough. */
+  #lift(holder: Holder, amount: number, isEnough: IsEnough<Held>): readonly HeldShare<Held>[] | undefined {
+    const round = ++this.#rounds;
+    const lifted: HeldShare<Held>[] = [];
+    for (;;) {
+      const share = this.#loser(holder, amount, lifted);
+      if (share === undefined) {
+        putBack(lifted);
+        return undefined;
+      }
+      if (share.holding.passOn?.(round) === true) continue;
+      share.lift();
+      lifted.push(share);
+      if (isEnough(share.holding, share.amount)) return lifted;
+    }
+  }
+
+  /** What makes room for a newcomer, besides the lifted things; undefined where nothing does. */
+  #loser(holder: Holder, amount: number, lifted: readonly HeldShare<Held>[]): HeldShare<Held> | undefined {
     let around = this.#all;
-    let own: Node<Held> | undefined = around;
+    let own: HolderNode<HeldShare<Held>> | undefined = around;
     let wanted = amount;
     for (const name of holder) {
       around = own;
@@ -160,200 +191,81 @@ export class FairShares<Held extends Holding = Holding> {
     }
     return this.#movements?.standing((share) => {
       const other = share.branchOf(around);
-      return other !== undefined && other !== own && bucketOf(2 * other.amount) >= bucketOf(wanted);
+      if (other === undefined || other === own) return false;
+      const kept = lifted.reduce((rest, one) => one.branchOf(around) === other ? rest - one.amount : rest, other.amount);
+      return bucketOf(2 * kept) >= bucketOf(wanted);
     });
   }
 }
 
-/** 0 for nothing, else one more than the power of two. */
-function bucketOf(amount: number): number {
-  return 32 - Math.clz32(Math.min(amount, COMPARED_MAX_ENTRIES));
+/** The newest was lifted first, and has to be the newest again. */
+function putBack(lifted: readonly HeldShare<Holding>[]): void {
+  for (const share of lifted.toReversed()) share.putBack();
 }
 
-/** A sender, an address or a connection, and those within it. */
-class Node<Held extends Holding> {
-  readonly parent: Node<Held> | undefined;
-  readonly #name: HolderName;
-  #children: Map<HolderName, Node<Held>> | undefined;
-  /** Children that have something that can be taken back, by the power of two of how much: of each bucket the child that came into it last. */
-  #buckets: (Node<Held> | undefined)[] | undefined;
-  /** Which buckets have children: a bit for each. */
-  #filled = 0;
-  /** Only where there are no children: what can be taken back, the oldest first. */
-  #first: HeldShare<Held> | undefined;
-  #last: HeldShare<Held> | undefined;
-  amount = 0;
-  /** What of it can be taken back. */
-  loose = 0;
-  /** Its neighbours in its bucket. */
-  #earlier: Node<Held> | undefined;
-  #later: Node<Held> | undefined;
+/** A lifted share counts, and cannot be taken back: it is about to be, or is put back. */
+type ShareState = 'loose' | 'lifted' | 'pinned';
 
-  constructor(parent: Node<Held> | undefined, name: HolderName) {
-    this.parent = parent;
-    this.#name = name;
-  }
-
-  find(name: HolderName): Node<Held> | undefined {
-    return this.#children?.get(name);
-  }
-
-  child(name: HolderName): Node<Held> {
-    const known = this.find(name);
-    if (known !== undefined) return known;
-    const made = new Node<Held>(this, name);
-    (this.#children ??= new Map()).set(name, made);
-    return made;
-  }
-
-  /** Of the largest children the one that became so last. */
-  get largest(): Node<Held> | undefined {
-    return this.#filled === 0 ? undefined : this.#buckets![bucketOf(this.#filled >>> 0)];
-  }
-
-  get largestConnection(): Node<Held> {
-    const { largest } = this;
-    return largest === undefined ? this : largest.largestConnection;
-  }
-
-  get newest(): HeldShare<Held> | undefined {
-    return this.#last;
-  }
-
-  /** Also to those around it. */
-  add(amount: number, loose: number): void {
-    this.amount += amount;
-    const before = bucketOf(this.loose);
-    this.loose += loose;
-    if (this.parent === undefined) return;
-    const after = bucketOf(this.loose);
-    if (before !== after) this.parent.#move(this, before, after);
-    if (this.amount === 0) this.parent.#children!.delete(this.#name);
-    this.parent.add(amount, loose);
-  }
-
-  #move(child: Node<Held>, before: number, after: number): void {
-    const buckets = (this.#buckets ??= []);
-    if (before > 0) {
-      const earlier = child.#earlier;
-      const later = child.#later;
-      if (earlier !== undefined) earlier.#later = later;
-      if (later !== undefined) later.#earlier = earlier;
-      else if ((buckets[before] = earlier) === undefined) this.#filled &= ~(1 << (before - 1));
-      child.#earlier = undefined;
-      child.#later = undefined;
-    }
-    if (after > 0) {
-      const last = buckets[after];
-      child.#earlier = last;
-      if (last !== undefined) last.#later = child;
-      buckets[after] = child;
-      this.#filled |= 1 << (after - 1);
-    }
-  }
-
-  /** The oldest of the child whose turn it is, which comes last the next time. */
-  nextInTurn(): HeldShare<Held> | undefined {
-    if (this.loose === 0 || this.#children === undefined) return this.#first;
-    for (const [name, child] of this.#children) {
-      this.#children.delete(name);
-      this.#children.set(name, child);
-      if (child.loose > 0) return child.nextInTurn();
-    }
-    return undefined;
-  }
-
-  append(share: HeldShare<Held>): void {
-    share.older = this.#last;
-    if (this.#last === undefined) this.#first = share;
-    else this.#last.newer = share;
-    this.#last = share;
-  }
-
-  prepend(share: HeldShare<Held>): void {
-    share.newer = this.#first;
-    if (this.#first === undefined) this.#last = share;
-    else this.#first.older = share;
-    this.#first = share;
-  }
-
-  remove(share: HeldShare<Held>): void {
-    if (share.older === undefined) this.#first = share.newer;
-    else share.older.newer = share.newer;
-    if (share.newer === undefined) this.#last = share.older;
-    else share.newer.older = share.older;
-  }
-}
-
-/** When things last moved, as far as that is known. */
-class Movements<Held extends Holding> {
-  readonly #clock: Pick<Clock, 'monotonic'>;
-  /** What can be taken back, in the order in which it moved. */
-  readonly #order = new Set<HeldShare<Held>>();
-
-  constructor(clock: Pick<Clock, 'monotonic'>) {
-    this.#clock = clock;
-  }
-
-  moved(share: HeldShare<Held>): void {
-    const now = this.#clock.monotonic();
-    if (now < share.movedAt + MOVEMENT_STEP_MS) return;
-    share.movedAt = now;
-    this.#order.delete(share);
-    this.#order.add(share);
-  }
-
-  forget(share: HeldShare<Held>): void {
-    this.#order.delete(share);
-  }
-
-  /** What has stood still for longest, and for long enough, of what may be taken. */
-  standing(mayTake: (share: HeldShare<Held>) => boolean): HeldShare<Held> | undefined {
-    const until = this.#clock.monotonic() - STANDSTILL_MS;
-    let looks = 0;
-    for (const share of this.#order) {
-      if (share.movedAt > until || ++looks > STANDSTILL_MAX_ENTRIES) return undefined;
-      if (!mayTake(share)) continue;
-      if (!share.hasProgressed()) return share;
-      this.moved(share);
-    }
-    return undefined;
-  }
-}
-
-class HeldShare<Held extends Holding> implements Share {
+class HeldShare<Held extends Holding> implements Share, Movable, Linked<HeldShare<Held>> {
   readonly holding: Held;
-  readonly #node: Node<Held>;
-  readonly #movements: Movements<Held> | undefined;
+  readonly #node: HolderNode<HeldShare<Held>>;
+  readonly #movements: Movements<HeldShare<Held>> | undefined;
   /** Its neighbours in the list of their connection. */
   older: HeldShare<Held> | undefined;
   newer: HeldShare<Held> | undefined;
   movedAt = -Infinity;
   #progress: number;
   #amount = 0;
-  #isLoose = true;
+  #state: ShareState = 'loose';
 
-  constructor(node: Node<Held>, holding: Held, movements: Movements<Held> | undefined) {
+  constructor(node: HolderNode<HeldShare<Held>>, holding: Held, movements: Movements<HeldShare<Held>> | undefined) {
     this.#node = node;
     this.holding = holding;
     this.#movements = movements;
     this.#progress = holding.progress?.() ?? 0;
   }
 
+  get amount(): number {
+    return this.#amount;
+  }
+
+  get isLifted(): boolean {
+    return this.#state === 'lifted';
+  }
+
   grow(amount: number): void {
     this.#amount += amount;
-    this.#node.add(amount, this.#isLoose ? amount : 0);
-    if (this.#isLoose && this.holding.waitsForUs !== true) this.#movements?.moved(this);
+    const isLoose = this.#state === 'loose';
+    this.#node.add(amount, isLoose ? amount : 0);
+    if (isLoose && this.holding.waitsForUs !== true) this.#movements?.moved(this);
   }
 
   shrink(amount: number): void {
     this.#amount -= amount;
-    this.#node.add(-amount, this.#isLoose ? -amount : 0);
+    this.#node.add(-amount, this.#state === 'loose' ? -amount : 0);
+  }
+
+  lift(): void {
+    this.#state = 'lifted';
+    this.#leaveList();
+  }
+
+  putBack(): void {
+    this.#state = 'loose';
+    this.older = undefined;
+    this.newer = undefined;
+    this.#node.append(this);
+    this.#node.add(0, this.#amount);
+    if (this.movedAt !== -Infinity) this.#movements?.putBack(this);
   }
 
   pin(): void {
-    if (!this.#isLoose) return;
-    this.#isLoose = false;
+    if (this.#state === 'pinned') return;
+    if (this.#state === 'loose') this.#leaveList();
+    this.#state = 'pinned';
+  }
+
+  #leaveList(): void {
     this.#movements?.forget(this);
     this.#node.remove(this);
     this.#node.add(0, -this.#amount);
@@ -367,8 +279,8 @@ class HeldShare<Held extends Holding> implements Share {
   }
 
   /** The branch that it is in, of those that begin at a node. */
-  branchOf(around: Node<Held>): Node<Held> | undefined {
-    let branch: Node<Held> | undefined = this.#node;
+  branchOf(around: HolderNode<HeldShare<Held>>): HolderNode<HeldShare<Held>> | undefined {
+    let branch: HolderNode<HeldShare<Held>> | undefined = this.#node;
     while (branch !== undefined && branch.parent !== around) branch = branch.parent;
     return branch;
   }

@@ -10,6 +10,11 @@ export interface ChangeSentences {
   readonly unavailable: string;
 }
 
+/** The problem for a client that would have to wait for the database with too many others. */
+export function tooManyWait(): Problem {
+  return new Problem('overloaded', 'Too many requests are waiting for the database.');
+}
+
 /** The answer of a store. Rejects with a `Problem` where it rejects: `level-too-low`, `outcome-unknown` or `unavailable`. */
 export async function orProblem<Answer>(answer: Promise<Answer>, { tooLow = 'This cannot be done yet', unknown, unavailable }: ChangeSentences): Promise<Answer> {
   try {

@@ -26,6 +26,8 @@ import type { Turns } from './turns.ts';
 /** A turn ends after so many messages, or so long: then others have theirs. At most so many messages are sent again after a crash. */
 const WEBHOOK_TURN_MAX_MESSAGES = 16;
 const WEBHOOK_TURN_MS = 1_000;
+/** The most bytes of one read, besides the last message. Stops a few receivers that hang from holding the memory that hundreds of others need. */
+const WEBHOOK_READ_MAX_BYTES = 32 * 1024;
 /** How long a webhook without messages waits before its cursor moves on in the database. It stays inside the retention. */
 const WEBHOOK_QUIET_MS = 60_000;
 /** The pause after a read of the log that failed. */
@@ -193,7 +195,7 @@ export class WebhookReader {
       for (let taken = 0; taken < WEBHOOK_TURN_MAX_MESSAGES && this.#deps.clock.monotonic() < end;) {
         if (this.#isStopping) return 'stop';
         const { erasures } = this.#deps.tail;
-        const found = await this.#deps.history.findInTail({ at: this.#at, gap: this.#gap }, { filter: this.#filter, limit: isSuspect ? 1 : WEBHOOK_TURN_MAX_MESSAGES - taken, hold, ofHeld: false, readTo: 0 });
+        const found = await this.#deps.history.findInTail({ at: this.#at, gap: this.#gap }, { filter: this.#filter, limit: isSuspect ? 1 : WEBHOOK_TURN_MAX_MESSAGES - taken, maxBytes: WEBHOOK_READ_MAX_BYTES, hold, ofHeld: false, readTo: 0 });
         if (found.gap !== undefined) {
           const { gap } = found;
           const delivery = gapDelivery(gap, this.#cursor, this.#settings.format, this.#deps.now());

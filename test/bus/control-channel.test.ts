@@ -120,6 +120,24 @@ t.test('the answers of all instances are collected until they are enough, or it 
   t.equal((await four!.collect('who', {}, () => false)).size, 0, 'without a bus nobody answers');
 });
 
+t.test('past the bound the client that asks most gets no answer to its newest, and others are answered', async (t) => {
+  const { channels: [one, two], clock, counters } = fleet(2);
+  two!.answer('who', () => 'two');
+  const ended = { greedy: 0, small: 0 };
+  let isOver = false;
+  const greedy = Array.from({ length: 1_200 }, (_, index) => one!.collect('nobody knows', {}, () => isOver, { asker: [`sender ${index % 2}`, 'address', {}] }).then(() => void ended.greedy++));
+  const small = Array.from({ length: 3 }, () => one!.ask('nobody knows', {}, ['small']).then(() => void ended.small++));
+  await settle();
+  t.same([ended, counters.evicted.questions, counters.asked], [{ greedy: 203, small: 0 }, 3, 1_003], 'two hundred were not sent, and three gave way');
+  t.equal(await one!.ask('who', {}, ['newcomer']), 'two');
+  t.equal(await one!.ask('who', {}), 'two', 'so does the process itself');
+  isOver = true;
+  await clock.advance(3_000);
+  await Promise.all([...greedy, ...small]);
+  t.equal(counters.unanswered, 3);
+  t.equal(await one!.ask('who', {}, ['sender 0', 'address', {}]), 'two', 'nothing is held any more');
+});
+
 t.test('a question whose answer takes a while is not begun again when it comes again', async (t) => {
   const { channels: [one, two], clock } = fleet(2);
   const answers: (() => void)[] = [];

@@ -84,9 +84,9 @@ t.test('a long poll with many topics is refused where others have taken the room
 });
 
 /** The next filter with room for three of them. */
-function crowded(holders: readonly NamedHolder[]) {
+function crowded(holders: readonly NamedHolder[], maxFilterBytes = 402 * KIB) {
   const counters = new Counters();
-  const audience = new Audience({ maxFilterBytes: 402 * KIB, counters });
+  const audience = new Audience({ maxFilterBytes, counters });
   const lost: string[] = [];
   /** As a stream does: it leaves the group at once. */
   const join = (name: string, filter: Filter, holder: NamedHolder) => {
@@ -124,15 +124,41 @@ t.test('who holds most of the memory for filters loses the newest to a newcomer,
   t.end();
 });
 
-t.test('a filter that others have too counts for one of them at a time, and they keep it', (t) => {
+t.test('nobody loses a filter where that would not make enough room', (t) => {
+  const part = (index: number): Filter => new Filter(long(index).names.slice(0, 35));
+  const held = [long(0), part(1), part(2), part(3)];
+  // Others have as much that nobody can take back.
+  const maxFilterBytes = held.reduce((sum, filter) => sum + indexedBytes(filter), indexedBytes(long(4)));
+  const { audience, counters, lost, join } = crowded([], maxFilterBytes);
+  audience.join(long(4));
+  for (const [index, filter] of held.entries()) join(`${index}`, filter, GREEDY);
+  t.equal(audience.filterBytes, maxFilterBytes);
+  t.notOk(audience.hasRoomFor(long(5), () => OTHER));
+  t.notOk(audience.makeRoom(long(5), () => OTHER), 'without its newest the greedy client has as much as the newcomer would');
+  t.same([lost, counters.evicted.filters, audience.filterBytes], [[], 0, maxFilterBytes]);
+  t.ok(audience.makeRoom(part(5), () => OTHER));
+  t.same([lost, counters.evicted.filters], [['3'], 1], 'its newest is still its newest');
+  t.end();
+});
+
+t.test('a filter that another client has too makes no room: it counts for that client then, and nobody loses it', (t) => {
   const { audience, lost, join, leaves } = crowded([GREEDY, GREEDY, GREEDY]);
   join('again', long(2), GREEDY);
   join('shared', long(2), ['address:192.0.2.1']);
   t.ok(audience.makeRoom(long(3), () => OTHER));
-  t.same(lost, ['2', 'again', '1'], 'the largest holder ends all that it has of the newest, which makes no room, and then the one before');
+  t.same(lost, ['1'], 'the largest holder loses its newest that nobody else has');
   t.ok(audience.hasRoomFor(long(2)), 'it is still there');
   for (const leave of leaves) leave();
   t.ok(audience.filterBytes > 100 * KIB && audience.filterBytes < 200 * KIB, 'it counts once');
+  t.end();
+});
+
+t.test('two clients that have the same filters do not keep the memory for themselves', (t) => {
+  const { audience, counters, lost, join } = crowded([GREEDY, GREEDY, GREEDY]);
+  for (const index of [0, 1, 2]) join(`accomplice ${index}`, long(index), ['address:203.0.113.2']);
+  t.ok(audience.makeRoom(long(3), () => OTHER));
+  t.same([lost, counters.evicted.filters], [['accomplice 1', '1'], 1], 'both lose one filter');
+  t.ok(audience.filterBytes < 300 * KIB);
   t.end();
 });
 

@@ -80,7 +80,7 @@ function pair(stream: TestStream, maxTopics = 3) {
 }
 
 const ways = (all: readonly TopicChanges[]): readonly (readonly [string, TopicChanges])[] => [['here', all[0]!], ['elsewhere', all[1]!]];
-const change = (changes: TopicChanges, { id, secret }: StreamHandle, who: Pick<Identity, 'credential' | 'grant' | 'name'>, add: string[], remove: string[] = []) => changes.change(id, secret, { add, remove }, who, 'somebody');
+const change = (changes: TopicChanges, { id, secret }: StreamHandle, who: Pick<Identity, 'credential' | 'grant' | 'name'>, add: string[], remove: string[] = []) => changes.change(id, secret, { add, remove }, who, ['somebody']);
 
 t.test('a stream is changed by its owner, and ends with the credential of the change from then on', async (t) => {
   const stream = new TestStream(['a'], apiKey('k'));

@@ -9,7 +9,7 @@ import { TopicReads } from '../../src/log/topic-reads.ts';
 import { FULL_GRANT, ScopedGrant, type Grant } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import { ANYBODY } from '../../src/runtime/fair-shares.ts';
+import { ANYBODY, type Holder } from '../../src/runtime/fair-shares.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 
@@ -21,7 +21,7 @@ async function fleet(streams: readonly (readonly (readonly string[])[])[]) {
   await store.open();
   const clock = new TestClock();
   const silent = new Set<number>();
-  const questions: { readonly kind: string; readonly body: { readonly topics?: readonly string[] } }[] = [];
+  const questions: { readonly kind: string; readonly body: { readonly topics?: readonly string[] }; readonly asker: Holder | undefined }[] = [];
   /** Whether a question waited for an instance that did not answer. */
   const waits: boolean[] = [];
   const handlers: Map<string, (body: unknown) => unknown>[] = [];
@@ -34,8 +34,8 @@ async function fleet(streams: readonly (readonly (readonly string[])[])[]) {
       get alone() {
         return alone.is;
       },
-      ask: async (kind: string, body: object, isEnough: (answers: ReadonlyMap<string, unknown>) => boolean = () => false): Promise<Collected> => {
-        questions.push({ kind, body });
+      ask: async (kind: string, body: object, asker?: Holder, isEnough: (answers: ReadonlyMap<string, unknown>) => boolean = () => false): Promise<Collected> => {
+        questions.push({ kind, body, asker });
         const text = JSON.stringify(body);
         const all = await Promise.all(handlers.map(async (some, index) => [`i${index}`, index === self || silent.has(index) ? undefined : await some.get(kind)?.(JSON.parse(text))] as const));
         const answers = new Map(all.filter(([, answer]) => answer !== undefined).map(([id, answer]) => [id, JSON.parse(JSON.stringify(answer)) as unknown]));
@@ -72,6 +72,16 @@ async function all(page: Awaited<ReturnType<typeof fleet>>['page'], query: Param
 }
 
 const namesIn = (pages: readonly TopicsPage[]): string[] => pages.flatMap(({ topics }) => topics.map(({ topic }) => topic));
+
+t.test('a page asks other instances for its client, and a report for no client', async (t) => {
+  const { instances: [one], clock, questions, page } = await fleet([[['a']], [['b']]]);
+  await page();
+  t.same(questions.map(({ kind, asker }) => [kind, asker]), [['topics-named', ANYBODY], ['topics-wanted', ANYBODY]]);
+  one!.wanted.report('a');
+  await clock.advance(0);
+  t.same(questions.slice(2).map(({ kind, asker }) => [kind, asker]), [['topics-wanted', undefined]]);
+  one!.wanted.stop();
+});
 
 t.test('pages have the topics of the log and of all instances once, with the streams that get their messages', async (t) => {
   const many = Array.from({ length: 70 }, (_, index) => `n.${String(index).padStart(3, '0')}`);

@@ -1,12 +1,13 @@
 import { t, type Test } from 'tap';
-import { CallLimiter } from '../../src/log/call-limiter.ts';
 import { Starts, type StartOptions } from '../../src/log/start-position.ts';
 import { StoreClock } from '../../src/log/store-clock.ts';
 import { Tail } from '../../src/log/tail.ts';
 import { WalkTurns } from '../../src/log/walk-turns.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { Filter } from '../../src/model/topic.ts';
+import { CallLimiter } from '../../src/runtime/call-limiter.ts';
 import { Counters } from '../../src/runtime/counters.ts';
+import { tooManyWait } from '../../src/store/change-problem.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { quietLogger } from '../support/logger.ts';
 import { MemoryStore } from '../support/memory-store.ts';
@@ -22,7 +23,7 @@ async function begin(t: Test): Promise<{ readonly store: MemoryStore; readonly t
   const storeClock = new StoreClock(clock);
   const tail = new Tail({ store, clock, storeClock, counters: new Counters(), logger: quietLogger, maxBytes: 1_000_000, pollMs: 1000 });
   t.teardown(() => tail.stop());
-  const starts = new Starts({ store, tail, storeClock, reads: new CallLimiter({ places: 1, maxWaiting: 3, gate: 'reads', counters: new Counters() }), walks: new WalkTurns({ clock, counters: new Counters() }) });
+  const starts = new Starts({ store, tail, storeClock, reads: new CallLimiter({ places: 1, maxWaiting: 3, refusal: tooManyWait, gate: 'reads', counters: new Counters() }), walks: new WalkTurns({ clock, counters: new Counters() }) });
   const started = tail.open(store.log(), { append: () => undefined, moveEnd: (change) => change(), epochAdded: () => undefined, erased: () => undefined });
   return { store, tail, starts, started };
 }

@@ -1,9 +1,11 @@
 import { t } from 'tap';
 import { Filter } from '../../src/model/topic.ts';
+import { PlaceAway, type MemberPage, type PresenceChanges, type PresenceCount, type PresencePage, type PresencePlace } from '../../src/presence/place.ts';
 import { Presence } from '../../src/presence/presence.ts';
 import { Counters } from '../../src/runtime/counters.ts';
+import type { Holder } from '../../src/runtime/fair-shares.ts';
 import { presenceContract, shown } from '../contract/presence.ts';
-import { TestClock } from '../support/clock.ts';
+import { settle, TestClock } from '../support/clock.ts';
 
 const GRACE_MS = 5_000;
 
@@ -54,6 +56,113 @@ t.test('where there may be other instances that cannot be heard of, the answer i
   t.equal(presence.isWhole, false);
   t.equal(counters.presencePartial, 2);
   await t.rejects(shown(presence, 'a'), /partial/);
+});
+
+/** A place that has other instances, and answers a question when a test says so. */
+class SlowPlace implements PresencePlace {
+  readonly isUp = true;
+  readonly isAlone = false;
+  readonly telling = { everyMs: 100, maxEntries: 100, maxRequests: 1 };
+  /** Questions without an answer, by their topics. */
+  readonly asked: { readonly topic: string; readonly answer: () => void }[] = [];
+
+  join(): void {
+    // Nobody tells it anything here.
+  }
+
+  write(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  activate(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  page(topic: string): Promise<PresencePage> {
+    return this.#later(topic, { streams: 7, members: [], next: undefined });
+  }
+
+  counts(topics: readonly string[]): Promise<readonly PresenceCount[]> {
+    return this.#later(topics[0]!, topics.map((topic) => ({ topic, streams: 7, members: 0 })));
+  }
+
+  topicsOf(member: string): Promise<MemberPage> {
+    return this.#later(member, { topics: [{ topic: 'a', streams: 7, since: 0, meta: undefined }], next: undefined });
+  }
+
+  changes(): Promise<PresenceChanges> {
+    return Promise.reject(new PlaceAway('nothing is heard'));
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #later<Answer>(topic: string, answer: Answer): Promise<Answer> {
+    const { promise, resolve } = Promise.withResolvers<Answer>();
+    this.asked.push({ topic, answer: () => resolve(answer) });
+    return promise;
+  }
+}
+
+function slow() {
+  const counters = new Counters();
+  const place = new SlowPlace();
+  clock = new TestClock();
+  return { counters, place, presence: new Presence({ place, mayHaveOthers: false, clock, now: () => Date.now(), graceMs: GRACE_MS, counters, frameOf: (json) => Buffer.from(json) }) };
+}
+
+const GREEDY: Holder = ['address:203.0.113.1', {}];
+
+t.test('clients take turns with questions: one that asks thousands makes no other wait, and past the bound loses its newest', async (t) => {
+  const { counters, place, presence } = slow();
+  const partial: number[] = [];
+  const greedy = Array.from({ length: 2_000 }, async (_, index) => {
+    if ((await presence.page('greedy', '', 1, GREEDY)).isPartial) partial.push(index);
+  });
+  await settle();
+  const atOnce = place.asked.length;
+  t.ok(atOnce > 0 && atOnce < 100, 'the place has a few of them at a time');
+  t.equal(partial.length + atOnce + 1_000, 2_000, 'so many wait');
+  partial.length = 0;
+  const others = ['page', 'counts', 'topicsOf'].map((kind, index) => {
+    const asker: Holder = [`address:198.51.100.${index}`, {}];
+    if (kind === 'page') return presence.page('other', '', 1, asker);
+    return kind === 'counts' ? presence.counts(['other'], asker) : presence.topicsOf('other', '', 1, () => true, asker);
+  });
+  await settle();
+  t.same([partial.length, counters.evicted.presence], [3, 3], 'the greedy client gets a part of the answer to its newest three');
+  for (let answers = 0; answers < 6; answers++) {
+    place.asked.shift()!.answer();
+    await settle();
+  }
+  t.equal(place.asked.filter(({ topic }) => topic === 'other').length, 3, 'each of the others waits for two turns at most');
+  while (place.asked.length > 0) {
+    for (const { answer } of place.asked.splice(0)) answer();
+    await settle();
+  }
+  t.same((await Promise.all(others)).map(({ isPartial }) => isPartial), [false, false, false]);
+  await Promise.all(greedy);
+  t.equal(counters.presencePartial, 2_000 - atOnce - 1_000 + 3);
+});
+
+t.test('a question whose turn comes too late is answered with a part, and asks nothing', async (t) => {
+  const { place, presence } = slow();
+  const early = Array.from({ length: 100 }, () => presence.page('early', '', 1, GREEDY));
+  await settle();
+  const late = presence.counts(['late'], ['address:198.51.100.1', {}]);
+  await settle();
+  await clock.advance(1_500);
+  t.match(await late, { isPartial: true, answer: [{ topic: 'late', streams: 0 }] });
+  await Promise.all(early);
+  const asked = place.asked.length;
+  for (const { answer } of place.asked.splice(0)) answer();
+  await settle();
+  t.equal(place.asked.length, 0, `nothing after the first ${asked}`);
+  const next = presence.page('next', '', 1);
+  await settle();
+  place.asked.shift()!.answer();
+  t.match(await next, { isPartial: false, answer: { streams: 7 } });
 });
 
 /** A stream that reads what it is told, as long as it is not full. */

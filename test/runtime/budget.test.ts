@@ -60,6 +60,35 @@ t.test('bytes that a hold gives back are free for others, and it competes with t
   t.end();
 });
 
+t.test('nobody loses anything to a newcomer that is refused in any case', (t) => {
+  const { budget, counters, lost, loose } = begin(100);
+  new Hold(budget, ['pinned', {}]).grow(60);
+  const connection = {};
+  const parts = [loose('older', ['a', connection]), loose('newer', ['a', connection])];
+  for (const part of parts) t.ok(part.grow(20));
+  t.notOk(loose('newcomer', ['b', {}]).grow(25), 'without its newest, a has less than the newcomer would');
+  t.same([lost, counters.evicted.bodies, budget.heldBytes], [[], 0, 100]);
+  t.ok(loose('smaller', ['b', {}]).grow(15));
+  t.same(lost, ['newer 0'], 'its newest is still its newest');
+  const over = new Hold(budget, ['c', {}]);
+  over.mustGrow(50);
+  t.notOk(budget.isWithinBound(['d', {}]));
+  t.same(lost, ['newer 0'], 'it is the same where the bound is exceeded by more than can be taken back');
+  t.end();
+});
+
+t.test('what stands still stays if it is not enough, and makes room for less', (t) => {
+  const { budget, clock, lost, loose } = begin(100);
+  new Hold(budget, ['pinned', {}]).grow(70);
+  t.ok(loose('stands', ['a', {}]).grow(30));
+  clock.spend(1_000);
+  t.notOk(loose('newcomer', ['c', {}]).grow(50));
+  t.same(lost, []);
+  t.ok(loose('newcomer', ['c', {}]).grow(30));
+  t.same(lost, ['stands 0']);
+  t.end();
+});
+
 t.test('what stands still makes room for as much, unless it is the service that it waits for', (t) => {
   const { clock, lost, loose } = begin(100);
   t.ok(loose('waits for us', ['a', {}], true).grow(50) && loose('stands', ['b', {}]).grow(50));

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { Counters } from '../../src/runtime/counters.ts';
-import { FairShares, type Holder, type Holding, type Share } from '../../src/runtime/fair-shares.ts';
+import { enough, FairShares, type Holder, type Holding, type Share } from '../../src/runtime/fair-shares.ts';
 import { TestClock } from '../support/clock.ts';
 import { rounds } from '../support/rounds.ts';
 
@@ -117,7 +117,7 @@ t.test('it agrees with a plain count, and released parts leave nothing', (t) => 
   for (let step = 0; step < rounds(3_000, 30_000, 1_000); step++) {
     const holder: Holder = random(2) === 0 ? [`sender ${random(3)}`, `connection ${random(4)}`] : [`key ${random(3)}`, `address ${random(2)}`, `connection ${random(4)}`];
     const [any] = [...held.keys()].slice(random(held.size + 1));
-    switch (random(5)) {
+    switch (random(6)) {
       case 0: case 1: {
         const amount = 1 + random(1_000);
         const share = shares.hold(holder, amount, { takeBack: () => t.ok(held.delete(share)) });
@@ -132,6 +132,15 @@ t.test('it agrees with a plain count, and released parts leave nothing', (t) => 
         any?.pin();
         if (any !== undefined) held.get(any)!.isPinned = true;
         break;
+      case 4: {
+        const missing = 1 + random(4_000);
+        const [before, parts] = [shares.total, held.size];
+        const mayHave = shares.couldMakeRoom(holder, 1, enough(missing));
+        if (shares.total !== before || held.size !== parts) t.fail('a question takes nothing');
+        if (shares.makeRoom(holder, 1, enough(missing)) !== mayHave) t.fail('the answer was another one');
+        if (mayHave ? before - shares.total < missing : shares.total !== before || held.size !== parts) t.fail('not enough, or in vain');
+        break;
+      }
       default: {
         const senderOf = (name: unknown, isPinned?: boolean): number => [...held.values()].filter((one) => one.holder[0] === name && (isPinned === undefined || one.isPinned === isPinned)).reduce((sum, one) => sum + one.amount, 0);
         const most = Math.max(0, ...[...held.values()].map((one) => senderOf(one.holder[0], false)));

@@ -1,12 +1,11 @@
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
-import { CONNECTORS_MAX_BYTES, Connectors } from '../../src/connectors/connectors.ts';
+import { Connectors } from '../../src/connectors/connectors.ts';
 import { readConnectors } from '../../src/connectors/connectors-file.ts';
 import { NATS } from '../../src/connectors/nats/nats.ts';
 import type { Transport } from '../../src/connectors/transport.ts';
 import type { Draft } from '../../src/model/message.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
-import { Budget } from '../../src/runtime/budget.ts';
 import { systemClock as clock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import type { ConnectorStore } from '../../src/store/connector-store.ts';
@@ -54,7 +53,7 @@ export class ConnectedLog {
     const { log, delivery } = this.#spine;
     this.connectors = new Connectors({
       plans: readConnectors(JSON.stringify({ connectors: declared }), { env: {}, transports, maxTopics: 10 }), store: store.connectors, instance: `instance${++instances}`,
-      publisher: log.publisher, history: log.history, starts: log.starts, tail: log.tail, audience: delivery.audience, budget: new Budget(CONNECTORS_MAX_BYTES),
+      publisher: log.publisher, history: log.history, starts: log.starts, tail: log.tail, audience: delivery.audience,
       bounds: { messageBytes: 100_000, eventBytes: 128, queueMessages: 1_000, queueBytes: 10_000_000 }, logId: () => store.logId, now: () => Date.now(), random: Math.random, clock, counters: this.counters, logger,
     });
   }

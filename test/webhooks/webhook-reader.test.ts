@@ -35,21 +35,24 @@ class Bench {
   reading: () => void = () => undefined;
   /** Called when there is a connection. */
   connected: () => void = () => undefined;
+  readonly budget = new Budget(1_000_000);
   readonly reader: WebhookReader;
 
   constructor(messages: number, { record = {}, startGap, parts = () => ({}) }: { readonly record?: Partial<WebhookRecord>; readonly startGap?: Gap; readonly parts?: (index: number) => Partial<Draft> } = {}) {
     const log = Array.from({ length: messages }, (_, index) => new Message('abcdefgh', index + 1, 0, 0, { topic: 'a', event: undefined, json: false, data: Buffer.from('x'), ...parts(index) }));
     const end: Position = { epoch: 'abcdefgh', seq: messages };
     this.reader = new WebhookReader({ ...RECORD, ...record }, {
-      history: { findInTail: async ({ at, gap }, { limit }) => {
+      history: { findInTail: async ({ at, gap }, { limit, maxBytes = Infinity, hold }) => {
         this.reading();
         this.limits.push(limit);
-        const found = log.slice(at.seq, at.seq + limit);
+        hold.release();
+        const found: Message[] = [];
+        for (const message of log.slice(at.seq, at.seq + limit)) if (hold.bytes < maxBytes && hold.grow(message.data.length)) found.push(message);
         return { messages: found, at: found.at(-1) ?? end, more: at.seq + found.length < messages, gap };
       } },
       starts: { resolve: async (request) => ({ at: request.kind === 'after' ? request.position : end, gap: startGap }) },
       tail: Object.assign(this.tail, { last: messages }),
-      audience: new Audience({ maxFilterBytes: 1_000_000, counters: new Counters() }), turns: new Turns({ clock: this.clock }), budget: new Budget(1_000_000), suspectBudget: new Budget(1_000_000),
+      audience: new Audience({ maxFilterBytes: 1_000_000, counters: new Counters() }), turns: new Turns({ clock: this.clock }), budget: this.budget, suspectBudget: new Budget(1_000_000),
       notes: { note: async (note) => this.notes.push(note) > 0 },
       sender: { send: async ({ delivery: { id }, mayStillSend }) => {
         this.connected();
@@ -78,6 +81,20 @@ t.test('a reader tells how far it is behind while its receiver fails, and that i
   t.same(told(), [0, false, false]);
   bench.tail.last = 9;
   t.same(told(), [0, false, false], 'what comes of other topics does not wait for it');
+  await bench.reader.stop();
+});
+
+t.test('messages that wait for a receiver hold a small part of the memory of all, and a large one is the last of its read', async (t) => {
+  const sizes = [...Array.from({ length: 20 }, () => 1_000), ...Array.from({ length: 20 }, () => 20_000), 500_000, 1];
+  const bench = new Bench(sizes.length, { parts: (index) => ({ data: Buffer.alloc(sizes[index]!, 'x') }) });
+  const held: number[] = [];
+  bench.connected = () => void held.push(bench.budget.heldBytes);
+  bench.reader.start();
+  await bench.clock.advance(1_000);
+  t.equal(bench.sent.length, sizes.length);
+  t.equal(Math.max(...held.slice(0, 16)), 16_000, 'small messages are read many at a time');
+  t.ok(Math.max(...held.slice(0, 39)) < 1_000_000 / 16, `${Math.max(...held.slice(0, 39))} bytes`);
+  t.ok(Math.max(...held) <= 500_000 + 32 * 1024, 'nothing is read after the large one');
   await bench.reader.stop();
 });
 

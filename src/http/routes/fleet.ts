@@ -7,7 +7,6 @@ import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import { checkWish } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
-import { senderOf } from '../holder.ts';
 import { Type } from '../input/json-schema.ts';
 import { retryFrom } from '../input/retry.ts';
 import type { App, Service } from '../service.ts';
@@ -129,8 +128,7 @@ export function fleetRoutes(app: App, service: Service): void {
       if (instance !== undefined && !isInstanceId(instance)) throw new Problem('invalid-request', 'instance must be the id of an instance, as GET /instances lists them.', { field: 'instance' });
       for (const [field, value] of Object.entries({ member, credential })) if (value === '') throw new Problem('invalid-request', `${field} is empty; leave it out for all.`, { field });
       if (topic !== undefined) checkWish(topic);
-      const { identity, clientAddress } = request.admission;
-      return sendJson(reply, await fleet.streams({ after: place, limit, member, credential, topic, instance, isBehind: behind === '1' }, senderOf(identity, clientAddress)));
+      return sendJson(reply, await fleet.streams({ after: place, limit, member, credential, topic, instance, isBehind: behind === '1' }, request.admission.holder()));
     },
   });
 
@@ -142,7 +140,7 @@ export function fleetRoutes(app: App, service: Service): void {
       response: { 204: { description: 'The stream is closed.' }, ...problems('invalid-request', 'forbidden', 'not-found', 'cross-origin', 'stream-without-identity', 'unavailable', 'outcome-unknown') },
     },
     handler: async (request, reply) => {
-      await fleet.close(request.params.id, retryFrom(request.query.retry), actorOf(request));
+      await fleet.close(request.params.id, retryFrom(request.query.retry), actorOf(request), request.admission.holder());
       return reply.code(204).header('cache-control', 'no-store').send();
     },
   });
@@ -154,14 +152,14 @@ export function fleetRoutes(app: App, service: Service): void {
       response: { 200: json('As it is now: nothing is kept of deliveries.', Delivery), ...problems('forbidden', 'message-not-found', 'message-erased', 'overloaded', 'unavailable') },
     },
     handler: async (request, reply) => {
-      const { identity, clientAddress, holder } = request.admission;
+      const { holder } = request.admission;
       const position = parseId(request.params.id);
       // Who may see all streams sees their topics, too.
       const message = position === undefined ? undefined : await outlines.outline(FULL_GRANT, position, holder());
       if (message === undefined) throw new Problem('message-not-found', 'There is no message with this id, or not any more.', { field: 'id' });
       if (message.isErased) throw new Problem('message-erased', 'The message was erased.');
       const { topic, seq } = message;
-      return sendJson(reply, { id: request.params.id, topic, ...await fleet.delivery({ topic, seq }, senderOf(identity, clientAddress)) });
+      return sendJson(reply, { id: request.params.id, topic, ...await fleet.delivery({ topic, seq }, holder()) });
     },
   });
 
@@ -171,7 +169,7 @@ export function fleetRoutes(app: App, service: Service): void {
       tags: ['operations'], summary: 'The state of all instances',
       response: { 200: json('All instances, in the order of their ids.', Type.Object({ instances: Type.Array(Instance), ...whole })), ...problems('forbidden', 'overloaded') },
     },
-    handler: async ({ admission: { identity, clientAddress } }, reply) => sendJson(reply, await fleet.instances(senderOf(identity, clientAddress))),
+    handler: async ({ admission: { holder } }, reply) => sendJson(reply, await fleet.instances(holder())),
   });
 
   app.route({
@@ -181,9 +179,9 @@ export function fleetRoutes(app: App, service: Service): void {
       querystring: Type.Object({ after: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'Only figures of later moments: the last `time` of the answer before.' })) }),
       response: { 200: json(`A figure for every ${FIGURES_EVERY_MS / 1000} s.`, InstanceDetail), ...problems('invalid-request', 'invalid-cursor', 'forbidden', 'not-found', 'overloaded', 'unavailable') },
     },
-    handler: async ({ params: { id }, query: { after = 0 }, admission: { identity, clientAddress } }, reply) => {
+    handler: async ({ params: { id }, query: { after = 0 }, admission: { holder } }, reply) => {
       if (!isInstanceId(id)) throw new Problem('not-found', 'This is not the id of an instance; GET /instances lists those there are.', { field: 'id' });
-      return sendJson(reply, await fleet.instance(id, after, senderOf(identity, clientAddress)));
+      return sendJson(reply, await fleet.instance(id, after, holder()));
     },
   });
 
@@ -194,8 +192,7 @@ export function fleetRoutes(app: App, service: Service): void {
       response: { 202: json('Each instance with more than its share has begun to send streams away.', Rebalance), ...problems('forbidden', 'cross-origin', 'overloaded', 'rebalance-off') },
     },
     handler: async (request, reply) => {
-      const { identity, clientAddress } = request.admission;
-      return sendJson(reply.code(202), await fleet.rebalance(actorOf(request), senderOf(identity, clientAddress)));
+      return sendJson(reply.code(202), await fleet.rebalance(actorOf(request), request.admission.holder()));
     },
   });
 
@@ -207,7 +204,7 @@ export function fleetRoutes(app: App, service: Service): void {
     },
     handler: async (request, reply) => {
       const { id } = request.params;
-      await fleet.drain(id, actorOf(request));
+      await fleet.drain(id, actorOf(request), request.admission.holder());
       return sendJson(reply.code(202), { id, status: 'draining' });
     },
   });

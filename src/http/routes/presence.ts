@@ -61,7 +61,7 @@ export function presenceRoutes(app: App, { config, presence }: Service): void {
       const { limit = PAGE_DEFAULT_ENTRIES } = request.query;
       const after = readAfter(request.query, MEMBER_MAX_BYTES);
       const [topic = ''] = allowed(request, filterFromPath(request.params.topic, request.query));
-      const told = await presence.page(topic, after, limit);
+      const told = await presence.page(topic, after, limit, request.admission.holder());
       const { streams, members, next } = told.answer;
       return answer(reply, [`"topic":${JSON.stringify(topic)},"streams":${streams},"members":[${members.map((member) => presentText('id', member.id, member)).join(',')}]`, ...pageText(next)], told);
     },
@@ -74,7 +74,7 @@ export function presenceRoutes(app: App, { config, presence }: Service): void {
       response: { 200: json('The counts of each topic and pattern, once.', Counts), ...problems('invalid-request', 'invalid-topic', 'forbidden', 'overloaded') },
     },
     handler: async (request, reply) => {
-      const told = await presence.counts(allowed(request, filterFromQuery(request.query, COUNTED_MAX_ENTRIES, 'in one request')));
+      const told = await presence.counts(allowed(request, filterFromQuery(request.query, COUNTED_MAX_ENTRIES, 'in one request')), request.admission.holder());
       return answer(reply, [`"topics":${JSON.stringify(told.answer)}`], told);
     },
   });
@@ -88,9 +88,9 @@ export function presenceRoutes(app: App, { config, presence }: Service): void {
     handler: async (request, reply) => {
       const { limit = PAGE_DEFAULT_ENTRIES } = request.query;
       const after = readAfter(request.query, TOPIC_MAX_BYTES);
-      const { grant } = request.admission.identity;
+      const { identity: { grant }, holder } = request.admission;
       const id = readMemberId(request.params.id);
-      const told = await presence.topicsOf(id, after, limit, (topic) => grant.maySeePresence(topic));
+      const told = await presence.topicsOf(id, after, limit, (topic) => grant.maySeePresence(topic), holder());
       const { topics, next } = told.answer;
       return answer(reply, [`"id":${JSON.stringify(id)},"present":${topics.length > 0},"topics":[${topics.map((one) => presentText('topic', one.topic, one)).join(',')}]`, ...pageText(next)], told);
     },

@@ -24,10 +24,10 @@ export function renewalRoutes(app: App, service: Service): void {
       response: { 200: json('The stream goes on by the new credential.', Renewed), ...problems('invalid-request', 'cross-origin', 'forbidden', 'not-found', 'stream-elsewhere', 'overloaded', 'unavailable') },
     },
     handler: async (request, reply) => {
-      const { identity, clientAddress } = request.admission;
+      const { identity, clientAddress, holder } = request.admission;
       const { id } = request.params;
       const secret = secretIn(bodyOf(request));
-      const expires = await renewals.renew(id, secret, identity).catch(async (error: unknown) => {
+      const expires = await renewals.renew(id, secret, identity, holder()).catch(async (error: unknown) => {
         // A secret is guessed no more often than a key.
         throw error instanceof Problem && REFUSALS.includes(error.code) ? await failedLogin(error, ENDPOINTS.renewStream, limits, { address: clientAddress }) : error;
       });

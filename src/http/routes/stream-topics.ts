@@ -1,7 +1,6 @@
 import { Problem } from '../../model/problem.ts';
 import { failedLogin } from '../access-rules.ts';
 import { ENDPOINTS } from '../endpoints.ts';
-import { senderOf } from '../holder.ts';
 import { Type } from '../input/json-schema.ts';
 import { readTopicChange } from '../input/topic-change.ts';
 import type { App, Service } from '../service.ts';
@@ -30,10 +29,10 @@ export function streamTopicsRoutes(app: App, service: Service): void {
       response: { 200: json('The stream goes on with these topics.', Changed), ...problems('invalid-request', 'invalid-topic', 'cross-origin', 'forbidden', 'not-found', 'overloaded', 'outcome-unknown') },
     },
     handler: async (request, reply) => {
-      const { identity, clientAddress } = request.admission;
+      const { identity, clientAddress, holder } = request.admission;
       const { id } = request.params;
       const { secret, change } = readTopicChange(bodyOf(request), request.query, config.TOPICS_PER_STREAM);
-      const changed = await fleet.changeTopics(id, secret, change, identity, senderOf(identity, clientAddress)).catch(async (error: unknown) => {
+      const changed = await fleet.changeTopics(id, secret, change, identity, holder()).catch(async (error: unknown) => {
         // A secret is guessed no more often than a key.
         throw error instanceof Problem && error.field === 'secret' ? await failedLogin(error, ENDPOINTS.changeStream, limits, { address: clientAddress }) : error;
       });

@@ -3,7 +3,6 @@ import { RATE_WINDOW_MS } from '../../fleet/topic-rates.ts';
 import { COUNTED_MAX_MESSAGES, RECENT_MAX_MESSAGES, TOPICS_PAGE_MAX_ENTRIES } from '../../log/topic-reads.ts';
 import { checkPrefix } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
-import { senderOf } from '../holder.ts';
 import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { sendJson } from './answers.ts';
@@ -43,8 +42,8 @@ export function topicRoutes(app: App, { config, fleet }: Service): void {
     handler: async (request, reply) => {
       const { after, limit = TOPICS_PAGE_MAX_ENTRIES, prefix, sort = 'name' } = request.query;
       if (prefix !== undefined) checkPrefix(prefix, 'prefix');
-      const { identity, clientAddress, holder } = request.admission;
-      return sendJson(reply, await fleet.topics({ sort: sort as TopicSort, prefix: prefix ?? '', after, limit, grant: identity.grant, holder: holder() }, senderOf(identity, clientAddress)));
+      const { identity, holder } = request.admission;
+      return sendJson(reply, await fleet.topics({ sort: sort as TopicSort, prefix: prefix ?? '', after, limit, grant: identity.grant, holder: holder() }));
     },
   });
 }

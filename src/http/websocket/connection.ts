@@ -9,7 +9,7 @@ import type { Holder } from '../../runtime/fair-shares.ts';
 import { ownText } from '../../runtime/memory.ts';
 import type { AdmissionPolicy } from '../admission.ts';
 import { EventStream, type Beginning } from '../event-stream.ts';
-import { senderOf } from '../holder.ts';
+import { holderOf } from '../holder.ts';
 import { problemOf } from '../output/problem-response.ts';
 import { publishOne } from '../publish-one.ts';
 import type { Service } from '../service.ts';
@@ -196,7 +196,7 @@ export class SocketConnection {
       return answerFrame(frame.request, json, replayed);
     }
     const { id, secret } = this.#stream.handle!;
-    const changed = await this.#service.fleet.changeTopics(id, secret, frame.change, this.#identity, senderOf(this.#identity, () => this.#address));
+    const changed = await this.#service.fleet.changeTopics(id, secret, frame.change, this.#identity, holderOf(this.#identity, () => this.#address, this.#socket));
     this.#lease = this.#stream.lease;
     this.#service.counters.topicsChanged++;
     return answerFrame(frame.request, JSON.stringify(changed), false);

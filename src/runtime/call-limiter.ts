@@ -1,10 +1,11 @@
-import { Problem } from '../model/problem.ts';
-import { ANYBODY, FairShares, type FairSharesDependencies, type Holder, type Share } from '../runtime/fair-shares.ts';
+import { ANYBODY, FairShares, type FairSharesDependencies, type Holder, type Share } from './fair-shares.ts';
 
 export interface CallLimiterOptions extends Pick<FairSharesDependencies, 'gate' | 'counters'> {
   /** How many run at the same time. */
   readonly places: number;
   readonly maxWaiting: number;
+  /** What a call rejects with that may not wait. */
+  readonly refusal: () => Error;
 }
 
 /** A call that waits. */
@@ -14,22 +15,24 @@ interface Waiting {
 }
 
 /**
- * Lets a few calls of the database run at the same time. Others wait, up to a bound: clients take turns, and the calls of each keep their order. Beyond the bound the client that has most calls
+ * Lets a few calls, such as those of the database, run at the same time. Others wait, up to a bound: clients take turns, and the calls of each keep their order. Beyond the bound the client that has most calls
  * waiting loses the last of them to one that has fewer.
  */
 export class CallLimiter {
   readonly #maxWaiting: number;
+  readonly #refusal: () => Error;
   readonly #waiting: FairShares<Waiting>;
   readonly #shares = new Map<Waiting, Share>();
   #free: number;
 
-  constructor({ places, maxWaiting, gate, counters }: CallLimiterOptions) {
+  constructor({ places, maxWaiting, refusal, gate, counters }: CallLimiterOptions) {
     this.#free = places;
     this.#maxWaiting = maxWaiting;
+    this.#refusal = refusal;
     this.#waiting = new FairShares({ gate, counters });
   }
 
-  /** Makes a call when it is its turn. Rejects with the error of the call, or with a Problem `overloaded`. */
+  /** Makes a call when it is its turn. Rejects with the error of the call, or with the refusal. */
   async pass<Result>(call: () => Promise<Result>, holder: Holder = ANYBODY): Promise<Result> {
     if (this.#free > 0) this.#free--;
     // A call that ends hands its place on, so that no newcomer takes it.
@@ -42,11 +45,11 @@ export class CallLimiter {
   }
 
   #turn(holder: Holder): Promise<void> {
-    while (this.#waiting.total >= this.#maxWaiting) if (!this.#waiting.makeRoom(holder, 1)) return Promise.reject(tooMany());
+    while (this.#waiting.total >= this.#maxWaiting) if (!this.#waiting.makeRoom(holder, 1)) return Promise.reject(this.#refusal());
     return new Promise((enter, reject) => {
       const waiting: Waiting = { enter, takeBack: () => {
         this.#shares.delete(waiting);
-        reject(tooMany());
+        reject(this.#refusal());
       } };
       this.#shares.set(waiting, this.#waiting.hold(holder, 1, waiting));
     });
@@ -62,8 +65,4 @@ export class CallLimiter {
     this.#shares.delete(next);
     next.enter();
   }
-}
-
-function tooMany(): Problem {
-  return new Problem('overloaded', 'Too many requests are waiting for the database.');
 }

@@ -1,10 +1,11 @@
 import { t } from 'tap';
-import { CallLimiter } from '../../src/log/call-limiter.ts';
+import { CallLimiter } from '../../src/runtime/call-limiter.ts';
 import { Counters } from '../../src/runtime/counters.ts';
+import { tooManyWait } from '../../src/store/change-problem.ts';
 import { settle } from '../support/clock.ts';
 
 t.test('a few are let in at once, the others in their order, and those beyond the bound are sent away', async (t) => {
-  const limiter = new CallLimiter({ places: 2, maxWaiting: 3, gate: 'reads', counters: new Counters() });
+  const limiter = new CallLimiter({ places: 2, maxWaiting: 3, refusal: tooManyWait, gate: 'reads', counters: new Counters() });
   const begun: number[] = [];
   const works = Array.from({ length: 6 }, () => Promise.withResolvers<number>());
   const passed = works.map(({ promise }, index) => limiter.pass(() => {
@@ -32,7 +33,7 @@ t.test('a few are let in at once, the others in their order, and those beyond th
 
 t.test('clients take turns, and past the bound the one with most calls waiting loses its last', async (t) => {
   const counters = new Counters();
-  const limiter = new CallLimiter({ places: 1, maxWaiting: 8, gate: 'reads', counters });
+  const limiter = new CallLimiter({ places: 1, maxWaiting: 8, refusal: tooManyWait, gate: 'reads', counters });
   const works: PromiseWithResolvers<void>[] = [];
   const begun: string[] = [];
   const pass = (name: string, connection: object): Promise<string> => limiter.pass(() => {
