@@ -17,8 +17,6 @@ import { until } from '../support/until.ts';
 const ENV = { LOG_LEVEL: 'info', POLL_MS: '50', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200', DRAIN_SECONDS: '1' };
 const STREAMS = rounds(20, 100);
 const MESSAGES = rounds(30, 400);
-/** Publishers take their time: what they send while an instance starts is more than is needed. Milliseconds. */
-const THINK = rounds(20, 6);
 
 const NEXT_LEVEL = UNDERSTOOD_LEVEL + 1;
 
@@ -34,7 +32,7 @@ t.test('the next version changes the schema under load: instances of both are ki
   const env = { ...ENV, DATABASE_URL: await emptyDatabase(t) };
   const next = join(nextVersion(t), MAIN);
   const [one, two] = await Promise.all([startInstance(t, env), startInstance(t, env)]);
-  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 6, streams: STREAMS, cutEvery: 8, think: THINK });
+  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 6, streams: STREAMS, cutEvery: 8 });
 
   await load.open();
   load.start();
