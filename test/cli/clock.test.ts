@@ -22,8 +22,8 @@ async function clock(t: Test, env: Readonly<Record<string, string>>, ...args: re
   return { code, output: child.output };
 }
 
-// They wait for retention to look.
-t.jobs = STORES.length;
+// They wait for retention to look: two tests for each store.
+t.jobs = 2 * STORES.length;
 
 for (const store of STORES) {
   t.test(`${store}: instances that start with a clock that is days ahead delete nothing, forget no key, and say so`, { buffered: true }, async (t) => {

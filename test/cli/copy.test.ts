@@ -28,6 +28,9 @@ const MESSAGES = rounds(12_000, 1_000_000);
 const APPEND_MESSAGES = 1_000;
 const KILLS = rounds(3, 5);
 
+// Each test has logs of its own, and often waits for a command.
+t.jobs = 2;
+
 const server = await startPostgres(t, { settings: ['fsync = off', 'full_page_writes = off'] });
 
 function start(t: Scope, args: readonly string[], env: Readonly<Record<string, string>> = {}): Child {

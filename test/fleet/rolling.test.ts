@@ -24,6 +24,9 @@ const MAIN = 'src/main.ts';
 /** Where the present version is. */
 const PRESENT = join(import.meta.dirname, '../..');
 
+// Each test has a log and instances of its own, and often waits for a start.
+t.jobs = 2;
+
 t.test('the next version changes the schema under load: instances of both are killed and restarted, it is taken back, and nothing is lost', async (t) => {
   const random = seeded(t);
   const env = { ...ENV, DATABASE_URL: await emptyDatabase(t) };

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { chromium, type Browser, type BrowserContext, type LaunchOptions, type Page } from 'playwright-core';
 import { listening } from './listening.ts';
-import { need } from './programs.ts';
+import { findLighter, need } from './programs.ts';
 import type { Scope } from './temp.ts';
 
 /** A sandbox needs rights that a container does not give; the others stop it from asking servers of its maker. */
@@ -12,21 +12,30 @@ const ARGUMENTS = ['--no-sandbox', '--disable-background-networking', '--disable
 /** Stops what Chromium never does from hanging the run; on a busy machine it may take long to start. Milliseconds. */
 const LIMIT = 120_000;
 
+/** To look for it is to start it. */
+let lighter: { readonly path: string | undefined } | undefined;
+
 /**
- * Chromium, without a window. Closed when the test is over.
+ * Chromium, without a window: its headless shell where that is installed. Closed when the test is over.
  * @param more Arguments of its command line.
  */
 export function startBrowser(t: Scope, ...more: readonly string[]): Promise<Browser> {
-  return launch(t, { args: [...ARGUMENTS, ...more] });
+  lighter ??= { path: findLighter('chromium') };
+  return launch(t, lighter.path ?? need('chromium'), { args: [...ARGUMENTS, ...more] });
 }
 
-/** The same, with its back/forward cache, which the driver turns off: it waits for a load that never comes. */
+/** The browser that people have, to measure it or to take its picture. */
+export function startWholeBrowser(t: Scope): Promise<Browser> {
+  return launch(t, need('chromium'), { args: ARGUMENTS });
+}
+
+/** The same, with its back/forward cache, which the headless shell does not have. The driver turns it off: it waits for a load that never comes. */
 export function startCachingBrowser(t: Scope): Promise<Browser> {
-  return launch(t, { args: ARGUMENTS, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+  return launch(t, need('chromium'), { args: ARGUMENTS, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
 }
 
-async function launch(t: Scope, options: LaunchOptions): Promise<Browser> {
-  const browser = await chromium.launch({ executablePath: need('chromium'), timeout: LIMIT, ...options });
+async function launch(t: Scope, executablePath: string, options: LaunchOptions): Promise<Browser> {
+  const browser = await chromium.launch({ executablePath, timeout: LIMIT, ...options });
   t.teardown(() => browser.close());
   return browser;
 }

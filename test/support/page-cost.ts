@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Browser, Page } from 'playwright-core';
-import { startBrowser } from './browser.ts';
+import { startWholeBrowser } from './browser.ts';
 import { Http } from './http.ts';
 import { startInstance, type Instance } from './instance.ts';
 import type { Scope } from './temp.ts';
@@ -105,7 +105,7 @@ function spread(values: readonly number[]): string {
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 try {
-  const [instance, browser] = await Promise.all([startInstance(scope, { LOG_LEVEL: 'error', HEARTBEAT_SECONDS: '25' }), startBrowser(scope)]);
+  const [instance, browser] = await Promise.all([startInstance(scope, { LOG_LEVEL: 'error', HEARTBEAT_SECONDS: '25' }), startWholeBrowser(scope)]);
   await openStreams(instance, Number(streams));
   const began = performance.now();
   const load = publish(new Http(scope, instance.url, 2), Number(streams), Number(rate));

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fetchKafka } from './kafka-jars.ts';
-import { find, PROGRAMS, type ProgramName } from './programs.ts';
+import { find, PROGRAMS, type Program, type ProgramName } from './programs.ts';
 import { warmUp } from './warm-up.ts';
 
 const INSTALL = join(import.meta.dirname, 'install-debian.sh');
@@ -34,16 +34,20 @@ function asRoot(): string[] | undefined {
   return spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0 ? ['sudo', '-n'] : undefined;
 }
 
+/** Whether it could be tried. */
+function install(reason: string, packages: readonly string[]): boolean {
+  const root = onPath('apt-get') ? asRoot() : undefined;
+  if (root === undefined) return false;
+  process.stderr.write(`${reason}: installing with apt-get.\n`);
+  const [command, ...rest] = [...root, 'sh', INSTALL, ...packages] as [string, ...string[]];
+  spawnSync(command, rest, { stdio: ['ignore', 2, 2] });
+  return true;
+}
+
 const wanted = missing();
 if (wanted.length > 0) {
-  const packages = wanted.flatMap((name) => PROGRAMS[name].debian.split(' '));
-  const root = onPath('apt-get') ? asRoot() : undefined;
-  if (root !== undefined) {
-    process.stderr.write(`The tests need ${wanted.join(', ')}: installing with apt-get.\n`);
-    const [command, ...rest] = [...root, 'sh', INSTALL, ...packages] as [string, ...string[]];
-    spawnSync(command, rest, { stdio: ['ignore', 2, 2] });
-  }
-  const still = root === undefined ? wanted : missing();
+  const tried = install(`The tests need ${wanted.join(', ')}`, wanted.flatMap((name) => PROGRAMS[name].debian.split(' ')));
+  const still = tried ? missing() : wanted;
   if (still.length > 0) {
     process.stderr.write(`The tests need ${still.join(', ')}, not found here. Either name them (${still.map((name) => `${PROGRAMS[name].variable}=…`).join(' ')}), or run:\n`);
     const line = onPath('apt-get')
@@ -55,6 +59,9 @@ if (wanted.length > 0) {
 }
 
 if (process.exitCode === undefined) {
+  // Only beside a browser that was installed above: a newer version of the browser itself may come with it.
+  const lighter = wanted.flatMap((name) => (PROGRAMS[name] as Program).lighter ?? []);
+  if (lighter.length > 0) install(`The tests take less time with ${lighter.join(', ')}`, lighter);
   const why = fetchKafka();
   if (why !== undefined) process.stderr.write(`${why}.\n`);
   await warmUp();

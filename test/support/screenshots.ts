@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { newPage, startBrowser } from './browser.ts';
+import { newPage, startWholeBrowser } from './browser.ts';
 import { Http } from './http.ts';
 import { startInstance } from './instance.ts';
 import type { Scope } from './temp.ts';
@@ -15,7 +15,7 @@ const DEPLOYS = [
 const endings: (() => unknown)[] = [];
 const scope: Scope = { teardown: (end) => void endings.unshift(end) };
 try {
-  const [instance, browser] = await Promise.all([startInstance(scope, { LOG_LEVEL: 'error' }), startBrowser(scope)]);
+  const [instance, browser] = await Promise.all([startInstance(scope, { LOG_LEVEL: 'error' }), startWholeBrowser(scope)]);
   await new Http(scope, instance.url).batch(DEPLOYS.map(([topic, event, data]) => ({ topic, event, data })));
   const page = await newPage(browser);
   await page.setViewportSize({ width: 1280, height: 910 });

@@ -41,7 +41,8 @@ void t.test('a message that comes before the first wait is found, and none from 
 
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   void t.test(`it goes on over a restart by ${signal}, and misses nothing of it`, async (t) => {
-    const instance = await startInstance(t, { LOG_LEVEL: 'warn' });
+    // A draining instance answers each wait at once, and the script asks again until the window is over.
+    const instance = await startInstance(t, { LOG_LEVEL: 'warn', DRAIN_SECONDS: '1' });
     const http = new Http(t, instance.url);
     const page = run(t, instance, '');
     await until('it waits', async () => await http.metric('long_polls') === 1);
