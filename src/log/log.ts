@@ -3,7 +3,7 @@ import type { LogState } from '../model/epochs.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { Store } from '../store/store.ts';
+import type { Appends, Store } from '../store/store.ts';
 import { Eraser } from './eraser.ts';
 import { History } from './history-pages.ts';
 import { Publisher } from './publisher.ts';
@@ -50,7 +50,7 @@ export interface MessageLogSettings {
 export interface MessageLogDependencies {
   readonly store: Store;
   /** Where messages are appended: the store itself if absent. */
-  readonly appends?: Pick<Store, 'append' | 'rowOverheadBytes'>;
+  readonly appends?: Appends;
   readonly bus: Bus;
   readonly clock: Clock;
   readonly counters: Counters;

@@ -7,9 +7,9 @@ import type { Counters } from '../runtime/counters.ts';
 import { ANYBODY, FairShares, UNCOUNTED, type Holder, type Holding, type Share } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { SourceStep } from '../store/connector-store.ts';
+import { CommitTiming } from '../store/commit-timing.ts';
 import { rowBytes } from '../store/row-bytes.ts';
-import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
-import { CommitRest } from './commit-rest.ts';
+import { StoreError, type Appended, type AppendRequest, type Appends, type IdempotencyKey, type Outcome, type StoreErrorKind } from '../store/store.ts';
 import { CommitSize, CONCURRENT_COMMITS, type Stored } from './commit-size.ts';
 import { NO_QUOTA, type PublishQuota, type QuotaSender } from './quota.ts';
 import { UNPACED, type Pace } from './retention.ts';
@@ -17,12 +17,6 @@ import { SILENT } from './store-watchdog.ts';
 import type { Knowledge } from './tail-refill.ts';
 import type { Tail } from './tail.ts';
 import { WaitLimits, type Since } from './wait-limits.ts';
-
-/**
- * On a slow disk, where the last commit took longer than this, a second one is not queued: everyone who just missed the first would wait for both.
- * A full commit is queued even there, because nothing more could go into it.
- */
-const COMMIT_QUICK_MS = 3;
 
 /** How often a log that could not be written is tried again when nobody publishes. */
 const PROBE_MS = 1_000;
@@ -92,7 +86,7 @@ export interface PublishedBy {
 }
 
 export interface PublisherDependencies {
-  readonly store: Pick<Store, 'append' | 'rowOverheadBytes'>;
+  readonly store: Appends;
   readonly tail: Tail;
   readonly bus: Bus;
   readonly clock: Clock;
@@ -125,7 +119,7 @@ export class Publisher {
   readonly #maxMessages: number;
   readonly #maxBytes: number;
   readonly #commitSize: CommitSize;
-  readonly #rest: CommitRest;
+  readonly #timing: CommitTiming;
   /** Ends the rest of what is queued. */
   #restTimer: Timer | undefined;
   #queue: Waiting[] = [];
@@ -137,9 +131,6 @@ export class Publisher {
   #willLook = false;
   /** In the order in which the store has them. */
   #commits: Commit[] = [];
-  /** When the last commit was answered, and how long it took. */
-  #answeredAt = 0;
-  #tookMs = 0;
   /** Why the last append failed; undefined when it did not. */
   #failure: string | undefined;
   #probe: Timer | undefined;
@@ -162,7 +153,7 @@ export class Publisher {
     this.#maxMessages = maxMessages;
     this.#maxBytes = maxBytes;
     this.#commitSize = new CommitSize({ maxMessages, maxBytes });
-    this.#rest = new CommitRest(clock);
+    this.#timing = store.isShared === true ? CommitTiming.ofWriter(clock) : CommitTiming.ofStore(clock);
     this.#shares = new FairShares({ gate: 'publishes', counters });
     this.#waits = new WaitLimits({ clock, look: () => this.#look() });
   }
@@ -335,13 +326,12 @@ export class Publisher {
     if (this.#commits.length === CONCURRENT_COMMITS) return false;
     const { request: { drafts }, bytes } = this.#queue[0]!;
     if (!this.#commitSize.leavesRoom(before) || !this.#commitSize.leavesRoom({ messages: drafts.length, bytes })) return false;
-    const { messages } = this.#commitSize;
-    return this.#queuedMessages >= (this.#tookMs > COMMIT_QUICK_MS ? messages : Math.min(before.messages, messages));
+    return this.#timing.mayFollow(before.messages, this.#queuedMessages, this.#commitSize.messages);
   }
 
   #hasRested(): boolean {
     if (this.#queuedMessages >= this.#commitSize.messages) return true;
-    const leftMs = this.#rest.leftMs(this.#queue.length);
+    const leftMs = this.#timing.restMs(this.#queue.length);
     if (leftMs === 0) return true;
     this.#restTimer ??= this.#clock.after(leftMs, () => {
       this.#restTimer = undefined;
@@ -408,15 +398,11 @@ export class Publisher {
     const before = this.#tail.knowledge;
     try {
       const { outcomes, log, isTold } = await this.#store.append(requests.map(({ request }) => request));
-      const now = this.#clock.monotonic();
-      // While it waited for the commit before it, it took no time itself.
-      this.#tookMs = now - Math.max(began, this.#answeredAt);
-      this.#answeredAt = now;
-      this.#rest.ended(this.#tookMs, this.#waitingRequests);
+      const tookMs = this.#timing.ended(began, this.#waitingRequests);
       // Before the next commit, which may have to wait.
       this.#countStored(requests, outcomes);
       done();
-      this.#counters.commitMilliseconds.observe(this.#tookMs);
+      this.#counters.commitMilliseconds.observe(tookMs);
       // The answer of an earlier request with the same key was only read. It does not show that the log can be written.
       if (outcomes.some(({ kind }) => kind === 'stored')) this.#worked();
       this.#settle(requests, before, { outcomes, log, isTold });
