@@ -1,6 +1,7 @@
 import { t } from 'tap';
 import type { Bus } from '../../src/bus/bus.ts';
-import { OutdatedStep, Publisher, type Receipt } from '../../src/log/publisher.ts';
+import { Publisher } from '../../src/log/publisher.ts';
+import { OutdatedStep, type Receipt } from '../../src/log/receipt.ts';
 import type { Pace } from '../../src/log/retention.ts';
 import { StoreClock } from '../../src/log/store-clock.ts';
 import { Tail } from '../../src/log/tail.ts';
