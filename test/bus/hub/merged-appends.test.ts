@@ -1,8 +1,13 @@
-import { t } from 'tap';
+import { t, type Test } from 'tap';
 import { MergedAppends } from '../../../src/bus/hub/merged-appends.ts';
-import type { Appended, AppendRequest } from '../../../src/store/store.ts';
+import { FULL_GRANT } from '../../../src/model/grant.ts';
+import type { Draft } from '../../../src/model/message.ts';
+import type { Appended, AppendRequest, Appends } from '../../../src/store/store.ts';
 import { settle, TestClock } from '../../support/clock.ts';
 import { MemoryStore } from '../../support/memory-store.ts';
+import { buildSpine } from '../../support/spine.ts';
+
+const DRAFT: Draft = { topic: 'a', event: undefined, json: false, data: Buffer.from('x'), ttl: 0 };
 
 /** Appends whose commits end when the test ends them; how many requests each of them has. */
 async function begin() {
@@ -26,7 +31,7 @@ async function begin() {
   const answers: Promise<Appended>[] = [];
   /** One worker appends this number of requests. */
   const append = async (count: number): Promise<void> => {
-    answers.push(merged.append(Array.from({ length: count }, (): AppendRequest => ({ drafts: [{ topic: 'a', event: undefined, json: false, data: Buffer.from('x'), ttl: 0 }], key: undefined }))));
+    answers.push(merged.append(Array.from({ length: count }, (): AppendRequest => ({ drafts: [DRAFT], key: undefined }))));
     await settle();
   };
   const end = async (tookMs: number): Promise<void> => {
@@ -71,4 +76,66 @@ t.test('a worker that is alone never waits', async (t) => {
   clock.spend(5);
   await append(1);
   t.equal(sizes.length, 11);
+});
+
+const COMMIT_MS = 1;
+/** The way from a worker to the one that writes, and the way back. */
+const WAY_MS = 0.2;
+const MESSAGES = 300;
+
+/** How many commits a service makes of messages that come to its workers by chance, at 1,000 a second. The store writes one commit after the other, as SQLite does. */
+async function commitsOf(t: Test, workers: number): Promise<number> {
+  const store = new MemoryStore();
+  const state = await store.open();
+  const clock = new TestClock();
+  const pause = (milliseconds: number): Promise<void> => new Promise((done) => void clock.after(milliseconds, done));
+  let commits = 0;
+  let last: Promise<unknown> = Promise.resolve();
+  const write = async (before: Promise<unknown>, requests: readonly AppendRequest[]): Promise<Appended> => {
+    await before;
+    commits++;
+    await pause(COMMIT_MS);
+    return store.append(requests);
+  };
+  const { rowOverheadBytes } = store;
+  const single: Appends = { rowOverheadBytes, append: (requests) => {
+    const written = write(last, requests);
+    last = written;
+    return written;
+  } };
+  const merged = new MergedAppends({ store: single, clock, onCommit: () => () => undefined });
+  const writer: Appends = { rowOverheadBytes, isShared: true, append: (requests) => merged.append(requests) };
+  const remote: Appends = { rowOverheadBytes, isShared: true, append: async (requests) => {
+    await pause(WAY_MS);
+    const appended = await merged.append(requests);
+    await pause(WAY_MS);
+    return appended;
+  } };
+  const logs = await Promise.all(Array.from({ length: workers }, async (_, worker) => {
+    const { log } = buildSpine({ store, clock, appends: workers === 1 ? single : worker === 0 ? writer : remote });
+    await log.open(state, { append: () => undefined, moveEnd: (change) => change(), epochAdded: () => undefined, erased: () => undefined });
+    t.teardown(() => log.stop());
+    return log;
+  }));
+  let seed = 7;
+  const chance = (): number => (seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31) / 2 ** 31;
+  const receipts: Promise<unknown>[] = [];
+  let at = 0;
+  for (let message = 0; message < MESSAGES; message++) {
+    at -= Math.log(1 - chance());
+    const { publisher } = logs[Math.floor(chance() * workers)]!;
+    clock.after(at, () => receipts.push(publisher.publish(FULL_GRANT, [DRAFT], undefined)));
+  }
+  await clock.advance(at + 100);
+  t.equal((await Promise.all(receipts)).length, MESSAGES);
+  t.equal(store.head, MESSAGES);
+  return commits;
+}
+
+t.test('several workers make about as many commits as one does', async (t) => {
+  const one = await commitsOf(t, 1);
+  for (const workers of [2, 4]) {
+    const commits = await commitsOf(t, workers);
+    t.ok(commits <= 1.2 * one, `${workers} workers: ${commits}, one: ${one}`);
+  }
 });
