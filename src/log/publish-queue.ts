@@ -42,7 +42,7 @@ export interface PublishQueueDependencies {
   readonly onEvicted: (waiting: Waiting) => void;
 }
 
-/** Requests that wait for their commit. Its bounds count those that the store has, too, until they are answered. Where it is full, the largest holders make room, and publishers take turns. */
+/** Requests that wait for their commit. Its bounds also count requests that the store has, until their publishers are answered. Where it is full, the largest holders make room, and publishers take turns. */
 export class PublishQueue {
   readonly #commitSize: CommitSize;
   readonly #maxMessages: number;

@@ -37,7 +37,7 @@ interface Target {
 }
 
 const STORE: Target = { restMaxMs: COMMIT_REST_MAX_MS, quickMs: COMMIT_QUICK_MS };
-/** It gathers what comes meanwhile. So nothing waits for two commits there, and how long it takes says nothing of the disk. */
+/** The writer gathers the requests of all workers meanwhile. So none waits for two commits, and the time until its answer says nothing of the disk. */
 const WRITER: Target = { restMaxMs: HAND_ON_REST_MAX_MS, quickMs: Infinity };
 
 /**

@@ -34,7 +34,7 @@ interface Commit {
 }
 
 /**
- * Group commit over workers. After a commit the store rests once for all of them, and what they append while it is busy goes into one commit. So a number of workers makes no more commits than one
+ * Group commit over workers. After a commit the store rests once for all of them, and their appends during a commit share the next one. So a number of workers makes no more commits than one
  * does. One envelope tells all workers of a commit. Each worker has two appends under way at most, which bounds the queue.
  */
 export class MergedAppends {
@@ -47,7 +47,7 @@ export class MergedAppends {
   #waitingMessages = 0;
   /** In the order in which the store has them. */
   readonly #commits: Commit[] = [];
-  /** Whether a timer ends the rest of what waits. */
+  /** Whether a timer is set for the end of a rest. */
   #isResting = false;
 
   constructor({ store, clock, onCommit }: MergedAppendsDependencies) {

@@ -81,7 +81,7 @@ t.test('a worker that is alone never waits', async (t) => {
 const COMMIT_MS = 1;
 /** The way from a worker to the one that writes, and the way back. */
 const WAY_MS = 0.2;
-const MESSAGES = 300;
+const MESSAGES = 200;
 
 /** How many commits a service makes of messages that come to its workers by chance, at 1,000 a second. The store writes one commit after the other, as SQLite does. */
 async function commitsOf(t: Test, workers: number): Promise<number> {
