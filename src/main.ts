@@ -54,7 +54,7 @@ import type { ConnectorStore } from './store/connector-store.ts';
 import type { KeyStore } from './store/key-store.ts';
 import type { RevocationStore } from './store/revocation-store.ts';
 import type { SessionStore } from './store/session-store.ts';
-import { isStoreFailure, StoreError, type Store } from './store/store.ts';
+import { isStoreFailure, StoreError, type Appends, type Store } from './store/store.ts';
 import type { TicketStore } from './store/ticket-store.ts';
 import type { WebhookStore } from './store/webhook-store.ts';
 import { WebhookAdministration } from './webhooks/administration.ts';
@@ -274,7 +274,7 @@ async function connectToHub(): Promise<HubConnection | undefined> {
 }
 
 /** Workers on one SQLite file let one of them write. */
-async function makeAppends(): Promise<Pick<Store, 'append' | 'rowOverheadBytes'>> {
+async function makeAppends(): Promise<Appends> {
   if (hub === undefined || database.kind !== 'sqlite') return store;
   return new (await import('./bus/hub/shared-writer.ts')).SharedWriter({ connection: hub, store, clock, onCommit: () => {
     const before = log.tail.knowledge;

@@ -1,4 +1,5 @@
-import { OutdatedStep, type Publisher } from '../log/publisher.ts';
+import type { Publisher } from '../log/publisher.ts';
+import { OutdatedStep } from '../log/receipt.ts';
 import { FULL_GRANT } from '../model/grant.ts';
 import type { Draft } from '../model/message.ts';
 import { Problem } from '../model/problem.ts';

@@ -1,5 +1,5 @@
 import type { LimitedSender } from '../limits/limits.ts';
-import type { Receipt } from '../log/publisher.ts';
+import type { Receipt } from '../log/receipt.ts';
 import type { Draft } from '../model/message.ts';
 import { Problem } from '../model/problem.ts';
 import type { IdempotencyKey } from '../store/store.ts';

@@ -5,7 +5,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { tooManyWait } from '../store/change-problem.ts';
-import type { Store } from '../store/store.ts';
+import type { Appends, Store } from '../store/store.ts';
 import { Eraser } from './eraser.ts';
 import { History } from './history-pages.ts';
 import { Publisher } from './publisher.ts';
@@ -51,7 +51,7 @@ export interface MessageLogSettings {
 export interface MessageLogDependencies {
   readonly store: Store;
   /** Where messages are appended: the store itself if absent. */
-  readonly appends?: Pick<Store, 'append' | 'rowOverheadBytes'>;
+  readonly appends?: Appends;
   readonly bus: Bus;
   readonly clock: Clock;
   readonly counters: Counters;

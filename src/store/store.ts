@@ -91,6 +91,12 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** Where a publisher appends: the store itself, or what several processes share. */
+export interface Appends extends Pick<Store, 'append' | 'rowOverheadBytes'> {
+  /** Requests of several processes come together there, and are in one commit. */
+  readonly isShared?: boolean;
+}
+
 /** One publish request: its messages are stored all or none. */
 export interface AppendRequest {
   readonly drafts: readonly Draft[];

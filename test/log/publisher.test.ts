@@ -1,6 +1,7 @@
 import { t } from 'tap';
 import type { Bus } from '../../src/bus/bus.ts';
-import { OutdatedStep, Publisher, type Receipt } from '../../src/log/publisher.ts';
+import { Publisher } from '../../src/log/publisher.ts';
+import { OutdatedStep, type Receipt } from '../../src/log/receipt.ts';
 import type { Pace } from '../../src/log/retention.ts';
 import { StoreClock } from '../../src/log/store-clock.ts';
 import { Tail } from '../../src/log/tail.ts';
@@ -23,8 +24,8 @@ function key(name: string, fingerprint = 'f'): IdempotencyKey {
   return { scope: '', key: name, fingerprint: Buffer.alloc(32, fingerprint), window: 1000 };
 }
 
-async function begin(t: Scope, bounds: { maxMessages?: number; maxBytes?: number; pace?: Pace } = {}) {
-  const store = new MemoryStore();
+async function begin(t: Scope, { isShared = false, ...bounds }: { maxMessages?: number; maxBytes?: number; pace?: Pace; isShared?: boolean } = {}) {
+  const store = Object.assign(new MemoryStore(), { isShared });
   const clock = new TestClock();
   const counters = new Counters();
   const storeClock = new StoreClock(clock);
@@ -383,7 +384,7 @@ t.test('a publish does not wait for one slow failure after the other', async (t)
 });
 
 /** A publisher whose commits end when the test ends them; how many requests each of them has. */
-async function beginHeld(t: Scope, bounds: { maxMessages?: number; maxBytes?: number } = {}) {
+async function beginHeld(t: Scope, bounds: { maxMessages?: number; maxBytes?: number; isShared?: boolean } = {}) {
   const begun = await begin(t, bounds);
   const { store, publisher } = begun;
   const append = store.append.bind(store);
@@ -511,6 +512,22 @@ t.test('after a commit the store rests, so that publishers share the next one', 
   t.equal(sizes.at(-1), 16, 'so many do not wait for more');
   await end(1);
   t.equal((await Promise.all(receipts)).length, 54);
+});
+
+t.test('where workers share commits, a publisher hands on early: the writer rests for all of them, and its rest says nothing of the disk', async (t) => {
+  const { clock, ended, sizes, receipts, publish } = await beginHeld(t, { isShared: true });
+  await publish(3);
+  clock.spend(6);
+  ended[0]!();
+  await settle();
+  await publish(1);
+  t.same(sizes, [3]);
+  await clock.advance(1.25);
+  t.same(sizes, [3, 1], 'half of the writer\'s rest is left for the way');
+  await publish(1);
+  t.same(sizes, [3, 1, 1], 'and a second one follows');
+  for (const end of ended) end();
+  t.equal((await Promise.all(receipts)).length, 5);
 });
 
 t.test('what becomes of a commit says nothing of the one after it', async (t) => {

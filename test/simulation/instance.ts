@@ -2,7 +2,7 @@ import type { Delivery } from '../../src/delivery/delivery.ts';
 import type { HistoryPage, HistoryRequest } from '../../src/delivery/long-polls.ts';
 import type { StreamOptions } from '../../src/delivery/reader.ts';
 import type { MessageLog } from '../../src/log/log.ts';
-import type { Receipt } from '../../src/log/publisher.ts';
+import type { Receipt } from '../../src/log/receipt.ts';
 import type { StartOptions, StartRequest } from '../../src/log/start-position.ts';
 import type { Start } from '../../src/model/gap.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';

@@ -6,7 +6,7 @@ import type { FigureColumns } from '../../src/fleet/figures.ts';
 import type { InstanceState } from '../../src/fleet/instances.ts';
 import type { Service } from '../../src/http/service.ts';
 import { FREE_PLACE } from '../../src/limits/stream-places.ts';
-import type { Receipt } from '../../src/log/publisher.ts';
+import type { Receipt } from '../../src/log/receipt.ts';
 import { Metrics } from '../../src/runtime/metrics.ts';
 
 function never(): never {

@@ -1,10 +1,8 @@
 import type { LogState } from '../../model/epochs.ts';
 import { numbered, type Message } from '../../model/message.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { CommitTiming } from '../../store/commit-timing.ts';
 import { StoreError, type Appended, type AppendRequest, type Store } from '../../store/store.ts';
-
-/** On a slow disk, where the last commit took longer than this, what comes meanwhile goes into one commit. The publisher does so, too. */
-const COMMIT_QUICK_MS = 3;
 
 /** How many commits the store has at a time, where they are quick: while it writes one, the next one is there already. */
 const WRITING_MAX_COMMITS = 2;
@@ -28,56 +26,95 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Group commit over workers: what they append while the store is busy goes into one commit. One envelope tells all workers of it. Each worker has two commits under way at most, which bounds the queue. */
+/** Appends that share a commit. */
+interface Commit {
+  readonly appends: readonly Waiting[];
+  readonly requests: number;
+  readonly messages: number;
+}
+
+/**
+ * Group commit over workers. After a commit the store rests once for all of them, and their appends during a commit share the next one. So a number of workers makes no more commits than one
+ * does. One envelope tells all workers of a commit. Each worker has two appends under way at most, which bounds the queue.
+ */
 export class MergedAppends {
   readonly #store: Pick<Store, 'append'>;
   readonly #clock: Clock;
   readonly #onCommit: CommitListener;
+  readonly #timing: CommitTiming;
   #waiting: Waiting[] = [];
-  #writing = 0;
-  #tookMs = 0;
+  #waitingRequests = 0;
+  #waitingMessages = 0;
+  /** In the order in which the store has them. */
+  readonly #commits: Commit[] = [];
+  /** Whether a timer is set for the end of a rest. */
+  #isResting = false;
 
   constructor({ store, clock, onCommit }: MergedAppendsDependencies) {
     this.#store = store;
     this.#clock = clock;
     this.#onCommit = onCommit;
+    this.#timing = CommitTiming.ofStore(clock);
   }
 
   append(requests: readonly AppendRequest[]): Promise<Appended> {
     const { promise, resolve, reject } = Promise.withResolvers<Appended>();
-    this.#waiting.push({ requests, messages: requests.reduce((sum, { drafts }) => sum + drafts.length, 0), resolve, reject });
+    const messages = requests.reduce((sum, { drafts }) => sum + drafts.length, 0);
+    this.#waiting.push({ requests, messages, resolve, reject });
+    this.#waitingRequests += requests.length;
+    this.#waitingMessages += messages;
     this.#next();
     return promise;
   }
 
   #next(): void {
-    while (this.#waiting.length > 0 && this.#writing < (this.#tookMs > COMMIT_QUICK_MS ? 1 : WRITING_MAX_COMMITS)) void this.#write(this.#take());
+    while (this.#waiting.length > 0 && this.#isTime()) void this.#write(this.#take());
   }
 
-  #take(): readonly Waiting[] {
+  #isTime(): boolean {
+    const before = this.#commits.at(-1);
+    if (before !== undefined) return this.#commits.length < WRITING_MAX_COMMITS && this.#timing.mayFollow(before.messages, this.#waitingMessages, MERGED_MAX_MESSAGES);
+    const restMs = this.#waitingMessages >= MERGED_MAX_MESSAGES ? 0 : this.#timing.restMs(this.#waitingRequests);
+    if (restMs === 0) return true;
+    if (!this.#isResting) this.#clock.after(restMs, () => {
+      this.#isResting = false;
+      this.#next();
+    });
+    this.#isResting = true;
+    return false;
+  }
+
+  #take(): Commit {
     let count = 0;
-    for (let messages = 0; count < this.#waiting.length; count++) {
-      messages += this.#waiting[count]!.messages;
+    let messages = 0;
+    let requests = 0;
+    for (; count < this.#waiting.length; count++) {
+      const next = this.#waiting[count]!;
       // A step of a source decides whether its whole commit is stored.
-      if (count > 0 && (messages > MERGED_MAX_MESSAGES || isStep(this.#waiting[count]!) || isStep(this.#waiting[0]!))) break;
+      if (count > 0 && (messages + next.messages > MERGED_MAX_MESSAGES || isStep(next) || isStep(this.#waiting[0]!))) break;
+      messages += next.messages;
+      requests += next.requests.length;
     }
-    return this.#waiting.splice(0, count);
+    this.#waitingMessages -= messages;
+    this.#waitingRequests -= requests;
+    return { appends: this.#waiting.splice(0, count), requests, messages };
   }
 
-  async #write(taken: readonly Waiting[]): Promise<void> {
-    this.#writing++;
-    const began = this.#clock.monotonic();
+  async #write(commit: Commit): Promise<void> {
+    const { appends } = commit;
+    this.#commits.push(commit);
+    const beganAt = this.#clock.monotonic();
     try {
-      const { outcomes, log } = await this.#append(taken.flatMap(({ requests }) => requests));
+      const { outcomes, log } = await this.#append(appends.flatMap(({ requests }) => requests));
       let at = 0;
-      for (const { requests, resolve } of taken) resolve({ outcomes: outcomes.slice(at, at += requests.length), log, isTold: true });
+      for (const { requests, resolve } of appends) resolve({ outcomes: outcomes.slice(at, at += requests.length), log, isTold: true });
     } catch (error) {
       // Invariant 13: each finds out for itself whether one of its requests is the reason.
-      if (taken.length > 1 && error instanceof StoreError && error.kind === 'refused') for (const one of taken) await this.#writeAlone(one);
-      else for (const { reject } of taken) reject(error);
+      if (appends.length > 1 && error instanceof StoreError && error.kind === 'refused') for (const one of appends) await this.#writeAlone(one);
+      else for (const { reject } of appends) reject(error);
     }
-    this.#tookMs = this.#clock.monotonic() - began;
-    this.#writing--;
+    this.#timing.ended(beganAt, this.#commits.reduce((sum, { requests }) => sum + requests, this.#waitingRequests));
+    this.#commits.splice(this.#commits.indexOf(commit), 1);
     this.#next();
   }
 

@@ -1,6 +1,6 @@
 import type { Lineage } from '../../model/epochs.ts';
 import { within, type Clock, type Timer } from '../../runtime/clock.ts';
-import { StoreError, type Appended, type AppendRequest, type Store } from '../../store/store.ts';
+import { StoreError, type Appended, type AppendRequest, type Appends, type Store } from '../../store/store.ts';
 import { packAppend, packAppended, packFailure, unpackAppend, unpackAppended, type UnpackedAppend, type Written } from './append-frames.ts';
 import { awayOnly, type HubConnection } from './connection.ts';
 import { FRAME, HANDED, nextNumber } from './frames.ts';
@@ -41,7 +41,8 @@ interface Handed {
  * write at any time, and does when there is no writer, or that is late. The promises are those of `Store.append`. If the writer dies with requests in flight, their outcome is unknown.
  * A client that repeats its request with the same key finds out: the key is in the database.
  */
-export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> {
+export class SharedWriter implements Appends {
+  readonly isShared = true;
   readonly #connection: HubConnection;
   readonly #store: Store;
   readonly #clock: Clock;

@@ -8,7 +8,7 @@ import { EVERYBODY } from '../../../src/access/identity.ts';
 import { HeldHeads } from '../../../src/http/held-heads.ts';
 import { answerClientError } from '../../../src/http/output/client-error.ts';
 import type { Service } from '../../../src/http/service.ts';
-import type { Receipt } from '../../../src/log/publisher.ts';
+import type { Receipt } from '../../../src/log/receipt.ts';
 import type { Start } from '../../../src/model/gap.ts';
 import { Filter } from '../../../src/model/topic.ts';
 import { Budget } from '../../../src/runtime/budget.ts';
