@@ -1,6 +1,6 @@
 import type { Delivery } from '../../src/delivery/delivery.ts';
 import type { HistoryPage, HistoryRequest } from '../../src/delivery/long-polls.ts';
-import type { StreamOptions } from '../../src/delivery/reader.ts';
+import type { StreamOptions } from '../../src/delivery/stream-socket.ts';
 import type { MessageLog } from '../../src/log/log.ts';
 import type { Receipt } from '../../src/log/publisher.ts';
 import type { StartOptions, StartRequest } from '../../src/log/start-position.ts';

@@ -45,7 +45,7 @@ const MISTAKES: readonly Mistake[] = [
   {
     name: 'a cursor moves before its frame is written',
     file: 'delivery/reader.ts',
-    right: 'if (this.isLive && this.group.isWaiting) return this.#say(HEARTBEAT);',
+    right: 'if (this.isLive && this.group.isWaiting) return socket.say(HEARTBEAT);',
     wrong: '',
     invariants: ['cursor ahead of its frames'],
   },
