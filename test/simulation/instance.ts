@@ -26,7 +26,7 @@ const TURN_MS = 0.5;
 /** Between two tries to open the log. Milliseconds. */
 const OPEN_RETRY_MS = 200;
 /** The time after which clients are told to come back. Milliseconds. */
-export const RETRY_MS = 300;
+const RETRY_MS = 300;
 
 /** What the process of an instance is like. */
 export interface Make {
