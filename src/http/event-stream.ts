@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { scopeOf, type Identity } from '../access/identity.ts';
 import type { CutReason, Lease } from '../access/lease.ts';
-import { CredentialsUnavailable } from '../access/known-records.ts';
+import { CredentialsUnavailable } from '../access/credentials-unavailable.ts';
 import type { StreamHandle } from '../access/stream-handles.ts';
 import type { TicketHold } from '../access/ticket-hold.ts';
 import type { Reader } from '../delivery/reader.ts';
