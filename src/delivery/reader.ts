@@ -9,7 +9,6 @@ import { heartbeatFrame } from './heartbeats.ts';
 import type { Group } from './reader-group.ts';
 import { expiringFrame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, type BusyReason } from './sse.ts';
 import type { StreamClient } from './stream-client.ts';
-import { StreamCursor } from './stream-cursor.ts';
 import { StreamSocket, type Outlet, type StreamOptions, type StreamSocketDependencies } from './stream-socket.ts';
 import { presenceTextFrame } from './text-frame.ts';
 import { UntoldNews } from './untold-news.ts';
@@ -44,7 +43,7 @@ export interface ReaderParts {
 export type ReaderState = 'behind' | 'live' | 'blocked' | 'dismissed' | 'closed';
 
 /**
- * One stream: a cursor (stream-cursor.ts), a filter (its group's), and a socket (stream-socket.ts).
+ * One stream: a cursor, a filter (its group's), and a socket (stream-socket.ts).
  *
  * It moves the cursor and writes in one turn of the event loop. So the position in a control event is true at that place of the stream (invariant 4).
  */
@@ -59,7 +58,13 @@ export class Reader {
   /** The same for all: four fields of each stream would be more. */
   readonly #deps: ReaderDependencies;
   readonly #socket: StreamSocket<Reader>;
-  readonly #cursor: StreamCursor;
+  /**
+   * The cursor. Not live: everything up to here has been written. Live: everything that its group was written has been written, and everything up to here, which may lie further.
+   * Nothing up to here may be written again. It is no object of its own: that would take 32 bytes more of each stream.
+   */
+  #epoch: string;
+  #seq: number;
+  #isLive = false;
   /** How it ended; undefined while it is written to. */
   #end: 'dismissed' | 'closed' | undefined;
   #beats = 0;
@@ -74,7 +79,8 @@ export class Reader {
     this.openedTenths = openedTenths;
     this.#deps = deps;
     this.#socket = new StreamSocket({ stream: this, outlet, options, sentSeq: at.seq }, deps);
-    this.#cursor = new StreamCursor(at);
+    this.#epoch = at.epoch;
+    this.#seq = at.seq;
   }
 
   get group(): Group {
@@ -83,7 +89,7 @@ export class Reader {
 
   get state(): ReaderState {
     if (this.#end !== undefined) return this.#end;
-    if (this.#cursor.isLive) return 'live';
+    if (this.#isLive) return 'live';
     return this.#socket.isFull ? 'blocked' : 'behind';
   }
 
@@ -126,7 +132,7 @@ export class Reader {
   }
 
   get isLive(): boolean {
-    return this.#end === undefined && this.#cursor.isLive;
+    return this.#end === undefined && this.#isLive;
   }
 
   /** Whether nothing is written to it any more. */
@@ -136,7 +142,7 @@ export class Reader {
 
   /** The number of its cursor. Nothing up to this number may be written to it again. */
   get cursorSeq(): number {
-    return this.#cursor.seq;
+    return this.#seq;
   }
 
   /**
@@ -146,7 +152,7 @@ export class Reader {
    * @param end How far its group has been written.
    */
   position(end: Position = this.#deps.tail.position): Position {
-    return this.#cursor.position(end);
+    return this.#isLive && end.seq >= this.#seq ? end : { epoch: this.#epoch, seq: this.#seq };
   }
 
   /**
@@ -168,7 +174,7 @@ export class Reader {
       socket.say(socket.wantsControl ? gapFrame(at, gap, socket.controlWriter) : socket.comment(gapComment(gap)));
       this.#deps.counters.gaps++;
     }
-    this.#cursor.moveTo(at);
+    this.#moveTo(at);
     this.#socket.movedTo(at);
   }
 
@@ -181,15 +187,15 @@ export class Reader {
     this.#tellNews();
     this.#deliver(bundle);
     if (this.#isLeft && this.isFull) this.#countSlow();
-    this.#cursor.advanceTo(end);
+    this.#advanceTo(end);
   }
 
   /** The cursor has reached the end of the tail: from now on the fan-out writes to the reader, unless its socket is full. */
   goLive(): void {
     this.#tellNews();
-    this.#cursor.advanceTo(this.#deps.tail.position);
+    this.#advanceTo(this.#deps.tail.position);
     if (this.state !== 'behind') return;
-    this.#cursor.goLive();
+    this.#isLive = true;
     this.#isLeft = false;
   }
 
@@ -220,7 +226,7 @@ export class Reader {
 
   /** The live reader has been written everything up to `end`, which its group has not. */
   skipTo(place: Position): void {
-    if (this.isLive) this.#cursor.advanceTo(place);
+    if (this.isLive) this.#advanceTo(place);
   }
 
   /**
@@ -229,7 +235,9 @@ export class Reader {
    * @param end How far its group has been written.
    */
   fallBehind(end?: Position): void {
-    if (this.isLive) this.#cursor.fallBehind(end ?? this.#deps.tail.position);
+    if (!this.isLive) return;
+    this.#moveTo(this.position(end));
+    this.#isLive = false;
   }
 
   /**
@@ -348,8 +356,18 @@ export class Reader {
 
   /** Ends being live. While its group is waiting, its place is not known. */
   #leave(): void {
-    if (this.group.isWaiting) this.#cursor.stop();
+    if (this.group.isWaiting) this.#isLive = false;
     else this.fallBehind();
+  }
+
+  #moveTo({ epoch, seq }: Position): void {
+    this.#epoch = epoch;
+    this.#seq = seq;
+  }
+
+  /** Moves on to a later place; an earlier one changes nothing. */
+  #advanceTo(at: Position): void {
+    if (at.seq > this.#seq) this.#moveTo(at);
   }
 
   #deliver(bundle: Bundle): void {

@@ -59,6 +59,18 @@ const HEARTBEAT_CHUNK = httpChunk([HEARTBEAT]);
 
 const NOTHING = Buffer.alloc(0);
 
+type StreamFormat = Omit<StreamOptions, 'presence'>;
+
+/** All formats that streams have had: a few dozen. A stream that kept a format of its own would take 24 bytes more. */
+const formats: StreamFormat[] = [];
+
+function sharedFormat({ form, control, chunked, lastChunk }: StreamOptions): StreamFormat {
+  for (const one of formats) if (one.form === form && one.control === control && one.chunked === chunked && one.lastChunk === lastChunk) return one;
+  const format = { form, control, chunked, lastChunk };
+  formats.push(format);
+  return format;
+}
+
 /**
  * The socket of one stream. It writes frames in the form that the client asked for: an event stream, with or without chunks, or a WebSocket.
  *
@@ -71,10 +83,7 @@ export class StreamSocket<Stream extends Fillable & Unread> {
   readonly #outlet: Outlet;
   /** The same for all: three fields of each stream would be more. */
   readonly #shared: StreamSocketDependencies<Stream>;
-  readonly #form: Form;
-  readonly #control: boolean;
-  readonly #chunked: boolean;
-  readonly #lastChunk: boolean;
+  readonly #format: StreamFormat;
   #isFull = false;
   /** Whether it was given a warning that it has not taken yet. */
   #isWarned = false;
@@ -83,15 +92,12 @@ export class StreamSocket<Stream extends Fillable & Unread> {
   /** The number of the first message of the last write that had some. While the socket is full, that write is in it. */
   #wroteFrom: number | undefined;
 
-  constructor({ stream, outlet, options: { form, control, chunked, lastChunk }, sentSeq }: StreamSocketParts<Stream>, shared: StreamSocketDependencies<Stream>) {
+  constructor({ stream, outlet, options, sentSeq }: StreamSocketParts<Stream>, shared: StreamSocketDependencies<Stream>) {
     this.#stream = stream;
     this.#outlet = outlet;
     this.#sentSeq = sentSeq;
     this.#shared = shared;
-    this.#form = form;
-    this.#control = control;
-    this.#chunked = chunked;
-    this.#lastChunk = lastChunk;
+    this.#format = sharedFormat(options);
   }
 
   get outlet(): Outlet {
@@ -99,12 +105,12 @@ export class StreamSocket<Stream extends Fillable & Unread> {
   }
 
   get isWebSocket(): boolean {
-    return this.#form === 'websocket';
+    return this.#format.form === 'websocket';
   }
 
   /** Whether its client wants control events. */
   get wantsControl(): boolean {
-    return this.#control;
+    return this.#format.control;
   }
 
   /** How control events are written; undefined for those of an event stream. */
@@ -153,21 +159,22 @@ export class StreamSocket<Stream extends Fillable & Unread> {
   open(frame: Buffer, head: Buffer | undefined): void {
     if (head === undefined) this.say(frame);
     // In one write: a system call costs more than the copy.
-    else this.#write(Buffer.concat([head, this.#chunked ? httpChunk([frame]) : frame]));
+    else this.#write(Buffer.concat([head, this.#format.chunked ? httpChunk([frame]) : frame]));
   }
 
   /** @param bundle Not an empty one. */
   deliver(bundle: Bundle): void {
     this.#wroteFrom = bundle.messages[0]!.seq;
     this.#sentSeq = bundle.last!.seq;
-    const bytes = bundle.bytes(this.#form, this.#chunked, this.#control);
+    const { form, chunked, control } = this.#format;
+    const bytes = bundle.bytes(form, chunked, control);
     if (bytes.length > 0) this.#write(bytes);
   }
 
   /** Writes a frame. A WebSocket has no heartbeats but pings. */
   say(frame: Buffer): void {
     if (this.isWebSocket && (frame === HEARTBEAT || frame === NOTHING)) return;
-    if (!this.#chunked) this.#write(frame);
+    if (!this.#format.chunked) this.#write(frame);
     else this.#write(frame === HEARTBEAT ? HEARTBEAT_CHUNK : httpChunk([frame]));
   }
 
@@ -189,7 +196,7 @@ export class StreamSocket<Stream extends Fillable & Unread> {
 
   /** Tells of erasures before this place. */
   tellErased(news: ErasureNews, at: Position): void {
-    const bytes = news.bytes(at, this.#form, this.#chunked);
+    const bytes = news.bytes(at, this.#format.form, this.#format.chunked);
     if (bytes === undefined) return;
     this.#write(bytes);
     this.#sentSeq = at.seq;
@@ -209,7 +216,7 @@ export class StreamSocket<Stream extends Fillable & Unread> {
 
   /** Writes the last frame: the client comes back after `retryMs`. */
   sayFarewell(retryMs: number, reason: BusyReason): void {
-    this.#write(farewell({ control: this.#control, chunked: this.#chunked, lastChunk: this.#lastChunk, form: this.#form }, retryMs, reason));
+    this.#write(farewell(this.#format, retryMs, reason));
   }
 
   /** It has room again. Returns whether it was full. */
