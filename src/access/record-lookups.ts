@@ -36,7 +36,7 @@ export interface RecordLookupsDependencies<Item> {
 }
 
 /**
- * Looks up the rows of credentials that an instance does not know. Requests of one turn share a query, one query runs at a time, and clients take turns: a flood of unknown ids from one client makes
+ * Looks up the rows of credentials that an instance does not know. Requests of one turn share a query, and one query runs at a time. Clients take turns, so a flood of unknown ids from one client makes
  * nobody wait for long. A row that changed while it was asked for is asked for again.
  */
 export class RecordLookups<Item extends { readonly id: string }> {

@@ -21,7 +21,7 @@ export interface SinkSenderDependencies {
   readonly succeeded: () => void;
 }
 
-/** What a sink does with messages: it finds the topic on the other side, hands them to the transport, and makes a dead letter of each that cannot be sent, so that the next one follows. */
+/** Sends a sink's messages. It finds the topic on the other side and hands each message to the transport. A message that cannot be sent becomes a dead letter, and the next one follows. */
 export class SinkSender {
   readonly #plan: SinkPlan;
   readonly #deps: SinkSenderDependencies;

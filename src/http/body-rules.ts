@@ -9,7 +9,7 @@ import type { Premises } from './rule.ts';
 import { BODY_MAX_BYTES } from './server-limits.ts';
 
 /**
- * The rules about the body that a request's head announces: whether its length is known, whether it is short enough, and whether it is of a kind that the endpoint takes. `RULES` (admission.ts)
+ * The rules about the body that a request's head announces: its length is known, it is short enough, and the endpoint takes its kind. `RULES` (admission.ts)
  * has them in order. What the bytes themselves say is read later (input/).
  */
 
