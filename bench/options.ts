@@ -15,11 +15,11 @@ export interface Options {
 }
 
 /** Fewer have no median worth the name: such a run is printed and not kept. */
-export const LEAST_ROUNDS = 3;
+const LEAST_ROUNDS = 3;
 
 export class WrongUse extends Error {}
 
-export const USAGE = `npm run bench -- [scenario …] [--all] [--rounds n] [--quick] [--profile] [--no-docs]
+const USAGE = `npm run bench -- [scenario …] [--all] [--rounds n] [--quick] [--profile] [--no-docs]
 npm run bench -- --report
 
   --all       every server in every scenario, not only those that a target names

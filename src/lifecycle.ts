@@ -1,23 +1,17 @@
 import closeWithGrace from 'close-with-grace';
-import { once } from 'node:events';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { Access } from './access/access.ts';
 import type { Bus } from './bus/bus.ts';
 import type { ControlChannel } from './bus/control-channel.ts';
 import type { Config } from './config/config.ts';
-import { isKafkaUrl } from './config/kafka-url.ts';
 import type { Connectors } from './connectors/connectors.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import type { Fleet } from './fleet/fleet.ts';
-import { closeQueues, openQueues, sharedPort } from './http/accept-queues.ts';
-import type { App } from './http/service.ts';
 import type { Limits } from './limits/limits.ts';
+import { Listeners, type Served } from './listeners.ts';
 import type { MessageLog } from './log/log.ts';
 import type { LogState } from './model/epochs.ts';
 import type { Presence } from './presence/presence.ts';
-import { cannotListen } from './runtime/cannot-listen.ts';
 import { waitAtMost, type Clock } from './runtime/clock.ts';
 import type { Counters } from './runtime/counters.ts';
 import { LastChange } from './runtime/last-change.ts';
@@ -35,8 +29,6 @@ const OPEN_RETRY_MAX_MS = 30_000;
  * longer than that takes. After it, or when the log cannot be opened, `/healthz` answers.
  */
 const OPEN_FIRST_MS = 5_000;
-/** How many connections may wait to be accepted; the system may allow fewer. When thousands come back at once, those beyond Node's 511 would try again after a second. */
-const BACKLOG_CONNECTIONS = 4_096;
 /**
  * The window ends early when no request has come for this time. Load balancers ask for `/readyz` every second: so they learn that the instance is going, and send no
  * request into a connection that is closing.
@@ -70,13 +62,6 @@ export interface LifecycleDependencies {
   readonly databaseName: string;
   /** Where this process is one of several workers. */
   readonly worker: Pick<Worker, 'place' | 'whenEnded' | 'tellAccepting' | 'tellListening'> | undefined;
-}
-
-/** The HTTP side of an instance. */
-export interface Served {
-  readonly app: App;
-  /** The listener for operations; undefined without `OPS_PORT`. */
-  readonly operations: Server | undefined;
 }
 
 /** The life of an instance: it opens the log, listens, drains, and closes everything in the reverse order. */
@@ -188,14 +173,14 @@ export class Lifecycle {
    * @param firstTry What `openLog` returned when it was first called.
    */
   async serve(served: Served, firstTry: Promise<StoreError | undefined>): Promise<void> {
-    const { app, operations } = served;
+    const listeners = new Listeners({ served, config: this.#config, logger: this.#logger, worker: this.#worker });
     const drainMs = this.#config.DRAIN_SECONDS * 1000;
     let told: EndingSignal | undefined;
     const skip = this.#worker === undefined ? [] : [...ENDING_SIGNALS];
     const { close } = closeWithGrace({ delay: drainMs + CLOSE_MS, logger: this.#logger, skip }, async ({ signal = told, err }) => {
       if (err !== undefined) this.#logger.fatal({ err }, 'the service ends because of an error');
       // Ctrl-C means now; an orchestrator's SIGTERM leaves time for a drain.
-      await this.#close(served, signal === 'SIGTERM' ? drainMs : 0);
+      await this.#close(listeners, signal === 'SIGTERM' ? drainMs : 0);
     });
     this.#worker?.whenEnded((signal) => {
       // An error has ended it before.
@@ -204,51 +189,15 @@ export class Lifecycle {
       close();
     });
     // Before the other port: somebody may want to know why that one is not open yet.
-    if (operations !== undefined) await this.#listenForOperations(app, operations);
+    await listeners.listenForOperations();
     await Promise.race([firstTry, pause(OPEN_FIRST_MS)]);
-    if (!this.#isDraining) await this.#listen(app);
+    if (!this.#isDraining) await listeners.listen(() => this.#isOpening);
     await this.#keepOpening(firstTry);
     if (this.#isDraining) return;
-    const greeting = this.#greeting(app);
+    const greeting = listeners.greeting({ databaseName: this.#databaseName, isOpen: this.#access.isOpen === true });
     // Not on standard output, where every line is a line of the logger.
     if (this.#worker === undefined) process.stderr.write(greeting);
     else this.#worker.tellListening(greeting);
-  }
-
-  async #listenForOperations(app: App, operations: Server): Promise<void> {
-    const { OPS_HOST: host, OPS_PORT: port = 0 } = this.#config;
-    await app.ready();
-    try {
-      operations.listen({ host, port, ...this.#sharing });
-      await once(operations, 'listening');
-    } catch (error) {
-      process.stderr.write(`${cannotListen(host, port, error, 'OPS_')}\n`);
-      process.exit(1);
-    }
-    this.#worker?.tellAccepting('operations');
-    this.#logger.info(`operations are answered at ${urlOf(host, operations)}`);
-  }
-
-  async #listen(app: App): Promise<void> {
-    const { HOST: host, PORT: port } = this.#config;
-    try {
-      const listening = {
-        ...this.#worker === undefined ? await sharedPort(host, port) : { host, port, ...this.#sharing },
-        backlog: BACKLOG_CONNECTIONS,
-        listenTextResolver: (address: string) => `HTTP answers at ${address}${this.#isOpening ? '; the log is being opened' : ''}`,
-      };
-      await app.listen(listening);
-      if (listening.reusePort === true) await openQueues(app.server, BACKLOG_CONNECTIONS);
-    } catch (error) {
-      process.stderr.write(`${cannotListen(host, port, error, '')}\n`);
-      process.exit(1);
-    }
-    this.#worker?.tellAccepting('main');
-  }
-
-  /** Among several workers the system spreads connections. */
-  get #sharing(): { readonly reusePort?: boolean } {
-    return this.#worker?.place.sharesPort === true ? { reusePort: true } : {};
   }
 
   /** Opens the log again and again until it is open. Meanwhile publishes get 503 and streams `$busy`. */
@@ -263,32 +212,11 @@ export class Lifecycle {
     }
   }
 
-  #greeting(app: App): string {
-    const { HOST, PAGE, REDIS_URL, BUS_URL } = this.#config;
-    const url = urlOf(HOST, app.server);
-    const server = REDIS_URL !== undefined ? 'Redis' : BUS_URL === undefined ? undefined : isKafkaUrl(BUS_URL) ? 'Kafka' : 'NATS';
-    return [
-      `Tidings listens on ${url}`,
-      `Its messages are in ${this.#databaseName}${server === undefined ? '' : `; other instances are told through ${server}`}`,
-      ...(this.#access.isOpen === true
-        ? [
-            this.#config.AUTH === 'off'
-              ? 'Everybody who reaches this address may publish and read: AUTH=off, and keys are not looked at'
-              : 'Everybody who reaches this address may publish and read; the first key ends that: npx tidings keys create --help',
-            PAGE === 'on' ? 'Try it, in a browser at that address, or:' : 'Try it:',
-            `  curl -N ${url}/topics/hello/events`,
-            `  curl -d 'Hello, world' ${url}/topics/hello`,
-          ]
-        : ['Publishing and reading take a key or token, except for what PUBLIC_TOPICS and PUBLIC_PUBLISH name; for a key: npx tidings keys create --help']),
-      '',
-    ].join('\n');
-  }
-
   /**
    * Closes every stream over the window, and answers every long poll. Publishes are taken until the window is over. The window ends early when no stream is open and no
    * request comes. A request that is still being sent then has the rest of the window. Operations are answered until the end.
    */
-  async #close({ app, operations }: Served, windowMs: number): Promise<void> {
+  async #close(listeners: Listeners, windowMs: number): Promise<void> {
     if (this.#isDraining) return;
     this.#isDraining = true;
     const { streams, longPolls } = this.#delivery;
@@ -301,11 +229,11 @@ export class Lifecycle {
     while (!this.#isQuiet && this.#clock.monotonic() < end) await pause(QUIET_LOOK_MS);
     await Promise.race([drained, pause(LAST_WORDS_MS)]);
     this.#delivery.stop();
-    const closed = Promise.all([app.close(), closeQueues(app.server)]);
+    const closed = listeners.close();
     await waitAtMost(Math.max(0, end - this.#clock.monotonic()), closed);
     await Promise.race([closed, this.#answered()]);
     // Only requests that never came to their end remain: they must not keep the process from ending.
-    app.server.closeAllConnections();
+    listeners.closeAllConnections();
     await closed;
     await letGo;
     this.#access.stop();
@@ -313,8 +241,7 @@ export class Lifecycle {
     this.#log.stop();
     await Promise.all([this.#bus.close(), this.#limits.close(), this.#presence.close()]);
     await this.#store.close();
-    operations?.close();
-    operations?.closeAllConnections();
+    listeners.closeOperations();
   }
 
   /** Nothing is under way, and nobody seems to be about to ask. */
@@ -331,11 +258,6 @@ export class Lifecycle {
     while (publisher.waiting > 0);
     clearTimeout(giveUp);
   }
-}
-
-function urlOf(host: string, server: Server): string {
-  const { port } = server.address() as AddressInfo;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function pause(milliseconds: number): Promise<void> {

@@ -32,6 +32,7 @@ const ROOMS: readonly Room[] = [
   { place: 'client/', opening: 'client.ts' },
   { place: 'health.ts' },
   { place: 'lifecycle.ts' },
+  { place: 'listeners.ts' },
   { place: 'workers/', opening: 'supervisor.ts' },
   { place: 'http/app.ts' },
   { place: 'http/routes/', opening: 'routes.ts' },

@@ -12,7 +12,7 @@ import { warm } from './warm.ts';
 const reader = new Reader();
 const { streams } = reader;
 
-export const operations = {
+const operations = {
   open: (options: OpenOptions, part: Part) => streams.open({ ...options, topics: options.streams.topics }, part),
   follow: (run: Run) => reader.follow(run),
   settle: (outcome: Outcome) => reader.settle(outcome),

@@ -93,7 +93,7 @@ export interface RequestOptions {
 }
 
 /** The least data of a message: a marker as a JSON string. */
-export const DATA_BYTES_MIN = MARKER_BYTES + 2;
+const DATA_BYTES_MIN = MARKER_BYTES + 2;
 export const KEY_DIGITS = 12;
 
 export function makeRequest(wire: Wire, { run, number, topic, bytes, batch, key }: RequestOptions): Request {

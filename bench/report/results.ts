@@ -5,7 +5,7 @@ import type { Machine } from './machine.ts';
 
 /** What bench/results.json holds: every round of the newest full run of each scenario, and what it was run on. */
 
-export const RESULTS = fileURLToPath(new URL('../results.json', import.meta.url));
+const RESULTS = fileURLToPath(new URL('../results.json', import.meta.url));
 
 export interface Row {
   readonly case: string;

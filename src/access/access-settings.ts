@@ -56,7 +56,7 @@ const DIGEST = /^[0-9a-f]{64}$/;
  * the configuration.
  * @throws Error or Problem that names the member
  */
-export function readAccessFile(text: string): ReadonlyMap<string, KeyRecord> {
+function readAccessFile(text: string): ReadonlyMap<string, KeyRecord> {
   const { keys } = members(parseStructuredFile(text), ['keys']);
   if (!Array.isArray(keys)) throw new Error('keys must be a list');
   const records = keys.map((key: unknown, index): KeyRecord => {

@@ -4,7 +4,7 @@ import { goodSecret, hasSecret, isApiKey, readApiKey } from './api-key.ts';
 import type { EndedSessions } from './ended-sessions.ts';
 import { anonymous, EVERYBODY, Owners, scopeOf, type Identity, type PublicScope } from './identity.ts';
 import type { KnownKeys } from './known-keys.ts';
-import { CredentialsUnavailable } from './known-records.ts';
+import { CredentialsUnavailable } from './credentials-unavailable.ts';
 import type { KnownRevocations } from './known-revocations.ts';
 import type { KnownSessions } from './known-sessions.ts';
 import { ScopedGrant, type Grant } from '../model/grant.ts';

@@ -1,9 +1,11 @@
 import { StoreClock } from '../log/store-clock.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, FairShares, type Holder, type Holding, type Share } from '../runtime/fair-shares.ts';
+import { ANYBODY, type Holder } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError } from '../store/store.ts';
+import { inTime } from './credentials-unavailable.ts';
+import { RecordLookups, type RecordTable } from './record-lookups.ts';
 
 /**
  * How long an instance believes a row that it has read, while the list of changes is fresh. Stops a change that the list left out, as after
@@ -16,12 +18,6 @@ export const KEPT_ENTRIES = 10_000;
 
 /** How old the list of changes may be while a row is believed: so late a revocation counts everywhere. Polling is more frequent. */
 const FRESH_MS = 3_000;
-
-/** How long a request waits for the database to say whether its credential is good. Stops a database that hangs from keeping requests, and clients that gave up from filling the queue. */
-const ASK_MAX_MS = 3_000;
-
-/** Questions that wait for their turn. Stops a flood of unknown ids from holding memory: beyond it the client that asks most gets no answer to its last. */
-const WAITING_MAX_ENTRIES = 10_000;
 
 /** Which rows have changed since a version, as `KeyChanges` says it. */
 export interface Changes {
@@ -38,13 +34,8 @@ export interface KnownRecordsDependencies {
 }
 
 /** The rows in the database. */
-export interface RecordSource<Item> {
-  /** Their name in log lines: `keys`. */
-  readonly name: string;
+export interface RecordSource<Item> extends RecordTable<Item> {
   readonly changes: (after: number) => Promise<Changes>;
-  /** The most ids of one question. */
-  readonly findMax: number;
-  readonly find: (ids: readonly string[]) => Promise<readonly Item[]>;
 }
 
 /**
@@ -59,38 +50,7 @@ interface Entry<Item> {
   readonly asked: number;
 }
 
-interface Question<Item> extends Holding {
-  readonly id: string;
-  /** Who asks. */
-  readonly holder: Holder;
-  /** Which rows take the place of the one that is known. */
-  readonly isKept: (record: Item) => boolean;
-  readonly answer: (record: Item | undefined) => void;
-  readonly fail: (error: unknown) => void;
-}
-
 const ANY = (): boolean => true;
-
-/** It cannot be said now whether a credential is good: too many questions wait, or the database does not answer. */
-export class CredentialsUnavailable extends Error {
-  override name = 'CredentialsUnavailable';
-}
-
-/**
- * What the database answers about credentials, if it does in time. Rejects with `CredentialsUnavailable` otherwise.
- * @param name The kind of record, for messages: `keys`.
- */
-export async function inTime<Answer>(clock: Clock, name: string, answer: Promise<Answer>): Promise<Answer> {
-  const late = Promise.withResolvers<never>();
-  const timer = clock.after(ASK_MAX_MS, () => late.reject(new CredentialsUnavailable(`the database did not answer within ${ASK_MAX_MS / 1000} seconds`)));
-  try {
-    return await Promise.race([answer, late.promise]);
-  } catch (error) {
-    throw error instanceof StoreError ? new CredentialsUnavailable(`the database cannot be asked for ${name}: ${error.message}`, { cause: error }) : error;
-  } finally {
-    timer.cancel();
-  }
-}
 
 /**
  * The keys, or the sessions, that an instance has seen. It polls the list of changes and drops what changed. So a credential in use costs no query, and every instance refuses
@@ -111,12 +71,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
   /** When the newest list of changes was asked for, by the monotonic clock. */
   #looked = -Infinity;
   #looking: Promise<void> | undefined;
-  /** Lookups that wait for their turn; clients take turns. */
-  readonly #questions: FairShares<Question<Item>>;
-  readonly #waiting = new Map<Question<Item>, Share>();
-  #isAsking = false;
-  /** Ids that changed while a question for them was under way; `all` where nobody knows which did. */
-  #changedMeanwhile: ReadonlySet<string> | 'all' = new Set();
+  readonly #lookups: RecordLookups<Item>;
   #watcher: ChangeWatcher | undefined;
   #timer: Timer | undefined;
   #isStopped = false;
@@ -128,7 +83,13 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     this.logger = logger;
     this.#pollMs = pollMs;
     this.#storeClock = new StoreClock(clock);
-    this.#questions = new FairShares({ gate: 'credentials', counters });
+    this.#lookups = new RecordLookups({
+      source, clock, counters,
+      freshen: async () => {
+        if (!this.isFresh) await this.look();
+      },
+      keep: (record, asked) => this.#keep(record.id, { record, asked }),
+    });
   }
 
   /** Looks for the first time, and then again and again. Rejects with a `StoreError`, and may be called again then. */
@@ -153,7 +114,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
    */
   find(id: string, from = (): Holder => ANYBODY): Item | undefined | Promise<Item | undefined> {
     const entry = this.#entries.get(id);
-    if (entry === undefined || !this.isFresh || this.#clock.monotonic() - entry.asked > KEPT_MS) return this.#inTime(this.#ask(id, ANY, from()));
+    if (entry === undefined || !this.isFresh || this.#clock.monotonic() - entry.asked > KEPT_MS) return this.#inTime(this.#lookups.ask(id, ANY, from()));
     this.#entries.delete(id);
     this.#entries.set(id, entry);
     return entry.record;
@@ -165,7 +126,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
    * @param from Who asks.
    */
   findAgain(id: string, fits: (record: Item) => boolean, from = (): Holder => ANYBODY): Promise<Item | undefined> {
-    return this.#inTime(this.#ask(id, fits, from()));
+    return this.#inTime(this.#lookups.ask(id, fits, from()));
   }
 
   /** The row as this instance last read it, however old. Metrics use it, because they must not wait for the database. */
@@ -227,13 +188,9 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     this.#version = version;
     this.#looked = asked;
     this.heard(before, changes);
-    if (changed === undefined) {
-      this.#entries.clear();
-      this.#changedMeanwhile = 'all';
-    } else {
-      for (const id of changed) this.#entries.delete(id);
-      if (this.#changedMeanwhile !== 'all' && changed.length > 0) this.#changedMeanwhile = new Set([...this.#changedMeanwhile, ...changed]);
-    }
+    if (changed === undefined) this.#entries.clear();
+    else for (const id of changed) this.#entries.delete(id);
+    this.#lookups.changed(changed);
     if (changed === undefined || changed.length > 0) this.#watcher?.(changed);
   }
 
@@ -252,68 +209,6 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
       this.#isFailing = true;
     }
     if (!this.#isStopped) this.#schedule();
-  }
-
-  #ask(id: string, isKept: Question<Item>['isKept'], holder: Holder): Promise<Item | undefined> {
-    const tooMany = (): Error => new CredentialsUnavailable(`too many ${this.#source.name} are being looked up`);
-    if (this.#waiting.size >= WAITING_MAX_ENTRIES && !this.#questions.makeRoom(holder, 1)) return Promise.reject(tooMany());
-    return new Promise((answer, fail) => {
-      const question: Question<Item> = { id, holder, isKept, answer, fail, takeBack: () => {
-        this.#waiting.delete(question);
-        fail(tooMany());
-      } };
-      this.#wait(question);
-      if (!this.#isAsking) void this.#askAll();
-    });
-  }
-
-  #wait(question: Question<Item>): void {
-    this.#waiting.set(question, this.#questions.hold(question.holder, 1, question));
-  }
-
-  #take(count: number): Question<Item>[] {
-    const taken: Question<Item>[] = [];
-    while (taken.length < count) {
-      const next = this.#questions.next();
-      if (next === undefined) break;
-      this.#waiting.get(next)!.release();
-      this.#waiting.delete(next);
-      taken.push(next);
-    }
-    return taken;
-  }
-
-  /** One query after the other, each for as many as wait. */
-  async #askAll(): Promise<void> {
-    this.#isAsking = true;
-    // The questions of one turn are asked together.
-    await Promise.resolve();
-    while (this.#waiting.size > 0) {
-      const asking = this.#take(this.#source.findMax);
-      try {
-        if (!this.isFresh) await this.look();
-        this.#changedMeanwhile = new Set();
-        const asked = this.#clock.monotonic();
-        const records = new Map((await this.#source.find([...new Set(asking.map(({ id }) => id))])).map((record) => [record.id, record]));
-        for (const question of asking) {
-          const { id, isKept, answer } = question;
-          const record = records.get(id);
-          // The row may be from before a change that the list told meanwhile.
-          if (this.#hasChangedMeanwhile(id)) this.#wait(question);
-          else {
-            if (record !== undefined && isKept(record)) this.#keep(id, { record, asked });
-            answer(record);
-          }
-        }
-      } catch (error) {
-        for (const { fail } of asking) fail(error);
-      }
-    }
-    this.#isAsking = false;
-  }
-
-  #hasChangedMeanwhile(id: string): boolean {
-    return this.#changedMeanwhile === 'all' || this.#changedMeanwhile.has(id);
   }
 
   #keep(id: string, entry: Entry<Item>): void {

@@ -5,7 +5,7 @@ import { InTurns } from '../runtime/in-turns.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { Walk } from '../runtime/walk.ts';
 import { EVERYBODY, type Credential, type Identity } from './identity.ts';
-import { CredentialsUnavailable } from './known-records.ts';
+import { CredentialsUnavailable } from './credentials-unavailable.ts';
 import { Lease, type CutReason, type Holder, type Lessee } from './lease.ts';
 import type { Standing } from './standing.ts';
 

@@ -9,7 +9,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { StoreError } from '../store/store.ts';
 import { CALL_MAX_TICKETS, ENDED_BY_ADMINISTRATOR, type TicketRecord, type TicketStore, type TicketUse, type UsedTicket } from '../store/ticket-store.ts';
 import type { ShownTicket } from './identity.ts';
-import { CredentialsUnavailable, inTime } from './known-records.ts';
+import { CredentialsUnavailable, inTime } from './credentials-unavailable.ts';
 import { MadeTickets } from './made-tickets.ts';
 import { TicketHold } from './ticket-hold.ts';
 

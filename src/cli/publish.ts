@@ -98,7 +98,7 @@ async function readInput(): Promise<string> {
   }
 }
 
-export function isJson(text: string): boolean {
+function isJson(text: string): boolean {
   try {
     JSON.parse(text);
     return true;

@@ -1,30 +1,24 @@
-import { hash } from 'node:crypto';
 import { MessageWait, type MessageWaitDependencies } from '../delivery/message-wait.ts';
-import { MissingValue } from '../hooks/template.ts';
 import type { Found, History } from '../log/history-pages.ts';
-import type { Publisher } from '../log/publisher.ts';
 import type { Starts } from '../log/start-position.ts';
 import type { Tail } from '../log/tail.ts';
 import type { Gap } from '../model/gap.ts';
-import { FULL_GRANT } from '../model/grant.ts';
 import type { Message } from '../model/message.ts';
 import { formatId, parseId, type Position } from '../model/position.ts';
-import { Problem } from '../model/problem.ts';
 import { Filter } from '../model/topic.ts';
 import type { Runner } from '../ownership/ownership.ts';
 import { Budget, Hold } from '../runtime/budget.ts';
 import type { Clock } from '../runtime/clock.ts';
-import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { ConnectorRecord, ConnectorStore } from '../store/connector-store.ts';
 import { StoreError } from '../store/store.ts';
 import { ConnectorState, countConnector, type ConnectorStatus } from './connector-state.ts';
 import { openUnlessAborted } from './opening.ts';
 import { DEAD_EVENT, type SinkPlan } from './plan.ts';
-import { deadMessage } from './record-draft.ts';
 import { RetryPause } from './retry-pause.ts';
+import { SinkSender, type SinkSenderDependencies } from './sink-sender.ts';
 import { OwnedElsewhere } from './source-runner.ts';
-import { LOG_HEADER, UnsendableMessage, type Outgoing, type Sink } from './transport.ts';
+import type { Sink } from './transport.ts';
 
 /** Messages that are read at a time. */
 const SINK_READ_MAX_MESSAGES = 256;
@@ -34,24 +28,18 @@ const SEND_MAX_MESSAGES = 32;
 const CURSOR_KEPT_MS = 250;
 /** How long a sink without messages waits before its cursor moves on in the database. It stays inside the retention. */
 const SINK_QUIET_MS = 60_000;
-/** How long the log remembers that a dead letter was published. */
-const DEAD_KEPT_MS = 30 * 86_400_000;
-
-export interface SinkRunnerDependencies extends Omit<MessageWaitDependencies, 'filter' | 'quietMs' | 'tail'> {
+export interface SinkRunnerDependencies extends Omit<MessageWaitDependencies, 'filter' | 'quietMs' | 'tail'>, Omit<SinkSenderDependencies, 'succeeded'> {
   readonly store: Pick<ConnectorStore, 'noteConnector' | 'originsWithin'>;
   readonly history: Pick<History, 'findInTail'>;
   readonly starts: Pick<Starts, 'resolve'>;
   readonly tail: Pick<Tail, 'last' | 'log' | 'clean' | 'erasures'>;
-  readonly publisher: Pick<Publisher, 'publish'>;
   /** For the messages that this sink is sending. One message may be larger. */
   readonly pageBytes: number;
-  readonly logId: () => string;
   /** Topics of dead letters of all connectors: no sink sends letters that tell of another sink's. */
   readonly deadTopics: ReadonlySet<string>;
   readonly clock: Clock;
   readonly now: () => number;
   readonly random: () => number;
-  readonly counters: Pick<Counters, 'connectors'>;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
   /** Whether the lease of this instance lasts. */
   readonly ownsNow: () => boolean;
@@ -69,6 +57,7 @@ export class SinkRunner implements Runner {
   readonly #state: ConnectorState;
   readonly #retry: RetryPause;
   readonly #budget: Budget;
+  readonly #sender: SinkSender;
   #at: Position;
   #gap: Gap | undefined;
   #isLocated = false;
@@ -88,6 +77,10 @@ export class SinkRunner implements Runner {
     this.#state = new ConnectorState({ ...deps, plan });
     this.#retry = new RetryPause(deps);
     this.#budget = new Budget(deps.pageBytes);
+    this.#sender = new SinkSender(plan, { ...deps, succeeded: () => {
+      this.#retry.succeeded();
+      this.#state.up();
+    } });
     this.#noted = cursor;
     this.#isNew = cursor === '';
     this.#at = parseId(cursor) ?? { epoch: '', seq: 0 };
@@ -210,7 +203,7 @@ export class SinkRunner implements Runner {
       if (!this.#deps.ownsNow()) throw new Error('the lease of this instance has ended');
       // What was erased while others were sent is not sent. Where that is not known any more, it is read again.
       if (!this.#deps.tail.clean(some, { erasures })) return false;
-      await this.#sendSome(sink, some.filter((message) => this.#wants(message, isFromThere)));
+      await this.#sender.send(sink, some.filter((message) => this.#wants(message, isFromThere)), (message) => this.#moveTo(message));
       this.#moveTo(some.at(-1)!);
       if (this.#deps.clock.monotonic() - this.#notedAt >= CURSOR_KEPT_MS) await this.#note();
     }
@@ -224,71 +217,6 @@ export class SinkRunner implements Runner {
     if (!isFromThere(message)) return true;
     countConnector(this.#deps.counters.connectors, this.#plan.name, 'origin');
     return false;
-  }
-
-  async #sendSome(sink: Sink, messages: readonly Message[]): Promise<void> {
-    for (let next = 0; next < messages.length;) {
-      const outgoing: Outgoing[] = [];
-      let unsendable: string | undefined;
-      for (const message of messages.slice(next)) {
-        const made = this.#outgoing(message);
-        if (typeof made === 'string') {
-          unsendable = made;
-          break;
-        }
-        outgoing.push(made);
-      }
-      let sent = 0;
-      try {
-        await sink.send(outgoing, () => {
-          this.#moveTo(messages[next + sent]!);
-          sent += 1;
-          countConnector(this.#deps.counters.connectors, this.#plan.name, 'sent');
-          this.#retry.succeeded();
-          this.#state.up();
-        });
-      } catch (error) {
-        if (!(error instanceof UnsendableMessage)) throw error;
-        unsendable = error.message;
-      }
-      next += sent;
-      if (unsendable === undefined) continue;
-      await this.#giveUp(messages[next]!, unsendable);
-      next += 1;
-    }
-  }
-
-  /** @returns Why it cannot be sent, as a text. */
-  #outgoing(message: Message): Outgoing | string {
-    const { id, topic, event = 'message', json, data } = message;
-    const fields = { id, topic, event };
-    try {
-      const target = this.#plan.target.topic({ headers: {}, fields, body: undefined, element: json ? this.#valueOf(data) : undefined });
-      const headers = { [LOG_HEADER]: this.#deps.logId(), 'tidings-topic': encodeURI(topic), 'tidings-event': encodeURI(event), 'content-type': json ? 'application/json' : 'text/plain; charset=utf-8' };
-      return { id, target, topic, headers, data };
-    } catch (error) {
-      if (error instanceof MissingValue) return error.message;
-      throw error;
-    }
-  }
-
-  /** Parsed only where the template looks into it. */
-  #valueOf(data: Uint8Array): unknown {
-    return this.#plan.target.readsBody ? JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.length).toString()) as unknown : undefined;
-  }
-
-  /** It becomes a dead letter, once, and the next one follows. */
-  async #giveUp(message: Message, reason: string): Promise<void> {
-    const { name, deadTopic } = this.#plan;
-    const draft = deadMessage(name, deadTopic, { id: message.id, topic: message.topic, target: '', data: message.data }, reason);
-    try {
-      await this.#deps.publisher.publish(FULL_GRANT, [draft], { scope: `connector:${name}`, key: message.id, fingerprint: hash('sha256', message.id, 'buffer'), window: DEAD_KEPT_MS });
-    } catch (error) {
-      // It was published before.
-      if (!(error instanceof Problem) || error.code !== 'key-reused') throw error;
-    }
-    countConnector(this.#deps.counters.connectors, name, 'dead');
-    this.#moveTo(message);
   }
 
   #moveTo({ epoch, seq }: Position): void {

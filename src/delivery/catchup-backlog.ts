@@ -1,4 +1,11 @@
+import type { Tail } from '../log/tail.ts';
 import type { Reader } from './reader.ts';
+
+/**
+ * How far behind a reader may be to be served from the tail. The tail is searched message by message, while the log has an index: this bounds
+ * that search.
+ */
+const NEAR_TAIL_MESSAGES = 20_000;
 
 /** What catch-up knows of a group while some of its readers are behind, or the log is being read for them. */
 export class Backlog {
@@ -10,6 +17,21 @@ export class Backlog {
   get isDone(): boolean {
     return this.readers.size === 0 && !this.isReading;
   }
+
+  /** A reader was served. It takes its next step if its socket has room. */
+  goOn(reader: Reader): void {
+    if (canGoOn(reader)) this.readers.add(reader);
+  }
+}
+
+/** Since a reader was put into its backlog, it may have been dismissed, or a heartbeat may have filled its socket. */
+export function canGoOn(reader: Reader): boolean {
+  return reader.state === 'behind';
+}
+
+/** Whether the tail serves a reader whose cursor is here. */
+export function isNear(tail: Pick<Tail, 'covers' | 'last'>, seq: number): boolean {
+  return tail.covers(seq) && seq >= tail.last - NEAR_TAIL_MESSAGES;
 }
 
 /** The smallest cursor at or after the place where the last read ended, or else the smallest of all. An elevator goes like this, so no reader starves. */

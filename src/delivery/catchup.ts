@@ -1,30 +1,20 @@
 import type { StoreClock } from '../log/store-clock.ts';
 import type { Tail } from '../log/tail.ts';
-import type { LogState } from '../model/epochs.ts';
-import { startWithGap } from '../model/gap.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { StoreError, type Page, type Store } from '../store/store.ts';
-import { Backlog, Elevator, nextPlace } from './catchup-backlog.ts';
-import { STEP_BYTES, STEP_MESSAGES, Steps } from './catchup-steps.ts';
+import type { Store } from '../store/store.ts';
+import { Backlog, canGoOn, Elevator, isNear } from './catchup-backlog.ts';
+import { CatchupReads } from './catchup-reads.ts';
+import { Steps } from './catchup-steps.ts';
 import { CatchupTurns } from './catchup-turns.ts';
 import { walk, WalkSize, type NearReaders, type Share } from './catchup-walk.ts';
-import { cachedChunk, tailChunks, type ChunkSource } from './chunk-cache.ts';
+import { tailChunks, type ChunkSource } from './chunk-cache.ts';
 import type { Group } from './reader-group.ts';
 import type { Reader } from './reader.ts';
 
-/** Bounds the reads of the log under way for readers, so that a storm of them leaves the database to the publishers. */
-const CATCHUP_READS = 4;
-/**
- * How far behind a reader may be to be served from the tail. The tail is searched message by message, while the log has an index: this bounds
- * that search.
- */
-const NEAR_TAIL_MESSAGES = 20_000;
 /** How long readers are served before the event loop goes on with other things. */
 const CATCHUP_TURN_MS = 8;
-/** How long a group waits after the log could not be read. */
-const CATCHUP_RETRY_MS = 500;
 /** How many groups of a crowd are put in order before each walk. Stops a storm of streams from making one turn long. */
 const CROWD_STEP_MAX_ENTRIES = 1_024;
 /** How many readers of such a group are looked at for their clients. Stops a group of thousands from costing much. */
@@ -45,55 +35,41 @@ export interface CatchupDependencies {
  * Serves readers that are behind, until they are live.
  *
  * A reader whose cursor is in the newer part of the tail is served from memory, by a walk that many groups share (catchup-walk.ts). For the others the
- * log is read. One read serves all
- * readers of a group whose cursors it covers. It begins at the smallest cursor after the last read, as an elevator does. So thousands that come
- * back at once with cursors close to each other cost a few reads, and none starves. Where many groups wait for a read, their clients take turns (catchup-turns.ts).
+ * log is read (catchup-reads.ts).
  *
  * A reader takes one step at a time, and the next only when its socket has room. Where its step ends at the end of the
  * tail, it is live from the same turn on: there is no seam between replay and live.
  */
 export class Catchup {
-  readonly #store: Store;
   readonly #tail: Tail;
   readonly #clock: Clock;
   readonly #storeClock: StoreClock;
-  readonly #counters: Counters;
-  readonly #logger: Logger;
   readonly #tailChunks: ChunkSource;
   readonly #backlogs = new Map<Group, Backlog>();
   /** Groups that are served in the next turns. */
   readonly #queue = new Set<Group>();
   /** The same, where one walk has no room for all of them: their clients take turns. */
   readonly #crowd: CatchupTurns;
-  /** Groups that wait for one of the reads to end. */
-  readonly #turns: CatchupTurns;
+  /** Serves readers that are far behind. */
+  readonly #reads: CatchupReads;
   readonly #walkSize = new WalkSize();
   /** Where the next walk through the tail begins. */
   readonly #elevator = new Elevator();
   #isScheduled = false;
-  #reads = 0;
-  /** Whether the last read failed: the log says that once, not for each group and attempt. */
-  #hasFailed = false;
   #isStopped = false;
 
   constructor({ store, tail, clock, storeClock, counters, logger }: CatchupDependencies) {
-    this.#store = store;
     this.#tail = tail;
     this.#clock = clock;
     this.#storeClock = storeClock;
-    this.#counters = counters;
-    this.#logger = logger;
     this.#tailChunks = tailChunks(tail);
     this.#crowd = new CatchupTurns(counters);
-    this.#turns = new CatchupTurns(counters);
-  }
-
-  get readsUnderWay(): number {
-    return this.#reads;
+    this.#reads = new CatchupReads({ store, tail, clock, storeClock, counters, logger, backlogOf: (group) => this.#backlogs.get(group), goOn: (group) => this.#goOn(group) });
   }
 
   stop(): void {
     this.#isStopped = true;
+    this.#reads.stop();
   }
 
   /** Goes on with a reader: it was just opened, its socket has drained, or the tail has changed under it. */
@@ -119,7 +95,14 @@ export class Catchup {
     if (this.#backlogs.get(group)?.isDone !== true) return;
     this.#backlogs.delete(group);
     this.#crowd.leave(group);
-    this.#turns.leave(group);
+    this.#reads.leave(group);
+  }
+
+  /** Serves those of its readers that are still behind, and forgets a group without any. */
+  #goOn(group: Group): void {
+    const backlog = this.#backlogs.get(group);
+    if (backlog !== undefined && backlog.readers.size > 0) this.#enqueue(group);
+    this.#tidy(group);
   }
 
   #enqueue(group: Group): void {
@@ -195,10 +178,10 @@ export class Catchup {
       const far: Reader[] = [];
       for (const reader of backlog.readers) {
         if (!canGoOn(reader)) backlog.readers.delete(reader);
-        else if (this.#isNear(reader.cursorSeq)) near.push(reader);
+        else if (isNear(this.#tail, reader.cursorSeq)) near.push(reader);
         else far.push(reader);
       }
-      if (far.length > 0) this.#serveFromLog(group, backlog, far);
+      if (far.length > 0) this.#reads.serve(group, backlog, far);
       if (near.length === 0) this.#tidy(group);
       else {
         all.push({ group, backlog, readers: near });
@@ -217,12 +200,9 @@ export class Catchup {
       if (!log.lineage.isGood(at)) reader.gap(this.#tail.locate(at, log));
     }
     const from = this.#elevator.next(readers, this.#tail.last);
-    const reached = this.#isNear(from) ? this.#walk(near, from, until) : 0;
+    const reached = isNear(this.#tail, from) ? this.#walk(near, from, until) : 0;
     // Readers left over by this turn come first in the next one: a group that always has readers to serve keeps no other waiting.
-    for (const { group, backlog } of [...near.slice(reached), ...near.slice(0, reached)]) {
-      if (backlog.readers.size > 0) this.#enqueue(group);
-      this.#tidy(group);
-    }
+    for (const { group } of [...near.slice(reached), ...near.slice(0, reached)]) this.#goOn(group);
   }
 
   /** Returns how many groups were reached before the time was up. */
@@ -253,100 +233,9 @@ export class Catchup {
     const step = steps.after(reader.cursorSeq);
     reader.catchUp(step.bundle, step.isLast ? end : messages[step.end - 1]!);
     if (step.isLast && isEnd) reader.goLive();
-    this.#goOn(reader, backlog);
+    backlog.goOn(reader);
     return true;
   }
-
-  #isNear(seq: number): boolean {
-    return this.#tail.covers(seq) && seq >= this.#tail.last - NEAR_TAIL_MESSAGES;
-  }
-
-  #goOn(reader: Reader, backlog: Backlog): void {
-    if (canGoOn(reader)) backlog.readers.add(reader);
-  }
-
-  #serveFromLog(group: Group, backlog: Backlog, readers: readonly Reader[]): void {
-    if (backlog.isReading) return;
-    if (this.#reads >= CATCHUP_READS || !this.#turns.isEmpty) this.#turns.wait(group, readers);
-    else void this.#read(group, backlog, nextPlace(readers, group.readUpTo));
-  }
-
-  /** Begins the reads that there are places for. */
-  #readNext(): void {
-    while (this.#reads < CATCHUP_READS) {
-      const group = this.#turns.next();
-      if (group === undefined) return;
-      const backlog = this.#backlogs.get(group)!;
-      const readers = [...backlog.readers].filter((reader) => canGoOn(reader) && !this.#isNear(reader.cursorSeq));
-      if (readers.length > 0) void this.#read(group, backlog, nextPlace(readers, group.readUpTo));
-    }
-  }
-
-  async #read(group: Group, backlog: Backlog, after: number): Promise<void> {
-    backlog.isReading = true;
-    this.#reads++;
-    let page: Page | undefined;
-    try {
-      page = await this.#tail.ask(() => this.#store.read({ after, filter: group.filter, limit: STEP_MESSAGES, maxBytes: STEP_BYTES }));
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      if (!this.#hasFailed) this.#logger.warn({ err: error }, 'the log cannot be read for streams that are behind; they wait');
-      this.#hasFailed = true;
-    } finally {
-      backlog.isReading = false;
-      this.#reads--;
-    }
-    if (this.#isStopped) return;
-    this.#readNext();
-    if (page === undefined) {
-      this.#clock.after(CATCHUP_RETRY_MS, () => this.#enqueue(group));
-      return;
-    }
-    this.#hasFailed = false;
-    this.#distribute(group, backlog, after, page);
-    if (page.scanned <= after && !this.#isNear(after)) this.#disagree(group, page.log);
-    else if (backlog.readers.size > 0) this.#enqueue(group);
-    this.#tidy(group);
-  }
-
-  #distribute(group: Group, backlog: Backlog, after: number, page: Page): void {
-    this.#counters.reads++;
-    this.#counters.rowsExamined += page.examined;
-    group.readUpTo = page.scanned;
-    const { log } = page;
-    const end = log.lineage.at(page.scanned);
-    const steps = new Steps({ messages: page.messages, now: this.#storeClock.now(), chunkOf: cachedChunk });
-    for (const reader of backlog.readers) {
-      if (!canGoOn(reader)) {
-        backlog.readers.delete(reader);
-        continue;
-      }
-      // Invariant 9: the page and the oldest number are of one snapshot, so what the page lacks was deleted.
-      if (reader.cursorSeq < log.oldest - 1) reader.gap(startWithGap(reader.position(), log.oldest - 1, 'expired', log));
-      if (reader.cursorSeq < after || reader.cursorSeq >= page.scanned) continue;
-      backlog.readers.delete(reader);
-      if (!log.lineage.isGood(reader.position())) reader.gap(this.#tail.locate(reader.position(), log));
-      else {
-        // The whole page: it has the bounds of a step.
-        reader.catchUp(steps.after(reader.cursorSeq, Infinity).bundle, end);
-        this.#counters.readsServed++;
-        if (reader.cursorSeq >= this.#tail.last) reader.goLive();
-      }
-      this.#goOn(reader, backlog);
-    }
-  }
-
-  /** The tail is further than the log: the tail must look again, and the group waits for that. */
-  #disagree(group: Group, log: LogState): void {
-    this.#logger.warn({ tail: this.#tail.last, head: log.head }, 'the log ends before the tail');
-    void this.#tail.look();
-    this.#clock.after(CATCHUP_RETRY_MS, () => this.#enqueue(group));
-  }
-}
-
-/** Since a reader was put into its backlog, it may have been dismissed, or a heartbeat may have filled its socket. */
-function canGoOn(reader: Reader): boolean {
-  return reader.state === 'behind';
 }
 
 function namesIn({ filter: { topics, patterns } }: Group): number {

@@ -7,7 +7,8 @@ import type { SendQueue } from '../runtime/tcp-rows.ts';
 import type { TcpTable } from '../runtime/tcp-table.ts';
 import type { FullSockets } from './full-sockets.ts';
 import { GoneClients } from './gone-clients.ts';
-import type { Outlet, Reader } from './reader.ts';
+import type { Reader } from './reader.ts';
+import type { Outlet } from './stream-socket.ts';
 import { isOfAge, UNWATCHED_MAX_AGE_MS } from './unwatched-age.ts';
 
 /** The part of `stallMs` between two looks. The watch finds a client by so much later at most. */

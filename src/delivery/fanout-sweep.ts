@@ -129,7 +129,7 @@ export class Sweep {
   }
 
   #deliver(reader: Reader, part: Part): void {
-    const bundle = part.bundleFor(reader.writtenSeq);
+    const bundle = part.bundleFor(reader.cursorSeq);
     if (bundle.last !== undefined) {
       this.#writes++;
       this.#oldestTime = Math.min(this.#oldestTime, bundle.messages[0]!.time);

@@ -217,7 +217,7 @@ export class Fanout implements TailListener {
       for (const reader of group.readers) {
         // The tail judges its own end, and with it the readers there. A reader ahead of the tail is judged here: if the log was exchanged,
         // it would wait for sequence numbers that were reassigned.
-        if (!reader.isLive || reader.writtenSeq <= this.#tail.last) continue;
+        if (!reader.isLive || reader.cursorSeq <= this.#tail.last) continue;
         reader.fallBehind();
         this.#catchup.resume(reader);
       }

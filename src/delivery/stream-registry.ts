@@ -17,7 +17,9 @@ import type { Fanout } from './fanout.ts';
 import { FullSockets } from './full-sockets.ts';
 import { Heartbeats } from './heartbeats.ts';
 import type { Group } from './reader-group.ts';
-import { Reader, type Outlet, type ReaderDependencies, type StreamClient, type StreamOptions } from './reader.ts';
+import { Reader, type ReaderDependencies } from './reader.ts';
+import type { StreamClient } from './stream-client.ts';
+import type { Outlet, StreamOptions } from './stream-socket.ts';
 import type { BusyReason } from './sse.ts';
 import { StreamDrain } from './stream-drain.ts';
 import { StreamShares } from './stream-shares.ts';
@@ -76,9 +78,6 @@ export class StreamRegistry {
   readonly #delayedClose: DelayedClose;
   readonly #readerDependencies: ReaderDependencies;
   readonly #shares: StreamShares;
-  /** Streams that gave way, and whose connections are about to close. Their places are taken by others. */
-  readonly #evicted = new Set<Reader>();
-  #size = 0;
   #timer: Timer | undefined;
   #drain: StreamDrain | undefined;
   #isStopped = false;
@@ -103,7 +102,7 @@ export class StreamRegistry {
 
   /** How many streams are open. */
   get size(): number {
-    return this.#size;
+    return this.#shares.size;
   }
 
   /** How many readers are behind, and how many numbers of the log the furthest of them lacks. */
@@ -133,18 +132,14 @@ export class StreamRegistry {
     return this.#drain !== undefined;
   }
 
-  get #isFull(): boolean {
-    return this.#size - this.#evicted.size >= this.#settings.maxStreams;
-  }
-
   /** Whether there is a place for another stream, or one that has to give way. */
   hasRoomFor(holder: () => Holder): boolean {
-    return this.#drain === undefined && (!this.#isFull || this.#shares.couldMakeRoom(holder()));
+    return this.#drain === undefined && this.#shares.hasRoomFor(holder);
   }
 
   /** The same for a stream that is opened at once: what has to give way does. */
   makeRoom(holder: () => Holder): boolean {
-    return this.#drain === undefined && (!this.#isFull || this.#shares.makeRoom(holder()));
+    return this.#drain === undefined && this.#shares.makeRoom(holder);
   }
 
   /**
@@ -158,9 +153,8 @@ export class StreamRegistry {
     const reader = new Reader({ group, options, outlet, at: start.at, client, openedTenths: Math.round(this.#clock.monotonic() / 100) }, this.#readerDependencies);
     this.#enter(group, reader, holder ?? (() => client?.holder() ?? ANYBODY));
     this.#readers.add(reader);
-    this.#size++;
     this.#counters.opened++;
-    this.#shares.opened(reader, holder, this.#size);
+    this.#shares.opened(reader, holder);
     reader.open(start, this.#retryMs(), handle, head);
     this.#catchup.resume(reader);
     return reader;
@@ -217,8 +211,6 @@ export class StreamRegistry {
   /** The socket is gone. */
   closed(reader: Reader): void {
     if (!this.#readers.delete(reader)) return;
-    this.#size--;
-    this.#evicted.delete(reader);
     this.#shares.closed(reader);
     reader.closed();
     this.#leaveGroup(reader);
@@ -299,7 +291,6 @@ export class StreamRegistry {
   }
 
   #evict(reader: Reader): void {
-    this.#evicted.add(reader);
     // A reader that is gone already is only not closed yet.
     if (!reader.isGone) this.#dismiss(reader, 'full');
   }
@@ -312,8 +303,7 @@ export class StreamRegistry {
   /** The memory of its filter is needed at once, and not when its connection has closed. */
   #giveFilterUp(reader: Reader): void {
     // Its place is free for the newcomer, too. Otherwise a second stream would give way.
-    this.#shares.closed(reader);
-    this.#evicted.add(reader);
+    this.#shares.gaveWay(reader);
     this.end(reader, 'full');
     this.#leaveGroup(reader);
   }
@@ -326,6 +316,6 @@ export class StreamRegistry {
   }
 
   #finishDrain(): void {
-    if (this.#size === 0) this.#drain?.finish();
+    if (this.size === 0) this.#drain?.finish();
   }
 }

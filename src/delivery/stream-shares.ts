@@ -33,28 +33,43 @@ export interface StreamSharesDependencies {
 }
 
 /**
- * Who has how many of the places for streams. Where all are taken, the largest holder loses its newest stream to a newcomer that has less than half as many.
+ * The places for streams: how many are taken, and who has how many of them. Where all are taken, the largest holder loses its newest stream to a newcomer that has less than half as many.
  */
 export class StreamShares {
+  readonly #maxStreams: number;
   readonly #countedFrom: number;
   readonly #readers: Iterable<Reader>;
   readonly #evict: (reader: Reader) => void;
   readonly #shares: FairShares;
   /** Goes through the streams that were opened while nobody counted. */
   #earlier: Iterator<Reader> | undefined;
+  #size = 0;
+  /** Streams that gave way, and whose connections are about to close. Their places are taken by others. */
+  readonly #evicted = new Set<Reader>();
 
   constructor({ maxStreams, readers, evict, counters }: StreamSharesDependencies) {
+    this.#maxStreams = maxStreams;
     this.#countedFrom = maxStreams * PLACES_COUNTED_FROM_SHARE;
     this.#readers = readers;
-    this.#evict = evict;
+    this.#evict = (reader) => {
+      this.#evicted.add(reader);
+      evict(reader);
+    };
     this.#shares = new FairShares({ gate: 'streams', counters });
   }
 
-  /**
-   * A stream was opened.
-   * @param size How many are open.
-   */
-  opened(reader: Reader, holder: (() => Holder) | undefined, size: number): void {
+  /** How many streams are open. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get #isFull(): boolean {
+    return this.#size - this.#evicted.size >= this.#maxStreams;
+  }
+
+  /** A stream was opened. */
+  opened(reader: Reader, holder: (() => Holder) | undefined): void {
+    const size = ++this.#size;
     if (size < this.#countedFrom) return;
     if (holder !== undefined) reader.share = this.#shares.hold(holder(), 1, new Evictable(reader, this.#evict));
     for (let left = EARLIER_STREAMS; left > 0 && this.#shares.total < size; left--) {
@@ -66,18 +81,30 @@ export class StreamShares {
   }
 
   closed(reader: Reader): void {
+    this.#size--;
+    this.#evicted.delete(reader);
+    this.#release(reader);
+  }
+
+  /** Somebody else may have the stream's place before it has closed. */
+  gaveWay(reader: Reader): void {
+    this.#release(reader);
+    this.#evicted.add(reader);
+  }
+
+  /** Whether there is a place for another stream, or a stream of another holder would give way. */
+  hasRoomFor(holder: () => Holder): boolean {
+    return !this.#isFull || this.#shares.couldMakeRoom(holder(), 1);
+  }
+
+  /** The same for a stream that is opened at once: the stream that has to give way does. */
+  makeRoom(holder: () => Holder): boolean {
+    return !this.#isFull || this.#shares.makeRoom(holder(), 1);
+  }
+
+  #release(reader: Reader): void {
     reader.share?.release();
     reader.share = undefined;
-  }
-
-  /** Whether a stream of another holder would give way. */
-  couldMakeRoom(holder: Holder): boolean {
-    return this.#shares.couldMakeRoom(holder, 1);
-  }
-
-  /** Ends a stream of another holder. Returns false where no stream has to give way. */
-  makeRoom(holder: Holder): boolean {
-    return this.#shares.makeRoom(holder, 1);
   }
 
   #countEarlier(reader: Reader): void {

@@ -9,11 +9,9 @@ import type { Counters } from '../runtime/counters.ts';
 import type { Holder } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { entitled, identified, NOBODY } from './access-rules.ts';
+import { bodyLength, contentHeaders, expectation, lengthMissing } from './body-rules.ts';
 import { clientAddress } from './client-address.ts';
 import { ENDPOINTS, isForOperators, type Endpoint } from './endpoints.ts';
-import { batchProblem } from './input/batch-body.ts';
-import { bodyTooLarge } from './input/body.ts';
-import { contentProblem } from './input/content-headers.ts';
 import { readMember } from './input/member-query.ts';
 import { meantPaths } from './input/meant-path.ts';
 import { headerNamedBy, NAMING_PARAMETERS } from './input/named-header.ts';
@@ -26,12 +24,12 @@ import { KeptOut, shown } from './kept-out.ts';
 import { withinLimits } from './limited-sender.ts';
 import type { Peer, RequestHead } from './request-head.ts';
 import type { Premises, Rule, Sender } from './rule.ts';
-import { BODY_MAX_BYTES, URL_MAX_BYTES } from './server-limits.ts';
+import { URL_MAX_BYTES } from './server-limits.ts';
 import { asksForWebSocket, wrongHandshakeHeader } from './upgrade.ts';
 
 /**
  * The door policy: everything that a request's head decides about whether it is served. Both edges ask `admit` once for each request, before its body.
- * No other file refuses a request for its head: a rule that only one edge knows is a hole in the other.
+ * Every rule is in `RULES`, also those of access-rules.ts, limited-sender.ts and body-rules.ts: a rule that only one edge knows is a hole in the other.
  */
 
 /** The decision about a request. */
@@ -264,12 +262,6 @@ function foreignPage(request: RequestHead, { config }: Premises): Problem | unde
   return new Problem('cross-origin', foreignPageDetail(headers), { field: headers.origin === undefined ? 'Sec-Fetch-Site' : 'Origin' });
 }
 
-/** RFC 9110, section 10.1.1. HTTP/1.0 has no expectations: one that is there is somebody else's. */
-function expectation({ headers: { expect }, httpVersion }: RequestHead): Problem | undefined {
-  if (expect === undefined || httpVersion === '1.0' || expect.toLowerCase() === '100-continue') return undefined;
-  return new Problem('expectation-failed', 'Expect may be 100-continue here, and nothing else.', { field: 'Expect' });
-}
-
 /** The handshake of a WebSocket (RFC 6455, section 4.2.1). */
 function handshake(request: RequestHead): Problem | undefined {
   if (request.endpoint?.isStream !== true || !asksForWebSocket(request)) return undefined;
@@ -282,25 +274,6 @@ function drain({ endpoint }: RequestHead, { draining }: Premises): Problem | und
   return draining && endpoint?.isStream === true ? new Problem('unavailable', 'This instance is about to end.') : undefined;
 }
 
-/**
- * Whether the headers announce a body that has neither a length nor chunks. HTTP then says that there is no body (RFC 9112, section 6.3). An empty text would be stored,
- * and the bytes of the body would be read as the next request.
- */
-export function lacksLength({ endpoint, headers }: RequestHead): boolean {
-  if (endpoint?.body === undefined || headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return false;
-  return headers['content-type'] !== undefined || headers.expect !== undefined;
-}
-
-function lengthMissing(request: RequestHead): Problem | undefined {
-  if (!lacksLength(request)) return undefined;
-  return new Problem('length-required', 'The headers announce a body, but neither Content-Length nor Transfer-Encoding: chunked says how long it is; for an empty one send Content-Length: 0.', { field: 'Content-Length' });
-}
-
-function contentHeaders({ endpoint, headers }: RequestHead): Problem | undefined {
-  if (endpoint?.body === undefined) return undefined;
-  return contentProblem(headers) ?? (endpoint === ENDPOINTS.publishBatch ? batchProblem(headers) : undefined);
-}
-
 const EVENT_STREAM = 'text/event-stream';
 /** Values of `Accept` that need no second look. */
 const PLAIN_ACCEPT: readonly (string | undefined)[] = [undefined, '', EVENT_STREAM, '*/*'];
@@ -311,22 +284,4 @@ function accepted(request: RequestHead): Problem | undefined {
   if (endpoint?.isStream !== true || PLAIN_ACCEPT.includes(headers.accept) || asksForWebSocket(request)) return undefined;
   if (new Negotiator({ headers }).mediaType([EVENT_STREAM]) !== undefined) return undefined;
   return new Problem('not-acceptable', 'This is a stream of text/event-stream, which Accept refuses.', { field: 'Accept' });
-}
-
-/** A body of no declared length is measured as it arrives. */
-function bodyLength({ endpoint, headers }: RequestHead, { config }: Premises): Problem | undefined {
-  if (endpoint?.body === undefined) return undefined;
-  const most = bodyMaxBytes(endpoint, config);
-  return Number(headers['content-length'] ?? 0) > most ? bodyTooLarge(most, settingOf(endpoint)) : undefined;
-}
-
-/** The setting that bounds the body of an endpoint; undefined where none does. */
-export function settingOf(endpoint: Endpoint | undefined): string | undefined {
-  return typeof endpoint?.body === 'string' ? endpoint.body : undefined;
-}
-
-/** The largest body that an endpoint takes, in bytes. */
-export function bodyMaxBytes(endpoint: Endpoint | undefined, config: Config): number {
-  if (endpoint?.body === undefined) return BODY_MAX_BYTES;
-  return typeof endpoint.body === 'number' ? endpoint.body : config[endpoint.body];
 }

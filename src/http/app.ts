@@ -4,8 +4,9 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefault
 import { randomBytes } from 'node:crypto';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import type { Load } from '../runtime/background-loads.ts';
-import { AdmissionPolicy, RULES, settingOf } from './admission.ts';
+import { AdmissionPolicy, RULES } from './admission.ts';
 import { COMPILERS, describeRoutes, loadDescriber } from './api-document.ts';
+import { settingOf } from './body-rules.ts';
 import { addDoor, refusalOf } from './door.ts';
 import { awaitContinue, tellToGoOn } from './expect-continue.ts';
 import { addFastPath } from './fast-path/fast-path.ts';

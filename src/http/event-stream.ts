@@ -1,10 +1,12 @@
 import type { Socket } from 'node:net';
 import { scopeOf, type Identity } from '../access/identity.ts';
 import type { CutReason, Lease } from '../access/lease.ts';
-import { CredentialsUnavailable } from '../access/known-records.ts';
+import { CredentialsUnavailable } from '../access/credentials-unavailable.ts';
 import type { StreamHandle } from '../access/stream-handles.ts';
 import type { TicketHold } from '../access/ticket-hold.ts';
-import type { Reader, StreamClient, StreamOptions } from '../delivery/reader.ts';
+import type { Reader } from '../delivery/reader.ts';
+import type { StreamClient } from '../delivery/stream-client.ts';
+import type { StreamOptions } from '../delivery/stream-socket.ts';
 import type { BusyReason } from '../delivery/sse.ts';
 import type { StartOptions, StartRequest } from '../log/start-position.ts';
 import type { ChangeableStream } from '../fleet/topic-changes.ts';

@@ -13,7 +13,7 @@ export const HEAD_MAX_MS = 20_000;
 export const REQUEST_MAX_MS = 120_000;
 
 /** How often the server looks for connections that are past the two limits above. */
-export const REQUEST_CHECK_MS = 5_000;
+const REQUEST_CHECK_MS = 5_000;
 
 /** How long an idle connection is kept: longer than the 60 s of common load balancers. Stops them from sending a request into a connection that is closing. */
 export const KEEP_ALIVE_MS = 72_000;

@@ -85,7 +85,7 @@ export class BrokerConnection {
 }
 
 /** Whether the error is an answer of Kafka: the connection is well. */
-export function isRefusal(error: unknown): boolean {
+function isRefusal(error: unknown): boolean {
   return error instanceof ResponseError;
 }
 

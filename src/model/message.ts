@@ -135,7 +135,7 @@ export function toJson(message: Message): Buffer {
 }
 
 /** The same in parts, for a page of many: its data is copied once, into the page. */
-export function jsonParts(message: Message): readonly Uint8Array[] {
+function jsonParts(message: Message): readonly Uint8Array[] {
   if (message.isErased) return [Buffer.from(`${describe(message, message.id)},"erased":true}`)];
   const data = message.json ? message.data : Buffer.from(JSON.stringify(Buffer.from(message.data.buffer, message.data.byteOffset, message.data.length).toString()));
   return [Buffer.from(`${describe(message, message.id)},"data":`), data, CLOSE];

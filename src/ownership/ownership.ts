@@ -8,7 +8,7 @@ import { StoreError } from '../store/store.ts';
  */
 
 /** How long an instance that is not heard of keeps its tasks. Stops a short stall from moving them all. */
-export const OWNER_LEASE_MS = 5_000;
+const OWNER_LEASE_MS = 5_000;
 /** How often an instance keeps its leases, and looks for tasks that nobody has. */
 const OWNED_LOOK_MS = 1_000;
 /** How often it looks whether there are any. Who makes the first one looks at once. */

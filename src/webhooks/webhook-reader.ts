@@ -14,11 +14,11 @@ import type { Counters } from '../runtime/counters.ts';
 import { StoreError } from '../store/store.ts';
 import type { WebhookRecord } from '../store/webhook-store.ts';
 import { attemptText, isTaken } from './attempt.ts';
-import { CIRCUIT_OPEN_FAILURES, longestPauseMs, pauseMs, retryAfterMs } from './backoff.ts';
 import { gapDelivery, messageDelivery, type Delivery } from './body.ts';
 import { isDeadLetter, type DeadLetters } from './dead-letters.ts';
+import { FailureStreak, type FailureStreakOptions } from './failure-streak.ts';
 import type { Notes } from './notes.ts';
-import type { Outcome, Sender } from './sender.ts';
+import type { Sender } from './sender.ts';
 import { deadTopicOf, settingsOf, wantsDeadLetters, type WebhookSettings } from './settings.ts';
 import { signatureHeaders } from './signature.ts';
 import type { Turns } from './turns.ts';
@@ -35,7 +35,7 @@ const WEBHOOK_READ_RETRY_MS = 1_000;
 /** RFC 9110: the receiver wants no more, ever. */
 const GONE_CODE = 410;
 
-export interface WebhookReaderDependencies {
+export interface WebhookReaderDependencies extends FailureStreakOptions {
   readonly history: Pick<History, 'findInTail'>;
   readonly starts: Pick<Starts, 'resolve'>;
   readonly tail: Pick<Tail, 'last' | 'log' | 'clean' | 'erasures'>;
@@ -49,15 +49,9 @@ export interface WebhookReaderDependencies {
   /** The same for webhooks that failed last time: receivers that hang must not hold what others need. */
   readonly suspectBudget: Budget;
   readonly clock: Clock;
-  /** The store's clock: milliseconds since 1970. */
-  readonly now: () => number;
-  readonly random: () => number;
   readonly counters: Pick<Counters, 'webhookDeliveries' | 'webhookFailures' | 'webhookDeadLetters'>;
   /** Whether the lease of this instance lasts: asked before each attempt. */
   readonly ownsNow: () => boolean;
-  readonly firstPauseMs: number;
-  /** After so long the next message follows. */
-  readonly retryMs: number;
 }
 
 /** `more` messages may follow at once. `pause`: an attempt has failed. `unread`: the log could not be read, or the lease has ended. */
@@ -83,11 +77,7 @@ export class WebhookReader {
   #gap: Gap | undefined;
   #isLocated = false;
   #cursor: string;
-  #failures: number;
-  #failingSince: number | undefined;
-  #nextAt: number;
-  /** No pause is longer. Of another instance's failures, only their number is believed: its clock may have been ahead. */
-  #pauseMaxMs: number;
+  readonly #streak: FailureStreak;
   #attempts: string[] = [];
   /** The cursor that the database has. */
   #noted: string;
@@ -104,10 +94,7 @@ export class WebhookReader {
     this.#cursor = record.cursor;
     this.#noted = record.cursor;
     this.#at = parseId(record.cursor) ?? { epoch: '', seq: 0 };
-    this.#failures = record.failures;
-    this.#failingSince = record.failingSince;
-    this.#nextAt = record.nextAt;
-    this.#pauseMaxMs = longestPauseMs(record.failures, deps.firstPauseMs);
+    this.#streak = new FailureStreak(record, deps);
   }
 
   get version(): number {
@@ -119,11 +106,11 @@ export class WebhookReader {
   }
 
   get isFailing(): boolean {
-    return this.#failures > 0;
+    return this.#streak.isFailing;
   }
 
   get isCircuitOpen(): boolean {
-    return this.#failures >= CIRCUIT_OPEN_FAILURES;
+    return this.#streak.isCircuitOpen;
   }
 
   /** How many messages of the log come after its place; 0 while it waits for the next one. */
@@ -132,14 +119,9 @@ export class WebhookReader {
   }
 
   start(): void {
-    const pause = this.#pauseLeft;
+    const pause = this.#streak.pauseLeft;
     if (pause > 0) this.#after(pause, () => this.#askTurn());
     else this.#askTurn();
-  }
-
-  /** Milliseconds. */
-  get #pauseLeft(): number {
-    return Math.max(0, Math.min(this.#nextAt - this.#deps.now(), this.#pauseMaxMs));
   }
 
   /** Ends the attempt under way, and resolves when nothing is under way any more. */
@@ -162,7 +144,7 @@ export class WebhookReader {
 
   #askTurn(): void {
     if (this.#isStopping) return;
-    this.#deps.turns.ask({ origin: this.#origin, isSuspect: this.#failures > 0, run: async () => {
+    this.#deps.turns.ask({ origin: this.#origin, isSuspect: this.#streak.isFailing, run: async () => {
       // It was stopped while it waited.
       if (this.#isStopping) return;
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -182,13 +164,13 @@ export class WebhookReader {
     else if (next === 'quiet') void this.#waitForMessages();
     else if (next === 'unread') this.#after(WEBHOOK_READ_RETRY_MS);
     // That it is over is told by the timer: the clock may be set back meanwhile.
-    else this.#after(this.#pauseLeft, () => this.#askTurn());
+    else this.#after(this.#streak.pauseLeft, () => this.#askTurn());
   }
 
   /** Reads on, and attempts what it finds, until the turn is over. */
   async #take(): Promise<Next> {
     const end = this.#deps.clock.monotonic() + WEBHOOK_TURN_MS;
-    const isSuspect = this.#failures > 0;
+    const isSuspect = this.#streak.isFailing;
     const hold = new Hold(isSuspect ? this.#deps.suspectBudget : this.#deps.budget);
     try {
       await this.#locate();
@@ -246,9 +228,8 @@ export class WebhookReader {
 
   /** @param after The place after it. */
   async #attempt(delivery: Delivery, after: Position): Promise<Next> {
-    const { counters, now, ownsNow, retryMs, sender } = this.#deps;
-    // A clock that was ahead must not put the end off.
-    this.#failingSince = Math.min(this.#failingSince ?? now(), now());
+    const { counters, now, ownsNow, sender } = this.#deps;
+    const since = this.#streak.attempt();
     // An instance that stood still may have lost it to another one.
     const mayStillSend = (): boolean => ownsNow() && !this.#isStopping;
     if (!mayStillSend()) return 'unread';
@@ -258,34 +239,26 @@ export class WebhookReader {
     this.#attempts.push(attemptText(delivery.id, outcome, now()));
     if (isTaken(outcome.status)) {
       counters.webhookDeliveries += 1;
-      this.#failures = 0;
-      this.#nextAt = 0;
+      this.#streak.taken();
       this.#moveTo(after);
       return 'more';
     }
     counters.webhookFailures += 1;
     if (outcome.status === GONE_CODE) return this.#disable();
-    this.#fail(outcome);
+    this.#streak.failed(outcome.retryAfter);
     // The time passes while nothing is attempted, too, as while the service is away: so the last attempt comes after it. An instance that has lost the webhook gives nothing up.
-    return now() - this.#failingSince >= retryMs && ownsNow() ? this.#giveUp(delivery, after) : 'pause';
-  }
-
-  #fail({ retryAfter }: Outcome): void {
-    const { firstPauseMs, now, random } = this.#deps;
-    this.#failures += 1;
-    this.#pauseMaxMs = pauseMs(this.#failures, firstPauseMs, retryAfterMs(retryAfter, now()), random);
-    this.#nextAt = now() + this.#pauseMaxMs;
+    return this.#streak.isTooLong && ownsNow() ? this.#giveUp(delivery, after, since) : 'pause';
   }
 
   async #disable(): Promise<Next> {
-    this.#failures += 1;
+    this.#streak.refused();
     await this.#note('its receiver answered 410: it wants no more');
     return 'stop';
   }
 
   /** The message goes to another topic, and the next one follows. */
-  async #giveUp(delivery: Delivery, after: Position): Promise<Next> {
-    await this.#deps.deadLetters.publish({ id: this.#record.id, topic: deadTopicOf(this.#record.id, this.#settings), delivery, failures: this.#failures, since: this.#failingSince! });
+  async #giveUp(delivery: Delivery, after: Position, since: number): Promise<Next> {
+    await this.#deps.deadLetters.publish({ id: this.#record.id, topic: deadTopicOf(this.#record.id, this.#settings), delivery, failures: this.#streak.count, since });
     this.#deps.counters.webhookDeadLetters += 1;
     this.#moveTo(after);
     return 'more';
@@ -294,7 +267,7 @@ export class WebhookReader {
   #moveTo({ epoch, seq }: Position): void {
     this.#at = { epoch, seq };
     this.#cursor = formatId(epoch, seq);
-    this.#failingSince = undefined;
+    this.#streak.moved();
   }
 
   async #locate(): Promise<void> {
@@ -312,7 +285,7 @@ export class WebhookReader {
     const isSame = disabled === undefined && attempts.length === 0 && this.#cursor === this.#noted;
     if (isSame) return Promise.resolve(true);
     this.#noted = this.#cursor;
-    return this.#deps.notes.note({ id: this.#record.id, fence: this.#record.fence, cursor: this.#cursor, failures: this.#failures, failingSince: this.#failingSince, nextAt: this.#nextAt, disabled, attempts });
+    return this.#deps.notes.note({ id: this.#record.id, fence: this.#record.fence, cursor: this.#cursor, ...this.#streak.row, disabled, attempts });
   }
 
   /** Waits in the audience until a message may be there. */

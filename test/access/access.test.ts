@@ -4,7 +4,7 @@ import { makeApiKey } from '../../src/access/api-key.ts';
 import type { Identity } from '../../src/access/identity.ts';
 import { makeTicket } from '../../src/access/ticket-text.ts';
 import { TokenIdentities } from '../../src/access/token-identities.ts';
-import { CredentialsUnavailable } from '../../src/access/known-records.ts';
+import { CredentialsUnavailable } from '../../src/access/credentials-unavailable.ts';
 import type { Problem } from '../../src/model/problem.ts';
 import type { KeyRecord } from '../../src/store/key-store.ts';
 import type { TicketRecord } from '../../src/store/ticket-store.ts';

@@ -1,6 +1,6 @@
 import { t } from 'tap';
 import { KnownKeys } from '../../src/access/known-keys.ts';
-import { CredentialsUnavailable } from '../../src/access/known-records.ts';
+import { CredentialsUnavailable } from '../../src/access/credentials-unavailable.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import type { Holder } from '../../src/runtime/fair-shares.ts';
 import { FIND_MAX_KEYS, type KeyChanges, type KeyRecord } from '../../src/store/key-store.ts';

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { anonymous, EVERYBODY, type Credential, type Identity } from '../../src/access/identity.ts';
-import { CredentialsUnavailable } from '../../src/access/known-records.ts';
+import { CredentialsUnavailable } from '../../src/access/credentials-unavailable.ts';
 import type { CutReason, Holder, Lease } from '../../src/access/lease.ts';
 import { Leases } from '../../src/access/leases.ts';
 import { ScopedGrant } from '../../src/model/grant.ts';

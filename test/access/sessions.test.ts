@@ -2,7 +2,7 @@ import { t } from 'tap';
 import { Access, type AccessDependencies } from '../../src/access/access.ts';
 import { makeApiKey } from '../../src/access/api-key.ts';
 import type { Identity } from '../../src/access/identity.ts';
-import { CredentialsUnavailable } from '../../src/access/known-records.ts';
+import { CredentialsUnavailable } from '../../src/access/credentials-unavailable.ts';
 import { SessionAdministration } from '../../src/access/session-administration.ts';
 import { makeSession, readSession } from '../../src/access/session-text.ts';
 import { TokenIdentities } from '../../src/access/token-identities.ts';

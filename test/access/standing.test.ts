@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Credential } from '../../src/access/identity.ts';
-import { CredentialsUnavailable } from '../../src/access/known-records.ts';
+import { CredentialsUnavailable } from '../../src/access/credentials-unavailable.ts';
 import { keyCredential, sessionCredential, Standing } from '../../src/access/standing.ts';
 import type { KeyRecord } from '../../src/store/key-store.ts';
 import type { SessionRecord } from '../../src/store/session-store.ts';

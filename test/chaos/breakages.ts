@@ -65,7 +65,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'prefix',
     what: 'a replay takes a pattern for a prefix',
-    file: 'model/topic.ts',
+    file: 'model/pattern-tree.ts',
     instead: { 'return pattern.length === topic.length;': 'return pattern.length <= topic.length;' },
     shows: 'wrong topic',
     follows: [],
@@ -91,7 +91,7 @@ export const BREAKAGES: readonly Breakage[] = [
     name: 'untold',
     what: 'a stream that had read what was lost goes on where the logs part, and is not told',
     file: 'delivery/reader.ts',
-    instead: { 'this.#say(this.#control ? gapFrame(at, gap) : gapComment(gap));': '' },
+    instead: { 'socket.say(socket.wantsControl ? gapFrame(at, gap, socket.controlWriter) : socket.comment(gapComment(gap)));': '' },
     by: 'database loses its newest epoch',
     shows: 'unannounced gap',
     follows: ['out of order'],
@@ -99,8 +99,8 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'untaken',
     what: 'a webhook goes on to the next message after any answer',
-    file: 'webhooks/webhook-reader.ts',
-    instead: { 'outcome.status >= 200 && outcome.status < 300': 'outcome.status >= 200' },
+    file: 'webhooks/attempt.ts',
+    instead: { 'status >= 200 && status < 300': 'status >= 200' },
     webhooks: 5,
     shows: 'lost',
     follows: ['out of order'],

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { check } from '../support/checker.ts';
@@ -7,6 +8,13 @@ import { reduce, shortest } from './shortest.ts';
 
 /** A part that shows a fault is one that a person can read. */
 const FEW = 4;
+
+t.test('every deliberate mistake still has its place in src', async (t) => {
+  for (const { name, file, instead } of BREAKAGES) {
+    const source = readFileSync(join(import.meta.dirname, '../../src', file), 'utf8');
+    for (const text of Object.keys(instead)) t.ok(source.includes(text), `${name}: src/${file} has ${JSON.stringify(text)}; change test/chaos/breakages.ts with it`);
+  }
+});
 
 t.test('the checker names the faults in the histories of services that were broken on purpose', async (t) => {
   for (const { name, what, shows, follows } of BREAKAGES) {

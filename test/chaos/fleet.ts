@@ -48,7 +48,7 @@ export interface FleetOptions {
   readonly entry?: string;
 }
 
-export const INSTANCES = 3;
+const INSTANCES = 3;
 
 const ROOT = join(import.meta.dirname, '../..');
 

@@ -19,7 +19,7 @@ const filter = (...names: string[]): Filter => new Filter(names);
 const member = (id: string, meta?: string): { id: string; meta: string | undefined } => ({ id, meta });
 
 /** All that is told of a topic, in pages of three. */
-export async function everybody(presence: Presence, topic: string): Promise<Omit<PresencePage, 'next'>> {
+async function everybody(presence: Presence, topic: string): Promise<Omit<PresencePage, 'next'>> {
   const members = [];
   let after = '';
   for (;;) {

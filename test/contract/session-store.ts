@@ -45,7 +45,7 @@ export function newSession(id: string, parts: Partial<NewSession> = {}): NewSess
 }
 
 /** Each method, as a call that can be made again. */
-export function everySessionCall(sessions: SessionStore): (() => Promise<unknown>)[] {
+function everySessionCall(sessions: SessionStore): (() => Promise<unknown>)[] {
   return [() => sessions.sessionChanges(0), () => sessions.findSessions(['a']), () => sessions.createSession(newSession('b')), () => sessions.endSession(newSession('a'))];
 }
 

@@ -1,5 +1,6 @@
 import { t } from 'tap';
-import type { Reader, StreamClient } from '../../src/delivery/reader.ts';
+import type { Reader } from '../../src/delivery/reader.ts';
+import type { StreamClient } from '../../src/delivery/stream-client.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
 import type { NamedHolder } from '../../src/runtime/fair-shares.ts';

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { StreamHandles } from '../../src/access/stream-handles.ts';
-import type { StreamClient } from '../../src/delivery/reader.ts';
+import type { StreamClient } from '../../src/delivery/stream-client.ts';
 import { LACKING_MAX_STREAMS, MessageDelivery } from '../../src/fleet/message-delivery.ts';
 import { OpenStreams, wants } from '../../src/fleet/open-streams.ts';
 import { StreamList } from '../../src/fleet/stream-list.ts';

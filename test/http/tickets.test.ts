@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Identity } from '../../src/access/identity.ts';
-import { CredentialsUnavailable } from '../../src/access/known-records.ts';
+import { CredentialsUnavailable } from '../../src/access/credentials-unavailable.ts';
 import { TicketHold } from '../../src/access/ticket-hold.ts';
 import type { Tickets } from '../../src/access/tickets.ts';
 import type { Admission } from '../../src/http/admission.ts';

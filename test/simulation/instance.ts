@@ -1,6 +1,6 @@
 import type { Delivery } from '../../src/delivery/delivery.ts';
 import type { HistoryPage, HistoryRequest } from '../../src/delivery/long-polls.ts';
-import type { StreamOptions } from '../../src/delivery/reader.ts';
+import type { StreamOptions } from '../../src/delivery/stream-socket.ts';
 import type { MessageLog } from '../../src/log/log.ts';
 import type { Receipt } from '../../src/log/receipt.ts';
 import type { StartOptions, StartRequest } from '../../src/log/start-position.ts';
@@ -26,7 +26,7 @@ const TURN_MS = 0.5;
 /** Between two tries to open the log. Milliseconds. */
 const OPEN_RETRY_MS = 200;
 /** The time after which clients are told to come back. Milliseconds. */
-export const RETRY_MS = 300;
+const RETRY_MS = 300;
 
 /** What the process of an instance is like. */
 export interface Make {

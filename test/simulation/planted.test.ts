@@ -30,7 +30,7 @@ interface Mistake {
 const MISTAKES: readonly Mistake[] = [
   {
     name: 'the seam between replay and live is off by one',
-    file: 'delivery/catchup.ts',
+    file: 'delivery/catchup-reads.ts',
     right: 'if (reader.cursorSeq >= this.#tail.last) reader.goLive();',
     wrong: 'if (reader.cursorSeq >= this.#tail.last - 1) reader.goLive();',
     invariants: ['lost', 'unannounced gap', 'cursor ahead of its frames'],
@@ -45,7 +45,7 @@ const MISTAKES: readonly Mistake[] = [
   {
     name: 'a cursor moves before its frame is written',
     file: 'delivery/reader.ts',
-    right: 'if (this.isLive && this.group.isWaiting) return this.#say(HEARTBEAT);',
+    right: 'if (this.isLive && this.group.isWaiting) return socket.say(HEARTBEAT);',
     wrong: '',
     invariants: ['cursor ahead of its frames'],
   },
@@ -65,16 +65,16 @@ const MISTAKES: readonly Mistake[] = [
   },
   {
     name: 'readers that come while the log is being read for others are not woken after it',
-    file: 'delivery/catchup.ts',
-    right: 'else if (backlog.readers.size > 0) this.#enqueue(group);',
+    file: 'delivery/catchup-reads.ts',
+    right: 'else this.#goOn(group);',
     wrong: '',
     invariants: ['lost'],
   },
   {
     name: 'the tail is trimmed under a reader',
-    file: 'delivery/catchup.ts',
-    right: 'return this.#tail.covers(seq) && seq >= this.#tail.last - NEAR_TAIL_MESSAGES;',
-    wrong: 'return seq >= this.#tail.last - NEAR_TAIL_MESSAGES;',
+    file: 'delivery/catchup-backlog.ts',
+    right: 'return tail.covers(seq) && seq >= tail.last - NEAR_TAIL_MESSAGES;',
+    wrong: 'return seq >= tail.last - NEAR_TAIL_MESSAGES;',
     invariants: ['unannounced gap', 'cursor ahead of its frames', 'lost'],
   },
   {

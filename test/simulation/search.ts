@@ -22,7 +22,7 @@ export function scheduleOf(seed: number): Schedule {
 }
 
 /** Runs the schedule of a seed; where it breaks an invariant, looks for the shortest one that breaks the same. */
-export async function search(seed: number): Promise<Failure | undefined> {
+async function search(seed: number): Promise<Failure | undefined> {
   const schedule = scheduleOf(seed);
   const [first] = check((await withoutStackTraces(() => simulate(schedule))).run);
   if (first === undefined) return undefined;

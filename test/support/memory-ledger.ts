@@ -25,7 +25,7 @@ export class MemoryLedgers {
   }
 }
 
-export class MemoryLedger implements Ledger {
+class MemoryLedger implements Ledger {
   readonly #shared: MemoryLedgers;
   #onReturn: (mayHaveForgotten: boolean) => void = () => undefined;
 

@@ -15,7 +15,7 @@ export interface ClusterOptions {
 }
 
 /** A cluster of three masters, with a replica for each if so wanted. */
-export class ClusterFleet {
+class ClusterFleet {
   readonly masters: readonly ClusterNode[];
   readonly replicas: readonly ClusterNode[];
 

@@ -24,7 +24,7 @@ export interface SentinelOptions {
 }
 
 /** A master, a replica, and three sentinels, two of which have to agree. */
-export class SentinelFleet {
+class SentinelFleet {
   readonly servers: readonly RedisServer[];
   readonly sentinels: readonly SentinelServer[];
   readonly #scope: Scope;

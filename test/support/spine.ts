@@ -1,7 +1,8 @@
 import { createParser } from 'eventsource-parser';
 import { LocalBus } from '../../src/bus/local.ts';
 import { Delivery } from '../../src/delivery/delivery.ts';
-import type { Outlet, Reader } from '../../src/delivery/reader.ts';
+import type { Reader } from '../../src/delivery/reader.ts';
+import type { Outlet } from '../../src/delivery/stream-socket.ts';
 import type { StreamSettings } from '../../src/delivery/stream-registry.ts';
 import { MessageLog, type MessageLogDependencies, type MessageLogSettings } from '../../src/log/log.ts';
 import type { StartRequest } from '../../src/log/start-position.ts';

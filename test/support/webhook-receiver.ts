@@ -14,7 +14,7 @@ export interface Received {
 /** Answers a delivery, or keeps it waiting. */
 export type Answering = (received: Received, response: ServerResponse) => void;
 
-export const TAKE: Answering = (_received, response) => void response.writeHead(204).end();
+const TAKE: Answering = (_received, response) => void response.writeHead(204).end();
 
 /** A receiver of webhooks: what it got, in the order in which the bodies were whole. */
 export class WebhookReceiver {

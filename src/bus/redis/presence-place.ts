@@ -1,11 +1,11 @@
 import { readRedisUrl, type RedisLocation } from '../../config/redis-url.ts';
 import { PlaceAway, type MemberPage, type PlaceListener, type PresenceChange, type PresenceChanges, type PresenceCount, type PresencePage, type PresencePlace, type PresentMember, type Telling } from '../../presence/place.ts';
-import { META_MAX_BYTES } from '../../presence/member.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { randomName } from '../../store/names.ts';
 import { RedisConnection } from './connection.ts';
 import type { ServerDiscovery } from './discovery-contract.ts';
+import { changesText, keysOf, readLines, readWrote, topicsKey, wroteKey } from './presence-lines.ts';
 import { ACTIVATE, BEGIN, CHANGES, COUNT, LINES, PAGE, RENEW, WRITE } from './presence-scripts.ts';
 import { redactedReason } from './redacted-reason.ts';
 import { discoveryFor } from './redis.ts';
@@ -210,10 +210,7 @@ export class RedisPresencePlace implements PresencePlace {
     for (;;) {
       const wrote = await this.#command(({ redis }) => redis.srandmember(this.#prefix + wroteKey(instance), SWEEP_MAX_ENTRIES));
       if (wrote.length === 0) break;
-      await this.#write(instance, wrote.map((text) => {
-        const end = text.indexOf('\0');
-        return { topic: text.slice(0, end), member: text.slice(end + 1), topicStreams: 0, isPresent: false, streams: 0, since: Number.MAX_SAFE_INTEGER, meta: undefined, metaAt: 0 };
-      }), true);
+      await this.#write(instance, wrote.map((text) => ({ ...readWrote(text), topicStreams: 0, isPresent: false, streams: 0, since: Number.MAX_SAFE_INTEGER, meta: undefined, metaAt: 0 })), true);
     }
     await this.#command(({ redis }) => redis.zrem(`${this.#prefix}leases`, instance));
   }
@@ -268,57 +265,6 @@ export class RedisPresencePlace implements PresencePlace {
       if (connection.isReady && error instanceof Error && error.name === 'ReplyError') connection.fail(error);
       throw new PlaceAway(redactedReason(error));
     }
-  }
-}
-
-/** `lines`, `members` and `streams` of a topic. */
-function keysOf(topic: string): readonly string[] {
-  return [`lines:${topic}`, `members:${topic}`, `streams:${topic}`];
-}
-
-function topicsKey(member: string): string {
-  return `topics:${member}`;
-}
-
-function wroteKey(instance: string): string {
-  return `wrote:${instance}`;
-}
-
-/** One text: the client takes about as long for each value of a command as for the text of a whole change. */
-function changesText(changes: readonly PresenceChange[]): string {
-  return JSON.stringify(changes.flatMap(({ topic, member, topicStreams, isPresent, streams, since, meta = '', metaAt }) => [topic, member, topicStreams, isPresent ? 1 : 0, streams, since, metaAt, meta]));
-}
-
-/** The sum of a member's lines on living instances; undefined if no line can be read. A stranger with access to Redis may have written other lines. */
-function readLines(lines: string): Omit<PresentMember, 'id'> | undefined {
-  let [streams, since, newest] = [0, Infinity, -1];
-  let meta: string | undefined;
-  for (const line of lines.split('\n')) {
-    const [, count, from, metaAt, text = ''] = line.split('\t');
-    if (!isWhole(count) || !isWhole(from)) continue;
-    streams += Number(count);
-    since = Math.min(since, Number(from));
-    if (text === '' || !(Number(metaAt) > newest) || !isMeta(text)) continue;
-    newest = Number(metaAt);
-    meta = text;
-  }
-  return since === Infinity ? undefined : { streams, since, meta };
-}
-
-/** Milliseconds since 1970 have 13 digits. */
-function isWhole(text: string | undefined): boolean {
-  return text !== undefined && /^\d{1,14}$/.test(text);
-}
-
-/** A line end in it would end a line of a frame. */
-function isMeta(text: string): boolean {
-  if (text.includes('\r') || Buffer.byteLength(text) > META_MAX_BYTES) return false;
-  try {
-    JSON.parse(text);
-    return true;
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    return false;
   }
 }
 

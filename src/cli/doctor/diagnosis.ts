@@ -7,7 +7,7 @@ import type { Level, Verdict } from './verdict.ts';
 
 /** All checks, in the order in which they are shown. */
 
-export const CHECKS = [
+const CHECKS = [
   'reach', 'tls', 'http', 'clock', 'stream', 'opening', 'buffering', 'compression', 'stream headers', 'idle', 'resuming', 'ending', 'websocket',
   'authorization', 'host', 'query', 'path', 'publishing', 'body', 'cache', 'cors',
 ] as const;

@@ -1,4 +1,4 @@
-import type { StreamOptions } from '../../delivery/reader.ts';
+import type { StreamOptions } from '../../delivery/stream-socket.ts';
 import type { StartRequest } from '../../log/start-position.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';

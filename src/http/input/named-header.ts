@@ -35,7 +35,7 @@ const CREDENTIALS: ReadonlySet<string> = new Set(['authorization', 'proxy-author
 const EVENT_WORD = /(?:^|-)(?:event|topic)(?:-|$)/;
 
 /** Stops the name from filling the database: it is stored with the key. No sender's own header is nearly as long. */
-export const HEADER_NAME_MAX_BYTES = 255;
+const HEADER_NAME_MAX_BYTES = 255;
 
 /** A token of RFC 9110, section 5.6.2. */
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;

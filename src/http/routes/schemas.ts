@@ -2,7 +2,7 @@ import type { TSchema } from 'typebox';
 import type { Config } from '../../config/config.ts';
 import { PROBLEMS, type ProblemCode } from '../../model/problem.ts';
 import { PATTERN_MAX_SEGMENTS, WILDCARD_MAX_SEGMENTS } from '../../model/topic.ts';
-import { bodyMaxBytes } from '../admission.ts';
+import { bodyMaxBytes } from '../body-rules.ts';
 import type { Endpoint, Method } from '../endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import { LAST_MAX_MESSAGES } from '../input/last-event-id.ts';

@@ -36,7 +36,7 @@ export async function vacuumTable(table: 'messages' | 'keys', url: string, signa
  * How much retention deletes of messages, and how many keys, until the tables are vacuumed: the server uses the room of deleted rows again only then. Stops a small log that is written fast from
  * growing until autovacuum comes, once in a minute. More where more is held: a vacuum reads the indexes in full.
  */
-export const VACUUM_DELETED_BYTES = 64 * 1024 * 1024;
+const VACUUM_DELETED_BYTES = 64 * 1024 * 1024;
 const VACUUM_DELETED_KEYS = 100_000;
 /** The least share of the held bytes to delete: so a vacuum reads four times as much as was deleted. */
 const VACUUM_HELD_SHARE = 1 / 4;

@@ -1,0 +1,101 @@
+import { hash } from 'node:crypto';
+import { MissingValue } from '../hooks/template.ts';
+import type { Publisher } from '../log/publisher.ts';
+import { FULL_GRANT } from '../model/grant.ts';
+import type { Message } from '../model/message.ts';
+import { Problem } from '../model/problem.ts';
+import type { Counters } from '../runtime/counters.ts';
+import { countConnector } from './connector-state.ts';
+import type { SinkPlan } from './plan.ts';
+import { deadMessage } from './record-draft.ts';
+import { LOG_HEADER, UnsendableMessage, type Outgoing, type Sink } from './transport.ts';
+
+/** How long the log remembers that a dead letter was published. */
+const DEAD_KEPT_MS = 30 * 86_400_000;
+
+export interface SinkSenderDependencies {
+  readonly publisher: Pick<Publisher, 'publish'>;
+  readonly logId: () => string;
+  readonly counters: Pick<Counters, 'connectors'>;
+  /** The system took a message. */
+  readonly succeeded: () => void;
+}
+
+/** Sends a sink's messages. It finds the topic on the other side and hands each message to the transport. A message that cannot be sent becomes a dead letter, and the next one follows. */
+export class SinkSender {
+  readonly #plan: SinkPlan;
+  readonly #deps: SinkSenderDependencies;
+
+  constructor(plan: SinkPlan, deps: SinkSenderDependencies) {
+    this.#plan = plan;
+    this.#deps = deps;
+  }
+
+  /**
+   * Sends messages in order. Rejects where the system cannot be reached; some of them may have been sent then.
+   * @param passed Called for each message that was sent, or that became a dead letter.
+   */
+  async send(sink: Sink, messages: readonly Message[], passed: (message: Message) => void): Promise<void> {
+    for (let next = 0; next < messages.length;) {
+      const outgoing: Outgoing[] = [];
+      let unsendable: string | undefined;
+      for (const message of messages.slice(next)) {
+        const made = this.#outgoing(message);
+        if (typeof made === 'string') {
+          unsendable = made;
+          break;
+        }
+        outgoing.push(made);
+      }
+      let sent = 0;
+      try {
+        await sink.send(outgoing, () => {
+          passed(messages[next + sent]!);
+          sent += 1;
+          countConnector(this.#deps.counters.connectors, this.#plan.name, 'sent');
+          this.#deps.succeeded();
+        });
+      } catch (error) {
+        if (!(error instanceof UnsendableMessage)) throw error;
+        unsendable = error.message;
+      }
+      next += sent;
+      if (unsendable === undefined) continue;
+      await this.#giveUp(messages[next]!, unsendable);
+      passed(messages[next]!);
+      next += 1;
+    }
+  }
+
+  /** @returns Why it cannot be sent, as a text. */
+  #outgoing(message: Message): Outgoing | string {
+    const { id, topic, event = 'message', json, data } = message;
+    const fields = { id, topic, event };
+    try {
+      const target = this.#plan.target.topic({ headers: {}, fields, body: undefined, element: json ? this.#valueOf(data) : undefined });
+      const headers = { [LOG_HEADER]: this.#deps.logId(), 'tidings-topic': encodeURI(topic), 'tidings-event': encodeURI(event), 'content-type': json ? 'application/json' : 'text/plain; charset=utf-8' };
+      return { id, target, topic, headers, data };
+    } catch (error) {
+      if (error instanceof MissingValue) return error.message;
+      throw error;
+    }
+  }
+
+  /** Parsed only where the template looks into it. */
+  #valueOf(data: Uint8Array): unknown {
+    return this.#plan.target.readsBody ? JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.length).toString()) as unknown : undefined;
+  }
+
+  /** It becomes a dead letter, once. */
+  async #giveUp(message: Message, reason: string): Promise<void> {
+    const { name, deadTopic } = this.#plan;
+    const draft = deadMessage(name, deadTopic, { id: message.id, topic: message.topic, target: '', data: message.data }, reason);
+    try {
+      await this.#deps.publisher.publish(FULL_GRANT, [draft], { scope: `connector:${name}`, key: message.id, fingerprint: hash('sha256', message.id, 'buffer'), window: DEAD_KEPT_MS });
+    } catch (error) {
+      // It was published before.
+      if (!(error instanceof Problem) || error.code !== 'key-reused') throw error;
+    }
+    countConnector(this.#deps.counters.connectors, name, 'dead');
+  }
+}
