@@ -1,3 +1,4 @@
+import type { ReceivedMessages } from '../bus/received-messages.ts';
 import { Ancestry } from '../model/ancestry.ts';
 import { LostEpochs } from './lost-epochs.ts';
 import type { LogState } from '../model/epochs.ts';
@@ -9,13 +10,16 @@ import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Page, Store } from '../store/store.ts';
 import { among, KnownErasures, type KnownErasure } from './known-erasures.ts';
-import { Recent } from './recent-messages.ts';
+import { Recent, type Named } from './recent-messages.ts';
 import { ReorderBuffer } from './reorder-buffer.ts';
 import type { StoreClock } from './store-clock.ts';
 import { Refill, type Knowledge } from './tail-refill.ts';
 
 /** One walk through the tail: stops a filter that matches little from holding up everything else. */
 const WALK_MESSAGES = 2_000;
+
+/** Messages of smaller commits become objects at once: the bytes and lists of a commit take more memory than so few objects. */
+const BYTES_MIN_MESSAGES = 4;
 
 /** A part of the tail, as far as a filter matches it. */
 export interface Stretch {
@@ -26,8 +30,11 @@ export interface Stretch {
 
 /** Is told what becomes of the tail: the fan-out. */
 export interface TailListener {
-  /** A message was added at the end. */
-  append(message: Message): void;
+  /**
+   * A message was added at the end.
+   * @param message Makes the object, if this message came as bytes. So ask for it only where a reader wants it.
+   */
+  append(seq: number, topic: string, message: () => Message): void;
   /**
    * The end of the tail changes in another way than by growth. Readers stop being live, `change` is applied, and each reader looks up its place again.
    */
@@ -39,7 +46,7 @@ export interface TailListener {
    *
    * @param isErased Whether a message is one of them.
    */
-  erased(erasures: readonly KnownErasure[], isErased: (message: Message) => boolean): void;
+  erased(erasures: readonly KnownErasure[], isErased: (message: Named) => boolean): void;
 }
 
 export interface TailDependencies {
@@ -90,6 +97,7 @@ export class Tail {
   /** The newest number of the log that is known of. */
   #target = 0;
   #isStopped = false;
+  readonly #newest = (): Message => this.#recent.at(this.length - 1);
 
   constructor({ store, clock, storeClock, counters, logger, maxBytes, pollMs }: TailDependencies) {
     this.#storeClock = storeClock;
@@ -188,7 +196,7 @@ export class Tail {
   /** Whether a position is one that the tail knows to be good. A no says nothing: the log must be asked. */
   knows({ epoch, seq }: Position): boolean {
     if (seq === this.last) return epoch === this.#position.epoch;
-    return seq >= this.first && seq < this.last && this.#at(seq).epoch === epoch;
+    return seq >= this.first && seq < this.last && this.#epochAt(seq) === epoch;
   }
 
   /**
@@ -201,24 +209,23 @@ export class Tail {
     const until = Math.min(this.length, from + WALK_MESSAGES);
     let index = from;
     for (; index < until && messages.length < limit; index++) {
-      const message = this.#recent.at(index);
-      if (wanted(message.topic)) messages.push(message);
+      if (wanted(this.#recent.topicAt(index))) messages.push(this.#recent.at(index));
     }
-    return { messages, end: index < this.length ? this.#recent.at(index - 1) : this.#position };
+    return { messages, end: index < this.length ? this.#recent.positionAt(index - 1) : this.#position };
   }
 
   /**
-   * The place before the newest `count` messages that pass `wanted`: of all there are, where they are fewer and the whole log is in memory. undefined when a short walk
+   * The place before the newest `count` messages that pass `wanted` and `counts`: of all there are, where they are fewer and the whole log is in memory. undefined when a short walk
    * back does not find it.
    */
-  beforeNewest(count: number, wanted: (message: Message) => boolean): Position | undefined {
+  beforeNewest(count: number, wanted: (topic: string) => boolean, counts: (message: Message) => boolean): Position | undefined {
     const { oldest, lineage } = this.#log!;
     // What retention has deleted may still be in memory.
     const until = Math.max(this.first, oldest, this.last - WALK_MESSAGES + 1);
     let found = 0;
     let at = this.last;
     for (let seq = this.last; seq >= until && found < count; seq--) {
-      if (!wanted(this.#at(seq))) continue;
+      if (!wanted(this.#recent.topicAt(seq - this.first)) || !counts(this.#at(seq))) continue;
       found++;
       at = seq - 1;
     }
@@ -255,8 +262,20 @@ export class Tail {
     this.offer(messages);
   }
 
+  /** Messages of one commit that came over the bus. Those that continue the tail stay bytes, as far as no reader wants them. */
+  receive(messages: ReceivedMessages): void {
+    if (this.#log === undefined || this.#isStopped) return;
+    if (messages.length < BYTES_MIN_MESSAGES || !this.#isNext(messages, this.#log)) return this.offer(messages);
+    const { epoch, first } = messages;
+    this.#forgetTimesAfter(messages.timeAt(0));
+    for (let index = 0; index < messages.length; index++) {
+      this.#recent.pushReceived(messages, index);
+      this.#grown({ epoch, seq: first + index }, messages.topicAt(index));
+    }
+  }
+
   /** Messages of one commit, in order, from wherever they came. */
-  offer(messages: readonly Message[]): void {
+  offer(messages: Iterable<Message>): void {
     if (this.#log === undefined || this.#isStopped) return;
     for (const message of messages) this.#take(message);
     this.#awaitMissing();
@@ -303,7 +322,7 @@ export class Tail {
     const { seq } = message;
     if (seq <= this.last) {
       // Twice is nothing new; the same number under another epoch means that the log was exchanged.
-      if (seq >= this.first && this.#at(seq).epoch !== message.epoch) void this.look();
+      if (seq >= this.first && this.#epochAt(seq) !== message.epoch) void this.look();
       return;
     }
     if (!this.#log!.lineage.isGood(message)) {
@@ -339,13 +358,23 @@ export class Tail {
     if (!this.#refill.isFilling && !this.#isStopped) this.#early.wait();
   }
 
+  /** Whether a commit from the bus goes on where the tail ends, and no other message is waiting. What it would be asked of each message holds for all of them. */
+  #isNext(messages: ReceivedMessages, { lineage }: LogState): boolean {
+    const { epoch, first, last, isRun } = messages;
+    return isRun && first === this.last + 1 && first > this.#erasedAhead && this.#early.size === 0 && lineage.isGood({ epoch, seq: first }) && lineage.isGood({ epoch, seq: last });
+  }
+
   #append(message: Message): void {
-    // Invariant 3: the one place where the tail grows, by the next number and no other.
-    if (message.seq !== this.last + 1) throw new Error(`the tail ends at ${this.last} and cannot go on with ${message.seq}`);
     this.#forgetTimesAfter(message.time);
     this.#recent.push(message);
-    this.#position = message;
-    this.#listener!.append(message);
+    this.#grown(message, message.topic);
+  }
+
+  #grown(position: Position, topic: string): void {
+    // Invariant 3: the one place where the tail grows, by the next number and no other.
+    if (position.seq !== this.last + 1) throw new Error(`the tail ends at ${this.last} and cannot go on with ${position.seq}`);
+    this.#position = position;
+    this.#listener!.append(position.seq, topic, this.#newest);
   }
 
   #takePage({ messages, log }: Page, expected: number): void {
@@ -410,7 +439,7 @@ export class Tail {
       this.#log = log;
       this.#early.clear();
       // Where retention has gone past the place that both logs share, none of these messages leads to the new end.
-      const isShared = at.seq >= this.first && at.seq <= this.last && log.lineage.isGood(this.#at(at.seq));
+      const isShared = at.seq >= this.first && at.seq <= this.last && log.lineage.isGood(this.#recent.positionAt(at.seq - this.first));
       this.#recent.keep(isShared ? at.seq - this.first + 1 : 0);
       this.#position = at;
     });
@@ -442,7 +471,7 @@ export class Tail {
    * beyond the clock were given the time of now (`npm run clock -- --accept`). By the times in memory their TTL would not end: they are read from the log again.
    */
   #forgetTimesAfter(time: number): void {
-    if (this.length > 0 && this.#at(this.last).time > time) this.#recent.keep(0);
+    if (this.length > 0 && this.#recent.timeAt(this.length - 1) > time) this.#recent.keep(0);
   }
 
   /** False where the answer is outdated, or the tail had to go back for it. */
@@ -477,6 +506,9 @@ export class Tail {
     return this.#recent.at(seq - this.first);
   }
 
+  #epochAt(seq: number): string {
+    return this.#recent.positionAt(seq - this.first).epoch;
+  }
 }
 
 /** Whether a snapshot has an epoch that another has not heard of. Then it is the newer one, though its head may lie before the other's: the log was exchanged. */

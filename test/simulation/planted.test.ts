@@ -39,7 +39,7 @@ const MISTAKES: readonly Mistake[] = [
     name: 'a gap of the tail is filled twice',
     file: 'log/tail.ts',
     right: 'if (message.seq !== this.last + 1) continue;',
-    wrong: 'if (message.seq !== this.last + 1) { this.#listener!.append(message); continue; }',
+    wrong: 'if (message.seq !== this.last + 1) { this.#listener!.append(message.seq, message.topic, () => message); continue; }',
     invariants: ['doubled', 'out of order'],
   },
   {
