@@ -46,6 +46,8 @@ export class ReceivedMessages implements Iterable<Message> {
   /** Whether they have the numbers from the first to the last without holes, and times that do not decrease. */
   readonly isRun: boolean;
   readonly #bytes: Buffer;
+  /** The same bytes, to read numbers from: faster than the functions of a Buffer. */
+  readonly #heads: DataView;
   /** Where each message begins. */
   readonly #begins: readonly number[];
   readonly #topics: readonly string[];
@@ -54,6 +56,7 @@ export class ReceivedMessages implements Iterable<Message> {
     this.epoch = epoch;
     this.isRun = isRun;
     this.#bytes = bytes;
+    this.#heads = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#begins = begins;
     this.#topics = topics;
     this.first = this.#seqAt(0);
@@ -65,7 +68,7 @@ export class ReceivedMessages implements Iterable<Message> {
   }
 
   timeAt(index: number): number {
-    return this.#bytes.readDoubleBE(this.#begins[index]! + TIME_AT);
+    return this.#heads.getFloat64(this.#begins[index]! + TIME_AT);
   }
 
   topicAt(index: number): string {
@@ -74,20 +77,21 @@ export class ReceivedMessages implements Iterable<Message> {
 
   /** The size in memory that the message has as an object. Bytes. */
   sizeAt(index: number): number {
-    return messageBytes(this.#topics[index]!, this.#bytes.readUInt32BE(this.#begins[index]! + DATA_LENGTH_AT));
+    return messageBytes(this.#topics[index]!, this.#heads.getUint32(this.#begins[index]! + DATA_LENGTH_AT));
   }
 
   at(index: number): Message {
     const bytes = this.#bytes;
+    const heads = this.#heads;
     const begin = this.#begins[index]!;
-    const flags = bytes[begin]!;
-    const eventAt = begin + MESSAGE_HEAD_BYTES + bytes.readUInt16BE(begin + TOPIC_LENGTH_AT);
-    const dataAt = eventAt + bytes.readUInt32BE(begin + EVENT_LENGTH_AT);
-    return new Message(this.epoch, this.#seqAt(index), this.timeAt(index), bytes.readDoubleBE(begin + EXPIRES_AT), {
+    const flags = heads.getUint8(begin);
+    const eventAt = begin + MESSAGE_HEAD_BYTES + heads.getUint16(begin + TOPIC_LENGTH_AT);
+    const dataAt = eventAt + heads.getUint32(begin + EVENT_LENGTH_AT);
+    return new Message(this.epoch, this.#seqAt(index), this.timeAt(index), heads.getFloat64(begin + EXPIRES_AT), {
       topic: this.#topics[index]!,
       event: (flags & FLAG_EVENT) === 0 ? undefined : bytes.toString('utf8', eventAt, dataAt),
       json: (flags & FLAG_JSON) !== 0,
-      data: bytes.subarray(dataAt, dataAt + bytes.readUInt32BE(begin + DATA_LENGTH_AT)),
+      data: bytes.subarray(dataAt, dataAt + heads.getUint32(begin + DATA_LENGTH_AT)),
     });
   }
 
@@ -96,7 +100,7 @@ export class ReceivedMessages implements Iterable<Message> {
   }
 
   #seqAt(index: number): number {
-    return this.#bytes.readDoubleBE(this.#begins[index]! + SEQ_AT);
+    return this.#heads.getFloat64(this.#begins[index]! + SEQ_AT);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { KnownErasure } from '../log/known-erasures.ts';
 import type { Named } from '../log/recent-messages.ts';
-import type { Tail, TailListener } from '../log/tail.ts';
+import type { TailListener } from '../log/tail-listener.ts';
+import type { Tail } from '../log/tail.ts';
 import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
