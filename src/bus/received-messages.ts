@@ -2,7 +2,6 @@ import { isUtf8 } from 'node:buffer';
 import { EVENT_MAX_BYTES } from '../config/content-limits.ts';
 import { checkEvent } from '../model/content.ts';
 import { Message, messageBytes } from '../model/message.ts';
-import type { Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import { checkTopic } from '../model/topic.ts';
 import { ownCopy } from '../runtime/memory.ts';
