@@ -15,13 +15,13 @@ export const FLAG_EVENT = 2;
 const KNOWN_FLAGS = FLAG_JSON | FLAG_EVENT;
 
 /** Where the parts of a message's head are (`envelope.ts`). */
-const SEQ_AT = 1;
-const TIME_AT = SEQ_AT + 8;
-const EXPIRES_AT = TIME_AT + 8;
-const TOPIC_LENGTH_AT = EXPIRES_AT + 8;
-const EVENT_LENGTH_AT = TOPIC_LENGTH_AT + 2;
-const DATA_LENGTH_AT = EVENT_LENGTH_AT + 4;
-export const MESSAGE_HEAD_BYTES = DATA_LENGTH_AT + 4;
+const SEQ_OFFSET_BYTES = 1;
+const TIME_OFFSET_BYTES = SEQ_OFFSET_BYTES + 8;
+const EXPIRES_OFFSET_BYTES = TIME_OFFSET_BYTES + 8;
+const TOPIC_LENGTH_OFFSET_BYTES = EXPIRES_OFFSET_BYTES + 8;
+const EVENT_LENGTH_OFFSET_BYTES = TOPIC_LENGTH_OFFSET_BYTES + 2;
+const DATA_LENGTH_OFFSET_BYTES = EVENT_LENGTH_OFFSET_BYTES + 4;
+export const MESSAGE_HEAD_BYTES = DATA_LENGTH_OFFSET_BYTES + 4;
 
 /** The latest time that a Date can hold. Stops a later one from reaching `toISOString`, which would throw. */
 const DATE_MAX_MS = 8.64e15;
@@ -67,7 +67,7 @@ export class ReceivedMessages implements Iterable<Message> {
   }
 
   timeAt(index: number): number {
-    return this.#heads.getFloat64(this.#begins[index]! + TIME_AT);
+    return this.#heads.getFloat64(this.#begins[index]! + TIME_OFFSET_BYTES);
   }
 
   topicAt(index: number): string {
@@ -76,7 +76,7 @@ export class ReceivedMessages implements Iterable<Message> {
 
   /** The size in memory that the message has as an object. Bytes. */
   sizeAt(index: number): number {
-    return messageBytes(this.#topics[index]!, this.#heads.getUint32(this.#begins[index]! + DATA_LENGTH_AT));
+    return messageBytes(this.#topics[index]!, this.#heads.getUint32(this.#begins[index]! + DATA_LENGTH_OFFSET_BYTES));
   }
 
   at(index: number): Message {
@@ -84,13 +84,13 @@ export class ReceivedMessages implements Iterable<Message> {
     const heads = this.#heads;
     const begin = this.#begins[index]!;
     const flags = heads.getUint8(begin);
-    const eventAt = begin + MESSAGE_HEAD_BYTES + heads.getUint16(begin + TOPIC_LENGTH_AT);
-    const dataAt = eventAt + heads.getUint32(begin + EVENT_LENGTH_AT);
-    return new Message(this.epoch, this.#seqAt(index), this.timeAt(index), heads.getFloat64(begin + EXPIRES_AT), {
+    const eventAt = begin + MESSAGE_HEAD_BYTES + heads.getUint16(begin + TOPIC_LENGTH_OFFSET_BYTES);
+    const dataAt = eventAt + heads.getUint32(begin + EVENT_LENGTH_OFFSET_BYTES);
+    return new Message(this.epoch, this.#seqAt(index), this.timeAt(index), heads.getFloat64(begin + EXPIRES_OFFSET_BYTES), {
       topic: this.#topics[index]!,
       event: (flags & FLAG_EVENT) === 0 ? undefined : bytes.toString('utf8', eventAt, dataAt),
       json: (flags & FLAG_JSON) !== 0,
-      data: bytes.subarray(dataAt, dataAt + heads.getUint32(begin + DATA_LENGTH_AT)),
+      data: bytes.subarray(dataAt, dataAt + heads.getUint32(begin + DATA_LENGTH_OFFSET_BYTES)),
     });
   }
 
@@ -99,14 +99,14 @@ export class ReceivedMessages implements Iterable<Message> {
   }
 
   #seqAt(index: number): number {
-    return this.#heads.getFloat64(this.#begins[index]! + SEQ_AT);
+    return this.#heads.getFloat64(this.#begins[index]! + SEQ_OFFSET_BYTES);
   }
 }
 
 /**
  * Checks the messages of an envelope. undefined where one of them is malformed. A sender that proves itself may still be a program with a fault. So the functions that check a publish also check
- * topics and events here, and all data must be UTF-8. JSON is the exception: the instance that stored it has parsed it, and on each other instance that would cost several times as
- * much as all other checks.
+ * topics and events here, and all data must be UTF-8. JSON is not parsed: the instance that stored it has done so, and it would cost
+ * several times as much as all other checks.
  */
 export function readMessages(bytes: Uint8Array, count: number, epoch: string): ReceivedMessages | undefined {
   if (count * MESSAGE_HEAD_BYTES > bytes.length) return undefined;
@@ -120,13 +120,13 @@ export function readMessages(bytes: Uint8Array, count: number, epoch: string): R
   for (let index = 0; index < count; index++) {
     if (at + MESSAGE_HEAD_BYTES > bytes.length) return undefined;
     const flags = CHECKED[at]!;
-    const seq = CHECKED_HEADS.getFloat64(at + SEQ_AT);
-    const time = CHECKED_HEADS.getFloat64(at + TIME_AT);
-    if ((flags & ~KNOWN_FLAGS) !== 0 || !Number.isSafeInteger(seq) || seq <= last || !isTime(time) || !isTime(CHECKED_HEADS.getFloat64(at + EXPIRES_AT))) return undefined;
+    const seq = CHECKED_HEADS.getFloat64(at + SEQ_OFFSET_BYTES);
+    const time = CHECKED_HEADS.getFloat64(at + TIME_OFFSET_BYTES);
+    if ((flags & ~KNOWN_FLAGS) !== 0 || !Number.isSafeInteger(seq) || seq <= last || !isTime(time) || !isTime(CHECKED_HEADS.getFloat64(at + EXPIRES_OFFSET_BYTES))) return undefined;
     const topicAt = at + MESSAGE_HEAD_BYTES;
-    const eventAt = topicAt + CHECKED_HEADS.getUint16(at + TOPIC_LENGTH_AT);
-    const dataAt = eventAt + CHECKED_HEADS.getUint32(at + EVENT_LENGTH_AT);
-    const end = dataAt + CHECKED_HEADS.getUint32(at + DATA_LENGTH_AT);
+    const eventAt = topicAt + CHECKED_HEADS.getUint16(at + TOPIC_LENGTH_OFFSET_BYTES);
+    const dataAt = eventAt + CHECKED_HEADS.getUint32(at + EVENT_LENGTH_OFFSET_BYTES);
+    const end = dataAt + CHECKED_HEADS.getUint32(at + DATA_LENGTH_OFFSET_BYTES);
     if (end > bytes.length) return undefined;
     const topic = TOPICS.read(CHECKED, topicAt, eventAt);
     if (topic === undefined || !isEvent((flags & FLAG_EVENT) !== 0, eventAt, dataAt)) return undefined;
@@ -151,12 +151,12 @@ function isEvent(isFlagged: boolean, from: number, to: number): boolean {
 /** Zeros are characters of ASCII. */
 function blankHead(at: number): void {
   CHECKED[at] = 0;
-  CHECKED_HEADS.setFloat64(at + SEQ_AT, 0);
-  CHECKED_HEADS.setFloat64(at + TIME_AT, 0);
-  CHECKED_HEADS.setFloat64(at + EXPIRES_AT, 0);
-  CHECKED_HEADS.setUint16(at + TOPIC_LENGTH_AT, 0);
-  CHECKED_HEADS.setUint32(at + EVENT_LENGTH_AT, 0);
-  CHECKED_HEADS.setUint32(at + DATA_LENGTH_AT, 0);
+  CHECKED_HEADS.setFloat64(at + SEQ_OFFSET_BYTES, 0);
+  CHECKED_HEADS.setFloat64(at + TIME_OFFSET_BYTES, 0);
+  CHECKED_HEADS.setFloat64(at + EXPIRES_OFFSET_BYTES, 0);
+  CHECKED_HEADS.setUint16(at + TOPIC_LENGTH_OFFSET_BYTES, 0);
+  CHECKED_HEADS.setUint32(at + EVENT_LENGTH_OFFSET_BYTES, 0);
+  CHECKED_HEADS.setUint32(at + DATA_LENGTH_OFFSET_BYTES, 0);
 }
 
 function isTime(value: number): boolean {

@@ -23,7 +23,7 @@ type Kept = Message | ReceivedMessages;
 export type Named = Position & Pick<Message, 'topic'>;
 
 /**
- * The newest messages in memory: in a row up to a position, without holes, and bounded in bytes, so the oldest make room for the newest. A message that came as bytes becomes an
+ * The newest messages in memory, in a row up to a position and without holes. They are bounded in bytes: the oldest make room for the newest. A message that came as bytes becomes an
  * object when it is first asked for, and stays one.
  */
 export class Recent {
@@ -95,7 +95,7 @@ export class Recent {
   }
 
   /**
-   * The place before the newest `count` messages that pass `wanted` and `counts`: of all there are, where they are fewer and the whole log is here. undefined when a short walk
+   * The place before the newest `count` messages that pass `wanted` and `counts`. If there are fewer and the whole log is here, it is the place before all of them. undefined when a short walk
    * back does not find it.
    */
   beforeNewest(count: number, wanted: (topic: string) => boolean, counts: (message: Message) => boolean, { oldest, lineage }: LogState): Position | undefined {
@@ -214,7 +214,7 @@ export class Recent {
     return kept instanceof Message ? kept : { ...this.#positionAt(seq), topic: this.#topicAt(seq) };
   }
 
-  /** Keeps the oldest so many. */
+  /** Keeps the oldest messages, and drops the others. */
   #keep(count: number): void {
     this.#kept = this.#kept.slice(this.#begin, this.#begin + count);
     this.#begin = 0;

@@ -14,7 +14,7 @@ const BYTES_MIN_MESSAGES = 4;
 export interface TailGrowthDependencies {
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'filled'>;
-  /** What it adds to. */
+  /** Messages are added to these. */
   readonly recent: Recent;
   /** The state of the log; undefined before it is open. */
   readonly log: () => LogState | undefined;
