@@ -152,7 +152,7 @@ export class Lifecycle {
     const { tail, retention, eraser } = this.#log;
     this.#bus.join(this.#store.logId, {
       instance: this.#instance,
-      receive: (messages) => tail.offer(messages), wake: () => void tail.look(), told: (note) => this.#control.told(note), toldUnproved: () => this.#control.toldUnproved(),
+      receive: (messages) => tail.receive(messages), wake: () => void tail.look(), told: (note) => this.#control.told(note), toldUnproved: () => this.#control.toldUnproved(),
       sealing: () => this.#log.sealing(), secretOf: (epoch) => this.#log.secretOf(epoch),
     });
     this.#limits.join(this.#store.logId);

@@ -1,4 +1,5 @@
 import type { Message } from '../model/message.ts';
+import type { ReceivedMessages } from './received-messages.ts';
 
 /**
  * Tells other instances at once what an instance just committed. A commit's messages come in through `publish`; on every other instance that
@@ -44,7 +45,7 @@ export interface BusListener {
   /** The name of this instance, under which notes reach it alone. */
   readonly instance: string;
   /** The messages of another instance's commit, in order; or of a part of it. The parts arrive in order. */
-  receive(messages: readonly Message[]): void;
+  receive(messages: ReceivedMessages): void;
   /** Something was or may have been committed that no `receive` brings: look at the log's head. */
   wake(): void;
   /** A note of another instance that can read the log. Unlike messages it comes at most once, and not later than some seconds after it was sent. */

@@ -1,12 +1,7 @@
-import { isUtf8 } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
-import { EVENT_MAX_BYTES } from '../config/content-limits.ts';
-import { checkEvent, checkText } from '../model/content.ts';
-import { Message } from '../model/message.ts';
-import { Problem } from '../model/problem.ts';
-import { checkTopic } from '../model/topic.ts';
-import { ownCopy } from '../runtime/memory.ts';
+import type { Message } from '../model/message.ts';
 import { isProof, proof, PROOF_BYTES, type EnvelopeKeys } from './envelope-keys.ts';
+import { ENVELOPE_MAX_BYTES, FLAG_EVENT, FLAG_JSON, MESSAGE_HEAD_BYTES, readMessages, type ReceivedMessages } from './received-messages.ts';
 
 /**
  * The binary format of the bus, one envelope for one commit, or for each part of a large one:
@@ -28,24 +23,16 @@ const ENVELOPE_VERSION = 2;
 /** The random number by which an instance knows its own envelopes. */
 export const SENDER_BYTES = 8;
 
-/** The fixed part of an envelope, of the lengths in a message, and of a message. */
+/** The fixed part of an envelope, and of the lengths in a message. */
 const ENVELOPE_HEAD_BYTES = 1 + SENDER_BYTES + 4;
 const MESSAGE_LENGTHS_BYTES = 2 + 4 + 4;
-const MESSAGE_HEAD_BYTES = 1 + 8 + 8 + 8 + MESSAGE_LENGTHS_BYTES;
-
-const FLAG_JSON = 1;
-const FLAG_EVENT = 2;
-const KNOWN_FLAGS = FLAG_JSON | FLAG_EVENT;
 
 export const EPOCH_FORM = /^[a-z0-9]{8,32}$/;
-
-/** The latest time that a Date can hold. Stops a later one from reaching `toISOString`, which would throw. */
-const DATE_MAX_MS = 8.64e15;
 
 const MALFORMED_ENVELOPE: Envelope = { kind: 'malformed' };
 
 export type Envelope =
-  | { readonly kind: 'messages'; readonly messages: readonly Message[] }
+  | { readonly kind: 'messages'; readonly messages: ReceivedMessages }
   /** `look`: something was committed that the envelope does not hold. */
   | { readonly kind: 'own' | 'look' }
   /**
@@ -53,9 +40,6 @@ export type Envelope =
    * heard of that yet. `forged`: its proof is wrong.
    */
   | { readonly kind: 'other-version' | 'other-epoch' | 'forged' | 'malformed' };
-
-/** A larger message travels as "look at the head". Stops large messages from crossing the bus once for each instance and delaying the small ones after them. */
-const ENVELOPE_MAX_BYTES = 1024 * 1024;
 
 /** A larger commit travels as "look at the head": half of what may be unanswered. Stops a commit from taking all the room of those after it. */
 const DIVIDED_MAX_BYTES = 4 * 1024 * 1024;
@@ -163,63 +147,6 @@ export function decode(payload: Buffer, sender: Buffer, keys: EnvelopeKeys): Env
   const key = keys.of(epoch);
   if (key === undefined) return { kind: 'other-epoch' };
   if (!isProof(key, payload.subarray(0, proofAt), payload.subarray(proofAt))) return { kind: 'forged' };
-  // The payload is a slice of one large read from the socket. Without a copy, a small message would hold all of that read in memory.
-  const messages = decodeMessages(ownCopy(payload.subarray(messagesAt, proofAt)), count, epoch);
+  const messages = readMessages(payload.subarray(messagesAt, proofAt), count, epoch);
   return messages === undefined ? MALFORMED_ENVELOPE : { kind: 'messages', messages };
-}
-
-/**
- * A sender that proves itself may still be a program with a fault. So the functions that check a publish also check its messages. JSON is the
- * exception: the instance that stored it has parsed it, and on each other instance that would cost several times as much as all other checks.
- */
-function decodeMessages(bytes: Buffer, count: number, epoch: string): Message[] | undefined {
-  const messages: Message[] = [];
-  let at = 0;
-  let last = 0;
-  for (let index = 0; index < count; index++) {
-    if (at + MESSAGE_HEAD_BYTES > bytes.length) return undefined;
-    const flags = bytes[at]!;
-    const seq = bytes.readDoubleBE(at + 1);
-    const time = bytes.readDoubleBE(at + 9);
-    const expires = bytes.readDoubleBE(at + 17);
-    const topicLength = bytes.readUInt16BE(at + 25);
-    const eventLength = bytes.readUInt32BE(at + 27);
-    const dataLength = bytes.readUInt32BE(at + 31);
-    at += MESSAGE_HEAD_BYTES;
-    if ((flags & ~KNOWN_FLAGS) !== 0 || !Number.isSafeInteger(seq) || seq <= last || !isTime(time) || !isTime(expires)) return undefined;
-    const json = (flags & FLAG_JSON) !== 0;
-    const topic = readText(bytes, at, topicLength);
-    at += topicLength;
-    const event = (flags & FLAG_EVENT) === 0 ? undefined : readText(bytes, at, eventLength);
-    if (topic === undefined || (event === undefined && eventLength !== 0)) return undefined;
-    at += eventLength;
-    const data = bytes.subarray(at, at + dataLength);
-    at += dataLength;
-    if (!isPublishable(topic, event, data)) return undefined;
-    messages.push(new Message(epoch, seq, time, expires, { topic, event, json, data }));
-    last = seq;
-  }
-  // A length that reaches beyond the end fails here too: `subarray` cut its part short, and `at` went past the end.
-  return at === bytes.length ? messages : undefined;
-}
-
-function isTime(value: number): boolean {
-  return value >= 0 && value <= DATE_MAX_MS;
-}
-
-function readText(bytes: Buffer, at: number, length: number): string | undefined {
-  const part = bytes.subarray(at, at + length);
-  return isUtf8(part) ? part.toString() : undefined;
-}
-
-function isPublishable(topic: string, event: string | undefined, data: Buffer): boolean {
-  try {
-    checkTopic(topic);
-    if (event !== undefined) checkEvent(event, EVENT_MAX_BYTES);
-    checkText(data);
-    return true;
-  } catch (error) {
-    if (error instanceof Problem) return false;
-    throw error;
-  }
 }

@@ -1,4 +1,4 @@
-import type { Stretch } from '../log/tail.ts';
+import type { Stretch } from '../log/recent-messages.ts';
 import { FilterIndex, type Indexed } from '../model/filter-index.ts';
 import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';

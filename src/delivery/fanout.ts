@@ -1,5 +1,7 @@
 import type { KnownErasure } from '../log/known-erasures.ts';
-import type { Tail, TailListener } from '../log/tail.ts';
+import type { Named } from '../log/recent-messages.ts';
+import type { TailListener } from '../log/tail-listener.ts';
+import type { Tail } from '../log/tail.ts';
 import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
@@ -78,23 +80,23 @@ export class Fanout implements TailListener {
     this.#sweepDependencies = { tail, audience, clock, storeClock, chunkOf: tailChunks(tail) };
   }
 
-  append(message: Message): void {
-    let isWanted = false;
+  append(seq: number, topic: string, message: () => Message): void {
+    let wanted: Message | undefined;
     let isFull = false;
     let tooMuch: Group[] | undefined;
-    this.#audience.match(message.topic, (group) => {
+    this.#audience.match(topic, (group) => {
       const { pending } = group;
-      isWanted = true;
-      group.firstUntold ??= message.seq;
+      wanted ??= message();
+      group.firstUntold ??= seq;
       if (pending.bytes >= WRITE_BYTES) return void (tooMuch ??= []).push(group);
       if (!pending.hasMessages) this.#pendingGroups.add(group);
-      pending.add(message);
+      pending.add(wanted);
       this.#pendingEntries++;
       isFull ||= pending.bytes >= WRITE_BYTES;
     });
     if (tooMuch !== undefined) for (const group of tooMuch) this.#leaveToCatchup(group);
-    if (!isWanted) return;
-    this.#pendingBytes += message.data.length;
+    if (wanted === undefined) return;
+    this.#pendingBytes += wanted.data.length;
     if (this.#pendingBytes >= 2 * PENDING_BYTES || this.#pendingEntries >= PENDING_MAX_ENTRIES) this.#leaveAllToCatchup();
     else if (isFull || this.#pendingBytes >= PENDING_BYTES) this.#writeNow();
     else this.#schedule();
@@ -224,7 +226,7 @@ export class Fanout implements TailListener {
     }
   }
 
-  erased(erasures: readonly KnownErasure[], isErased: (message: Message) => boolean): void {
+  erased(erasures: readonly KnownErasure[], isErased: (message: Named) => boolean): void {
     for (const group of this.#audience.groups) {
       for (const message of group.pending.messages) if (isErased(message)) message.erase();
     }

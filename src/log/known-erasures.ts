@@ -2,6 +2,7 @@ import type { Lineage, LogState } from '../model/epochs.ts';
 import type { Message } from '../model/message.ts';
 import { formatId, type Position } from '../model/position.ts';
 import { ERASURES_MAX_ENTRIES, type ErasureStore } from '../store/erasure-store.ts';
+import type { Named } from './recent-messages.ts';
 import type { Knowledge } from './tail-refill.ts';
 
 /** An erasure that an instance has heard of. */
@@ -16,10 +17,10 @@ export interface KnownErasure {
 }
 
 /** Tells which messages some erasures have erased. */
-export function among(erasures: readonly KnownErasure[]): (message: Message) => boolean {
+export function among(erasures: readonly KnownErasure[]): (message: Named) => boolean {
   const singles = new Set(erasures.filter(({ isPrefix }) => !isPrefix).map(({ at: { epoch, seq } }) => formatId(epoch, seq)));
   const prefixes = Map.groupBy(erasures.filter(({ isPrefix }) => isPrefix), ({ topic }) => topic);
-  return (message) => (singles.size > 0 && singles.has(message.id))
+  return (message) => (singles.size > 0 && singles.has(formatId(message.epoch, message.seq)))
     || prefixes.get(message.topic)?.some(({ at: { seq }, lineage }) => message.seq <= seq && lineage.isGood(message)) === true;
 }
 

@@ -13,7 +13,8 @@ import { NO_QUOTA, Quota } from './quota.ts';
 import { Retention } from './retention.ts';
 import { Starts } from './start-position.ts';
 import { StoreClock } from './store-clock.ts';
-import { Tail, type TailListener } from './tail.ts';
+import type { TailListener } from './tail-listener.ts';
+import { Tail } from './tail.ts';
 import { TopicReads } from './topic-reads.ts';
 import { WalkTurns } from './walk-turns.ts';
 

@@ -58,7 +58,7 @@ export class NewestMatches {
   #inTail({ filter, count }: NewestQuery, { head }: LogState): Position | undefined {
     if (this.#tail.last < head) return undefined;
     const now = this.#storeClock.now();
-    return this.#tail.beforeNewest(count, (message) => filter.matches(message.topic) && !message.isExpired(now));
+    return this.#tail.beforeNewest(count, (topic) => filter.matches(topic), (message) => !message.isExpired(now));
   }
 
   async #inLog({ filter, count, hasLeft, holder }: NewestQuery): Promise<Position> {

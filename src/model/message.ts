@@ -34,6 +34,11 @@ const NO_DATA = new Uint8Array(0);
 /** What a message costs in memory besides its bytes: the objects around it. An estimate, for bounds only. */
 const OBJECT_BYTES = 256;
 
+/** The approximate size in memory of a message without frames. Bytes. */
+export function messageBytes(topic: string, dataBytes: number): number {
+  return OBJECT_BYTES + topic.length + dataBytes;
+}
+
 /** A message of the log. */
 export class Message implements Position {
   readonly epoch: string;
@@ -72,7 +77,7 @@ export class Message implements Position {
 
   /** Its approximate size in memory, in bytes. */
   get size(): number {
-    return OBJECT_BYTES + this.topic.length + (this.dataInChunk ? 0 : this.data.length)
+    return messageBytes(this.topic, this.dataInChunk ? 0 : this.data.length)
       + (this.dataChunk?.bytes.length ?? 0) + (this.objectChunk?.bytes.length ?? 0) + (this.textFrame?.bytes.length ?? 0);
   }
 

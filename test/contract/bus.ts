@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import t from 'tap';
 import type { Bus, BusListener } from '../../src/bus/bus.ts';
+import type { ReceivedMessages } from '../../src/bus/received-messages.ts';
 import { Message } from '../../src/model/message.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
@@ -41,8 +42,8 @@ export class Ear implements BusListener {
     return this.messages.map(({ seq }) => seq);
   }
 
-  receive(messages: readonly Message[]): void {
-    this.commits.push(messages);
+  receive(messages: ReceivedMessages): void {
+    this.commits.push([...messages]);
     this.heard();
   }
 

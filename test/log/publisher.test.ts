@@ -31,7 +31,7 @@ async function begin(t: Scope, { isShared = false, ...bounds }: { maxMessages?: 
   const storeClock = new StoreClock(clock);
   const tail = new Tail({ store, clock, storeClock, counters, logger: quietLogger, maxBytes: 1_000_000, pollMs: 1000 });
   const told: number[] = [];
-  await tail.open(await store.open(), { append: ({ seq }) => void told.push(seq), moveEnd: (change) => change(), epochAdded: () => undefined, erased: () => undefined });
+  await tail.open(await store.open(), { append: (seq) => void told.push(seq), moveEnd: (change) => change(), epochAdded: () => undefined, erased: () => undefined });
   const sent: number[][] = [];
   const bus: Bus = {
     join: () => undefined,

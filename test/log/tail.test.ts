@@ -28,7 +28,7 @@ async function begin(t: Scope, messages = 3, maxBytes = 1_000_000, whileOpening:
   const tail = new Tail({ store, clock, storeClock: new StoreClock(clock), counters, logger: quietLogger, maxBytes, pollMs: 1000 });
   const told: (number | string)[] = [];
   const listener = {
-    append: (message: Message) => void told.push(message.seq),
+    append: (seq: number) => void told.push(seq),
     epochAdded: () => undefined, erased: () => undefined,
     moveEnd: (change: () => void) => {
       change();

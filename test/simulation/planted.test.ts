@@ -37,9 +37,9 @@ const MISTAKES: readonly Mistake[] = [
   },
   {
     name: 'a gap of the tail is filled twice',
-    file: 'log/tail.ts',
-    right: 'if (message.seq !== this.last + 1) continue;',
-    wrong: 'if (message.seq !== this.last + 1) { this.#listener!.append(message); continue; }',
+    file: 'log/tail-growth.ts',
+    right: 'if (message.seq !== this.#recent.last + 1) continue;',
+    wrong: 'if (message.seq !== this.#recent.last + 1) { this.#added(() => message, message.topic); continue; }',
     invariants: ['doubled', 'out of order'],
   },
   {
@@ -114,7 +114,7 @@ const MISTAKES: readonly Mistake[] = [
 const RARE_MISTAKES: readonly (Mistake & { readonly shownBy: string })[] = [
   {
     name: 'an answer from before a restore is used after it',
-    file: 'log/tail.ts',
+    file: 'log/known-log.ts',
     right: 'return known !== before.log && known !== undefined',
     wrong: 'return known === null && known !== undefined',
     invariants: ['unannounced gap'],
@@ -122,9 +122,9 @@ const RARE_MISTAKES: readonly (Mistake & { readonly shownBy: string })[] = [
   },
   {
     name: 'the tail goes back and keeps messages that were lost',
-    file: 'log/tail.ts',
-    right: 'this.#recent.keep(isShared ? at.seq - this.first + 1 : 0);',
-    wrong: 'this.#recent.keep(isShared || at.seq <= this.last ? Math.max(0, at.seq - this.first + 1) : 0);',
+    file: 'log/recent-messages.ts',
+    right: 'this.#keep(isShared ? at.seq - this.first + 1 : 0);',
+    wrong: 'this.#keep(isShared || at.seq <= this.last ? Math.max(0, at.seq - this.first + 1) : 0);',
     invariants: ['unannounced gap'],
     shownBy: 'the tail goes back to a copy in which retention has gone past the fork, and keeps lost messages',
   },

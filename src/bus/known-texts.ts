@@ -1,0 +1,45 @@
+import { isUtf8 } from 'node:buffer';
+
+/** Texts that are remembered. Bounds their memory; a text that another one has displaced is checked again. A power of two. */
+const KNOWN_TEXTS_MAX_ENTRIES = 4096;
+
+/**
+ * Short texts that come again and again as bytes, such as the topics of messages from the bus. Each is decoded and checked once, and all messages share it. The place of a
+ * text depends on its bytes alone, so a look-up costs the same however many are known. A text that is not ASCII is decoded and checked every time.
+ */
+export class KnownTexts {
+  readonly #isGood: (text: string) => boolean;
+  readonly #known = new Array<string>(KNOWN_TEXTS_MAX_ENTRIES).fill('');
+
+  /** @param isGood Whether a text may be used. */
+  constructor(isGood: (text: string) => boolean) {
+    this.#isGood = isGood;
+  }
+
+  /** The text between two places; undefined where it is not UTF-8, or not good. */
+  read(bytes: Buffer, from: number, to: number): string | undefined {
+    const place = placeOf(bytes, from, to);
+    const known = this.#known[place]!;
+    if (from < to && isAscii(known, bytes, from, to)) return known;
+    const part = bytes.subarray(from, to);
+    if (!isUtf8(part)) return undefined;
+    const text = part.toString();
+    if (!this.#isGood(text)) return undefined;
+    this.#known[place] = text;
+    return text;
+  }
+}
+
+/** FNV-1a. */
+function placeOf(bytes: Uint8Array, from: number, to: number): number {
+  let hash = 0x811c9dc5;
+  for (let at = from; at < to; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193);
+  return (hash ^ (hash >>> 16)) & (KNOWN_TEXTS_MAX_ENTRIES - 1);
+}
+
+/** Whether these bytes are this text. False for all others than ASCII: they have more bytes than characters. */
+function isAscii(text: string, bytes: Uint8Array, from: number, to: number): boolean {
+  if (text.length !== to - from) return false;
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) !== bytes[from + at]) return false;
+  return true;
+}
