@@ -3,6 +3,7 @@ import { readSecretFile } from '../config/secret-file.ts';
 import { WrongValue } from '../config/setting-kinds.ts';
 import { TidingsError } from '../client/requests.ts';
 import { FORMATS } from '../webhooks/settings.ts';
+import { OVERLAP_MAX_SECONDS } from '../webhooks/webhook-request.ts';
 import { wholeSeconds } from './durations.ts';
 import { printList, printWhole, type Entry } from './lists.ts';
 import { answerIn, CommandError, say, wrongUsage } from './outcome.ts';
@@ -87,10 +88,10 @@ export function addWebhooksCommands(program: Command): void {
     await showDone(options, id, 'is deleted', JSON.stringify({ id, deleted: true }));
   });
 
-  one('test', 'Sends one delivery now, which is no message, and says what became of it.').action(test);
+  one('test', 'Sends one test delivery now, which is no message of the log, and shows its outcome.').action(test);
 
   one('rotate', 'Gives a webhook a new secret and prints it. It is shown this once.', 'rotate k3f9x2ab7q1m4c8z --overlap 1h')
-    .option('--overlap <duration>', 'how long deliveries are signed with the old secret, too, such as 1h; it ends at once without it', wholeSeconds)
+    .option('--overlap <duration>', 'how long deliveries are signed with the old secret, too, such as 1h; it ends at once without it', wholeSeconds(OVERLAP_MAX_SECONDS))
     .option('--secret-file <path>', 'a file that holds the new secret; one is made without it')
     .action(async (id: string, { overlap, secretFile, ...options }: RemoteOptions & { readonly overlap?: number; readonly secretFile?: string }) =>
       showSecret(options, await ask(options, pathOf(id, 'rotate'), { method: 'POST', body: { overlapSeconds: overlap, secret: secretIn(secretFile) } })));
@@ -100,7 +101,7 @@ export function addWebhooksCommands(program: Command): void {
     .action(async (id: string, { limit = ATTEMPTS_MAX_ENTRIES, json, ...options }: RemoteOptions & { readonly limit?: number }) =>
       printWhole(requestsTo(options), { path: `${pathOf(id, 'attempts')}?limit=${limit}`, member: 'attempts', columns: ATTEMPT_COLUMNS, json: json === true }));
 
-  one('replay', 'Sets a webhook to another place of the log: it delivers the messages after it, even those that it has delivered before.', 'replay k3f9x2ab7q1m4c8z --from 10m')
+  one('replay', 'Moves a webhook to another place of the log: it delivers the messages after that place, also a second time.', 'replay k3f9x2ab7q1m4c8z --from 10m')
     .requiredOption('--from <place>', `where it goes on: ${FROM}`)
     .action(async (id: string, { from, ...options }: RemoteOptions & { readonly from: string }) => {
       const source = await ask(options, pathOf(id, 'replay'), { method: 'POST', body: { from } });
