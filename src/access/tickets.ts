@@ -145,7 +145,7 @@ export class Tickets {
 
   #refused(id: string): Problem {
     const omitted = this.#refusals.admit(id);
-    if (omitted !== undefined) this.#logger.info({ audit: 'ticket-refused', ticket: id, ...(omitted === 0 ? {} : { omitted }) }, 'a ticket was shown that has ended, or without a position of the log after its stream was open');
+    if (omitted !== undefined) this.#logger.info({ audit: 'ticket-refused', ticket: id, ...(omitted === 0 ? {} : { omitted }) }, 'a ticket was refused: it has ended, or its stream was open and no Last-Event-ID of this log came with it');
     return new Problem('invalid-credential', 'The credential is not good: the ticket has ended, or its stream was open and no Last-Event-ID of this log came with it.', { field: 'ticket' });
   }
 
@@ -219,7 +219,7 @@ export class Tickets {
       this.#failing.delete(task);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      if (!this.#failing.has(task)) this.#logger.warn({ err: error }, task === 'look' ? 'it cannot be asked which tickets were used: their streams stay open' : 'the database cannot be told which streams of tickets are open: it is told when it answers again');
+      if (!this.#failing.has(task)) this.#logger.warn({ err: error }, task === 'look' ? 'the database cannot be asked which tickets were used: their streams stay open' : 'the database cannot record which streams of tickets are open: this instance tries again');
       this.#failing.add(task);
     }
   }

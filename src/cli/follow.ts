@@ -12,7 +12,7 @@ const RETRY_MS = 1_000;
 
 /** How long the first frame may take before people are told. The service sends it at once. Milliseconds. */
 const FIRST_FRAME_MAX_MS = 10_000;
-const HELD_BACK = 'Nothing of the stream has come for ten seconds: something on the way may hold it back. tidings doctor tells what.';
+const HELD_BACK = 'Nothing of the stream has come for ten seconds: something on the way may hold it back. Run tidings doctor to find it.';
 
 /** A message, with its data as it was published. */
 export interface Received {

@@ -294,6 +294,6 @@ export class SourceRunner implements Runner {
 
   #renewed(part: string, from: SourcePosition, to: SourcePosition): void {
     countConnector(this.#deps.counters.connectors, this.#plan.name, 'renewed');
-    this.#deps.logger.warn({ connector: this.#plan.name, part, from, to }, 'what a source reads was made anew, or set back, on the other side: it is read from there');
+    this.#deps.logger.warn({ connector: this.#plan.name, part, from, to }, 'the stream or topic of a source was made anew, or set back, on the other side: the source reads on from the new position');
   }
 }

@@ -218,7 +218,7 @@ export class History {
 }
 
 export function noRoom(): Problem {
-  return new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
+  return new Problem('overloaded', 'Too many answers are waiting until their clients read them.');
 }
 
 /** What two searches have in common that find the same. */

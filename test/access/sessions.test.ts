@@ -92,7 +92,7 @@ const OTHER_SETTINGS: readonly Readonly<Record<string, string>>[] = [{ JWT_SECRE
 const REFUSED: readonly (readonly [name: string, text: string, world: World, why: RegExp])[] = [
   ['another session', OTHER.text, {}, /no such session/],
   ['another secret', `tds_${SESSION.id}_${OTHER.text.slice(-64)}`, {}, /no such session/],
-  ['half a session', SESSION.text.slice(0, -1), {}, /it is no session/],
+  ['half a session', SESSION.text.slice(0, -1), {}, /malformed session/],
   ['the moment it ends', SESSION.text, { now: END }, /session has expired/],
   ['a revoked key', SESSION.text, { key: { revoked: 5 } }, /was revoked/],
   ['a key that has expired', SESSION.text, { key: { expires: NOW } }, /has expired/],

@@ -175,7 +175,7 @@ export class HubConnection {
     }
     this.#isReady = true;
     this.#failures = 0;
-    if (this.#loggedReason !== undefined) this.#logger.info('the hub is up again: the workers of this machine hear each other at once');
+    if (this.#loggedReason !== undefined) this.#logger.info('the hub is up again: the workers of this machine learn of each other\'s messages at once');
     this.#loggedReason = undefined;
     for (const { onReady } of this.#all) onReady();
   }
@@ -232,7 +232,7 @@ export class HubConnection {
       for (const { onLost } of this.#followers) onLost();
       return;
     }
-    if (this.#loggedReason === undefined) this.#logger.warn({ reason }, 'the hub cannot be used: workers hear of each other\'s messages at their next look at the log');
+    if (this.#loggedReason === undefined) this.#logger.warn({ reason }, 'the hub cannot be used: workers learn of each other\'s messages at their next look at the log');
     this.#loggedReason = reason;
     if (wasReady) for (const { onLost } of this.#all) onLost();
     if (this.#users.size === 0) return;

@@ -59,7 +59,7 @@ export class FrameWriter {
       return;
     }
     this.#waitingTalkBytes += frame.length + WAITING_OVERHEAD_BYTES;
-    if (this.#waitingTalkBytes > WAITING_TALK_MAX_BYTES) this.#socket.destroy(new Error('the other end does not read what it is told'));
+    if (this.#waitingTalkBytes > WAITING_TALK_MAX_BYTES) this.#socket.destroy(new Error('the other end does not read its frames'));
     else this.#wait(frame, block);
   }
 

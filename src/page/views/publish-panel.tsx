@@ -16,7 +16,7 @@ export function jsonFault(data: string): string | undefined {
     JSON.parse(data);
     return undefined;
   } catch (error) {
-    return data.trim() === '' ? 'Nothing is no JSON: "" is an empty text.' : messageOf(error);
+    return data.trim() === '' ? 'JSON cannot be empty: "" is an empty text.' : messageOf(error);
   }
 }
 
