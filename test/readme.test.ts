@@ -72,3 +72,17 @@ t.test('text to paste into a terminal has no comments: in zsh they are arguments
     for (const [, block] of text.matchAll(/```(?:sh|bash|shell|console)\n([\s\S]*?)```/g)) t.notMatch(block, /(^|\s)#/m, name);
   }
 });
+
+/** On the page about access, to show what a request without a credential gets. */
+const STRANGERS = ["curl -sNm 2 'http://127.0.0.1:8080/topics/status.%3E/events?since=1m'", "curl -d 'from a stranger' http://127.0.0.1:8080/topics/status.api"];
+
+t.test('once a document has made a key, its commands carry a credential: a reader who follows it from top to bottom gets no 401', async (t) => {
+  for (const name of DOCUMENTS) {
+    const text = await readFile(new URL(name, root), 'utf8');
+    const lines = [...text.matchAll(/```(?:sh|bash)\n([\s\S]*?)```/g)].flatMap(([, block]) => block!.split('\n'));
+    const first = lines.findIndex((line) => line.includes('keys create'));
+    for (const line of first === -1 ? [] : lines.slice(first)) {
+      if (/curl\b.*(?:127\.0\.0\.1|localhost):8080/.test(line) && !STRANGERS.includes(line)) t.match(line, /-u ":\$|Authorization: Bearer \$|cookie|ticket=/i, `${name}: ${line}`);
+    }
+  }
+});

@@ -63,7 +63,7 @@ export class ClockJump {
 
   #observeClock(ahead: number, isMessageAhead: boolean): void {
     if (ahead > 0 && this.#ahead === 0) {
-      this.#logger.error({ seconds: seconds(ahead) }, 'the clock is far ahead of the time that the log believes: it jumped forward, or no instance ran for that long, or it was behind while messages were stored.  '
+      this.#logger.error({ seconds: seconds(ahead) }, 'the clock is far ahead of the time that the log believes: it jumped forward, or no instance ran for that long, or it was behind while messages were stored. '
         + `Until the log believes it, messages and keys expire slowly, and new messages get its time, even if that is in the future. If the clock is wrong, set it; if it is right, run ${ACCEPT}`);
     }
     // Where a message is ahead, the next line says what that holds up.
