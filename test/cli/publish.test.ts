@@ -121,7 +121,7 @@ t.test('it waits for a service that is away, and gives up in time', async (t) =>
   const env = { TIDINGS_URL: instance.url };
   instance.kill('SIGKILL');
   await instance.exited;
-  t.match(await typed(t, 'tidings publish a x --timeout 100ms --key mine', { env }), { code: 3, output: /with --key mine the same command stores it once/ });
+  t.match(await typed(t, 'tidings publish a x --timeout 100ms --key mine', { env }), { code: 3, output: /repeat the command with --key mine, which stores it once/ });
   const child = shell(t, 'tidings publish a x --report', { env });
   await child.says('Trying again.');
   await instance.restart();
