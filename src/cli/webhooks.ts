@@ -101,7 +101,7 @@ export function addWebhooksCommands(program: Command): void {
     .action(async (id: string, { limit = ATTEMPTS_MAX_ENTRIES, json, ...options }: RemoteOptions & { readonly limit?: number }) =>
       printWhole(requestsTo(options), { path: `${pathOf(id, 'attempts')}?limit=${limit}`, member: 'attempts', columns: ATTEMPT_COLUMNS, json: json === true }));
 
-  one('replay', 'Moves a webhook to another place of the log: it delivers the messages after that place, also a second time.', 'replay k3f9x2ab7q1m4c8z --from 10m')
+  one('replay', 'Moves a webhook to another position of the log: it delivers the messages after that position, also a second time.', 'replay k3f9x2ab7q1m4c8z --from 10m')
     .requiredOption('--from <place>', `where it goes on: ${FROM}`)
     .action(async (id: string, { from, ...options }: RemoteOptions & { readonly from: string }) => {
       const source = await ask(options, pathOf(id, 'replay'), { method: 'POST', body: { from } });

@@ -404,7 +404,7 @@ export class Tail {
   #goBack({ at, gap }: Start, log: LogState): void {
     this.#logger.warn({ reason: gap?.reason, tail: gap?.requested, resumed: gap?.resumed }, gap?.reason === 'expired'
       ? 'retention overtook this instance: the tail goes on at the oldest message'
-      : 'the log was exchanged: the tail goes back to the place where the two logs part');
+      : 'the log was exchanged: the tail goes back to the position where the two logs part');
     this.#learn(log);
     this.#listener!.moveEnd(() => {
       this.#log = log;

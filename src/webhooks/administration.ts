@@ -86,7 +86,7 @@ export class WebhookAdministration {
   async replay(id: string, body: unknown, by: Actor): Promise<object> {
     const from = readReplay(body);
     const cursor = await this.#cursorOf(from, settingsOf((await this.#record(id)).settings));
-    return this.#shown(await this.#changeTo(id, 'webhook-replayed', by, 'a webhook was set to another place of the log', (record, settings) => ({ settings, status: record.status, restart: cursor })));
+    return this.#shown(await this.#changeTo(id, 'webhook-replayed', by, 'a webhook was moved to another position of the log', (record, settings) => ({ settings, status: record.status, restart: cursor })));
   }
 
   async rotate(id: string, body: unknown, by: Actor): Promise<ShownWebhook> {
