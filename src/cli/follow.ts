@@ -5,7 +5,7 @@ import { topicQuery } from '../client/topics.ts';
 import { pause, pauseAfter } from '../client/waiting.ts';
 import { answerIn, CommandError, reasonOf, say } from './outcome.ts';
 
-/** Nothing was heard for so long: the connection is dead. Twice the heartbeat of the service, and some time more. */
+/** After this time without a byte the connection is dead. Twice the heartbeat of the service, and some time more. */
 const STALE_AFTER_MS = 60_000;
 /** The first reconnection time; the service says its own. */
 const RETRY_MS = 1_000;

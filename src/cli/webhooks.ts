@@ -10,7 +10,7 @@ import { answerIn, CommandError, say, wrongUsage } from './outcome.ts';
 import { cell, print, printJson, printTable } from './output.ts';
 import { remote, requestsTo, wholeNumber, type RemoteOptions } from './remote.ts';
 
-/** The service keeps so many of each webhook. */
+/** The number of attempts that the service keeps of each webhook. */
 const ATTEMPTS_MAX_ENTRIES = 100;
 
 const COLUMNS = ['id', 'status', 'circuit', 'failures', 'behind', 'lastError', 'topics', 'url'];
@@ -128,7 +128,7 @@ function withFormat(command: Command): Command {
   return command.addOption(new Option('--format <format>', 'how messages are written').choices(FORMATS));
 }
 
-/** A member of a change: `null` takes away what was there. */
+/** A member of a change: `null` removes the value. */
 function nullable(name: string, value: unknown): Readonly<Record<string, unknown>> {
   return { [name]: value === false ? null : value };
 }

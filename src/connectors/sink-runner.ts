@@ -30,7 +30,7 @@ import { LOG_HEADER, UnsendableMessage, type Outgoing, type Sink } from './trans
 const SINK_READ_MAX_MESSAGES = 256;
 /** Messages that are handed to the transport at a time. Before each, the lease is looked at, and whether any was erased. At most so many are sent again after a frozen owner wakes up. */
 const SEND_MAX_MESSAGES = 32;
-/** How often a cursor that moves is stored. What was sent since is sent again after a crash; JetStream knows the ids. */
+/** How often a cursor that moves is stored. After a crash, messages since then are sent again; JetStream knows the ids. */
 const CURSOR_KEPT_MS = 250;
 /** How long a sink without messages waits before its cursor moves on in the database. It stays inside the retention. */
 const SINK_QUIET_MS = 60_000;
@@ -206,7 +206,7 @@ export class SinkRunner implements Runner {
       const some = messages.slice(from, from + SEND_MAX_MESSAGES);
       if (this.#ended.signal.aborted) return false;
       if (!this.#deps.ownsNow()) throw new Error('the lease of this instance has ended');
-      // What was erased while others were sent is not sent. Where that is not known any more, it is read again.
+      // Messages erased while others were sent are not sent. If the erasures are no longer known, the messages are read again.
       if (!this.#deps.tail.clean(some, { erasures })) return false;
       await this.#sendSome(sink, some.filter((message) => this.#wants(message, isFromThere)));
       this.#moveTo(some.at(-1)!);

@@ -225,7 +225,7 @@ export class SourceRunner implements Runner {
     }
   }
 
-  /** Those that are not stored yet. */
+  /** The records that are not stored yet. */
   #freshOf(records: readonly SourceRecord[]): readonly SourceRecord[] {
     return records.filter(({ part, at }) => {
       const stored = this.#positions.get(part);

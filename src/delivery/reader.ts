@@ -31,7 +31,7 @@ export interface Outlet {
   readonly localPort?: number | undefined;
   readonly remoteAddress?: string | undefined;
   readonly remotePort?: number | undefined;
-  /** Bytes that were written to it, those that wait among them. */
+  /** Bytes that were written to it, with those that wait. */
   readonly bytesWritten?: number;
 }
 
@@ -69,7 +69,7 @@ export interface ReaderDependencies {
   readonly unread: UnreadWrites<Reader>;
 }
 
-/** What one reader is made of, besides what it shares with all others. */
+/** The parts of one reader, besides those that it shares with all others. */
 export interface ReaderParts {
   readonly group: Group;
   readonly options: StreamOptions;
@@ -140,7 +140,7 @@ export class Reader {
   #isFull = false;
   /** Whether it is behind because the fan-out has left it there: its client takes everything, as far as is known. */
   #isLeft = false;
-  /** What it is told before anything else that has a place. */
+  /** Erasures of which the client hears before the next frame with a position. */
   #news: ErasureNews[] | undefined;
   /** Whether it has another filter, and its client was not told of that yet. */
   #isFilterUntold = false;
@@ -246,7 +246,7 @@ export class Reader {
   /**
    * Writes the stream's first frames.
    * @param handle What `$open` tells of the stream besides its place.
-   * @param head What comes before them on the socket.
+   * @param head The response head, which goes before the frames.
    */
   open({ at, gap }: Start, retryMs: number, handle?: object, head?: Buffer): void {
     const frame = this.#control ? openFrame(gap === undefined ? at : undefined, retryMs, handle, this.#writer) : this.#comment(retryLine(retryMs));
@@ -449,7 +449,7 @@ export class Reader {
     this.#state = 'dismissed';
   }
 
-  /** Closes the connection after what was written. */
+  /** Closes the connection after the bytes written before. */
   destroySoon(): void {
     this.#outlet.destroySoon();
   }
@@ -509,7 +509,7 @@ export class Reader {
   #write(bytes: Buffer): void {
     this.#outlet.write(bytes);
     this.#deps.counters.deliveredBytes += bytes.length;
-    // A large write returns false even where the kernel took it all; only what is left over means that the socket is full.
+    // A large write returns false even if the kernel took it all; only bytes that are left over mean that the socket is full.
     if (this.#outlet.writableLength === 0) return;
     if (!this.#isFull && this.#outlet.writableNeedDrain) {
       this.#isFull = true;

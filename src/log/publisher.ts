@@ -19,7 +19,7 @@ import type { Tail } from './tail.ts';
 import { WaitLimits, type Since } from './wait-limits.ts';
 
 /**
- * On a slow disk, where the last commit took longer than this, a second one is not queued: everyone who just missed the first would wait for both.
+ * On a slow disk, where the last commit took longer than this, do not queue a second commit: everyone who just missed the first would wait for both.
  * A full commit is queued even there, because nothing more could go into it.
  */
 const COMMIT_QUICK_MS = 3;
@@ -126,7 +126,7 @@ export class Publisher {
   readonly #maxBytes: number;
   readonly #commitSize: CommitSize;
   readonly #rest: CommitRest;
-  /** Ends the rest of what is queued. */
+  /** Ends the rest of the queue. */
   #restTimer: Timer | undefined;
   #queue: Waiting[] = [];
   #queuedMessages = 0;
@@ -226,7 +226,7 @@ export class Publisher {
     return this.#waitingMessages + messages <= this.#maxMessages && this.#waitingBytes + bytes <= this.#maxBytes;
   }
 
-  /** What so much is of the whole queue. */
+  /** The share of the whole queue that this amount takes. */
   #partOf(messages: number, bytes: number): number {
     return Math.max(messages / this.#maxMessages, bytes / this.#maxBytes);
   }
@@ -301,7 +301,7 @@ export class Publisher {
     this.#refuse(first === -1 ? this.#queue.length : first);
   }
 
-  /** Refuses the first so many of the queue. The store has not got them, so nothing of them is stored. */
+  /** Refuses the first requests of the queue. The store has not got them, so nothing of them is stored. */
   #refuse(count: number): void {
     const refused = this.#queue.splice(0, count);
     if (refused.length === 0) return;

@@ -17,7 +17,7 @@ export function namesOf(holder: Holder): NamedHolder {
   return [widest, ...narrower];
 }
 
-/** Whoever is not told apart from others: the process itself. */
+/** The holder of everything that no other holder is named for: the process itself. */
 export const ANYBODY: NamedHolder = [''];
 
 /** How long something has to stand still before it is taken from a holder that has no more than a newcomer. Stops clients that are only slow from losing anything. */
@@ -54,11 +54,11 @@ export interface Share {
   release(): void;
 }
 
-/** Of what is not counted. */
+/** A hold that is not counted. */
 export const UNCOUNTED: Share = { grow: () => undefined, shrink: () => undefined, pin: () => undefined, release: () => undefined };
 
 export interface FairSharesDependencies {
-  /** What this gate is called in the metric of what was taken back. */
+  /** The name of this gate in the metric of holdings taken back. */
   readonly gate: keyof Counters['evicted'];
   readonly counters: Pick<Counters, 'evicted'>;
   /** Given where what stands still makes room, too. */

@@ -23,7 +23,7 @@ import { deadTopicOf, settingsOf, wantsDeadLetters, type WebhookSettings } from 
 import { signatureHeaders } from './signature.ts';
 import type { Turns } from './turns.ts';
 
-/** A turn ends after so many messages, or so long: then others have theirs. At most so many messages are sent again after a crash. */
+/** A turn ends after this number of messages, or this time: then other webhooks have theirs. At most this number of messages is sent again after a crash. */
 const WEBHOOK_TURN_MAX_MESSAGES = 16;
 const WEBHOOK_TURN_MS = 1_000;
 /** How long a webhook without messages waits before its cursor moves on in the database. It stays inside the retention. */
@@ -54,7 +54,7 @@ export interface WebhookReaderDependencies {
   /** Whether the lease of this instance lasts: asked before each attempt. */
   readonly ownsNow: () => boolean;
   readonly firstPauseMs: number;
-  /** After so long the next message follows. */
+  /** How long to attempt a message; then the next one follows. */
   readonly retryMs: number;
 }
 
@@ -75,7 +75,7 @@ export class WebhookReader {
   readonly #wait: MessageWait;
   readonly #ended = new AbortController();
   #timer: Timer | undefined;
-  /** The turn under way, until what it did is in the database. */
+  /** The turn under way, until the database has its outcome. */
   #turn: Promise<void> = Promise.resolve();
   #at: Position;
   #gap: Gap | undefined;
@@ -183,7 +183,7 @@ export class WebhookReader {
     else this.#after(this.#pauseLeft, () => this.#askTurn());
   }
 
-  /** Reads on, and attempts what it finds, until the turn is over. */
+  /** Reads on, and attempts the messages that it finds, until the turn is over. */
   async #take(): Promise<Next> {
     const end = this.#deps.clock.monotonic() + WEBHOOK_TURN_MS;
     const isSuspect = this.#failures > 0;
@@ -223,7 +223,7 @@ export class WebhookReader {
     for (const message of found.messages) {
       if (this.#isStopping) return 'stop';
       if (this.#deps.clock.monotonic() >= end) return 'more';
-      // What was erased while others were sent is not sent. Where that is not known any more, it is read again.
+      // Messages erased while others were sent are not sent. If the erasures are no longer known, the messages are read again.
       if (!this.#deps.tail.clean([message], { erasures })) return 'more';
       if (!this.#wants(message)) {
         this.#moveTo(message);

@@ -76,7 +76,7 @@ export class Supervisor {
 
   /**
    * Ends all workers in order.
-   * @param maxMs How long that may take; those that are left then are killed.
+   * @param maxMs How long that may take; the workers that are left then are killed.
    * @returns Whether all ended well.
    */
   async end(signal: EndingSignal, maxMs: number): Promise<boolean> {

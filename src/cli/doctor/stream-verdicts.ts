@@ -127,7 +127,7 @@ export function judgeEnding(ending: Ending | undefined, { token }: Target, canno
     : good('a stream that the service ends breaks off, so that every client comes back');
 }
 
-/** Nobody has to have WebSockets: what is wrong with them is never wrong with the whole. */
+/** Nobody has to have WebSockets: a fault of theirs is never a fault of the whole. */
 export function judgeWebSocket({ webSocket: { isOpen: hasOpened, refusal, failure, hasFrame, isAnswered }, live: { stream } }: Pick<Rest, 'webSocket' | 'live'>): Verdict {
   if (!isOpen(stream)) return unseen('no stream was opened');
   if (refusal !== undefined && isEventStream(refusal.type)) return warning('a WebSocket arrives without its Upgrade: the service answers with an event stream', 'webSocket');

@@ -155,7 +155,7 @@ function isWebhookId(id: string): boolean {
   return /^[a-z0-9]{1,64}$/.test(id);
 }
 
-/** What is no id of ours is not asked of the database. */
+/** An id that cannot be one of ours is not looked up in the database. */
 function idOf({ id }: { readonly id: string }): string {
   if (!isWebhookId(id)) throw new Problem('not-found', 'There is no such webhook.', { field: 'id' });
   return id;

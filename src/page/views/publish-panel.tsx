@@ -7,7 +7,7 @@ import { clock, plural, visible } from '../text.ts';
 import { draftOf, EVERYTHING, isEverything, withSent, type Draft, type PublishState, type Sent } from './draft.ts';
 import { RepeatForm } from './repeat-form.tsx';
 
-/** Of each message that was sent, the list shows so much. */
+/** The list shows this much of each sent message. */
 const SHOWN_DATA_CHARACTERS = 80;
 
 /** Why the data is no JSON; undefined where it is. */
