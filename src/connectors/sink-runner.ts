@@ -28,13 +28,13 @@ import { LOG_HEADER, UnsendableMessage, type Outgoing, type Sink } from './trans
 
 /** Messages that are read at a time. */
 const SINK_READ_MAX_MESSAGES = 256;
-/** Messages that are handed to the transport at a time. Before each, the lease is looked at, and whether any was erased. At most so many are sent again after a frozen owner wakes up. */
+/** Messages handed to the transport at a time. Before each hand-over, the lease and the erasures are checked. At most this number is sent again after a frozen owner wakes up. */
 const SEND_MAX_MESSAGES = 32;
 /** How often a cursor that moves is stored. After a crash, messages since then are sent again; JetStream knows the ids. */
 const CURSOR_KEPT_MS = 250;
 /** How long a sink without messages waits before its cursor moves on in the database. It stays inside the retention. */
 const SINK_QUIET_MS = 60_000;
-/** How long the log remembers that a dead letter was published. */
+/** How long the log remembers the publishing of a dead letter. */
 const DEAD_KEPT_MS = 30 * 86_400_000;
 
 export interface SinkRunnerDependencies extends Omit<MessageWaitDependencies, 'filter' | 'quietMs' | 'tail'> {
@@ -73,7 +73,7 @@ export class SinkRunner implements Runner {
   #isLocated = false;
   /** Whether the declaration says where to begin. */
   readonly #isNew: boolean;
-  /** The cursor that the database has, and when that was. */
+  /** The cursor in the database, and the time when it was stored. */
   #noted: string;
   #notedAt = -Infinity;
   #running: Promise<void> = Promise.resolve();
@@ -95,7 +95,7 @@ export class SinkRunner implements Runner {
     return { ...this.#state.status, behind: this.#isLocated ? Math.max(0, this.#deps.tail.last - this.#at.seq) : undefined };
   }
 
-  /** Where it stands; '' before it began. */
+  /** Its cursor; '' before it began. */
   get cursor(): string {
     return this.#isLocated ? formatId(this.#at.epoch, this.#at.seq) : this.#noted;
   }
@@ -153,7 +153,7 @@ export class SinkRunner implements Runner {
     await this.#note();
   }
 
-  /** Sends until the runner ends. Rejects where something cannot be done now. */
+  /** Sends until the runner ends. Rejects if something cannot be done now. */
   async #sendOn(sink: Sink): Promise<void> {
     const { signal } = this.#ended;
     let lost: Error | undefined;
@@ -256,7 +256,7 @@ export class SinkRunner implements Runner {
     }
   }
 
-  /** @returns Why it cannot be sent, as a text. */
+  /** @returns Why the message cannot be sent, as a text. */
   #outgoing(message: Message): Outgoing | string {
     const { id, topic, event = 'message', json, data } = message;
     const fields = { id, topic, event };
@@ -275,14 +275,14 @@ export class SinkRunner implements Runner {
     return this.#plan.target.readsBody ? JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.length).toString()) as unknown : undefined;
   }
 
-  /** It becomes a dead letter, once, and the next one follows. */
+  /** The message becomes a dead letter, once, and the next one follows. */
   async #giveUp(message: Message, reason: string): Promise<void> {
     const { name, deadTopic } = this.#plan;
     const draft = deadMessage(name, deadTopic, { id: message.id, topic: message.topic, target: '', data: message.data }, reason);
     try {
       await this.#deps.publisher.publish(FULL_GRANT, [draft], { scope: `connector:${name}`, key: message.id, fingerprint: hash('sha256', message.id, 'buffer'), window: DEAD_KEPT_MS });
     } catch (error) {
-      // It was published before.
+      // Its dead letter was published before.
       if (!(error instanceof Problem) || error.code !== 'key-reused') throw error;
     }
     countConnector(this.#deps.counters.connectors, name, 'dead');

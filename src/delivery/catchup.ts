@@ -25,7 +25,7 @@ const NEAR_TAIL_MESSAGES = 20_000;
 const CATCHUP_TURN_MS = 8;
 /** How long a group waits after the log could not be read. */
 const CATCHUP_RETRY_MS = 500;
-/** How many groups of a crowd are put in order before each walk. Stops a storm of streams from making one turn long. */
+/** How many groups of a crowd are sorted before each walk. Stops a storm of streams from making one turn long. */
 const CROWD_STEP_MAX_ENTRIES = 1_024;
 /** How many readers of such a group are looked at for their clients. Stops a group of thousands from costing much. */
 const CROWD_READERS = 64;
@@ -72,7 +72,7 @@ export class Catchup {
   readonly #elevator = new Elevator();
   #isScheduled = false;
   #reads = 0;
-  /** Whether the last read failed: the log says that once, not for each group and attempt. */
+  /** Whether the last read failed: the log line comes once, not for each group and attempt. */
   #hasFailed = false;
   #isStopped = false;
 

@@ -35,30 +35,30 @@ export interface Outlet {
   readonly bytesWritten?: number;
 }
 
-/** Whose stream it is, for those who administer streams. What costs memory is read when somebody asks. */
+/** The stream's client, for administrators. Values that cost memory are computed on demand. */
 export interface StreamClient {
   /** Names the stream on this instance. */
   readonly number: number;
-  /** Who is present by it, as presence calls them; undefined where that is nobody in particular. */
+  /** The member that is present by this stream; undefined for an anonymous one. */
   readonly member: string | undefined;
-  /** The name of its credential, as log lines have it; undefined where it has none. */
+  /** The name of its credential, as in log lines; undefined without one. */
   readonly credential: string | undefined;
-  /** The address as a trusted proxy told it; undefined where it is the other end of the connection. */
+  /** The address as a trusted proxy gave it; undefined: the other end of the connection. */
   readonly address: string | undefined;
   /** What the client calls itself. */
   readonly agent: string | undefined;
-  /** By whom its place is counted. */
+  /** The holder on whom the place of the stream is counted. */
   holder(): NamedHolder;
-  /** By what its next attempt can be refused: the use of a ticket, or the id of a session. */
+  /** The use of a ticket, or the id of a session, by which its next attempt can be refused. */
   readonly ownIdentity: { readonly ticket: string; readonly generation: number } | { readonly session: string } | undefined;
 }
 
-/** What a client asked of its stream. */
+/** The request of a client for its stream. */
 export interface StreamOptions extends StreamFraming {
   readonly form: Form;
   /** Whether control events are wanted. */
   readonly control: boolean;
-  /** Whether the client wants to know who listens. */
+  /** Whether the client wants presence events. */
   readonly presence?: boolean;
 }
 
@@ -84,7 +84,7 @@ export interface ReaderParts {
 
 /**
  * - `behind`: everything up to the cursor has been written; catchup.ts reads on from there.
- * - `live`: everything up to the end of the tail has been written, or up to the place where it became live, if that is further. The fan-out
+ * - `live`: everything up to the end of the tail has been written, or up to the position where it became live, if that is later. The fan-out
  *   writes new messages to it as they come.
  * - `blocked`: behind, with a full socket. Nothing is written to it before the socket drains, so a reader costs bounded memory, however
  *   slow it is (invariant 5): the socket holds at most one write, which has a bound of its own, and one heartbeat.
@@ -93,7 +93,7 @@ export interface ReaderParts {
  */
 export type ReaderState = 'behind' | 'live' | 'blocked' | 'dismissed' | 'closed';
 
-/** How much news one reader may have yet to be told. Stops erasures that come faster than catch-up from filling the memory: beyond that it is told at once. */
+/** The most erasures that one reader has yet to be told. Stops erasures that come faster than catch-up from filling the memory: beyond that the reader is told at once. */
 const NEWS_MAX_ENTRIES = 100;
 
 /** The one control frame that is the same for all: encoded once. */
@@ -105,7 +105,7 @@ const NOTHING = Buffer.alloc(0);
  * One stream: a cursor, a filter (its group's), and a socket.
  *
  * Everything that a stream ever sends passes through `#write`, control events too. So the order on the socket is the order of the calls
- * (invariant 4), and the position in a control event is true at that place of the stream.
+ * (invariant 4), and the position in a control event is true at that point of the stream.
  */
 export class Reader {
   #group: Group;
@@ -115,7 +115,7 @@ export class Reader {
   heartbeatSlot = 0;
   /** Kept by stream-shares.ts. */
   share: Share | undefined;
-  /** The same for all: four fields of each stream would be more. */
+  /** Shared by all readers: four fields in each stream would take more memory. */
   readonly #deps: ReaderDependencies;
   readonly #outlet: Outlet;
   readonly #form: Form;
@@ -136,13 +136,13 @@ export class Reader {
   #beats = 0;
   /** Of a WebSocket: how many pings it has had since its client was last heard. */
   #unansweredPings = 0;
-  /** Whether a write has found the socket full since it last drained. A heartbeat may find that of a live reader, which then stays live until the next sweep. */
+  /** Whether a write has found the socket full since it last drained. A heartbeat may fill the socket of a live reader, which then stays live until the next sweep. */
   #isFull = false;
-  /** Whether it is behind because the fan-out has left it there: its client takes everything, as far as is known. */
+  /** Whether it is behind because the fan-out left it behind: as far as is known, its client reads everything. */
   #isLeft = false;
   /** Erasures of which the client hears before the next frame with a position. */
   #news: ErasureNews[] | undefined;
-  /** Whether it has another filter, and its client was not told of that yet. */
+  /** Whether it has another filter of which its client was not told yet. */
   #isFilterUntold = false;
   /** Whether the socket was given a warning that it has not taken yet. */
   #isWarned = false;
@@ -208,7 +208,7 @@ export class Reader {
     return this.#outlet.writableLength;
   }
 
-  /** Whether nothing is written to its socket before that has drained. */
+  /** Whether nothing may be written to its socket before the socket drains. */
   get isFull(): boolean {
     return this.#isFull;
   }
@@ -245,7 +245,7 @@ export class Reader {
 
   /**
    * Writes the stream's first frames.
-   * @param handle What `$open` tells of the stream besides its place.
+   * @param handle The id and secret of the stream, for `$open`.
    * @param head The response head, which goes before the frames.
    */
   open({ at, gap }: Start, retryMs: number, handle?: object, head?: Buffer): void {
@@ -272,7 +272,7 @@ export class Reader {
    * loop, the frames first.
    */
   catchUp(bundle: Bundle, end: Position): void {
-    // Also where there is no message: that the filter is another one is told where it became so.
+    // Also without a message: the client learns of the new filter at the position where it took effect.
     this.#tellNews();
     this.#deliver(bundle);
     if (this.#isLeft && this.#isFull) this.#countSlow();
@@ -303,7 +303,7 @@ export class Reader {
     this.#countSlow();
   }
 
-  /** Ends being live because more is published than sweeps can take: that says nothing of its client yet. */
+  /** Ends being live because more is published than sweeps can take: that is no fault of its client. */
   leaveBehind(end: Position): void {
     if (!this.isLive) return;
     this.fallBehind(end);
@@ -316,7 +316,7 @@ export class Reader {
     this.#deps.counters.fellBehind++;
   }
 
-  /** The live reader has been written everything up to `end`, which its group has not. */
+  /** Everything up to `end` was written to this live reader, beyond what its group has. */
   skipTo({ epoch, seq }: Position): void {
     if (!this.isLive || seq <= this.#writtenSeq) return;
     this.#writtenEpoch = epoch;
@@ -324,7 +324,7 @@ export class Reader {
   }
 
   /**
-   * Ends being live, at the place that the reader has reached.
+   * Ends being live, at the position that the reader has reached.
    *
    * @param end How far its group has been written.
    */
@@ -335,8 +335,8 @@ export class Reader {
   }
 
   /**
-   * Goes on in another group. It is not live: everything up to its cursor was written for the group before, and what follows is for this one (invariant 4). Its client is told at that
-   * place, before anything else that has one.
+   * Goes on in another group. It is not live: everything up to its cursor was written for the old group, and later messages are for this one (invariant 4). Its client is told at that
+   * position, before any frame with another position.
    */
   changeGroup(group: Group): void {
     this.#group = group;
@@ -345,9 +345,9 @@ export class Reader {
   }
 
   /**
-   * Says that messages were erased which the client may have been sent before. Its group is not waiting.
+   * Announces erased messages that the client may have been sent before. Its group is not waiting.
    *
-   * What lies in a full socket cannot be taken out of it: the stream ends, and its client comes back for tombstones. To a full socket nothing is written, so other news
+   * Bytes in a full socket cannot be taken back: the stream ends, and its client comes back for tombstones. Nothing is written to a full socket, so other news
    * do not reach it.
    */
   tellErased(news: ErasureNews): void {
@@ -356,7 +356,7 @@ export class Reader {
     this.#tell(news);
   }
 
-  /** The same, once catch-up comes to the reader, which ends being live for it: where there are many readers, telling all of them at once would take long. */
+  /** The same, once catch-up reaches the reader, which stops being live for it. To tell many readers at once would take too long. */
   tellErasedLater(news: ErasureNews): void {
     if (!this.#takesNews(news)) return;
     if (this.#news !== undefined && this.#news.length >= NEWS_MAX_ENTRIES) this.#tellNews();
@@ -401,7 +401,7 @@ export class Reader {
       this.#write(PING);
       if (this.#isFull) return;
     }
-    // Messages are about to be written to it, and its place lies before them: a comment names no place.
+    // Messages are about to be written to it, and its position lies before them: a comment names no position.
     if (this.isLive && this.group.isWaiting) return this.#say(HEARTBEAT);
     const at = this.position();
     const frame = heartbeatFrame({ control: this.#control, at, sentSeq: this.#sentSeq, beats: ++this.#beats }, this.#writer);
@@ -409,19 +409,19 @@ export class Reader {
     if (frame !== HEARTBEAT) this.#sentSeq = at.seq;
   }
 
-  /** Says when the credential of the stream ends. It names no place, so it may stand anywhere. A full socket gets one, too, and no more: each renewal could bring another (invariant 5). */
+  /** Says when the credential of the stream ends. It names no position, so it may stand anywhere. A full socket gets one, too, and no more: each renewal could bring another (invariant 5). */
   warn(secondsLeft: number): void {
     if (!this.#control || this.isGone || this.#isWarned) return;
     this.#say(expiringFrame(secondsLeft, this.#writer));
     this.#isWarned = this.#isFull;
   }
 
-  /** Says who listens. It names no place, so it may stand anywhere. @returns False where the socket is full: nothing is written to it (invariant 5). */
+  /** Says who listens. It names no position, so it may stand anywhere. @returns False where the socket is full: nothing is written to it (invariant 5). */
   tellPresence(frame: Buffer): boolean {
     return this.tell(this.transport === 'websocket' ? presenceTextFrame(frame) : frame);
   }
 
-  /** Writes a frame that names no place, so it may stand anywhere. @returns False where the socket is full: nothing is written to it (invariant 5). */
+  /** Writes a frame that names no position, so it may stand anywhere. @returns False where the socket is full: nothing is written to it (invariant 5). */
   tell(frame: Buffer): boolean {
     if (this.isGone) return true;
     if (this.#isFull) return false;
@@ -454,7 +454,7 @@ export class Reader {
     this.#outlet.destroySoon();
   }
 
-  /** Ends the stream, because there is no room for what its client does not take. */
+  /** Ends the stream, because there is no room for the bytes that its client does not read. */
   giveWay(): void {
     if (this.#state !== 'closed' && this.#state !== 'dismissed') this.#deps.counters.cut.unread++;
     this.abort();
@@ -474,7 +474,7 @@ export class Reader {
     this.#deps.unread.delete(this);
   }
 
-  /** Ends being live. While its group is waiting, its place is not known. */
+  /** Ends being live. While its group is waiting, its position is not known. */
   #leave(): void {
     if (!this.group.isWaiting) this.fallBehind();
   }

@@ -27,7 +27,7 @@ const COMMIT_QUICK_MS = 3;
 /** How often a log that could not be written is tried again when nobody publishes. */
 const PROBE_MS = 1_000;
 
-/** What a publisher gets for one request: its messages have the numbers `first`, `first` + 1, … and one time. */
+/** The answer to one request: its messages have the numbers `first`, `first` + 1, … and one time. */
 export interface Receipt {
   readonly epoch: string;
   readonly first: number;
@@ -50,12 +50,12 @@ interface Waiting {
   readonly since: Since;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (problem: Problem | OutdatedStep) => void;
-  /** What its publisher holds of the queue; it can be taken back until the store has it. */
+  /** The hold of its publisher on the queue; it can be taken back until the store has the request. */
   readonly share: Share;
   isAnswered: boolean;
 }
 
-/** What a publisher holds of the queue. */
+/** The share of the queue that a publisher holds. */
 interface Queued extends Holding {
   waiting(): Waiting;
 }
@@ -81,11 +81,11 @@ interface Commit extends Stored {
   isGivenUp: boolean;
 }
 
-/** Who publishes. */
+/** The publisher, as a holder. */
 export interface PublishedBy {
-  /** When the queue is full, what the largest holders have in it makes room for others. */
+  /** When the queue is full, it makes room by taking requests back from the largest holders. */
   readonly holder?: () => Holder;
-  /** Whose share of the log it counts for. */
+  /** The sender on whose share of the log it counts. */
   readonly sender?: QuotaSender;
   /** Of a source. Its messages are a commit of their own; where they are not the next ones the publish rejects with `OutdatedStep`. */
   readonly step?: SourceStep;
@@ -98,9 +98,9 @@ export interface PublisherDependencies {
   readonly clock: Clock;
   readonly counters: Counters;
   readonly logger: Logger;
-  /** What commits wait for; nobody waits if absent. */
+  /** Commits wait for it; absent: nobody waits. */
   readonly pace?: Pace;
-  /** How much one topic or sender may hold; as much as there is room for if absent. */
+  /** The most that one topic or sender may hold; absent: as much as there is room for. */
   readonly quota?: PublishQuota;
   /** Bound the queue of commits: beyond them a publish is refused, because it would wait too long. */
   readonly maxMessages: number;
@@ -108,7 +108,7 @@ export interface PublisherDependencies {
 }
 
 /**
- * The only way into the log: group commit. What arrives while a commit is under way goes into the next one. The store gets the next commit when it is as large
+ * The only way into the log: group commit. Requests that arrive during a commit go into the next one. The store gets the next commit when it is as large
  * as the last one, or when the last one is finished. Small commits cost more for each message than
  * large ones, but no publisher waits while the store has nothing to do. The store takes commits one after the other, and each stands for
  * itself: one that fails says nothing of the next.
@@ -145,7 +145,7 @@ export class Publisher {
   #probe: Timer | undefined;
   readonly #waits: WaitLimits;
   readonly #shares: FairShares<Queued>;
-  /** Whose turn it is, where the last commit had no room for it. */
+  /** The publisher whose turn it is, if the last commit had no room for it. */
   #nextInTurn: Waiting | undefined;
   #isStopped = false;
 

@@ -14,7 +14,7 @@ import { ReorderBuffer } from './reorder-buffer.ts';
 import type { StoreClock } from './store-clock.ts';
 import { Refill, type Knowledge } from './tail-refill.ts';
 
-/** One walk through the tail: stops a filter that matches little from holding up everything else. */
+/** The most messages of one walk through the tail: stops a filter that matches little from holding up everything else. */
 const WALK_MESSAGES = 2_000;
 
 /** A part of the tail, as far as a filter matches it. */
@@ -24,15 +24,15 @@ export interface Stretch {
   readonly end: Position;
 }
 
-/** Is told what becomes of the tail: the fan-out. */
+/** Hears of each change of the tail: the fan-out. */
 export interface TailListener {
   /** A message was added at the end. */
   append(message: Message): void;
   /**
-   * The end of the tail changes in another way than by growth. Readers stop being live, `change` is applied, and each reader looks up its place again.
+   * The end of the tail changes other than by growth. Readers stop being live, `change` is applied, and each reader looks up its position again.
    */
   moveEnd(change: () => void): void;
-  /** The log has an epoch that it did not have: readers that are ahead of the tail look whether they stand in it. */
+  /** The log has an epoch that is new here: readers ahead of the tail check whether their cursors are in it. */
   epochAdded(): void;
   /**
    * Messages were erased. The tail's messages are tombstones already. Messages that have left the tail, and that readers still have to write, become tombstones here.
@@ -61,7 +61,7 @@ export interface TailDependencies {
  * the next number is added. One that is further on waits for a short while (reorder-buffer.ts); then the numbers before it are read from the log (tail-refill.ts).
  *
  * Every snapshot of the log also says which epochs the log has. If the tail's own end is not a position of that log any more, an older
- * copy took the place of the log. The tail then goes back to the last place that both share (invariant 8). If the
+ * copy took the place of the log. The tail then goes back to the last position that both share (invariant 8). If the
  * end lies below the oldest number, retention was faster than this instance: the tail jumps.
  *
  * Every page also says by which version of the erasures it was read. Messages in memory that are erased become tombstones there. Messages that come late, by the bus or from
@@ -81,7 +81,7 @@ export class Tail {
   readonly #recent: Recent;
   #position: Position = { epoch: '', seq: 0 };
   #log: LogState | undefined;
-  /** Of the logs that it has seen. */
+  /** The epochs of the logs that it has seen. */
   readonly #ancestry = new Ancestry();
   readonly #lostEpochs: LostEpochs;
 
@@ -124,7 +124,7 @@ export class Tail {
     this.#erasures.begin(log);
     this.#adopt(log);
     const start = await this.#refill.warmStart(log);
-    // Unless a commit of this instance was quicker.
+    // Unless a commit of this instance came first.
     if (this.#position === head) this.#position = start;
     this.#refill.poll();
     await this.#refill.fill();
@@ -142,7 +142,7 @@ export class Tail {
     return this.#log;
   }
 
-  /** Why the log cannot be read, as the last look found it; undefined when it can. */
+  /** Why the log cannot be read, by the last look; undefined while it can. */
   get failure(): string | undefined {
     return this.#refill.failure;
   }
@@ -152,7 +152,7 @@ export class Tail {
     return this.#position;
   }
 
-  /** The newest place that is known of: the head of the log, which a tail that is being filled has yet to reach. */
+  /** The newest known position: the head of the log, which a tail that is being filled has yet to reach. */
   get head(): Position {
     const { lineage, head } = this.#log!;
     return head > this.last ? lineage.at(head) : this.#position;
@@ -162,7 +162,7 @@ export class Tail {
     return this.#position.seq;
   }
 
-  /** What the tail knows now. */
+  /** A snapshot of the tail's knowledge. */
   get knowledge(): Knowledge {
     return { position: this.#position, log: this.#log };
   }
@@ -185,7 +185,7 @@ export class Tail {
     return seq >= this.first - 1;
   }
 
-  /** Whether a position is one that the tail knows to be good. A no says nothing: the log must be asked. */
+  /** Whether the tail knows a position to be good. A no proves nothing: ask the log. */
   knows({ epoch, seq }: Position): boolean {
     if (seq === this.last) return epoch === this.#position.epoch;
     return seq >= this.first && seq < this.last && this.#at(seq).epoch === epoch;
@@ -208,12 +208,12 @@ export class Tail {
   }
 
   /**
-   * The place before the newest `count` messages that pass `wanted`: of all there are, where they are fewer and the whole log is in memory. undefined when a short walk
+   * The position before the newest `count` messages that pass `wanted`. If there are fewer, and the whole log is in memory: before all of them. Undefined if a short walk
    * back does not find it.
    */
   beforeNewest(count: number, wanted: (message: Message) => boolean): Position | undefined {
     const { oldest, lineage } = this.#log!;
-    // What retention has deleted may still be in memory.
+    // Messages that retention has deleted may still be in memory.
     const until = Math.max(this.first, oldest, this.last - WALK_MESSAGES + 1);
     let found = 0;
     let at = this.last;
@@ -230,20 +230,20 @@ export class Tail {
     if (seq >= this.first && seq <= this.last) this.#recent.grew(bytes);
   }
 
-  /** By which version of the erasures everything in memory is true. */
+  /** The version of the erasures up to which everything in memory is true. */
   get erasures(): number {
     return this.#erasures.version;
   }
 
-  /** Makes tombstones of messages that were erased after they were read. False where that is not known any more: they must be read again. */
+  /** Makes tombstones of messages that were erased after they were read. False if the erasures are no longer known: read the messages again. */
   clean(messages: readonly Message[], { erasures = this.#erasures.version }: Pick<LogState, 'erasures'>): boolean {
     return this.#erasures.clean(messages, erasures);
   }
 
   /**
-   * What this instance itself committed.
+   * Messages that this instance itself committed.
    *
-   * @param before What the tail knew before the store was asked to commit it.
+   * @param before The tail's snapshot from before the store was asked to commit it.
    */
   committed(messages: readonly Message[], before: Knowledge, log: LogState): void {
     // A publish may be quicker than the opening of the tail, which then finds its messages in the log.
@@ -275,7 +275,7 @@ export class Tail {
       if (this.#log !== undefined && (answer.log.erasures ?? 0) > this.#erasures.version) await this.#erasures.reach(answer.log.erasures!);
       if (this.#isOutdated(before, answer.log)) continue;
       if (!this.clean(answer.messages ?? [], answer.log)) {
-        // Far more was erased meanwhile than is remembered, or a copy has taken the log's place: a look tells.
+        // More was erased meanwhile than is remembered, or a copy has taken the log's place: a look finds out.
         await this.look();
         continue;
       }
@@ -325,7 +325,7 @@ export class Tail {
     }
   }
 
-  /** Adds the messages that waited for the newest one, and forgets those that arrived by another way. */
+  /** Adds the early messages that come next, and forgets those that arrived by another way. */
   #takeEarly(): void {
     for (let next = this.#early.take(this.last + 1); next !== undefined; next = this.#early.take(this.last + 1)) {
       // Since it came, the log may have been exchanged for a copy that gave its number to another message.
@@ -334,7 +334,7 @@ export class Tail {
     }
   }
 
-  /** Gives what is missing before an early message a short while to come by itself. */
+  /** Gives the messages missing before an early one a short while to come by themselves. */
   #awaitMissing(): void {
     if (!this.#refill.isFilling && !this.#isStopped) this.#early.wait();
   }
@@ -417,7 +417,7 @@ export class Tail {
     this.#target = log.head;
   }
 
-  /** Takes over what a snapshot says, unless something newer is known already. */
+  /** Takes over the facts of a snapshot, unless something newer is known already. */
   #adopt(log: LogState): void {
     this.#storeClock.observe(log.now);
     this.#learn(log);

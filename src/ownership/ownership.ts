@@ -3,15 +3,15 @@ import type { Logger } from '../runtime/logger.ts';
 import { StoreError } from '../store/store.ts';
 
 /**
- * This room decides which instance does what only one may do at a time: deliver a webhook, run a connector. The database says who owns a task, under a lease, and hands out its fence. Tasks that
+ * This room decides which instance runs a task that only one may run at a time: the delivery of a webhook, a connector. The database says who owns a task, under a lease, and hands out its fence. Tasks that
  * this instance owns come in with their fences; runners go out, which are started and stopped. Another instance takes over when the lease ends, or at once where an instance closes.
  */
 
-/** How long an instance that is not heard of keeps its tasks. Stops a short stall from moving them all. */
+/** How long a silent instance keeps its tasks. Stops a short stall from moving them all. */
 export const OWNER_LEASE_MS = 5_000;
-/** How often an instance keeps its leases, and looks for tasks that nobody has. */
+/** How often an instance renews its leases, and looks for tasks without an owner. */
 const OWNED_LOOK_MS = 1_000;
-/** How often it looks whether there are any. Who makes the first one looks at once. */
+/** How often it looks whether there are any tasks. The instance that makes the first one looks at once. */
 const IDLE_LOOK_MS = 10_000;
 /** How long a look waits for tasks that are being stopped. The next look follows up on the others. It is far below the lease, which no look may let end. */
 const CHANGE_WAIT_MS = 1_000;
@@ -69,9 +69,9 @@ interface Change<Task> {
 export class Ownership<Task extends Runner> {
   readonly #deps: OwnershipDependencies<Task>;
   readonly #runners = new Map<string, Task>();
-  /** Tasks that are being stopped, and what starts then. */
+  /** Tasks that are being stopped, and the task to start after each. */
   readonly #changing = new Map<string, Change<Task>>();
-  /** Until when this instance owns what it was told that it has, by its own monotonic clock. It counts from before the question: the database counts from later. */
+  /** Until when this instance owns its tasks, by its own monotonic clock. It counts from before the question: the database counts from later. */
   #ownsUntil = -Infinity;
   #timer: Timer | undefined;
   #look: Promise<void> | undefined;

@@ -3,7 +3,7 @@ import type { Counters } from './counters.ts';
 
 /**
  * Who holds something, from the widest to the narrowest: the owner of a credential, an address, a connection. Behind a load balancer that does not tell
- * addresses all clients have one: then connections are what is compared.
+ * addresses all clients have one: then connections are compared.
  */
 export type Holder = readonly [widest: HolderName, ...narrower: HolderName[]];
 type HolderName = string | object;
@@ -38,7 +38,7 @@ export interface Holding {
   takeBack(): void;
   /** Changes while the thing moves, such as the bytes that a client has taken. Absent where the gate says itself that it moved (`Share.grow`). */
   progress?(): number;
-  /** It waits for the service, and not for its client: that it stands still is no reason to take it. */
+  /** It waits for the service, and not for its client: standing still is no reason to take it. */
   readonly waitsForUs?: boolean;
 }
 
@@ -61,19 +61,19 @@ export interface FairSharesDependencies {
   /** The name of this gate in the metric of holdings taken back. */
   readonly gate: keyof Counters['evicted'];
   readonly counters: Pick<Counters, 'evicted'>;
-  /** Given where what stands still makes room, too. */
+  /** Given if holdings that stand still make room, too. */
   readonly clock?: Pick<Clock, 'monotonic'>;
 }
 
 /**
- * Who holds how much of one queue or budget, so that no client fills it for the others. Past the bound a newcomer gets room as long as it would hold less than the largest holder,
- * which loses the newest of what it holds. That is asked level by level: the largest sender, in it the largest address, in that the largest connection. So somebody with many
+ * Shares one queue or budget, so that no client fills it for the others. Past the bound a newcomer gets room if it would hold less than the largest holder,
+ * which loses the newest of its holdings. The question goes level by level: the largest sender, in it the largest address, in that the largest connection. So somebody with many
  * connections gains nothing by them.
  *
  * Two holders are told apart where one has about twice as much as the other: holders stand in buckets, one for each power of two. So every change and every question costs the same, however many holders
  * there are, and two of a size do not take from each other in turns. Memory is bounded by what is held.
  *
- * Where those beside a newcomer hold as much as it would, what stands still makes room in some gates: a body that has stopped coming, an answer that nobody takes.
+ * If those beside a newcomer hold as much as it would, holdings that stand still make room in some gates: a body that has stopped coming, an answer that nobody takes.
  */
 export class FairShares<Held extends Holding = Holding> {
   readonly #gate: keyof Counters['evicted'];
@@ -143,7 +143,7 @@ export class FairShares<Held extends Holding = Holding> {
     return share;
   }
 
-  /** What makes room for a newcomer; undefined where nothing does. */
+  /** The holding that makes room for a newcomer; undefined if none does. */
   #loser(holder: Holder, amount: number): HeldShare<Held> | undefined {
     let around = this.#all;
     let own: Node<Held> | undefined = around;
@@ -175,7 +175,7 @@ class Node<Held extends Holding> {
   readonly parent: Node<Held> | undefined;
   readonly #name: HolderName;
   #children: Map<HolderName, Node<Held>> | undefined;
-  /** Children that have something that can be taken back, by the power of two of how much: of each bucket the child that came into it last. */
+  /** Children with something that can be taken back, by the power of two of its amount. Each bucket names the child that came into it last. */
   #buckets: (Node<Held> | undefined)[] | undefined;
   /** Which buckets have children: a bit for each. */
   #filled = 0;
@@ -307,7 +307,7 @@ class Movements<Held extends Holding> {
     this.#order.delete(share);
   }
 
-  /** What has stood still for longest, and for long enough, of what may be taken. */
+  /** Among the holdings that may be taken: the one that has stood still for longest, and for long enough. */
   standing(mayTake: (share: HeldShare<Held>) => boolean): HeldShare<Held> | undefined {
     const until = this.#clock.monotonic() - STANDSTILL_MS;
     let looks = 0;

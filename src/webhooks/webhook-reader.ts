@@ -44,7 +44,7 @@ export interface WebhookReaderDependencies {
   readonly deadLetters: Pick<DeadLetters, 'publish'>;
   /** For the messages of a turn. */
   readonly budget: Budget;
-  /** The same for webhooks that failed last time: receivers that hang must not hold what others need. */
+  /** The same for webhooks that failed last time: receivers that hang must not hold the memory of the others. */
   readonly suspectBudget: Budget;
   readonly clock: Clock;
   /** The store's clock: milliseconds since 1970. */
@@ -63,7 +63,7 @@ type Next = 'more' | 'quiet' | 'pause' | 'unread' | 'stop';
 
 /**
  * One webhook's cursor over the log, its filter, and its receiver. The next message is attempted when the one before it was taken, given up, or left out. The reader waits for new messages as a long poll
- * does, in the audience: one look of the fan-out at a message is for all webhooks. What it reads comes from the tail, unless it is far behind.
+ * does, in the audience: one look of the fan-out at a message is for all webhooks. It reads from the tail, unless it is far behind.
  */
 export class WebhookReader {
   readonly #deps: WebhookReaderDependencies;
@@ -124,7 +124,7 @@ export class WebhookReader {
     return this.#failures >= CIRCUIT_OPEN_FAILURES;
   }
 
-  /** How many messages of the log come after its place; 0 while it waits for the next one. */
+  /** How many messages of the log come after its cursor; 0 while it waits for the next one. */
   get behind(): number {
     return this.#wait.isUnderWay ? 0 : Math.max(0, this.#deps.tail.last - this.#at.seq);
   }
@@ -179,7 +179,7 @@ export class WebhookReader {
     if (next === 'more') this.#askTurn();
     else if (next === 'quiet') void this.#waitForMessages();
     else if (next === 'unread') this.#after(WEBHOOK_READ_RETRY_MS);
-    // That it is over is told by the timer: the clock may be set back meanwhile.
+    // The timer says that it is over: the clock may be set back meanwhile.
     else this.#after(this.#pauseLeft, () => this.#askTurn());
   }
 
@@ -218,7 +218,7 @@ export class WebhookReader {
     }
   }
 
-  /** @returns undefined where all that was found was delivered. */
+  /** @returns undefined if all found messages were delivered. */
   async #deliver(found: Found, erasures: number, end: number): Promise<Next | undefined> {
     for (const message of found.messages) {
       if (this.#isStopping) return 'stop';
@@ -242,10 +242,10 @@ export class WebhookReader {
     return this.#events?.has(message.event ?? 'message') !== false;
   }
 
-  /** @param after The place after it. */
+  /** @param after The position after it. */
   async #attempt(delivery: Delivery, after: Position): Promise<Next> {
     const { counters, now, ownsNow, retryMs, sender } = this.#deps;
-    // A clock that was ahead must not put the end off.
+    // A clock that was ahead must not postpone the end.
     this.#failingSince = Math.min(this.#failingSince ?? now(), now());
     // An instance that stood still may have lost it to another one.
     const mayStillSend = (): boolean => ownsNow() && !this.#isStopping;
