@@ -19,7 +19,7 @@ import type { Tail } from './tail.ts';
 import { WaitLimits, type Since } from './wait-limits.ts';
 
 /**
- * On a slow disk, where the last commit took longer than this, do not queue a second commit: everyone who just missed the first would wait for both.
+ * On a slow disk, where a commit takes longer than this, do not queue a second one: everyone who just missed the first would wait for both.
  * A full commit is queued even there, because nothing more could go into it.
  */
 const COMMIT_QUICK_MS = 3;

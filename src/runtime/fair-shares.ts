@@ -73,7 +73,7 @@ export interface FairSharesDependencies {
  * Two holders are told apart where one has about twice as much as the other: holders stand in buckets, one for each power of two. So every change and every question costs the same, however many holders
  * there are, and two of a size do not take from each other in turns. Memory is bounded by what is held.
  *
- * If those beside a newcomer hold as much as it would, holdings that stand still make room in some gates: a body that has stopped coming, an answer that nobody takes.
+ * If those beside a newcomer hold as much as it would, some gates take holdings that stand still: a stopped body, an answer that nobody reads.
  */
 export class FairShares<Held extends Holding = Holding> {
   readonly #gate: keyof Counters['evicted'];
