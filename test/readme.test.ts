@@ -86,3 +86,17 @@ t.test('once a document has made a key, its commands carry a credential: a reade
     }
   }
 });
+
+t.test("the README's first screen says what Tidings is, starts it, publishes and listens, and shows what comes back", async (t) => {
+  const screen = (await readFile(new URL('README.md', root), 'utf8')).split('\n').slice(0, 37).join('\n');
+  t.match(screen, /^# Tidings\n\nTidings is [^]*```sh\nnpm ci && npm start\n```[^]*```sh\n(?:curl .*\n){2}```[^]*"topic":"hello"[^]*\ndata: Hello, world\n/);
+  t.notMatch(screen, /!\[/, 'the picture comes later');
+});
+
+t.test('every page of docs begins with a sentence that says what it is for', async (t) => {
+  for (const name of DOCUMENTS.filter((one) => one.startsWith('docs/'))) {
+    const [title, first] = (await readFile(new URL(name, root), 'utf8')).replaceAll(/^<!--.*-->$/gm, '').split('\n').filter((line) => line !== '');
+    t.match(title, /^# /, name);
+    t.match(first, /^(?!```)["*`[\w].*\w/, `${name}: ${first}`);
+  }
+});
