@@ -98,10 +98,10 @@ const REFUSED: readonly (readonly [name: string, text: string, world: World, why
   ['a key that has expired', SESSION.text, { key: { expires: NOW } }, /has expired/],
   ['a key with another secret', SESSION.text, { key: { secrets: [{ digest: makeApiKey().digest, expires: undefined }] } }, /no such API key/],
   ['a key that is not there', SESSION.text, { origin: { kind: 'key', id: 'abcdefghijkl', proof: KEY.digest } }, /no such API key/],
-  ['no tokens any more', SESSION.text, { origin: ofToken }, /token that would not be good/],
+  ['no tokens any more', SESSION.text, { origin: ofToken }, /token that the session was made of is no longer good/],
   ['a token that was revoked', SESSION.text, { origin: ofToken, tokens, revoked: 'alice' }, /the token was revoked/],
   ...OTHER_SETTINGS.map((settings) => [
-    `other settings for tokens: ${Object.keys(settings).join()}`, SESSION.text, { origin: ofToken, tokens: new TokenIdentities(verifier(settings), { publicTopics: [], publicPublish: [] }) }, /token that would not be good/,
+    `other settings for tokens: ${Object.keys(settings).join()}`, SESSION.text, { origin: ofToken, tokens: new TokenIdentities(verifier(settings), { publicTopics: [], publicPublish: [] }) }, /token that the session was made of is no longer good/,
   ] as const),
 ];
 
