@@ -20,9 +20,9 @@ function anchorsOf(text: string): ReadonlySet<string> {
   return anchors;
 }
 
-t.test('the table of settings says what the program does', async (t) => {
+t.test('the tables of settings have each setting once, in the order of the program, with its default and meaning', async (t) => {
   const document = await readFile(new URL('docs/settings.md', root), 'utf8');
-  const rows = document.split('<!-- settings -->')[1]!.split('<!-- /settings -->')[0]!.trim().split('\n').slice(2);
+  const rows = document.split('<!-- settings -->')[1]!.split('<!-- /settings -->')[0]!.split('\n').filter((line) => line.startsWith('| `'));
   t.same(rows, Object.entries(SETTINGS).map(([name, setting]) => {
     const value = setting.default === '' ? '' : `\`${setting.default}\``;
     return `| \`${name}\` | ${setting.type} | ${setting.unit} | ${value} | ${setting.meaning.replaceAll('](docs/', '](')} |`;
@@ -70,5 +70,33 @@ t.test('text to paste into a terminal has no comments: in zsh they are arguments
   for (const name of DOCUMENTS) {
     const text = await readFile(new URL(name, root), 'utf8');
     for (const [, block] of text.matchAll(/```(?:sh|bash|shell|console)\n([\s\S]*?)```/g)) t.notMatch(block, /(^|\s)#/m, name);
+  }
+});
+
+/** On the page about access, to show what a request without a credential gets. */
+const STRANGERS = ["curl -sNm 2 'http://127.0.0.1:8080/topics/status.%3E/events?since=1m'", "curl -d 'from a stranger' http://127.0.0.1:8080/topics/status.api"];
+
+t.test('once a document has made a key, its commands carry a credential: a reader who follows it from top to bottom gets no 401', async (t) => {
+  for (const name of DOCUMENTS) {
+    const text = await readFile(new URL(name, root), 'utf8');
+    const lines = [...text.matchAll(/```(?:sh|bash)\n([\s\S]*?)```/g)].flatMap(([, block]) => block!.split('\n'));
+    const first = lines.findIndex((line) => line.includes('keys create'));
+    for (const line of first === -1 ? [] : lines.slice(first)) {
+      if (/curl\b.*(?:127\.0\.0\.1|localhost):8080/.test(line) && !STRANGERS.includes(line)) t.match(line, /-u ":\$|Authorization: Bearer \$|cookie|ticket=/i, `${name}: ${line}`);
+    }
+  }
+});
+
+t.test("the README's first screen says what Tidings is, starts it, publishes and listens, and shows what comes back", async (t) => {
+  const screen = (await readFile(new URL('README.md', root), 'utf8')).split('\n').slice(0, 37).join('\n');
+  t.match(screen, /^# Tidings\n\nTidings is [^]*```sh\nnpm ci && npm start\n```[^]*```sh\n(?:curl .*\n){2}```[^]*"topic":"hello"[^]*\ndata: Hello, world\n/);
+  t.notMatch(screen, /!\[/, 'the picture comes later');
+});
+
+t.test('every page of docs begins with a sentence that says what it is for', async (t) => {
+  for (const name of DOCUMENTS.filter((one) => one.startsWith('docs/'))) {
+    const [title, first] = (await readFile(new URL(name, root), 'utf8')).replaceAll(/^<!--.*-->$/gm, '').split('\n').filter((line) => line !== '');
+    t.match(title, /^# /, name);
+    t.match(first, /^(?!```)["*`[\w].*\w/, `${name}: ${first}`);
   }
 });

@@ -9,7 +9,7 @@ import { until } from './support/until.ts';
 
 /** The set-ups of docs/access.md and the pages beside it, as somebody pastes them: each block in a bash of its own, in the project's folder. Only ports are others. */
 
-const text = ['access', 'access-users', 'access-jwt'].map((name) => readFileSync(join(import.meta.dirname, `../docs/${name}.md`), 'utf8')).join('\n');
+const text = ['access', 'access-users', 'access-jwks'].map((name) => readFileSync(join(import.meta.dirname, `../docs/${name}.md`), 'utf8')).join('\n');
 
 /** What curl and shells say of what they do not understand. */
 const COMPLAINTS = /not found|syntax error|unexpected|curl: |Error|"status":5/;

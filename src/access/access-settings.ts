@@ -23,9 +23,18 @@ export function hasTokenKeys({ JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL }: Token
   return (JWT_SECRET ?? JWT_PUBLIC_KEY ?? JWT_JWKS_URL) !== undefined;
 }
 
-/** The fault in the value of a setting, or in the file that it names. */
+/** The fault in the value of a setting, or in the file that it names: with the place in it, once. */
 export function settingLine(setting: string, error: unknown): string {
-  return `${setting}: ${error instanceof Problem ? `${error.field ?? ''}: ${error.message}`.replace(/^: /, '') : error instanceof Error ? error.message : String(error)}`;
+  const message = messageOf(error);
+  const field = error instanceof Problem ? error.field : undefined;
+  const line = field === undefined || message.startsWith(field) ? message : `${field}: ${message}`;
+  return line.startsWith(setting) ? line : `${setting}: ${line}`;
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code, path, syscall } = error as NodeJS.ErrnoException;
+  return syscall === undefined ? error.message : `${path === undefined ? 'the file' : `the file ${path}`} cannot be read (${code}); name a file that this user can read`;
 }
 
 /** @throws ConfigError with a line for each value that is wrong */

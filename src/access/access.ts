@@ -68,7 +68,7 @@ export interface AccessDependencies {
 /** No secret has it. */
 const NO_DIGEST = new Uint8Array(32);
 
-const NOT_KNOWN_YET = 'It cannot be said yet who may come in: the message log is not open.';
+const NOT_KNOWN_YET = 'Credentials cannot be checked yet: the message log is not open.';
 
 export class Access {
   readonly #settings: AccessSettings;
@@ -152,7 +152,7 @@ export class Access {
     if (isTicket(credential)) return this.#identifyTicket(credential, purpose, from);
     if (!isApiKey(credential)) return this.#identifyToken(credential, purpose);
     const key = readApiKey(credential);
-    return key === undefined ? refused('it is no whole API key') : this.#identifyKey(key, purpose, from);
+    return key === undefined ? refused('it is a malformed API key') : this.#identifyKey(key, purpose, from);
   }
 
   /**
@@ -181,7 +181,7 @@ export class Access {
 
   #identifySession(credential: string, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
     const session = readSession(credential);
-    if (session === undefined || this.#sessions === undefined) return refused('it is no session', 'Cookie');
+    if (session === undefined || this.#sessions === undefined) return refused('it is a malformed session', 'Cookie');
     const found = this.#sessions.find(session.id, from);
     return found instanceof Promise
       ? found.then((record) => this.#judgeSession(session, record, purpose, from), unavailable)
@@ -205,7 +205,7 @@ export class Access {
 
   async #identifyTicket(credential: string, purpose: Purpose, from?: () => Holder): Promise<Identity | Problem> {
     const ticket = readTicket(credential);
-    if (ticket === undefined) return refused('it is no ticket', 'ticket');
+    if (ticket === undefined) return refused('it is a malformed ticket', 'ticket');
     try {
       return await this.#judgeTicket(ticket, await this.#tickets.find(ticket.id, from), purpose, from);
     } catch (error) {
@@ -238,7 +238,7 @@ export class Access {
 
   #recallToken(origin: TokenOrigin, expires: number, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
     const owner = this.#tokens?.recall(origin, expires);
-    return owner === undefined ? refused('the session is of a token that would not be good any more', 'Cookie') : this.#unlessRevoked(owner, purpose);
+    return owner === undefined ? refused('the token that the session was made of is no longer good', 'Cookie') : this.#unlessRevoked(owner, purpose);
   }
 
   #identifyKey(key: Pick<ReadSecret, 'id'> & { readonly digest: Uint8Array }, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
@@ -297,7 +297,7 @@ export class Access {
 
 function unavailable(error: unknown): Problem {
   if (!(error instanceof CredentialsUnavailable)) throw error;
-  return new Problem('unavailable', 'It cannot be checked now who may come in.', { cause: error });
+  return new Problem('unavailable', 'Credentials cannot be checked now.', { cause: error });
 }
 
 /** Allows what both the ticket and its credential allow. After a renewal the credential may allow less than the ticket names. */

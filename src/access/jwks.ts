@@ -77,11 +77,11 @@ export class Jwks implements TokenKeys {
     if (known !== undefined) return known;
     // A fetch that began before this may have been answered before the key was published.
     const isOwnFetch = this.#loading === undefined;
-    if (isOwnFetch && this.#clock.monotonic() - this.#triedAt < COOLDOWN_MS) throw new TokenRefused('unavailable', 'its key is unknown, and the key set was asked for a moment ago');
+    if (isOwnFetch && this.#clock.monotonic() - this.#triedAt < COOLDOWN_MS) throw new TokenRefused('unavailable', 'its key is unknown, and the key set was fetched a moment ago');
     const isLoaded = await this.#load();
     const found = this.#match(hint);
     if (found !== undefined) return found;
-    throw isLoaded && isOwnFetch ? new TokenRefused('bad', 'the key set does not have its key') : new TokenRefused('unavailable', 'its key is unknown, and the key set cannot be had now');
+    throw isLoaded && isOwnFetch ? new TokenRefused('bad', 'the key set does not have its key') : new TokenRefused('unavailable', 'its key is unknown, and the key set cannot be fetched now');
   }
 
   #match({ alg, kid }: KeyHint): TokenKey | undefined {
@@ -128,7 +128,7 @@ export class Jwks implements TokenKeys {
   #miss(reason: string): void {
     if (this.#closing.signal.aborted) return;
     this.#counters.jwks.failures++;
-    if (!this.#isAway) this.#logger.warn({ url: this.#shown, reason, keys: this.#keys.length }, this.#keys.length === 0 ? 'The key set cannot be fetched, and no key is known: no token is accepted until it can be' : 'The key set cannot be fetched; the keys that are known go on');
+    if (!this.#isAway) this.#logger.warn({ url: this.#shown, reason, keys: this.#keys.length }, this.#keys.length === 0 ? 'The key set cannot be fetched, and no key is known: until it is fetched, all tokens are refused' : 'The key set cannot be fetched; the known keys stay in use');
     this.#isAway = true;
     if (this.#keys.length === 0 || this.#clock.monotonic() - this.#loadedAt < OUTAGE_MAX_MS) return;
     this.#logger.error({ url: this.#shown, reason }, 'The key set could not be fetched for too long; its keys are not used any more');

@@ -7,9 +7,9 @@ import { Problem } from '../model/problem.ts';
 /** Stops a name from filling a line. Characters. */
 const NAME_MAX_CHARACTERS = 100;
 /** The longest lifetime of a key, ten years: a longer one is a mistake. */
-const LIFETIME_MAX_SECONDS = 10 * 365 * 86_400;
+export const LIFETIME_MAX_SECONDS = 10 * 365 * 86_400;
 /** How long a key's secret may stay good after its rotation. */
-const OVERLAP_MAX_SECONDS = 30 * 86_400;
+export const OVERLAP_MAX_SECONDS = 30 * 86_400;
 
 export interface KeyRequest {
   readonly name: string;
@@ -92,5 +92,5 @@ function isWhole(value: unknown, min: number, max: number): value is number {
 }
 
 function invalid(field: string, why: string): Problem {
-  return new Problem('invalid-request', field === '' ? `What is asked for is not valid: ${why}.` : `${field} is not valid: ${why}.`, { field: field === '' ? undefined : field });
+  return new Problem('invalid-request', field === '' ? `The request is not valid: ${why}.` : `${field} is not valid: ${why}.`, { field: field === '' ? undefined : field });
 }

@@ -205,7 +205,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
       this.#isFailing = false;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      if (!this.#isFailing) this.logger.warn({ err: error }, `it cannot be asked which ${this.#source.name} have changed: until that is possible again, none is accepted`);
+      if (!this.#isFailing) this.logger.warn({ err: error }, `the database cannot be asked which ${this.#source.name} have changed: until it answers, none is accepted`);
       this.#isFailing = true;
     }
     if (!this.#isStopped) this.#schedule();

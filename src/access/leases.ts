@@ -221,7 +221,7 @@ export class Leases {
       const all = [...ended];
       for (const [credential, count] of all.slice(0, LINES_MAX_ENTRIES)) this.#logger.info({ audit: 'streams-cut', credential, reason, count }, 'streams and long polls end with their credential');
       const rest = all.slice(LINES_MAX_ENTRIES);
-      if (rest.length > 0) this.#logger.info({ audit: 'streams-cut', credentials: rest.length, reason, count: rest.reduce((sum, [, count]) => sum + count, 0) }, 'streams and long polls end with their credentials, which are too many to be named');
+      if (rest.length > 0) this.#logger.info({ audit: 'streams-cut', credentials: rest.length, reason, count: rest.reduce((sum, [, count]) => sum + count, 0) }, 'streams and long polls end with further credentials, which are too many for a line each');
     }
   }
 

@@ -94,7 +94,7 @@ export class Renewals {
     if (ticket !== undefined) {
       const { id, generation } = ticket;
       const isRenewed = await orProblem(this.#tickets.renewTicket({ id, generation, origin, session: credential.session, until: credential.expires }), {
-        unknown: 'The stream goes on, and it is not known whether its ticket does: try again.', unavailable: 'The stream goes on, and its ticket was not renewed: try again.',
+        unknown: 'The stream goes on. Whether its ticket was renewed is unknown: try again.', unavailable: 'The stream goes on. Its ticket was not renewed: try again.',
       });
       if (!isRenewed) throw problemOf(TAKEN_OVER);
     }

@@ -25,11 +25,11 @@ export function readRevocationRequest(value: unknown, { maxSeconds, now }: Revoc
   // A token may have been issued by a clock that is ahead, and is accepted by one that is behind.
   const lifetimeMs = maxSeconds * 1000 + 2 * TOLERANCE_MS;
   if (jti !== undefined) {
-    if (sub !== undefined || before !== undefined) throw invalid('jti', 'it names one token, so nothing may stand beside it');
+    if (sub !== undefined || before !== undefined) throw invalid('jti', 'it names one token: leave out sub and issuedBefore');
     return { kind: 'jti', name: readName(jti, 'jti'), before: undefined, lifetimeMs };
   }
-  if (sub === undefined && before === undefined) throw invalid('jti', 'jti, sub or issuedBefore must say which tokens are revoked');
-  if (before !== undefined && before + lifetimeMs <= now) throw invalid('issuedBefore', 'tokens that were issued before it have ended');
+  if (sub === undefined && before === undefined) throw invalid('jti', 'name the tokens to revoke by jti, sub or issuedBefore');
+  if (before !== undefined && before + lifetimeMs <= now) throw invalid('issuedBefore', 'all tokens that were issued before it have expired already');
   return sub === undefined ? { kind: 'all', name: '', before, lifetimeMs } : { kind: 'sub', name: readName(sub, 'sub'), before, lifetimeMs };
 }
 

@@ -25,7 +25,7 @@ export function subjectSegment(subject: string): string {
 export function expandPattern(template: string, subject: string, field: string): string {
   const segments = checkPattern(template, field).split('.').map((segment) => {
     if (segment === PLACEHOLDER) return subjectSegment(subject);
-    if (/[{}]/.test(segment)) throw new Problem('invalid-topic', `The topic is not valid: braces may only be those of the segment ${PLACEHOLDER}.`, { field });
+    if (/[{}]/.test(segment)) throw new Problem('invalid-topic', `The topic is not valid: the only segment with braces may be ${PLACEHOLDER}.`, { field });
     return segment;
   });
   return checkPattern(segments.join('.'), field);

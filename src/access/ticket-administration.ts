@@ -40,7 +40,7 @@ export interface ShownTicketText {
 export class TicketAdministration {
   readonly #dependencies: TicketAdministrationDependencies;
   readonly #calls: CallLimiter;
-  readonly #requests = new WaitingRequests({ max: OWNER_MAKING_MAX_REQUESTS, detail: 'Too many requests for tickets of this sender wait.' });
+  readonly #requests = new WaitingRequests({ max: OWNER_MAKING_MAX_REQUESTS, detail: 'Too many requests of this sender for tickets are waiting.' });
 
   constructor(dependencies: TicketAdministrationDependencies) {
     this.#dependencies = dependencies;

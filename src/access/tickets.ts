@@ -14,12 +14,12 @@ import { MadeTickets } from './made-tickets.ts';
 import { TicketHold } from './ticket-hold.ts';
 
 /**
- * How often the database hears that a stream is open. From the first time on, only a client that shows a position of the log may take its ticket over. Before that its own client may have
+ * How often the database records that a stream is open. After the first record, only a client that shows a position of the log may take its ticket over. Before that its own client may have
  * none: the first opening may have failed on its way. Milliseconds.
  */
 const KEEP_MS = 30_000;
 
-/** How often it is looked which streams are due for that, where polls are rarer. Stops rare polls from letting tickets end whose streams are open. Milliseconds. */
+/** How often to look for streams that are due for that, if polls are rarer. Stops rare polls from letting tickets of open streams end. Milliseconds. */
 const KEEP_LOOK_MS = 5_000;
 
 /** The kind of a note that says which tickets were used again. */
@@ -108,7 +108,7 @@ export class Tickets {
       const isRemembered = this.#made.forget(id);
       const used = await this.#uses.ask({ id, digest, hasPosition }, holder);
       if (used === undefined) throw this.#refused(id);
-      // Another instance has used it, and may have renewed it since: the client comes back, and its row is looked at.
+      // Another instance has used it, and may have renewed it since: the client comes back, and its row is read.
       if (isRemembered && used.before !== 0) throw new CredentialsUnavailable('the ticket was used on another instance');
       const hold = new TicketHold({ id, generation: used.generation, showsPosition, kept: this.#clock.monotonic() });
       if (underWay.newest > hold.generation) hold.lose();
@@ -145,7 +145,7 @@ export class Tickets {
 
   #refused(id: string): Problem {
     const omitted = this.#refusals.admit(id);
-    if (omitted !== undefined) this.#logger.info({ audit: 'ticket-refused', ticket: id, ...(omitted === 0 ? {} : { omitted }) }, 'a ticket was shown that has ended, or without a position of the log after its stream was open');
+    if (omitted !== undefined) this.#logger.info({ audit: 'ticket-refused', ticket: id, ...(omitted === 0 ? {} : { omitted }) }, 'a ticket was refused: it has ended, or its stream was open and no Last-Event-ID of this log came with it');
     return new Problem('invalid-credential', 'The credential is not good: the ticket has ended, or its stream was open and no Last-Event-ID of this log came with it.', { field: 'ticket' });
   }
 
@@ -219,7 +219,7 @@ export class Tickets {
       this.#failing.delete(task);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      if (!this.#failing.has(task)) this.#logger.warn({ err: error }, task === 'look' ? 'it cannot be asked which tickets were used: their streams stay open' : 'the database cannot be told which streams of tickets are open: it is told when it answers again');
+      if (!this.#failing.has(task)) this.#logger.warn({ err: error }, task === 'look' ? 'the database cannot be asked which tickets were used: their streams stay open' : 'the database cannot record which streams of tickets are open: this instance tries again');
       this.#failing.add(task);
     }
   }

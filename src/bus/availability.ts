@@ -75,7 +75,7 @@ export class Availability {
     this.#retry = this.#clock.after(most * (1 - Math.random() / 2), this.#connect);
   }
 
-  /** The server does not take what was published. */
+  /** The server refuses a publish. */
   refused(error: unknown): void {
     this.#isRefused = true;
     this.#refusal?.cancel();

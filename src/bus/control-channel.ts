@@ -6,13 +6,13 @@ import type { Bus } from './bus.ts';
 import { WakeLimiter } from './wake-limiter.ts';
 
 /**
- * What instances say to each other besides messages, as notes on the bus: JSON with the `kind` of the note. A kind that an instance does not know means nothing
- * to it. Every sender of a note can read the log, and so may do everything that a note can ask for.
+ * Notes of instances to each other on the bus: JSON with the `kind` of the note. An instance ignores kinds that it does not know.
+ * Every sender of a note can read the log, and so may do everything that a note can ask for.
  */
 
-/** How often a question is sent again: the one that knows may not have heard yet of the newest epoch, by which notes are proved. Milliseconds. */
+/** How often to send a question again: the instance that knows may not have seen the newest epoch yet, by which notes are proved. Milliseconds. */
 const ASK_AGAIN_MS = 500;
-/** How long an answer is waited for. Milliseconds. */
+/** How long to wait for an answer. Milliseconds. */
 const ANSWER_MAX_MS = 2_500;
 /** Questions that wait for their answers; beyond that the client that asks most loses its newest. Stops a flood of requests from holding memory. */
 const ASKING_MAX_REQUESTS = 1_000;
@@ -26,7 +26,7 @@ const COLLECTED_MAX_ENTRIES = 1_000;
 /** Answers a question, now or later; undefined: another instance has to. A promise never rejects. */
 export type NoteHandler = (body: unknown) => unknown;
 
-/** What all instances answered, by their ids. */
+/** The answers of all instances, by their ids. */
 export type Answers = ReadonlyMap<string, unknown>;
 
 /** Who asks, and the one instance that a question is for. */
@@ -71,7 +71,7 @@ export class ControlChannel {
     this.#asking = new FairShares({ gate: 'questions', counters });
   }
 
-  /** Tells the other instances that keys or revocations have changed. It carries no truth: they look. */
+  /** Tells the other instances that keys or revocations have changed. It carries no truth: they read the list of changes. */
   tellToLook(): void {
     this.#tell({ kind: 'look' });
   }
@@ -81,7 +81,7 @@ export class ControlChannel {
     this.#tell({ kind, id: '', body });
   }
 
-  /** Answers the questions of a kind, or hears what needs no answer. */
+  /** Answers the questions of a kind, or receives notes that need no answer. */
   answer(kind: string, handler: NoteHandler): void {
     this.#handlers.set(kind, handler);
   }
@@ -194,7 +194,7 @@ export class ControlChannel {
     }
   }
 
-  /** What takes a while only reads, and may be large: it is not kept. */
+  /** A slow question only reads, and its answer may be large: it is not kept. */
   #answerLater(id: string, answer: unknown, from: string | undefined): void {
     this.#answered.delete(id);
     if (answer !== undefined) this.#bus.tell(this.#answerNote(id, answer), from);

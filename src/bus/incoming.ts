@@ -18,7 +18,7 @@ function warningOf(kind: Refused, server: string): string | undefined {
     case 'other-version': return `another version of Tidings, or something else, publishes on this ${server}: looking at the log instead`;
     case 'forged': return `a message from ${server} is not of an instance that can read the log: somebody else may publish on this ${server}. Looking at the log instead`;
     case 'malformed': return `a message from ${server} was malformed: looking at the log instead`;
-    case 'repeated': return `a note from ${server} came again, as somebody sends it who may read and publish there: it does nothing, but this instance looks at the log`;
+    case 'repeated': return `a note from ${server} came again: somebody who may read and publish there has repeated it. It has no effect; this instance looks at the log`;
     case 'late':
     case 'other-epoch': return undefined;
   }

@@ -23,9 +23,9 @@ interface Answer {
 
 /** `tidings access`. */
 export function addAccessCommand(program: Command): void {
-  remote(program.command('access')).description('Says what the credential may do, or a key; with an action, whether that is allowed.')
+  remote(program.command('access')).description('Shows what the credential, or a key, may do; with an action, whether that is allowed.')
     .addArgument(new Argument('[action]', 'the action to check').choices(ACTIONS))
-    .argument('[topic]', 'with what topic; to subscribe or to see who listens, also a pattern')
+    .argument('[topic]', 'the topic of the action; to subscribe or to see who listens, also a pattern')
     .option('--key <id>', 'asks about this key: the part between the two underscores. It takes a credential that may administer', keyId)
     .addHelpText('after', `
 Examples:

@@ -39,7 +39,7 @@ try {
   if (!accept) process.stdout.write(advise(before));
   else {
     const { messages, keys } = await clocks.accept();
-    process.stdout.write(`accepted: the clock is believed; ${counted(messages, 'message')} and ${counted(keys, 'idempotency key')} from beyond it got the time of now\n`);
+    process.stdout.write(`accepted: the clock is believed; ${counted(messages, 'message')} and ${counted(keys, 'idempotency key')} from beyond it got the present time\n`);
   }
 } catch (error) {
   if (!(error instanceof StoreError)) throw error;
@@ -64,8 +64,8 @@ function describe({ machine, believed, newest }: LogClocks): string {
 /** The faults found, and the way out: a line for each. */
 function advise({ machine, believed, newest }: LogClocks): string {
   const lines: string[] = [];
-  if (believed < machine) lines.push(`The clock is ${lasting(machine - believed)} ahead of what is believed: it jumped forward, or nothing ran for so long, or it was behind while messages were stored. If it is right: ${ACCEPT}`);
-  if (newest !== undefined && newest - machine > CLOCK_JUMP_MS) lines.push(`The newest message is from ${lasting(newest - machine)} ahead of the clock. If the clock is right, ${ACCEPT} gives such messages the time of now.`);
+  if (believed < machine) lines.push(`The clock is ${lasting(machine - believed)} ahead of the believed time: it jumped forward, or no instance ran for that long, or it was behind while messages were stored. If it is right: ${ACCEPT}`);
+  if (newest !== undefined && newest - machine > CLOCK_JUMP_MS) lines.push(`The newest message is from ${lasting(newest - machine)} ahead of the clock. If the clock is right, ${ACCEPT} gives such messages the present time.`);
   return lines.map((line) => `${line}\n`).join('');
 }
 

@@ -21,7 +21,7 @@ interface Word {
 }
 
 export function addCompletionCommand(program: Command): void {
-  program.command('completion').description('Prints what makes a shell complete commands and options.')
+  program.command('completion').description('Prints a script with which a shell completes commands and options.')
     .addArgument(new Argument('<shell>', 'the shell').choices(Object.keys(SHELLS)))
     .addHelpText('after', `
 Examples:

@@ -5,6 +5,7 @@ import { parseDuration } from '../log/since-time.ts';
 
 /** The longest that a timer can wait. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
+const DAY_SECONDS = 86_400;
 
 /** Of an option, in milliseconds, for something that is waited for. */
 export function duration(text: string): number {
@@ -23,21 +24,30 @@ export function durationWithin(least: string, most: string): (text: string) => n
   };
 }
 
-/** Of an option, in seconds, for what the service counts in seconds. */
-export function wholeSeconds(text: string): number {
-  const seconds = secondsIn(text);
-  if (seconds === undefined || seconds === 0) throw new InvalidArgumentError('Write it in whole seconds: 90s, 10m, 12h or 90d.');
-  return seconds;
-}
-
-/** Of an option that takes a word, too. */
-export function wholeSecondsOr(word: string): (text: string) => string {
+/**
+ * Of an option, in seconds, for times that the service counts in seconds. The bound is checked here, so that the error names the option and not the member of a request.
+ * @param most In seconds.
+ */
+export function wholeSeconds(most: number): (text: string) => number {
   return (text) => {
     const seconds = secondsIn(text);
+    if (seconds === undefined || seconds === 0 || seconds > most) throw new InvalidArgumentError(`Write it in whole seconds: 90s, 10m, 12h, up to ${inDays(most)}.`);
+    return seconds;
+  };
+}
+
+/** The same, of an option that takes a word, too. */
+export function wholeSecondsOr(word: string, most: number): (text: string) => string {
+  return (text) => {
     if (text === word) return text;
-    if (seconds === undefined) throw new InvalidArgumentError(`Write it in whole seconds, or ${word}.`);
+    const seconds = secondsIn(text);
+    if (seconds === undefined || seconds === 0 || seconds > most) throw new InvalidArgumentError(`Write it in whole seconds, up to ${inDays(most)}, or ${word}.`);
     return String(seconds);
   };
+}
+
+function inDays(seconds: number): string {
+  return `${seconds / DAY_SECONDS}d`;
 }
 
 function secondsIn(text: string): number | undefined {

@@ -5,14 +5,14 @@ import { topicQuery } from '../client/topics.ts';
 import { pause, pauseAfter } from '../client/waiting.ts';
 import { answerIn, CommandError, reasonOf, say } from './outcome.ts';
 
-/** Nothing was heard for so long: the connection is dead. Twice the heartbeat of the service, and some time more. */
+/** After this time without a byte the connection is dead. Twice the heartbeat of the service, and some time more. */
 const STALE_AFTER_MS = 60_000;
 /** The first reconnection time; the service says its own. */
 const RETRY_MS = 1_000;
 
 /** How long the first frame may take before people are told. The service sends it at once. Milliseconds. */
 const FIRST_FRAME_MAX_MS = 10_000;
-const HELD_BACK = 'Nothing of the stream has come for ten seconds: something on the way may hold it back. tidings doctor tells what.';
+const HELD_BACK = 'Nothing of the stream has come for ten seconds: something on the way may hold it back. Run tidings doctor to find it.';
 
 /** A message, with its data as it was published. */
 export interface Received {

@@ -2,7 +2,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { resolve } from 'node:path';
 import { isKeyId, makeApiKey } from '../access/api-key.ts';
 import { describeKey, KeyAdministration, type ShownKey } from '../access/key-administration.ts';
-import { readKeyRequest, readOverlap } from '../access/key-request.ts';
+import { LIFETIME_MAX_SECONDS, OVERLAP_MAX_SECONDS, readKeyRequest, readOverlap } from '../access/key-request.ts';
 import { configure } from '../config/config.ts';
 import type { DatabaseLocation } from '../config/database-url.ts';
 import type { Actor } from '../model/actor.ts';
@@ -32,7 +32,7 @@ export function addKeysCommands(program: Command): void {
     .addHelpText('after', example("tidings keys create --name deploys --publish 'deploys.>'"));
 
   wishes(keys.command('create').description('Makes a key and prints it. It is shown this once.'))
-    .option('--expires <duration>', 'how long it is good, such as 90d or 12h; for ever without it', wholeSeconds)
+    .option('--expires <duration>', 'how long it is good, such as 90d or 12h; for ever without it', wholeSeconds(LIFETIME_MAX_SECONDS))
     .addHelpText('after', example("tidings keys create --name deploys --publish 'deploys.>' --expires 90d"))
     .action(async ({ expires, ...wishes }: Wishes & { readonly expires?: number }) => work('make', async (administration) => {
       const request = readKeyRequest({ ...wishes, expiresInSeconds: expires });
@@ -56,7 +56,7 @@ export function addKeysCommands(program: Command): void {
 
   keys.command('rotate').description('Gives a key a new secret and prints the key. It is shown this once.')
     .argument('<id>', 'the id of the key: the part between the two underscores', keyId)
-    .option('--overlap <duration>', 'how long the old secret stays good, such as 1h; it ends at once without it', wholeSeconds)
+    .option('--overlap <duration>', 'how long the old secret stays good, such as 1h; it ends at once without it', wholeSeconds(OVERLAP_MAX_SECONDS))
     .addHelpText('after', example('tidings keys rotate 3k9f2m7q1x8d --overlap 1h'))
     .action(async (id: string, { overlap }: { readonly overlap?: number }) => work('find', async (administration) => {
       const rotated = there(await administration.rotate(id, readOverlap({ overlapSeconds: overlap }), operator()), id);
@@ -70,7 +70,7 @@ export function addKeysCommands(program: Command): void {
     .addHelpText('after', example('tidings keys revoke 3k9f2m7q1x8d'))
     .action(async (id: string) => work('find', async (administration) => {
       const { name } = there(await administration.revoke(id, operator()), id);
-      say(`the key ${id} (${printable(name)}) is revoked; running instances refuse it, and end what it has opened, within POLL_MS`);
+      say(`the key ${id} (${printable(name)}) is revoked; running instances refuse it, and end its streams, within POLL_MS`);
     }));
 
   wishes(keys.command('declare').description('Makes a key for a file (ACCESS_FILE), and touches no database: prints the key, and to standard error its entry.'))

@@ -59,7 +59,7 @@ export async function printList(requests: Requests, { path, query = {}, member, 
   }
 }
 
-/** An answer that is a list as a whole. Without columns the table has those that its entries have. */
+/** An answer that is a list as a whole. Without columns, the table has the columns of its entries. */
 export async function printWhole(requests: Requests, { path, member, columns, json }: Pick<List, 'path' | 'member' | 'json'> & Partial<Pick<List, 'columns'>>): Promise<void> {
   const page = await ask(requests, path, {});
   const entries = (page[member] ?? []) as readonly Entry[];

@@ -29,7 +29,7 @@ export class Progress {
     };
   }
 
-  /** Up to this place the log has no message for us, beyond those that were begun. */
+  /** Up to this position the log has no message for us, beyond the messages that were begun. */
   moved(cursor: string): void {
     const last = this.#tasks.at(-1);
     // The last task is done: a new place can replace its own, so quiet streams add no entries.

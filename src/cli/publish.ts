@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { randomUUID } from 'node:crypto';
+import { TTL_MAX_SECONDS } from '../http/input/ttl.ts';
 import { duration, wholeSeconds } from './durations.ts';
 import { onInterruption } from './interruption.ts';
 import { publishLines, lineBatches } from './ndjson.ts';
@@ -27,14 +28,14 @@ export interface PublishOptions extends RemoteOptions {
 export function addPublishCommand(program: Command): void {
   remote(program.command('publish')).description('Publishes a message, or many, and prints its id once it is on disk.')
     .argument('<topic>', 'the topic')
-    .argument('[data]', 'its data; - is standard input, and so is nothing at all')
-    .addOption(new Option('--type <type>', 'what the data is').choices(['text', 'json']).default('text'))
+    .argument('[data]', 'its data; with - or without data, standard input is read')
+    .addOption(new Option('--type <type>', 'the type of the data').choices(['text', 'json']).default('text'))
     .option('--ndjson', 'each line of standard input is the JSON of one message')
     .option('--event <name>', 'the event name')
-    .option('--ttl <duration>', 'how long it is delivered, such as 90s or 1h', wholeSeconds)
+    .option('--ttl <duration>', 'how long it is delivered, such as 90s or 1h', wholeSeconds(TTL_MAX_SECONDS))
     .option('--key <key>', 'the idempotency key: the same command with the same key stores once; a random one without it', idempotencyKey)
     .option('--report', 'prints the whole answer, with how many streams want the topic')
-    .addOption(new Option('--timeout <duration>', 'how long it is tried, for each request').default(TRIED_MAX_MS, `${TRIED_MAX_MS / 60_000}m`).argParser(duration))
+    .addOption(new Option('--timeout <duration>', 'how long to try each request').default(TRIED_MAX_MS, `${TRIED_MAX_MS / 60_000}m`).argParser(duration))
     .addHelpText('after', `
 Examples:
   $ tidings publish deploys.api 'version 42'
@@ -79,7 +80,7 @@ async function publishMany(sender: Sender, topic: string, data: string | undefin
 async function bodyOf(data: string | undefined, { type }: PublishOptions): Promise<string> {
   if (data === undefined && process.stdin.isTTY) throw wrongUsage('data: missing. Give it as an argument, or pipe it in.');
   const body = data === undefined || data === '-' ? await readInput() : data;
-  if (type === 'json' && !isJson(body)) throw wrongUsage('data: it is not JSON, as --type json says');
+  if (type === 'json' && !isJson(body)) throw wrongUsage('data: it is not JSON, and --type json asks for JSON');
   return body;
 }
 

@@ -20,7 +20,7 @@ export interface Sent {
 
 /** What to do where no answer came. */
 export function notKnown(key: string): string {
-  return `Whether it was stored is not known: with --key ${key} the same command stores it once.`;
+  return `Whether it was stored is unknown: repeat the command with --key ${key}, which stores it once.`;
 }
 
 /** Publishes until the outcome is known: every attempt has the same key, so the message is stored once. Says once that it tries again. */

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { RETRY_MAX_SECONDS } from '../http/input/retry.ts';
 import { wholeSecondsOr } from './durations.ts';
 import { printList, type Entry } from './lists.ts';
 import { print, printJson } from './output.ts';
@@ -31,7 +32,7 @@ export function addStreamsCommands(program: Command): void {
       printList(requestsTo(options), { path: '/streams', query: { topic, member, credential, instance, behind: behind === true ? '1' : undefined }, member: 'streams', columns: COLUMNS, shown: withMoreTopics, limit, json: options.json === true }));
   remote(streams.command('close')).description('Closes a stream, on whichever instance it is. Its client comes back, unless it is told never to.')
     .argument('<id>', 'the id of the stream, as the list has it')
-    .option('--retry <duration>', 'when its client comes back, such as 60s; or never', wholeSecondsOr('never'))
+    .option('--retry <duration>', 'when its client comes back, such as 60s; or never', wholeSecondsOr('never', RETRY_MAX_SECONDS))
     .addHelpText('after', '\nExample:\n  $ tidings streams close k3f9x2ab7q-1c --retry 60s\n')
     .action(async (id: string, { retry: when, ...options }: RemoteOptions & { readonly retry?: string }) => {
       await requestsTo(options).send(`/streams/${encodeURIComponent(id)}${when === undefined ? '' : `?retry=${when}`}`, { method: 'DELETE', signal: new AbortController().signal });

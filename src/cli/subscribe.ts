@@ -35,8 +35,8 @@ export function addSubscribeCommand(program: Command): void {
     .option('--parallel <number>', 'how many of these commands run side by side', wholeNumber(1, PARALLEL_MAX_ENTRIES))
     .option('--keep-going', 'a command that failed counts as done')
     .option('--once', 'ends after one message')
-    .option('--timeout <duration>', 'ends after this time, with 3', duration)
-    .option('--cursor-file <path>', 'goes on where this file says, and keeps it up to date')
+    .option('--timeout <duration>', 'ends after this time, with exit code 3', duration)
+    .option('--cursor-file <path>', 'a file with the cursor: goes on from there, and keeps it up to date')
     .addHelpText('after', `
 Examples:
   $ tidings subscribe 'deploys.*' --last 1 --once

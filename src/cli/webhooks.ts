@@ -3,13 +3,14 @@ import { readSecretFile } from '../config/secret-file.ts';
 import { WrongValue } from '../config/setting-kinds.ts';
 import { TidingsError } from '../client/requests.ts';
 import { FORMATS } from '../webhooks/settings.ts';
+import { OVERLAP_MAX_SECONDS } from '../webhooks/webhook-request.ts';
 import { wholeSeconds } from './durations.ts';
 import { printList, printWhole, type Entry } from './lists.ts';
 import { answerIn, CommandError, say, wrongUsage } from './outcome.ts';
 import { cell, print, printJson, printTable } from './output.ts';
 import { remote, requestsTo, wholeNumber, type RemoteOptions } from './remote.ts';
 
-/** The service keeps so many of each webhook. */
+/** The number of attempts that the service keeps of each webhook. */
 const ATTEMPTS_MAX_ENTRIES = 100;
 
 const COLUMNS = ['id', 'status', 'circuit', 'failures', 'behind', 'lastError', 'topics', 'url'];
@@ -87,10 +88,10 @@ export function addWebhooksCommands(program: Command): void {
     await showDone(options, id, 'is deleted', JSON.stringify({ id, deleted: true }));
   });
 
-  one('test', 'Sends one delivery now, which is no message, and says what became of it.').action(test);
+  one('test', 'Sends one test delivery now, which is no message of the log, and shows its outcome.').action(test);
 
   one('rotate', 'Gives a webhook a new secret and prints it. It is shown this once.', 'rotate k3f9x2ab7q1m4c8z --overlap 1h')
-    .option('--overlap <duration>', 'how long deliveries are signed with the old secret, too, such as 1h; it ends at once without it', wholeSeconds)
+    .option('--overlap <duration>', 'how long deliveries are signed with the old secret, too, such as 1h; it ends at once without it', wholeSeconds(OVERLAP_MAX_SECONDS))
     .option('--secret-file <path>', 'a file that holds the new secret; one is made without it')
     .action(async (id: string, { overlap, secretFile, ...options }: RemoteOptions & { readonly overlap?: number; readonly secretFile?: string }) =>
       showSecret(options, await ask(options, pathOf(id, 'rotate'), { method: 'POST', body: { overlapSeconds: overlap, secret: secretIn(secretFile) } })));
@@ -100,7 +101,7 @@ export function addWebhooksCommands(program: Command): void {
     .action(async (id: string, { limit = ATTEMPTS_MAX_ENTRIES, json, ...options }: RemoteOptions & { readonly limit?: number }) =>
       printWhole(requestsTo(options), { path: `${pathOf(id, 'attempts')}?limit=${limit}`, member: 'attempts', columns: ATTEMPT_COLUMNS, json: json === true }));
 
-  one('replay', 'Sets a webhook to another place of the log: it delivers the messages after it, even those that it has delivered before.', 'replay k3f9x2ab7q1m4c8z --from 10m')
+  one('replay', 'Moves a webhook to another position of the log: it delivers the messages after that position, also a second time.', 'replay k3f9x2ab7q1m4c8z --from 10m')
     .requiredOption('--from <place>', `where it goes on: ${FROM}`)
     .action(async (id: string, { from, ...options }: RemoteOptions & { readonly from: string }) => {
       const source = await ask(options, pathOf(id, 'replay'), { method: 'POST', body: { from } });
@@ -127,7 +128,7 @@ function withFormat(command: Command): Command {
   return command.addOption(new Option('--format <format>', 'how messages are written').choices(FORMATS));
 }
 
-/** A member of a change: `null` takes away what was there. */
+/** A member of a change: `null` removes the value. */
 function nullable(name: string, value: unknown): Readonly<Record<string, unknown>> {
   return { [name]: value === false ? null : value };
 }

@@ -16,7 +16,7 @@ interface Page {
   readonly gap?: Gap;
 }
 
-/** Reads messages for a subscription that the stream does not bring: earlier ones, and those that its loop could not take. */
+/** Reads messages that the stream does not bring: earlier ones, and those that a subscription's loop could not take. */
 export async function read(reading: Reading, { getState, ...start }: HistoryStart): Promise<void> {
   const { run } = reading;
   if (getState === undefined) return catchUp(reading, start);

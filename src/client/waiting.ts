@@ -2,7 +2,7 @@
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 30_000;
 
-/** Nothing was heard for so long: the connection is dead. Twice the heartbeat of the service, and some time more. Milliseconds. */
+/** After this time without a byte the connection is dead. Twice the heartbeat of the service, and some time more. Milliseconds. */
 export const STALE_AFTER_MS = 60_000;
 /** How long the first frame may take. The service sends it at once; after this time, something on the way holds it back. Milliseconds. */
 export const FIRST_FRAME_MAX_MS = 10_000;

@@ -22,9 +22,9 @@ import type { Sink } from './transport.ts';
 
 /** Messages that are read at a time. */
 const SINK_READ_MAX_MESSAGES = 256;
-/** Messages that are handed to the transport at a time. Before each, the lease is looked at, and whether any was erased. At most so many are sent again after a frozen owner wakes up. */
+/** Messages handed to the transport at a time. Before each hand-over, the lease and the erasures are checked. At most this number is sent again after a frozen owner wakes up. */
 const SEND_MAX_MESSAGES = 32;
-/** How often a cursor that moves is stored. What was sent since is sent again after a crash; JetStream knows the ids. */
+/** How often a cursor that moves is stored. After a crash, messages since then are sent again; JetStream knows the ids. */
 const CURSOR_KEPT_MS = 250;
 /** How long a sink without messages waits before its cursor moves on in the database. It stays inside the retention. */
 const SINK_QUIET_MS = 60_000;
@@ -63,7 +63,7 @@ export class SinkRunner implements Runner {
   #isLocated = false;
   /** Whether the declaration says where to begin. */
   readonly #isNew: boolean;
-  /** The cursor that the database has, and when that was. */
+  /** The cursor in the database, and the time when it was stored. */
   #noted: string;
   #notedAt = -Infinity;
   #running: Promise<void> = Promise.resolve();
@@ -90,7 +90,7 @@ export class SinkRunner implements Runner {
     return { ...this.#state.status, behind: this.#isLocated ? Math.max(0, this.#deps.tail.last - this.#at.seq) : undefined };
   }
 
-  /** Where it stands; '' before it began. */
+  /** Its cursor; '' before it began. */
   get cursor(): string {
     return this.#isLocated ? formatId(this.#at.epoch, this.#at.seq) : this.#noted;
   }
@@ -148,7 +148,7 @@ export class SinkRunner implements Runner {
     await this.#note();
   }
 
-  /** Sends until the runner ends. Rejects where something cannot be done now. */
+  /** Sends until the runner ends. Rejects if something cannot be done now. */
   async #sendOn(sink: Sink): Promise<void> {
     const { signal } = this.#ended;
     let lost: Error | undefined;
@@ -201,7 +201,7 @@ export class SinkRunner implements Runner {
       const some = messages.slice(from, from + SEND_MAX_MESSAGES);
       if (this.#ended.signal.aborted) return false;
       if (!this.#deps.ownsNow()) throw new Error('the lease of this instance has ended');
-      // What was erased while others were sent is not sent. Where that is not known any more, it is read again.
+      // Messages erased while others were sent are not sent. If the erasures are no longer known, the messages are read again.
       if (!this.#deps.tail.clean(some, { erasures })) return false;
       await this.#sender.send(sink, some.filter((message) => this.#wants(message, isFromThere)), (message) => this.#moveTo(message));
       this.#moveTo(some.at(-1)!);

@@ -226,7 +226,7 @@ export class SourceRunner implements Runner {
     }
   }
 
-  /** Those that are not stored yet. */
+  /** The records that are not stored yet. */
   #freshOf(records: readonly SourceRecord[]): readonly SourceRecord[] {
     return records.filter(({ part, at }) => {
       const stored = this.#positions.get(part);
@@ -295,6 +295,6 @@ export class SourceRunner implements Runner {
 
   #renewed(part: string, from: SourcePosition, to: SourcePosition): void {
     countConnector(this.#deps.counters.connectors, this.#plan.name, 'renewed');
-    this.#deps.logger.warn({ connector: this.#plan.name, part, from, to }, 'what a source reads was made anew, or set back, on the other side: it is read from there');
+    this.#deps.logger.warn({ connector: this.#plan.name, part, from, to }, 'the stream or topic of a source was made anew, or set back, on the other side: the source reads on from the new position');
   }
 }

@@ -27,7 +27,7 @@ export interface SweepDependencies {
 }
 
 /**
- * One walk through the live readers of some groups, which writes to each what is pending for its group.
+ * One walk through the live readers of some groups. It writes to each the pending messages of its group.
  *
  * A sweep can be taken in parts, with anything else between them: the tail may grow, readers may come, go, fall behind and catch up. Messages that
  * come between two parts go to the readers that the sweep has yet to reach, in the same write as what was pending. They also stay pending for the
@@ -136,7 +136,7 @@ export class Sweep {
     }
     this.#delivered += bundle.messages.length;
     reader.passOn(bundle, part.end);
-    // The next sweep has to know which readers have some of what is pending. Whoever asks for a reader's place has to know whether the sweep has reached it.
+    // The next sweep has to know which readers have some of the pending messages. `placeOf` has to know whether the sweep has reached a reader.
     reader.skipTo(part.end);
   }
 

@@ -10,7 +10,7 @@ export interface MessageWaitDependencies {
   readonly tail: Pick<Tail, 'last'>;
   readonly clock: Clock;
   readonly filter: Filter;
-  /** A wait without a message ends after so long. Milliseconds. */
+  /** The longest wait without a message. Milliseconds. */
   readonly quietMs: number;
 }
 

@@ -18,7 +18,7 @@ export interface ReaderDependencies extends StreamSocketDependencies<Reader> {
   readonly counters: Counters;
 }
 
-/** What one reader is made of, besides what it shares with all others. */
+/** The parts of one reader, besides those that it shares with all others. */
 export interface ReaderParts {
   readonly group: Group;
   readonly options: StreamOptions;
@@ -33,7 +33,7 @@ export interface ReaderParts {
 
 /**
  * - `behind`: everything up to the cursor has been written; catchup.ts reads on from there.
- * - `live`: everything up to the end of the tail has been written, or up to the place where it became live, if that is further. The fan-out
+ * - `live`: everything up to the end of the tail has been written, or up to the position where it became live, if that is later. The fan-out
  *   writes new messages to it as they come.
  * - `blocked`: behind, with a full socket. Nothing is written to it before the socket drains, so a reader costs bounded memory, however
  *   slow it is (invariant 5): the socket holds at most one write, which has a bound of its own, and one heartbeat.
@@ -55,7 +55,7 @@ export class Reader {
   heartbeatSlot = 0;
   /** Kept by stream-shares.ts. */
   share: Share | undefined;
-  /** The same for all: four fields of each stream would be more. */
+  /** Shared by all readers: four fields in each stream would take more memory. */
   readonly #deps: ReaderDependencies;
   readonly #socket: StreamSocket<Reader>;
   /**
@@ -157,8 +157,8 @@ export class Reader {
 
   /**
    * Writes the stream's first frames.
-   * @param handle What `$open` tells of the stream besides its place.
-   * @param head What comes before them on the socket.
+   * @param handle The id and secret of the stream, for `$open`.
+   * @param head The response head, which goes before the frames.
    */
   open({ at, gap }: Start, retryMs: number, handle?: object, head?: Buffer): void {
     const socket = this.#socket;
@@ -183,7 +183,7 @@ export class Reader {
    * loop, the frames first.
    */
   catchUp(bundle: Bundle, end: Position): void {
-    // Also where there is no message: that the filter is another one is told where it became so.
+    // Also without a message: the client learns of the new filter at the position where it took effect.
     this.#tellNews();
     this.#deliver(bundle);
     if (this.#isLeft && this.isFull) this.#countSlow();
@@ -211,7 +211,7 @@ export class Reader {
     this.#countSlow();
   }
 
-  /** Ends being live because more is published than sweeps can take: that says nothing of its client yet. */
+  /** Ends being live because more is published than sweeps can take: that is no fault of its client. */
   leaveBehind(end: Position): void {
     if (!this.isLive) return;
     this.fallBehind(end);
@@ -230,7 +230,7 @@ export class Reader {
   }
 
   /**
-   * Ends being live, at the place that the reader has reached.
+   * Ends being live, at the position that the reader has reached.
    *
    * @param end How far its group has been written.
    */
@@ -241,8 +241,8 @@ export class Reader {
   }
 
   /**
-   * Goes on in another group. It is not live: everything up to its cursor was written for the group before, and what follows is for this one (invariant 4). Its client is told at that
-   * place, before anything else that has one.
+   * Goes on in another group. It is not live: everything up to its cursor was written for the old group, and later messages are for this one (invariant 4). Its client is told at that
+   * position, before any frame with another position.
    */
   changeGroup(group: Group): void {
     this.#group = group;
@@ -251,9 +251,9 @@ export class Reader {
   }
 
   /**
-   * Says that messages were erased which the client may have been sent before. Its group is not waiting.
+   * Announces erased messages that the client may have been sent before. Its group is not waiting.
    *
-   * What lies in a full socket cannot be taken out of it: the stream ends, and its client comes back for tombstones. To a full socket nothing is written, so other news
+   * Bytes in a full socket cannot be taken back: the stream ends, and its client comes back for tombstones. Nothing is written to a full socket, so other news
    * do not reach it.
    */
   tellErased(news: ErasureNews): void {
@@ -262,7 +262,7 @@ export class Reader {
     this.#socket.tellErased(news, this.position());
   }
 
-  /** The same, once catch-up comes to the reader, which ends being live for it: where there are many readers, telling all of them at once would take long. */
+  /** The same, once catch-up reaches the reader, which stops being live for it. To tell many readers at once would take too long. */
   tellErasedLater(news: ErasureNews): void {
     if (!this.#takesNews(news)) return;
     if (this.#news?.isFull === true) this.#tellNews();
@@ -303,12 +303,12 @@ export class Reader {
     if (this.#socket.wantsControl && !this.isGone) this.#socket.warn(expiringFrame(secondsLeft, this.#socket.controlWriter));
   }
 
-  /** Says who listens. It names no place, so it may stand anywhere. @returns False where the socket is full: nothing is written to it (invariant 5). */
+  /** Says who listens. It names no position, so it may stand anywhere. @returns False where the socket is full: nothing is written to it (invariant 5). */
   tellPresence(frame: Buffer): boolean {
     return this.tell(this.#socket.isWebSocket ? presenceTextFrame(frame) : frame);
   }
 
-  /** Writes a frame that names no place, so it may stand anywhere. @returns False where the socket is full: nothing is written to it (invariant 5). */
+  /** Writes a frame that names no position, so it may stand anywhere. @returns False where the socket is full: nothing is written to it (invariant 5). */
   tell(frame: Buffer): boolean {
     if (this.isGone) return true;
     if (this.isFull) return false;
@@ -330,12 +330,12 @@ export class Reader {
     this.#end = 'dismissed';
   }
 
-  /** Closes the connection after what was written. */
+  /** Closes the connection after the bytes written before. */
   destroySoon(): void {
     this.#socket.destroySoon();
   }
 
-  /** Ends the stream, because there is no room for what its client does not take. */
+  /** Ends the stream, because there is no room for the bytes that its client does not read. */
   giveWay(): void {
     if (!this.isGone) this.#deps.counters.cut.unread++;
     this.abort();
@@ -354,7 +354,7 @@ export class Reader {
     this.#socket.closed();
   }
 
-  /** Ends being live. While its group is waiting, its place is not known. */
+  /** Ends being live. While its group is waiting, its position is not known. */
   #leave(): void {
     if (this.group.isWaiting) this.#isLive = false;
     else this.fallBehind();

@@ -93,7 +93,7 @@ export function erasedFrame(at: Position, data: ErasedData, write = sseFrame): B
 }
 
 /**
- * Why a stream is sent away, in the words that clients see (docs/protocol.md). `full`: the instance has no room. `too-many-streams`: the sender has as many as it may. `unavailable`: the log or
+ * Why a stream is sent away, in the words that clients see (docs/protocol-reading.md). `full`: the instance has no room. `too-many-streams`: the sender has as many as it may. `unavailable`: the log or
  * the credentials cannot be read. `credential`: it has ended. `dismissed`: by an administrator. `age`: nothing tells whether the client is still there.
  */
 export type BusyReason = 'draining' | 'full' | 'too-many-streams' | 'unavailable' | 'credential' | 'taken-over' | 'rebalancing' | 'dismissed' | 'age';

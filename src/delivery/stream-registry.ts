@@ -122,7 +122,7 @@ export class StreamRegistry {
     return this.#unread.bytes;
   }
 
-  /** All open streams, in no particular order, with those that were sent away and are not closed yet. */
+  /** All open streams, in no particular order. Streams that were sent away and are not closed yet are among them. */
   get readers(): Iterable<Reader> {
     return this.#readers;
   }

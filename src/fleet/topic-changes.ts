@@ -152,8 +152,8 @@ export class TopicChanges {
     const forbidden = readProblem(grant, wanted) ?? (isWatching ? presenceProblem(grant, wanted) : undefined);
     if (forbidden !== undefined) return { code: forbidden.code === 'unauthorized' ? 'unauthorized' : 'forbidden', detail: forbidden.message, field: forbidden.field ?? 'add' };
     const lessee: Lessee = { credential, grant, name };
-    if (!this.#leases.mayHold(lessee, wanted, isWatching)) return { code: credential === undefined ? 'unauthorized' : 'invalid-credential', detail: 'What the request was let in by has ended.', field: 'Authorization' };
-    if (!this.#filters.makeRoom(wanted, () => stream.holder())) return { code: 'overloaded', detail: 'There is no room here for so many topics now.', field: 'add' };
+    if (!this.#leases.mayHold(lessee, wanted, isWatching)) return { code: credential === undefined ? 'unauthorized' : 'invalid-credential', detail: 'The credential of the request has ended.', field: 'Authorization' };
+    if (!this.#filters.makeRoom(wanted, () => stream.holder())) return { code: 'overloaded', detail: 'This instance has no memory for these topics now.', field: 'add' };
 
     this.#goOnBy(stream, lessee);
     const place = wanted.key === filter.key ? stream.place : stream.changeTopics(wanted);

@@ -53,7 +53,7 @@ function readHook(name: string, value: unknown, env: Readonly<Record<string, str
   if (publish.length === 0) throw wrong(`${field}.publish`, 'it must be an array of the topics and patterns that the hook may publish to');
   const topic = readTemplate(given['topic'], `${field}.topic`);
   checkTopic(topic.example, `${field}.topic`);
-  if (topic.isFixed && publishProblem(new ScopedGrant({ publish, subscribe: [] }), [{ topic: topic.example }]) !== undefined) throw wrong(`${field}.topic`, 'it is none of the topics that publish lists');
+  if (topic.isFixed && publishProblem(new ScopedGrant({ publish, subscribe: [] }), [{ topic: topic.example }]) !== undefined) throw wrong(`${field}.topic`, 'publish does not allow it');
   return {
     name,
     verify: known.verify(readSecrets(given['secret'], `${field}.secret`, env, sender), options),

@@ -126,7 +126,7 @@ export function basic(secrets: readonly string[], user: string): Verify {
   return ({ headers: { authorization } }) => {
     const given = /^basic +([A-Za-z0-9+/=]+)$/i.exec(authorization ?? '')?.[1];
     if (given === undefined) return { field: 'Authorization', why: 'it is not Basic with a user and a password' };
-    return isAnySecret(Buffer.from(given, 'base64').toString(), expected) ? undefined : { field: 'Authorization', why: 'user and password are not those of this hook' };
+    return isAnySecret(Buffer.from(given, 'base64').toString(), expected) ? undefined : { field: 'Authorization', why: 'the user or the password is not the one of this hook' };
   };
 }
 

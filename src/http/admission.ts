@@ -43,11 +43,11 @@ export interface Admission {
   readonly isPreflight: boolean;
   /** A stream cannot begin now: it is answered with `$busy`, because an error would end a browser's EventSource for good. */
   readonly isBusy: boolean;
-  /** Who is present on the topics of a stream; undefined where that is nobody in particular. */
+  /** The member that is present on the topics of a stream; undefined for nobody in particular. */
   readonly member: Member | undefined;
   /** Where the request comes from, for limits and log lines. */
   readonly clientAddress: () => string;
-  /** By whom is counted what the request holds. */
+  /** The holder on whom the memory of the request is counted. */
   readonly holder: () => Holder;
 }
 
@@ -125,7 +125,7 @@ function isForAdministrators(endpoint: Endpoint | undefined): boolean {
   return endpoint?.access === 'administration' || endpoint?.access === 'fleet';
 }
 
-/** For the operator: what the client was not told. */
+/** For the operator's log: the client is not told this. */
 function reasonOf({ message, cause }: Error): string {
   return cause instanceof Error ? `${message} (${cause.message})` : message;
 }
@@ -195,7 +195,7 @@ function repeatedHeader({ repeated, endpoint, query }: RequestHead): Problem | u
 const OPERATIONS_PATHS: readonly string[] = Object.values<Endpoint>(ENDPOINTS).filter(isForOperators).map(({ url }) => url.replace(/:(\w+)/g, '{$1}'));
 const IS_OPERATIONS_PATH = new RegExp(`^(?:${OPERATIONS_PATHS.map((path) => path.replace(/[.]/g, '\\.').replace(/\{\w+\}/g, '[^/]+')).join('|')})$`);
 
-/** The listener for operations takes no credential, so it has nothing that must take one. */
+/** The listener for operations takes no credential, so it has no route that must take one. */
 function otherListener({ listener, endpoint, url }: RequestHead): Problem | undefined {
   if (listener === 'main' || (endpoint === undefined ? IS_OPERATIONS_PATH.test(url.split('?', 1)[0]!) : isForOperators(endpoint))) return undefined;
   return new Problem('not-found', `This port has ${OPERATIONS_PATHS.join(', ')}, and nothing else.`);
@@ -233,7 +233,7 @@ function repeatedParameter({ endpoint, query }: RequestHead): Problem | undefine
   return name === undefined ? undefined : new Problem('invalid-request', `${name} was given more than once.`, { field: name });
 }
 
-/** What a mistaken name asks for would be missing from the answer, without a word. */
+/** Without this error, the answer would silently lack the effect of the misspelt name. */
 function mistakenParameter({ endpoint, query }: RequestHead): Problem | undefined {
   if (endpoint === undefined) return undefined;
   const near = nearParameter(query, endpoint);

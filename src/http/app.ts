@@ -110,7 +110,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     // What only reads may be refused; what has changed something is answered, and so is a refusal.
     if (request.method !== 'GET' || reply.statusCode >= 400) memory.outgoing.add(asked, payload);
     else if (!memory.outgoing.admit(asked, payload)) {
-      done(new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.'));
+      done(new Problem('overloaded', 'Too many answers are waiting until their clients read them.'));
       return;
     }
     // A load balancer must not send the next request on this connection to an instance that is going.

@@ -179,7 +179,7 @@ function endAfter(at: number): number {
   return at === -1 ? 0 : at + HEAD_END.length;
 }
 
-/** What so much of a head takes. Bytes. */
+/** The memory that a part of a head takes. Bytes. */
 function takenBy(part: Uint8Array): number {
   let lines = 0;
   for (const byte of part) if (byte === LF) lines++;

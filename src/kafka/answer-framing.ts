@@ -10,7 +10,7 @@ export function answerFraming(mostBytes: number): Framing {
     if (bytes.length < LENGTH_BYTES) return LENGTH_BYTES;
     const length = bytes.readInt32BE(0);
     // A server that speaks TLS, or HTTP, announces hundreds of megabytes so.
-    if (length < CORRELATION_BYTES || length > mostBytes) throw new Error(`what answers announces ${length} bytes: it is no Kafka, or it speaks TLS and the URL does not say kafka+ssl://`);
+    if (length < CORRELATION_BYTES || length > mostBytes) throw new Error(`the server announces an answer of ${length} bytes: it is no Kafka, or it speaks TLS and the URL does not say kafka+ssl://`);
     return LENGTH_BYTES + length;
   };
 }

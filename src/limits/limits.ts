@@ -61,7 +61,7 @@ const SENTENCES: Readonly<Record<LimitName, string>> = {
   'failed-logins': 'Too many credentials that are not good came from this address',
   sessions: 'Too many sessions were made',
   topics: 'Messages were published to too many different topics',
-  'idempotency-keys': 'Too many idempotency keys are remembered, so nothing of this request was stored; what an earlier one with the same key stored stays, and is answered again later',
+  'idempotency-keys': 'Too many idempotency keys are remembered, so nothing of this request was stored; if an earlier request with the same key was stored, it stays, and its answer comes again later',
 };
 
 export class Limits {

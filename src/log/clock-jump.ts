@@ -63,8 +63,8 @@ export class ClockJump {
 
   #observeClock(ahead: number, isMessageAhead: boolean): void {
     if (ahead > 0 && this.#ahead === 0) {
-      this.#logger.error({ seconds: seconds(ahead) }, 'the clock is far ahead of what the log knows of the time: it jumped forward, or nothing ran for so long, or it was behind while messages were stored. '
-        + `Messages and keys expire slowly until it is believed, and what is published gets its time: if it is wrong, one in the future. If it is wrong, set it; if it is right, ${ACCEPT} says so at once`);
+      this.#logger.error({ seconds: seconds(ahead) }, 'the clock is far ahead of the time that the log believes: it jumped forward, or no instance ran for that long, or it was behind while messages were stored. '
+        + `Until the log believes it, messages and keys expire slowly, and new messages get its time, even if that is in the future. If the clock is wrong, set it; if it is right, run ${ACCEPT}`);
     }
     // Where a message is ahead, the next line says what that holds up.
     if (ahead === 0 && this.#ahead > 0) this.#logger.info(`the clock is believed again${isMessageAhead ? '' : ': messages and keys expire as it says'}`);
@@ -75,7 +75,7 @@ export class ClockJump {
     const [isAhead, wasAhead] = [ahead > CLOCK_JUMP_MS, this.#messageAhead > CLOCK_JUMP_MS];
     if (isAhead && !wasAhead) {
       this.#logger.error({ seconds: seconds(ahead) }, 'the newest message is from far ahead of the clock: until the clock is there, the log\'s time stands still, and no TTL ends. '
-        + `If the clock is wrong, set it; if it is right, ${ACCEPT} gives such messages the time of now`);
+        + `If the clock is wrong, set it; if it is right, ${ACCEPT} gives such messages the present time`);
     }
     if (!isAhead && wasAhead) this.#logger.info('the newest message is no longer ahead of the clock');
     this.#messageAhead = ahead;

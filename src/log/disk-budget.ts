@@ -3,7 +3,7 @@ export interface DiskBudgetOptions {
   readonly most: number;
   /** Beyond the bound by this factor, the held bytes are growing. */
   readonly wake: number;
-  /** And so much beyond it, it is overdrawn. */
+  /** Beyond it by this much more, the budget is overdrawn. */
   readonly debt: number;
   /** How long looks may find nothing deleted while it is overdrawn. Milliseconds. */
   readonly vainMs: number;

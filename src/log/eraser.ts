@@ -251,8 +251,8 @@ export class Eraser {
         // Messages erased from now on may miss this step.
         const version = this.#tail.erasures;
         const wiped = await this.#store.erasures.wipe();
-        if (wiped === 'held-up' && !this.#hasToldOfHold) this.#logger.warn({}, 'what was erased is still in the write-ahead log: something reads the database for long; it is tried again');
-        if (wiped === 'done' && !isFirst) this.#logger.info('what was erased is wiped from the files of the database');
+        if (wiped === 'held-up' && !this.#hasToldOfHold) this.#logger.warn({}, 'erased data is still in the write-ahead log, because something reads the database for long; this instance tries again');
+        if (wiped === 'done' && !isFirst) this.#logger.info('erased data is wiped from the files of the database');
         this.#wipedVersion = wiped === 'done' ? version : -1;
         this.#hasToldOfHold = wiped === 'held-up';
         this.#failed = false;
@@ -261,7 +261,7 @@ export class Eraser {
       }
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      if (!this.#failed) this.#logger.warn({ err: error }, 'what was erased cannot be wiped from the files of the database just now');
+      if (!this.#failed) this.#logger.warn({ err: error }, 'erased data cannot be wiped from the files of the database now');
       this.#failed = true;
       this.#wipedVersion = -1;
     }

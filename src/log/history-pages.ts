@@ -220,7 +220,7 @@ export class History {
 }
 
 export function noRoom(): Problem {
-  return new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
+  return new Problem('overloaded', 'Too many answers are waiting until their clients read them.');
 }
 
 /** Equal for searches with the same answer. A new member of `Search` that changes the answer belongs in it: otherwise a client gets the answer to another question. */

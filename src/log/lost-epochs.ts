@@ -65,7 +65,7 @@ export class LostEpochs {
       }
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      this.#logger.debug({ err: error }, 'what is known of epochs that the log has lost could not be kept; it is tried again');
+      this.#logger.debug({ err: error }, 'the origins of lost epochs could not be stored; this instance tries again');
       this.#keepLater();
     } finally {
       this.#isKeeping = false;

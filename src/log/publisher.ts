@@ -21,11 +21,11 @@ import type { Tail } from './tail.ts';
 import { WaitLimits } from './wait-limits.ts';
 import { WriteHealth } from './write-health.ts';
 
-/** Who publishes. */
+/** The publisher, as a holder. */
 export interface PublishedBy {
-  /** When the queue is full, what the largest holders have in it makes room for others. */
+  /** When the queue is full, it makes room by taking requests back from the largest holders. */
   readonly holder?: () => Holder;
-  /** Whose share of the log it counts for. */
+  /** The sender on whose share of the log it counts. */
   readonly sender?: QuotaSender;
   /** Of a source. Its messages are a commit of their own; where they are not the next ones the publish rejects with `OutdatedStep`. */
   readonly step?: SourceStep;
@@ -38,9 +38,9 @@ export interface PublisherDependencies {
   readonly clock: Clock;
   readonly counters: Counters;
   readonly logger: Logger;
-  /** What commits wait for; nobody waits if absent. */
+  /** Commits wait for it; absent: nobody waits. */
   readonly pace?: Pace;
-  /** How much one topic or sender may hold; as much as there is room for if absent. */
+  /** The most that one topic or sender may hold; absent: as much as there is room for. */
   readonly quota?: PublishQuota;
   /** Bound the queue of commits: beyond them a publish is refused, because it would wait too long. */
   readonly maxMessages: number;

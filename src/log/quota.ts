@@ -170,7 +170,7 @@ export class Quota implements PublishQuota {
       this.#hasFailed = false;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      if (!this.#hasFailed && !this.#isStopped) this.#logger.warn({ err: error }, 'what topics and senders hold of the log cannot be told to other instances just now');
+      if (!this.#hasFailed && !this.#isStopped) this.#logger.warn({ err: error }, 'other instances cannot be told now how much of the log each topic and sender holds');
       this.#hasFailed = true;
     }
   }

@@ -34,7 +34,7 @@ export interface TailDependencies {
  * the next number is added. One that is further on waits for a short while (reorder-buffer.ts); then the numbers before it are read from the log (tail-refill.ts).
  *
  * Every snapshot of the log also says which epochs the log has. If the tail's own end is not a position of that log any more, an older
- * copy took the place of the log. The tail then goes back to the last place that both share (invariant 8). If the
+ * copy took the place of the log. The tail then goes back to the last position that both share (invariant 8). If the
  * end lies below the oldest number, retention was faster than this instance: the tail jumps.
  *
  * Every page also says by which version of the erasures it was read. Messages in memory that are erased become tombstones there. Messages that come late, by the bus or from
@@ -111,7 +111,7 @@ export class Tail {
     return this.#known.log;
   }
 
-  /** Why the log cannot be read, as the last look found it; undefined when it can. */
+  /** Why the log cannot be read, by the last look; undefined while it can. */
   get failure(): string | undefined {
     return this.#refill.failure;
   }
@@ -121,7 +121,7 @@ export class Tail {
     return this.#recent.position;
   }
 
-  /** The newest place that is known of: the head of the log, which a tail that is being filled has yet to reach. */
+  /** The newest known position: the head of the log, which a tail that is being filled has yet to reach. */
   get head(): Position {
     const { lineage, head } = this.#known.log!;
     return head > this.last ? lineage.at(head) : this.position;
@@ -131,7 +131,7 @@ export class Tail {
     return this.#recent.last;
   }
 
-  /** What the tail knows now. */
+  /** A snapshot of the tail's knowledge. */
   get knowledge(): Knowledge {
     return { position: this.position, log: this.#known.log };
   }
@@ -172,20 +172,20 @@ export class Tail {
     if (seq >= this.first && seq <= this.last) this.#recent.grew(bytes);
   }
 
-  /** By which version of the erasures everything in memory is true. */
+  /** The version of the erasures up to which everything in memory is true. */
   get erasures(): number {
     return this.#erasures.version;
   }
 
-  /** Makes tombstones of messages that were erased after they were read. False where that is not known any more: they must be read again. */
+  /** Makes tombstones of messages that were erased after they were read. False if the erasures are no longer known: read the messages again. */
   clean(messages: readonly Message[], { erasures = this.#erasures.version }: Pick<LogState, 'erasures'>): boolean {
     return this.#erasures.clean(messages, erasures);
   }
 
   /**
-   * What this instance itself committed.
+   * Messages that this instance itself committed.
    *
-   * @param before What the tail knew before the store was asked to commit it.
+   * @param before The tail's snapshot from before the store was asked to commit it.
    */
   committed(messages: readonly Message[], before: Knowledge, log: LogState): void {
     // A publish may be quicker than the opening of the tail, which then finds its messages in the log.
@@ -220,7 +220,7 @@ export class Tail {
       if (this.#known.log !== undefined && (answer.log.erasures ?? 0) > this.#erasures.version) await this.#erasures.reach(answer.log.erasures!);
       if (this.#known.isOutdated(before, answer.log)) continue;
       if (!this.clean(answer.messages ?? [], answer.log)) {
-        // Far more was erased meanwhile than is remembered, or a copy has taken the log's place: a look tells.
+        // More was erased meanwhile than is remembered, or a copy has taken the log's place: a look finds out.
         await this.look();
         continue;
       }
@@ -284,7 +284,7 @@ export class Tail {
     this.#growth.aimAt(log.head);
   }
 
-  /** Takes over what a snapshot says, unless something newer is known already. */
+  /** Takes over the facts of a snapshot, unless something newer is known already. */
   #adopt(log: LogState): void {
     this.#storeClock.observe(log.now);
     if (this.#known.adopt(log)) this.#listener!.epochAdded();

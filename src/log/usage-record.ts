@@ -7,7 +7,7 @@ export interface UsageRecordDependencies {
   /** undefined where they are not counted. */
   readonly topics: Holders | undefined;
   readonly senders: Holders | undefined;
-  /** A summary that has so much is not added to any more. Bytes. */
+  /** A summary of this size gets no more counts. Bytes. */
   readonly stretchBytes: number;
   readonly oldest: () => number;
 }

@@ -3,7 +3,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { StoreError } from '../store/store.ts';
 
 /**
- * This room decides which instance does what only one may do at a time: deliver a webhook, run a connector. The database says who owns a task, under a lease, and hands out its fence. Tasks that
+ * This room decides which instance runs a task that only one may run at a time: the delivery of a webhook, a connector. The database says who owns a task, under a lease, and hands out its fence. Tasks that
  * this instance owns come in with their fences; runners go out, which are started and stopped. Another instance takes over when the lease ends, or at once where an instance closes.
  */
 
@@ -11,11 +11,11 @@ import { StoreError } from '../store/store.ts';
 const OWNER_LEASE_MS = 5_000;
 /** How often an instance keeps its leases, and looks for tasks that nobody has. */
 const OWNED_LOOK_MS = 1_000;
-/** How often it looks whether there are any. Who makes the first one looks at once. */
+/** How often it looks whether there are any tasks. The instance that makes the first one looks at once. */
 const IDLE_LOOK_MS = 10_000;
 /** How long a look waits for tasks that are being stopped. The next look follows up on the others. It is far below the lease, which no look may let end. */
 const CHANGE_WAIT_MS = 1_000;
-/** How long what is under way has to end by itself when the instance closes. */
+/** How long tasks under way have to end by themselves when the instance closes. */
 const FINISH_MS = 2_000;
 
 /** A task as the database knows it. */
@@ -32,9 +32,9 @@ export interface Runner {
   readonly version: number;
   readonly fence: number;
   start(): void;
-  /** Ends what is under way. Resolves when nothing is any more. */
+  /** Ends all tasks under way. Resolves when the last one has ended. */
   stop(): Promise<void>;
-  /** Begins nothing more. Resolves when what is under way has ended by itself. */
+  /** Begins nothing more. Resolves when the tasks under way have ended by themselves. */
   finish(): Promise<void>;
 }
 
@@ -69,9 +69,9 @@ interface Change<Task> {
 export class Ownership<Task extends Runner> {
   readonly #deps: OwnershipDependencies<Task>;
   readonly #runners = new Map<string, Task>();
-  /** Tasks that are being stopped, and what starts then. */
+  /** Tasks that are being stopped, and the task to start after each. */
   readonly #changing = new Map<string, Change<Task>>();
-  /** Until when this instance owns what it was told that it has, by its own monotonic clock. It counts from before the question: the database counts from later. */
+  /** Until when this instance owns its tasks, by its own monotonic clock. It counts from before the question: the database counts from later. */
   #ownsUntil = -Infinity;
   #timer: Timer | undefined;
   #look: Promise<void> | undefined;
@@ -83,7 +83,7 @@ export class Ownership<Task extends Runner> {
     this.#deps = deps;
   }
 
-  /** Those that run here. */
+  /** The tasks that run on this instance. */
   get runners(): ReadonlyMap<string, Task> {
     return this.#runners;
   }
@@ -98,7 +98,7 @@ export class Ownership<Task extends Runner> {
     return this.#look ??= this.#lookAll();
   }
 
-  /** Lets go of everything at once, so that another instance goes on. What is under way has a moment to end. */
+  /** Lets go of everything at once, so that another instance goes on. Tasks under way have a moment to end. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -150,7 +150,7 @@ export class Ownership<Task extends Runner> {
   async #takeOver({ held, share }: { readonly held: readonly OwnedTask[]; readonly share: number }): Promise<void> {
     const mine = new Map(held.slice(0, share).map((one) => [one.id, one]));
     const surplus = held.slice(share).map(({ id }) => id);
-    // What is under way for another instance's task may go to its end: it would be done twice otherwise.
+    // A task under way that another instance gets may go to its end: it would be done twice otherwise.
     for (const id of surplus) this.#change(id, undefined, (runner) => runner.finish());
     for (const id of this.#runners.keys()) if (!mine.has(id)) this.#change(id, undefined);
     for (const [id, change] of this.#changing) if (!mine.has(id)) change.next = undefined;

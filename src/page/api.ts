@@ -22,7 +22,7 @@ export interface Index {
 /** Where the service is: the folder of this page. A proxy may have put it below a path. */
 export const BASE = new URL('.', document.baseURI).href;
 
-/** A service that does not answer is given up after so long. */
+/** How long the page waits for an answer of the service. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
 /** What a header can carry of a key or token; `fetch` refuses other characters, as if the service were away. */

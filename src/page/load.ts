@@ -3,7 +3,7 @@ import { mayPass } from './api.ts';
 
 /** How soon something that is loaded once is asked for again while the service does not answer. Stops a page from asking without a pause. */
 const LOAD_RETRY_MS = 3_000;
-/** After so long without an answer the person is told. Stops old figures from looking new while the service stands still. */
+/** After this time without an answer the page says so. Stops old figures from looking new while the service stands still. */
 const LATE_MS = 5_000;
 
 export interface Loaded<Value> {

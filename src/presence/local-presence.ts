@@ -10,7 +10,7 @@ const LINGERING_MAX_ENTRIES = 20_000;
 /** A topic or pattern that streams of this instance name. */
 class Topic {
   readonly name: string;
-  /** All streams, those of members included. */
+  /** All streams, with those of members. */
   streams = 0;
   /** Kept by place-sync.ts. */
   toldIn = 0;

@@ -35,7 +35,7 @@ export interface PresencePlace {
   /** What has changed after a number that an earlier answer gave; undefined topics where anything may have. 0: from the beginning. */
   changes(after: number): Promise<PresenceChanges>;
 
-  /** Leaves: what this instance wrote counts for so much longer. Does not wait for a server that hangs. */
+  /** Leaves: the entries of this instance count for this much longer. Does not wait for a server that hangs. */
   close(lingerMs: number): Promise<void>;
 }
 

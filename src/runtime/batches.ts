@@ -1,7 +1,7 @@
 import type { Clock } from './clock.ts';
 import { ANYBODY, FairShares, type FairSharesDependencies, type Holder, type Holding, type Share } from './fair-shares.ts';
 
-/** A call comes so much later than the one before. When thousands of questions come in a second, it gathers many; one that comes alone waits for nothing. Milliseconds. */
+/** The pause between two calls. When thousands of questions come in a second, a call gathers many; a single one waits for nothing. Milliseconds. */
 const GATHER_MS = 10;
 
 /** Questions that wait for their turn. Stops a flood of them from holding memory: beyond it the client that asks most gets no answer to its last. */

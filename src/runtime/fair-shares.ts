@@ -5,7 +5,7 @@ import { Movements, type Movable } from './standstill.ts';
 
 /**
  * Who holds something, from the widest to the narrowest: the owner of a credential, an address, a connection. Behind a load balancer that does not tell
- * addresses all clients have one: then connections are what is compared.
+ * addresses all clients have one: then connections are compared.
  */
 export type Holder = readonly [widest: HolderName, ...narrower: HolderName[]];
 
@@ -18,7 +18,7 @@ export function namesOf(holder: Holder): NamedHolder {
   return [widest, ...narrower];
 }
 
-/** Whoever is not told apart from others: the process itself. */
+/** The holder of everything that no other holder is named for: the process itself. */
 export const ANYBODY: NamedHolder = [''];
 
 /** What a gate does with one thing that it lets in. */
@@ -33,7 +33,7 @@ export interface Holding {
   passOn?(round: number): boolean;
   /** Changes while the thing moves, such as the bytes that a client has taken. Absent where the gate says itself that it moved (`Share.grow`). */
   progress?(): number;
-  /** It waits for the service, and not for its client: that it stands still is no reason to take it. */
+  /** It waits for the service, and not for its client: standing still is no reason to take it. */
   readonly waitsForUs?: boolean;
 }
 
@@ -64,22 +64,22 @@ export function enough(missing: number): IsEnough<Holding> {
 export const UNCOUNTED: Share = { grow: () => undefined, shrink: () => undefined, pin: () => undefined, release: () => undefined };
 
 export interface FairSharesDependencies {
-  /** What this gate is called in the metric of what was taken back. */
+  /** The name of this gate in the metric of holdings taken back. */
   readonly gate: keyof Counters['evicted'];
   readonly counters: Pick<Counters, 'evicted'>;
-  /** Given where what stands still makes room, too. */
+  /** Given if holdings that stand still make room, too. */
   readonly clock?: Pick<Clock, 'monotonic'>;
 }
 
 /**
- * Who holds how much of one queue or budget, so that no client fills it for the others. Past the bound a newcomer gets room as long as it would hold less than the largest holder,
- * which loses the newest of what it holds. That is asked level by level: the largest sender, in it the largest address, in that the largest connection. So somebody with many
+ * Shares one queue or budget, so that no client fills it for the others. Past the bound a newcomer gets room if it would hold less than the largest holder,
+ * which loses the newest of its holdings. The question goes level by level: the largest sender, in it the largest address, in that the largest connection. So somebody with many
  * connections gains nothing by them.
  *
  * Two holders are told apart where one has about twice as much as the other: holders stand in buckets, one for each power of two. So every change and every question costs the same, however many holders
  * there are, and two of a size do not take from each other in turns. Memory is bounded by what is held.
  *
- * Where those beside a newcomer hold as much as it would, what stands still makes room in some gates: a body that has stopped coming, an answer that nobody takes.
+ * If those beside a newcomer hold as much as it would, some gates take holdings that stand still: a stopped body, an answer that nobody reads.
  */
 export class FairShares<Held extends Holding = Holding> {
   readonly #gate: keyof Counters['evicted'];

@@ -287,7 +287,7 @@ export class Metrics {
     return this.#registry.metrics();
   }
 
-  /** Those that another instance runs now are not shown any more. */
+  /** Connectors that another instance runs now are not shown any more. */
   #showConnectors(connectors: readonly ConnectorGauge[]): void {
     this.#connectorUp.reset();
     this.#connectorBehind.reset();

@@ -1,6 +1,6 @@
 /** A clock that is further than this ahead of all that is known of the time is not believed. Milliseconds. */
 export const CLOCK_JUMP_MS = 60 * 60 * 1000;
-/** The believed clock is kept when it has moved on by so much: one small write in a minute. Milliseconds. */
+/** The believed clock is stored when it has moved on by this much: one small write in a minute. Milliseconds. */
 export const CLOCK_KEPT_MS = 60 * 1000;
 
 /** The store's view of the time. Milliseconds since 1970. */

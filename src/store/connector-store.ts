@@ -18,7 +18,7 @@ export interface ConnectorStore {
   /** The connectors with these names, at most `MAX_CONNECTORS` of them, in any order. */
   findConnectors(names: readonly string[]): Promise<readonly ConnectorRecord[]>;
 
-  /** How far a source has read, by the parts of what it reads. */
+  /** How far a source has read, for each of its parts. */
   sourcePositions(connector: string): Promise<readonly StoredPosition[]>;
 
   /** Moves a sink's cursor, and notes how a connector is. @returns Whether the fence was the newest. Otherwise nothing was noted. */
@@ -41,7 +41,7 @@ export interface ConnectorOwner {
   /** A name that lives once. */
   readonly owner: string;
   readonly leaseMs: number;
-  /** Those that the owner's file declares. */
+  /** The connectors that the owner's file declares. */
   readonly names: readonly string[];
 }
 

@@ -30,7 +30,7 @@ const LONG_STATEMENT = /^(?:\s|--.*\n)*CREATE (UNIQUE )?INDEX CONCURRENTLY /;
 
 /** Another program made the tables in the database. */
 export function foreignDatabase(): StoreError {
-  return new StoreError('unavailable', 'the database belongs to another program: its tables or migrations are not those of Tidings, and nothing was changed; name another one in DATABASE_URL');
+  return new StoreError('unavailable', 'the database belongs to another program: it has tables or migrations that Tidings did not make. Nothing was changed; name another database in DATABASE_URL');
 }
 
 /** The migrations that a database lacks, oldest first. Throws where another program made the database, or a newer version so that this one cannot use it. */

@@ -28,7 +28,7 @@ export interface TopicStore {
   names(query: TopicNames): Promise<readonly string[]>;
 
   /**
-   * What is held of some topics, in their order.
+   * How much the log holds of some topics, in their order.
    * @param maxMessages How many messages of each are counted, the newest first, and at most one more is looked at. At least 1.
    */
   holdings(topics: readonly string[], maxMessages: number): Promise<readonly TopicHolding[]>;

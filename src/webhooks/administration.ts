@@ -89,7 +89,7 @@ export class WebhookAdministration {
     const settings = settingsOf((await this.#record(id)).settings);
     if (from.kind === 'after') await this.#mustExist(from, settings);
     const cursor = await this.#cursorOf(from, settings);
-    return this.#shown(await this.#changeTo(id, 'webhook-replayed', by, 'a webhook was set to another place of the log', (record, before) => ({ settings: before, status: record.status, restart: cursor })));
+    return this.#shown(await this.#changeTo(id, 'webhook-replayed', by, 'a webhook was moved to another position of the log', (record, before) => ({ settings: before, status: record.status, restart: cursor })));
   }
 
   async rotate(id: string, body: unknown, by: Actor): Promise<ShownWebhook> {

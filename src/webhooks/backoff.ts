@@ -17,7 +17,7 @@ export function pauseMs(failures: number, firstMs: number, retryAfter: number | 
   return Math.round(Math.max(longestPauseMs(failures, firstMs) * (0.5 + random() / 2), Math.min(retryAfter ?? 0, ASKED_PAUSE_MAX_MS)));
 }
 
-/** The longest pause after so many failures in a row, unless the receiver asks for more. */
+/** The longest pause after this number of failures in a row, unless the receiver asks for more. */
 export function longestPauseMs(failures: number, firstMs: number): number {
   return failures === 0 ? 0 : Math.min(FAILURE_PAUSE_MAX_MS, firstMs * 2 ** (failures - 1));
 }

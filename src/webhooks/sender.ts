@@ -8,7 +8,7 @@ import { mayConnect } from './addresses.ts';
 import type { Delivery } from './body.ts';
 import { hostOf } from './target.ts';
 
-/** How much of an answer is kept, for whoever looks for the mistake. */
+/** How much of an answer is kept, to show people why a delivery failed. */
 const EXCERPT_MAX_BYTES = 256;
 /** How much of an answer is read. Stops a receiver from sending without end. */
 const RECEIVER_ANSWER_MAX_BYTES = 64 * 1024;
@@ -115,7 +115,7 @@ export class Sender {
     });
   }
 
-  /** The status counts. What is missing of the rest, or wrong with it, changes nothing. */
+  /** The status counts. A rest that is missing or wrong changes nothing. */
   #read(response: IncomingMessage, resolve: (answer: Pick<Outcome, 'status' | 'excerpt' | 'retryAfter'>) => void): void {
     const kept: Buffer[] = [];
     let bytes = 0;

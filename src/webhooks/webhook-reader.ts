@@ -23,7 +23,7 @@ import { deadTopicOf, settingsOf, wantsDeadLetters, type WebhookSettings } from 
 import { signatureHeaders } from './signature.ts';
 import type { Turns } from './turns.ts';
 
-/** A turn ends after so many messages, or so long: then others have theirs. At most so many messages are sent again after a crash. */
+/** A turn ends after this number of messages, or this time: then other webhooks have theirs. At most this number of messages is sent again after a crash. */
 const WEBHOOK_TURN_MAX_MESSAGES = 16;
 const WEBHOOK_TURN_MS = 1_000;
 /** The most bytes of one read, besides the last message. Stops a few receivers that hang from holding the memory that hundreds of others need. */
@@ -46,7 +46,7 @@ export interface WebhookReaderDependencies extends FailureStreakOptions {
   readonly deadLetters: Pick<DeadLetters, 'publish'>;
   /** For the messages of a turn. */
   readonly budget: Budget;
-  /** The same for webhooks that failed last time: receivers that hang must not hold what others need. */
+  /** The same for webhooks that failed last time: receivers that hang must not hold the memory of the others. */
   readonly suspectBudget: Budget;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'webhookDeliveries' | 'webhookFailures' | 'webhookDeadLetters'>;
@@ -59,7 +59,7 @@ type Next = 'more' | 'quiet' | 'pause' | 'unread' | 'stop';
 
 /**
  * One webhook's cursor over the log, its filter, and its receiver. The next message is attempted when the one before it was taken, given up, or left out. The reader waits for new messages as a long poll
- * does, in the audience: one look of the fan-out at a message is for all webhooks. What it reads comes from the tail, unless it is far behind.
+ * does, in the audience: one look of the fan-out at a message is for all webhooks. It reads from the tail, unless it is far behind.
  */
 export class WebhookReader {
   readonly #deps: WebhookReaderDependencies;
@@ -71,7 +71,7 @@ export class WebhookReader {
   readonly #wait: MessageWait;
   readonly #ended = new AbortController();
   #timer: Timer | undefined;
-  /** The turn under way, until what it did is in the database. */
+  /** The turn under way, until the database has its outcome. */
   #turn: Promise<void> = Promise.resolve();
   #at: Position;
   #gap: Gap | undefined;
@@ -113,7 +113,7 @@ export class WebhookReader {
     return this.#streak.isCircuitOpen;
   }
 
-  /** How many messages of the log come after its place; 0 while it waits for the next one. */
+  /** How many messages of the log come after its cursor; 0 while it waits for the next one. */
   get behind(): number {
     return this.#wait.isUnderWay ? 0 : Math.max(0, this.#deps.tail.last - this.#at.seq);
   }
@@ -167,7 +167,7 @@ export class WebhookReader {
     else this.#after(this.#streak.pauseLeft, () => this.#askTurn());
   }
 
-  /** Reads on, and attempts what it finds, until the turn is over. */
+  /** Reads on, and attempts the messages that it finds, until the turn is over. */
   async #take(): Promise<Next> {
     const end = this.#deps.clock.monotonic() + WEBHOOK_TURN_MS;
     const isSuspect = this.#streak.isFailing;
@@ -202,12 +202,12 @@ export class WebhookReader {
     }
   }
 
-  /** @returns undefined where all that was found was delivered. */
+  /** @returns undefined if all found messages were delivered. */
   async #deliver(found: Found, erasures: number, end: number): Promise<Next | undefined> {
     for (const message of found.messages) {
       if (this.#isStopping) return 'stop';
       if (this.#deps.clock.monotonic() >= end) return 'more';
-      // What was erased while others were sent is not sent. Where that is not known any more, it is read again.
+      // Messages erased while others were sent are not sent. If the erasures are no longer known, the messages are read again.
       if (!this.#deps.tail.clean([message], { erasures })) return 'more';
       if (!this.#wants(message)) {
         this.#moveTo(message);
@@ -226,7 +226,7 @@ export class WebhookReader {
     return this.#events?.has(message.event ?? 'message') !== false;
   }
 
-  /** @param after The place after it. */
+  /** @param after The position after it. */
   async #attempt(delivery: Delivery, after: Position): Promise<Next> {
     const { counters, now, ownsNow, sender } = this.#deps;
     const since = this.#streak.attempt();

@@ -16,7 +16,7 @@ import { readTarget } from './target.ts';
 /** Stops a list of event names from growing without end. */
 const EVENTS_MAX_ENTRIES = 100;
 /** How long the secret before stays good, at most: 30 days. */
-const OVERLAP_MAX_SECONDS = 30 * 86_400;
+export const OVERLAP_MAX_SECONDS = 30 * 86_400;
 
 /** What the database takes, less what a rotation of the secret adds. Stops names that are allowed one by one from being refused by the database all together. */
 const SETTINGS_MAX_BYTES = WEBHOOK_TEXT_MAX_BYTES - 1024;
@@ -118,5 +118,5 @@ function readDeadTopic(value: unknown): string | undefined {
 }
 
 function invalid(field: string, why: string): Problem {
-  return new Problem('invalid-request', field === '' ? `What is asked for is not valid: ${why}.` : `${field} is not valid: ${why}.`, { field: field === '' ? undefined : field });
+  return new Problem('invalid-request', field === '' ? `The request is not valid: ${why}.` : `${field} is not valid: ${why}.`, { field: field === '' ? undefined : field });
 }

@@ -76,7 +76,7 @@ export class Supervisor {
 
   /**
    * Ends all workers in order.
-   * @param maxMs How long that may take; those that are left then are killed.
+   * @param maxMs How long that may take; the workers that are left then are killed.
    * @returns Whether all ended well.
    */
   async end(signal: EndingSignal, maxMs: number): Promise<boolean> {
@@ -194,7 +194,7 @@ export class Supervisor {
   #tick(): void {
     for (const worker of this.#workers.values()) {
       if (!worker.look()) continue;
-      this.#dependencies.logger.error({ number: worker.number, process: worker.pid }, 'a worker says nothing any more: its event loop hangs, or it was stopped, so it is killed');
+      this.#dependencies.logger.error({ number: worker.number, process: worker.pid }, 'a worker no longer answers: its event loop hangs, or it was stopped, so it is killed');
       worker.killFrozen();
     }
     const { warn, error, fatal } = this.#dependencies.warnings.counts;

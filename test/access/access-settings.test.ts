@@ -95,10 +95,12 @@ t.test('a file that is wrong keeps the process from booting, with a line that sa
     } catch (error) {
       t.ok(error instanceof ConfigError && error.lines.length === 1 && error.lines[0]!.startsWith('ACCESS_FILE: ') && why.test(error.lines[0]!), `${text}: ${String(error)}`);
       t.notOk(String(error).includes(KEY.text), 'no key is repeated');
+      t.notMatch(String(error), /(\S+): \1 is/, 'the place is named once');
     }
   }
-  t.throws(() => read({ ACCESS_FILE: '/nowhere/at/all' }), /ACCESS_FILE: .*ENOENT/);
-  t.throws(() => read({ PUBLIC_TOPICS: 'news.>, a..b' }), /PUBLIC_TOPICS\[1\].*empty segment/);
+  t.throws(() => read({ ACCESS_FILE: '/nowhere/at/all' }), /^ACCESS_FILE: the file \/nowhere\/at\/all cannot be read \(ENOENT\); name a file/);
+  t.throws(() => read({ ACCESS_FILE: t.testdir() }), /^ACCESS_FILE: the file cannot be read \(EISDIR\); name a file/);
+  t.throws(() => read({ PUBLIC_TOPICS: 'news.>, a..b' }), /^PUBLIC_TOPICS\[1\]: The topic is not valid: it has an empty segment/);
   t.throws(() => read({ PUBLIC_PUBLISH: 'a.>.b' }), /PUBLIC_PUBLISH\[0\].*last segment/);
   t.end();
 });

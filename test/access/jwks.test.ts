@@ -181,7 +181,7 @@ t.test('while the endpoint is away its keys stay in use, and good tokens are acc
   t.match(await endpoint.jwt.verify(from(RSA, 'a', { jti: 'new' })), { subject: 'alice' });
   t.equal((await refused(endpoint.jwt, from(EC, 'b'))).refusal, 'unavailable');
   t.equal(endpoint.lines.filter((line) => line.includes('"level":"warn"')).length, 1, 'one line for all failures');
-  t.match(endpoint.lines.at(-1), /"reason":"ECONNREFUSED","keys":1,"msg":"The key set cannot be fetched; the keys that are known go on"/);
+  t.match(endpoint.lines.at(-1), /"reason":"ECONNREFUSED","keys":1,"msg":"The key set cannot be fetched; the known keys stay in use"/);
   t.ok(endpoint.counters.jwks.failures > 0);
   t.equal(endpoint.counters.jwks.fetched, NOW / 1000);
 

@@ -92,16 +92,16 @@ const OTHER_SETTINGS: readonly Readonly<Record<string, string>>[] = [{ JWT_SECRE
 const REFUSED: readonly (readonly [name: string, text: string, world: World, why: RegExp])[] = [
   ['another session', OTHER.text, {}, /no such session/],
   ['another secret', `tds_${SESSION.id}_${OTHER.text.slice(-64)}`, {}, /no such session/],
-  ['half a session', SESSION.text.slice(0, -1), {}, /it is no session/],
+  ['half a session', SESSION.text.slice(0, -1), {}, /malformed session/],
   ['the moment it ends', SESSION.text, { now: END }, /session has expired/],
   ['a revoked key', SESSION.text, { key: { revoked: 5 } }, /was revoked/],
   ['a key that has expired', SESSION.text, { key: { expires: NOW } }, /has expired/],
   ['a key with another secret', SESSION.text, { key: { secrets: [{ digest: makeApiKey().digest, expires: undefined }] } }, /no such API key/],
   ['a key that is not there', SESSION.text, { origin: { kind: 'key', id: 'abcdefghijkl', proof: KEY.digest } }, /no such API key/],
-  ['no tokens any more', SESSION.text, { origin: ofToken }, /token that would not be good/],
+  ['no tokens any more', SESSION.text, { origin: ofToken }, /token that the session was made of is no longer good/],
   ['a token that was revoked', SESSION.text, { origin: ofToken, tokens, revoked: 'alice' }, /the token was revoked/],
   ...OTHER_SETTINGS.map((settings) => [
-    `other settings for tokens: ${Object.keys(settings).join()}`, SESSION.text, { origin: ofToken, tokens: new TokenIdentities(verifier(settings), { publicTopics: [], publicPublish: [] }) }, /token that would not be good/,
+    `other settings for tokens: ${Object.keys(settings).join()}`, SESSION.text, { origin: ofToken, tokens: new TokenIdentities(verifier(settings), { publicTopics: [], publicPublish: [] }) }, /token that the session was made of is no longer good/,
   ] as const),
 ];
 

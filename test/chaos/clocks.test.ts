@@ -28,7 +28,7 @@ for (const store of STORES) {
 
     await set(3 * HOUR);
     await http.publish('a', 'ahead');
-    await instance.says('far ahead of what the log knows');
+    await instance.says('far ahead of the time that the log believes');
     t.equal(await keyed(), 'true', 'a key is remembered for a day');
     await until('the TTL is over', async () => (await readHistory(http, 'a')).length === 2);
     await set(-3 * HOUR);

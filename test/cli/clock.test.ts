@@ -39,12 +39,12 @@ for (const store of STORES) {
     await set(8 * DAY);
     for (const start of ['first', 'second']) {
       await instance.restart();
-      await instance.says('far ahead of what the log knows');
+      await instance.says('far ahead of the time that the log believes');
       await until('retention has looked', async () => await http.metric('clock_ahead_seconds') > 7.9 * DAY / 1000);
       t.equal((await readHistory(http, 'a')).length, 4, start);
       t.equal(await keyed(), 'true');
     }
-    t.match(await clock(t, env), { code: 0, output: /The clock is 8\.0 days ahead of what is believed.* npm run clock -- --accept$/m });
+    t.match(await clock(t, env), { code: 0, output: /The clock is 8\.0 days ahead of the believed time.* npm run clock -- --accept$/m });
     await set(0);
     await instance.says('believed again');
     t.equal(await http.metric('clock_ahead_seconds'), 0);

@@ -26,7 +26,7 @@ t.test('a service that takes the connection and says nothing is left after a min
   mock.timers.tick(9_999);
   t.strictSame(said(), []);
   mock.timers.tick(1);
-  t.match(said(), [{ args: [/something on the way may hold it back\. tidings doctor tells what\.\n$/] }]);
+  t.match(said(), [{ args: [/something on the way may hold it back\. Run tidings doctor to find it\.\n$/] }]);
   mock.timers.tick(50_000);
   t.equal(attempts, 1);
   // The pause begins some turns later.

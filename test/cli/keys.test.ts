@@ -13,7 +13,7 @@ const WRONG: readonly (readonly [args: readonly string[], code: number, said: Re
   [['create', '--name', 'x', '--admin', '--expires', 'soon'], 2, /Write it in whole seconds/],
   [['create', '--name', 'x', '--admin', '--expire', '1d'], 2, /unknown option '--expire'/],
   [['rotate', 'tdg_abcdefghijkl_0'], 2, /the part of the key between the two underscores/],
-  [['rotate', 'abcdefghijkl', '--overlap', '400d'], 2, /overlapSeconds is not valid/],
+  [['rotate', 'abcdefghijkl', '--overlap', '400d'], 2, /'--overlap <duration>' argument '400d' is invalid\. Write it in whole seconds: .* up to 30d/],
   [['rotate', 'abcdefghijkl'], 2, /There is no key abcdefghijkl/],
   [['revoke', 'abcdefghijkl'], 2, /There is no key abcdefghijkl/],
 ];

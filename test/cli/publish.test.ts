@@ -113,7 +113,7 @@ t.test('a stopped command says which messages are stored, and which may be', asy
   const away = (child: Child): Promise<void> => child.says('Trying again.');
   t.match(await stopped("printf '1\\n2\\n' > two; exec tidings publish halted --ndjson --key k < two", away, 'SIGTERM'),
     { code: 143, output: /Trying again\.\nNo line is known to be stored\. Lines 1 to 2 were on their way, and may be stored, too\. The same command with the same input and --key goes on there\.\n$/ });
-  t.match(await stopped('exec tidings publish halted x --key k', away, 'SIGINT'), { code: 130, output: /Trying again\.\nWhether it was stored is not known: with --key k the same command stores it once\.\n$/ });
+  t.match(await stopped('exec tidings publish halted x --key k', away, 'SIGINT'), { code: 130, output: /Trying again\.\nWhether it was stored is unknown: repeat the command with --key k, which stores it once\.\n$/ });
 });
 
 t.test('it waits for a service that is away, and gives up in time', async (t) => {
@@ -121,7 +121,7 @@ t.test('it waits for a service that is away, and gives up in time', async (t) =>
   const env = { TIDINGS_URL: instance.url };
   instance.kill('SIGKILL');
   await instance.exited;
-  t.match(await typed(t, 'tidings publish a x --timeout 100ms --key mine', { env }), { code: 3, output: /with --key mine the same command stores it once/ });
+  t.match(await typed(t, 'tidings publish a x --timeout 100ms --key mine', { env }), { code: 3, output: /repeat the command with --key mine, which stores it once/ });
   const child = shell(t, 'tidings publish a x --report', { env });
   await child.says('Trying again.');
   await instance.restart();
@@ -155,7 +155,7 @@ const WRONG: readonly (readonly [line: string, code: number, said: RegExp])[] = 
   ['tidings subscribe a --timeout soon', 2, /Write it as 500ms/],
   ['echo x > c; tidings subscribe a --cursor-file c', 2, /^--cursor-file: c has no cursor in it/],
   ['tidings subscribe a --cursor-file .', 2, /^--cursor-file: \. cannot be read \(EISDIR\)/],
-  ['tidings streams close a-1 --retry 1500ms', 2, /whole seconds, or never/],
+  ['tidings streams close a-1 --retry 1500ms', 2, /whole seconds, up to 1d, or never/],
   ['tidings completion csh', 2, /Allowed choices are bash, zsh, fish/],
   ['tidings publish a x', 4, /^A credential is needed|TIDINGS_TOKEN/],
   ['TIDINGS_TOKEN=tdg_wrong tidings subscribe a', 4, /Set TIDINGS_TOKEN to a key or token/],

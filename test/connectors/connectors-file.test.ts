@@ -40,7 +40,7 @@ connectors:
   t.match(orders, { name: 'orders', kind: 'source', of: 'nats', deadTopic: 'odd', format: 'auto', ttl: 60, opener: { place: 'nats:me@localhost:4222' } });
   t.match(mirror, { name: 'mirror', kind: 'sink', deadTopic: 'dead.connectors.mirror', topics: ['a', 'b.>'], from: 'start', opener: { place: 'nats:one:4222,two:4223' } });
   t.same(readConnectorsFile({ ...config, CONNECTORS_FILE: undefined }, {}, options.transports), []);
-  t.throws(() => readConnectorsFile(config, {}, options.transports), new ConfigError(['CONNECTORS_FILE: connectors.orders.url.env: connectors.orders.url.env is not valid: the variable NATS is not set.']));
+  t.throws(() => readConnectorsFile(config, {}, options.transports), new ConfigError(['CONNECTORS_FILE: connectors.orders.url.env is not valid: the variable NATS is not set.']));
   t.throws(() => readConnectorsFile({ ...config, CONNECTORS_FILE: '/nowhere/at/all' }, {}, options.transports), /CONNECTORS_FILE: .*ENOENT/);
   t.end();
 });

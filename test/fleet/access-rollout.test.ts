@@ -15,7 +15,7 @@ import { rounds } from '../support/rounds.ts';
 import { tempFolder } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
-/** Access control is turned on in a fleet whose version before knows none, in the order of docs/access.md, and off again. */
+/** Access control is turned on in a fleet whose version before knows none, in the order of docs/access-rollout.md, and off again. */
 
 const ENV = { POLL_MS: '50', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200', DRAIN_SECONDS: '1', HEARTBEAT_SECONDS: '1' };
 const STREAMS = rounds(6, 60);

@@ -113,7 +113,7 @@ const cases: Readonly<Record<string, Case>> = {
   'user and password': {
     verify: basic([SECRET], 'alert'),
     good: [request({ Authorization: `Basic ${Buffer.from(`alert:${SECRET}`).toString('base64')}` })],
-    bad: [[request({}), 'Authorization', /not Basic/], [request({ Authorization: `Basic ${Buffer.from(`other:${SECRET}`).toString('base64')}` }), 'Authorization', /not those of this hook/], [request({ Authorization: 'Basic %%' }), 'Authorization', /not Basic/]],
+    bad: [[request({}), 'Authorization', /not Basic/], [request({ Authorization: `Basic ${Buffer.from(`other:${SECRET}`).toString('base64')}` }), 'Authorization', /not the one of this hook/], [request({ Authorization: 'Basic %%' }), 'Authorization', /not Basic/]],
   },
   'a secret in the path': {
     verify: path([OLD, SECRET]),

@@ -132,7 +132,7 @@ await t.test('a message that is not there, expired, or was erased: the page says
     await person.sees('a secret');
     let problem = { status: 404, code: 'message-not-found' };
     await person.page.route(`**/messages/${id}*`, (route) => route.fulfill({ status: problem.status, json: problem, contentType: 'application/problem+json' }));
-    await shows(person, 'it is gone while somebody looks at it', has(person, /This page shows what it has seen of it/));
+    await shows(person, 'it is gone while somebody looks at it', has(person, /This page shows the copy that it received/));
     t.ok(await has(person, 'a secret')());
     problem = { status: 410, code: 'message-erased' };
     await shows(person, 'it was erased', has(person, /was erased/));

@@ -4,7 +4,7 @@ import { Http } from './http.ts';
 import { startInstance } from './instance.ts';
 import type { Scope } from './temp.ts';
 
-/** `npm run screenshots`: makes the picture at the beginning of the README anew, from the service as it is. */
+/** `npm run screenshots`: makes the picture of the README anew, from the service as it is. */
 
 const PICTURE = join(import.meta.dirname, '../../docs/page.png');
 const DEPLOYS = [

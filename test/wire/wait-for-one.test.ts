@@ -7,10 +7,10 @@ import { startInstance, type Instance } from '../support/instance.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
-/** The README's script that waits for one message, as it is printed there. */
+/** The script of docs/scripts.md that waits for one message, as it is printed there. */
 
-const README = await readFile(join(import.meta.dirname, '../../README.md'), 'utf8');
-const SCRIPT = /<!-- wait for one -->\n```sh\n([^]*?)```\n<!-- \/wait for one -->/.exec(README)![1]!;
+const PAGE = await readFile(join(import.meta.dirname, '../../docs/scripts.md'), 'utf8');
+const SCRIPT = /<!-- wait for one -->\n```sh\n([^]*?)```\n<!-- \/wait for one -->/.exec(PAGE)![1]!;
 const ORIGIN = 'http://127.0.0.1:8080';
 const START = ': start what will publish the message here\n';
 

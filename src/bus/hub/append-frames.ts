@@ -55,7 +55,7 @@ const FLAG_FOREIGN = 4;
 
 const FAILURE_KINDS: readonly StoreErrorKind[] = ['unavailable', 'outcome-unknown', 'refused'];
 
-/** What the writer says of the log. Its epochs are those that the other workers read from the log themselves. */
+/** The state of the log after a commit, from the writer. Its epochs are those that the other workers read from the log themselves. */
 export interface WrittenLog {
   /** The newest epoch, which a worker has to know. */
   readonly epoch: string;

@@ -1,4 +1,4 @@
-/** What came over the hub's socket is none of what may come. A question fails; after anything else the connection ends. */
+/** Checks the argument of a question that came over the hub's socket. A malformed question fails; any other malformed frame ends the connection. */
 export class MalformedCall extends Error {
   override name = 'MalformedCall';
 

@@ -16,7 +16,7 @@ export interface HubBusOptions {
   readonly counters: Pick<Counters, 'busRefused'>;
 }
 
-/** What it has once it has joined a log. */
+/** The state of the bus once it has joined a log. */
 interface Joined {
   readonly logId: string;
   readonly listener: BusListener;

@@ -34,7 +34,7 @@ export interface HubCalls {
 
   /** Stands ready to write for all workers: the one that has stood so for the longest does. */
   readonly 'writer.join': Call<{ readonly log: string }, null>;
-  /** What was handed to this worker so far is still answered. */
+  /** This worker still answers the requests that were handed to it before. */
   readonly 'writer.leave': Call<object, null>;
 }
 

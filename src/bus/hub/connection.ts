@@ -19,7 +19,7 @@ const SILENT_MAX_REQUESTS = 5;
 /** Questions that wait for their answers. Stops a hub that hangs from holding memory. */
 const ASKED_MAX_REQUESTS = 1_000;
 
-/** How long the end of the process waits for the hub to hear what was told last. */
+/** How long the end of the process waits until the hub has the last frames. */
 export const HUB_CLOSE_MAX_MS = 500;
 
 /** The hub gives no answer. */
@@ -65,7 +65,7 @@ export class HubConnection {
   readonly #clock: Clock;
   readonly #logger: Pick<Logger, 'info' | 'warn'>;
   readonly #users = new Set<HubUser>();
-  /** Those of them that do not keep it open. */
+  /** Users that do not keep the connection open. */
   readonly #followers = new Set<HubUser>();
   readonly #asked = new Map<number, Asked>();
   #question = 0;
@@ -89,7 +89,7 @@ export class HubConnection {
     return this.#isReady;
   }
 
-  /** Never throws. What it calls on the user, it calls later. */
+  /** Never throws. It calls the user's methods later, never at once. */
   attach(user: HubUser): void {
     this.#users.add(user);
     if (this.#isReady) this.#clock.soon(() => {
@@ -106,7 +106,7 @@ export class HubConnection {
     });
   }
 
-  /** Nothing is called on the user any more. The last one closes the connection: what was written before goes out first, where the hub reads it soon. */
+  /** Calls the user no more. The last user to leave closes the connection, after the frames written before, if the hub reads them soon. */
   async detach(user: HubUser): Promise<void> {
     if (!this.#users.delete(user) || this.#users.size > 0) return;
     this.#retry?.cancel();
@@ -175,7 +175,7 @@ export class HubConnection {
     }
     this.#isReady = true;
     this.#failures = 0;
-    if (this.#loggedReason !== undefined) this.#logger.info('the hub is up again: the workers of this machine hear each other at once');
+    if (this.#loggedReason !== undefined) this.#logger.info('the hub is up again: the workers of this machine learn of each other\'s messages at once');
     this.#loggedReason = undefined;
     for (const { onReady } of this.#all) onReady();
   }
@@ -215,7 +215,7 @@ export class HubConnection {
     else asked?.reject(new HubRefused(error));
   }
 
-  /** Sends what is not dropped. Call it only while the connection is ready. */
+  /** Sends a frame that is never dropped. Call it only while the connection is ready. */
   send(frame: Buffer): void {
     this.#writer?.talk(frame);
   }
@@ -232,7 +232,7 @@ export class HubConnection {
       for (const { onLost } of this.#followers) onLost();
       return;
     }
-    if (this.#loggedReason === undefined) this.#logger.warn({ reason }, 'the hub cannot be used: workers hear of each other\'s messages at their next look at the log');
+    if (this.#loggedReason === undefined) this.#logger.warn({ reason }, 'the hub cannot be used: workers learn of each other\'s messages at their next look at the log');
     this.#loggedReason = reason;
     if (wasReady) for (const { onLost } of this.#all) onLost();
     if (this.#users.size === 0) return;

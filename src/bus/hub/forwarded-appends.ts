@@ -23,7 +23,7 @@ interface Forwarded {
 
 /** Hands requests of workers to the one that writes, and its answers back. The hub reads neither. */
 export class ForwardedAppends {
-  /** Those that stand ready; the first one writes. */
+  /** The workers that can write; the first one writes. */
   readonly #ready = new Set<Member>();
   readonly #forwarded = new Map<number, Forwarded>();
   #writer: Member | undefined;
@@ -38,7 +38,7 @@ export class ForwardedAppends {
     if (this.#ready.delete(member)) this.#choose();
   }
 
-  /** The connection of a worker has ended: nobody can say what became of what was handed to it. */
+  /** The connection of a worker has ended: the outcome of the requests handed to it is unknown. */
   exit(member: Member): void {
     this.leave(member);
     for (const [own, { from, to, number }] of this.#forwarded) {

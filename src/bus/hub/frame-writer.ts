@@ -5,7 +5,7 @@ import { FRAME, frameOf } from './frames.ts';
 /** Commits and notes that wait for one reader. Stops a reader that is slow or frozen from filling the memory. */
 export const WAITING_HINTS_MAX_BYTES = 4 * 1024 * 1024;
 
-/** Questions or answers that wait for one reader. One that asks on without reading what it is told is cut off. */
+/** Questions or answers that wait for one reader. Cuts off a reader that asks more and more without reading its answers. */
 export const WAITING_TALK_MAX_BYTES = 16 * 1024 * 1024;
 
 /** An estimate of what a waiting frame costs besides its bytes. Lets many small frames reach the bounds above too. */
@@ -30,7 +30,7 @@ export class FrameWriter {
     socket.on('drain', () => this.#flush());
   }
 
-  /** Bytes that wait, with what they cost besides. */
+  /** Bytes that wait, with the overhead of each frame. */
   get waitingBytes(): number {
     return this.#waitingHintBytes + this.#waitingTalkBytes;
   }
@@ -59,7 +59,7 @@ export class FrameWriter {
       return;
     }
     this.#waitingTalkBytes += frame.length + WAITING_OVERHEAD_BYTES;
-    if (this.#waitingTalkBytes > WAITING_TALK_MAX_BYTES) this.#socket.destroy(new Error('the other end does not read what it is told'));
+    if (this.#waitingTalkBytes > WAITING_TALK_MAX_BYTES) this.#socket.destroy(new Error('the other end does not read its frames'));
     else this.#wait(frame, block);
   }
 

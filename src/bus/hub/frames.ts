@@ -85,7 +85,7 @@ export function jsonFrame(kind: number, value: unknown): Buffer {
   return frameOf(kind, Buffer.from(JSON.stringify(value)));
 }
 
-/** Finds all whole frames at once. What comes after a length that no frame has cannot be read. */
+/** Finds all whole frames at once. After a length that no frame can have, the rest cannot be read. */
 export function hubFraming(maxBytes: number): Framing {
   return (bytes) => {
     let end = 0;

@@ -16,7 +16,7 @@ import { isAnswered, makeSocketFolder, SOCKET_NAME, SOCKET_PATH_MAX_BYTES } from
 /** 64 workers, those that take their places in a rolling restart, and room for a few more. Stops a program from holding all files of the supervisor. */
 const HUB_MAX_CONNECTIONS = 256;
 
-/** How long a connection may stay without a question. Stops those that say nothing from taking the places of workers. */
+/** How long a connection may stay without a question. Stops connections that say nothing from taking the workers' places. */
 const HELLO_MAX_MS = 10_000;
 
 /** Logs that the hub knows at a time; the workers of a supervisor have one. */
@@ -37,7 +37,7 @@ export interface HubOptions {
 export interface Hub {
   /** Of the socket. */
   readonly path: string;
-  /** Ends all connections, and removes what it made. */
+  /** Ends all connections, and removes the socket and its folder. */
   close(): Promise<void>;
 }
 
@@ -56,7 +56,7 @@ export async function startHub({ path, port, clock, logger }: HubOptions): Promi
 
 interface RunningHubDependencies {
   readonly path: string;
-  /** What is removed at the end. */
+  /** Removed at the end. */
   readonly folder: string | undefined;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'warn'>;

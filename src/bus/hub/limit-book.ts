@@ -64,7 +64,7 @@ export class LimitBook {
     return { topics: window.topics.size, windowLeftMs: window.endsAt - now };
   }
 
-  /** Begins with a worker. One that comes back tells everything again: what it held before is free. */
+  /** Begins with a worker. A worker that comes back tells everything again, so the hub frees what it held before. */
   enter(instance: string): Holder {
     const before = this.#holders.get(instance);
     if (before !== undefined) this.leave(before);
@@ -102,7 +102,7 @@ export class LimitBook {
     if (held?.size === 0) this.#places.delete(owner);
   }
 
-  /** Those that were charged longest ago, while they are full or too many. */
+  /** Forgets buckets, the one charged longest ago first, while they are full or too many. */
   #forgetBuckets(now: number): void {
     for (const [bucket, fullAt] of this.#buckets) {
       if (fullAt > now && this.#buckets.size <= BUCKETS_MAX_ENTRIES) break;

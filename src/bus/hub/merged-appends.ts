@@ -7,7 +7,7 @@ import { StoreError, type Appended, type AppendRequest, type Store } from '../..
 /** How many commits the store has at a time, where they are quick: while it writes one, the next one is there already. */
 const WRITING_MAX_COMMITS = 2;
 
-/** Bounds what is merged into one commit, so that none takes long. */
+/** Bounds the requests merged into one commit, so that no commit takes long. */
 const MERGED_MAX_MESSAGES = 2_000;
 
 /** Called when a commit begins. The function that it returns is called with the messages that were stored, and the state of the log. */

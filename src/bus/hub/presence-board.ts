@@ -13,7 +13,7 @@ interface Lease {
   /** By the hub's clock. */
   endsAt: number;
   isActive: boolean;
-  /** What it wrote. */
+  /** The entries that it wrote. */
   readonly rows: Set<Row>;
   readonly topics: Set<Topic>;
 }
@@ -205,7 +205,7 @@ export class PresenceBoard {
     }
   }
 
-  /** Removes a part of what was written under leases that have ended. */
+  /** Removes a part of the entries written under ended leases. */
   #sweep(): void {
     const now = this.#clock.monotonic();
     let left = HUB_SWEEP_STEP_ENTRIES;

@@ -4,7 +4,7 @@ import { randomName } from '../../store/names.ts';
 import type { HubCall, HubCalls } from './calls.ts';
 import { HUB_CLOSE_MAX_MS, HubAway, HubRefused, type HubConnection, type HubUser } from './connection.ts';
 
-/** The part of the time to live that a lease has. The rest is for those who notice its end. */
+/** The part of the time to live that a lease has. The others need the rest to notice its end. */
 const LEASE_SHARE = 0.5;
 
 /** How often a lease is renewed, in the time of one. */

@@ -15,7 +15,7 @@ const WRITER_LATE_MS = 1_000;
 /** How long an answer is waited for. A store gives up sooner by itself, and a publisher gives up later. */
 const WRITER_ANSWER_MAX_MS = 12_000;
 
-/** How long a writer that ends waits for what it was handed. */
+/** How long a writer that ends waits for the requests handed to it. */
 const WRITER_END_MAX_MS = 2_000;
 
 const ENDED = 'the worker that writes for all ended before it answered';
@@ -170,7 +170,7 @@ export class SharedWriter implements Appends {
     for (const number of [...this.#handed.keys()]) this.#take(number)?.reject(new StoreError('outcome-unknown', ENDED));
   }
 
-  /** Another one writes from now on; what was handed to this one is answered. */
+  /** Another worker writes from now on; this one still answers the requests handed to it. */
   async #end(): Promise<void> {
     this.#role = undefined;
     const left = this.#connection.ask('writer.leave', {}).catch(awayOnly).then(() => Promise.all(this.#serving));

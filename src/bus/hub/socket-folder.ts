@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** The longest path of a socket, with a byte of zero behind it: 104 bytes on macOS, 108 on Linux (unix(7)). */
+/** The longest path of a socket, with its terminating zero byte: 104 bytes on macOS, 108 on Linux (unix(7)). */
 export const SOCKET_PATH_MAX_BYTES = 103;
 
 export const SOCKET_NAME = 'hub';
@@ -11,7 +11,7 @@ export const SOCKET_NAME = 'hub';
 /** What mkdtemp appends. */
 const MKDTEMP_SUFFIX = 'XXXXXX';
 
-/** A folder without a socket is left alone for so long: another supervisor may be about to listen in it. Milliseconds. */
+/** A folder without a socket is left alone for this time: another supervisor may be about to listen in it. Milliseconds. */
 const FOLDER_FRESH_MS = 60_000;
 
 /** By permissions: all of the group, and of all others. */

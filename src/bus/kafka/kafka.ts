@@ -22,7 +22,7 @@ import { topicOf } from './topic.ts';
 const COMMIT = Buffer.from('commit');
 const NOTE = Buffer.from('note');
 
-/** How long `close` waits for what was sent. Stops a frozen Kafka from delaying the end of the process. */
+/** How long `close` waits until Kafka has the messages sent before. Stops a frozen Kafka from delaying the end of the process. */
 const KAFKA_CLOSE_MAX_MS = 500;
 
 export interface KafkaBusOptions {
@@ -149,7 +149,7 @@ export class KafkaBus implements Bus {
         listener.toldUnproved();
       },
     });
-    // What was published while this instance did not listen has passed it.
+    // This instance missed the messages published while it did not listen.
     listener.wake();
     await reading;
   }

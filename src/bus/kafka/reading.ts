@@ -40,11 +40,11 @@ export async function readOn({ connection, topic, from, clock, hear, skipped }: 
       { topicId: topic, partitions: [{ partition: PARTITION.number, currentLeaderEpoch: -1, fetchOffset: next, lastFetchedEpoch: -1, partitionMaxBytes: FETCH_MAX_BYTES }] },
     ], [], '');
     const partition = responses[0]?.partitions[0];
-    if (partition === undefined) throw new Error('Kafka answers a read with nothing that was asked for');
+    if (partition === undefined) throw new Error('Kafka answers a read without the partition of the bus');
     const batches = partition.records ?? [];
     const end = heard(batches, next, hear);
     // The same question would bring the same answer again, at once.
-    if (batches.length > 0 && end === next) throw new Error('Kafka answers a read with records that were not asked for');
+    if (batches.length > 0 && end === next) throw new Error('Kafka answers a read with other records than requested');
     const isFar = partition.highWatermark - end > LAG_MAX_ENTRIES;
     next = isFar ? partition.highWatermark : end;
     if (isFar) skipped();

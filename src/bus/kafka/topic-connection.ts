@@ -13,7 +13,7 @@ const WRITE_MAX_MS = 3_000;
 /** The longest answer: what a read asks for, and one batch of records more. */
 const BUS_ANSWER_MAX_BYTES = 8 * 1024 * 1024;
 
-/** How often the connection that writes is used, whether there is something to write or not. Brokers close those that are not, usually after 10 minutes. */
+/** How often to use the writing connection, even with nothing to write. Brokers close idle connections, usually after 10 minutes. */
 const PROBE_INTERVAL_MS = 30_000;
 
 export interface TopicConnectionOptions {
@@ -51,7 +51,7 @@ export class TopicConnection {
 
   async write(envelopes: readonly Envelope[]): Promise<void> {
     const records = envelopes.map(({ key, value }) => ({ topic: this.#topic, partition: PARTITION.number, key, value }));
-    // The leader alone confirms: what is lost with it is found in the log.
+    // The leader alone confirms: messages lost with it are found in the log.
     await this.#ends!.writer.ask(produceV7.api, ProduceAcks.LEADER, WRITE_MAX_MS, records, {});
   }
 

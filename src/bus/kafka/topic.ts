@@ -38,7 +38,7 @@ export function topicOf(logId: string): string {
   return `tidings.${logId}.bus`;
 }
 
-/** Where the broker listens that leads the topic. Makes the topic if there is none. */
+/** The address of the broker that leads the topic. Makes the topic if there is none. */
 export async function leaderOf(connection: Asked, topic: string): Promise<Address> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -65,7 +65,7 @@ async function make(connection: Asked, topic: string, configs: readonly { readon
     // As many replicas as the cluster has by itself.
     await connection.ask(createTopicsV4.api, [{ name: topic, numPartitions: 1, replicationFactor: -1, assignments: [], configs: [...configs] }], CREATE_MAX_MS, false);
   } catch (error) {
-    // Some clusters do not leave compression to those who make topics.
+    // Some clusters do not let the maker of a topic choose its compression.
     if (isCode(error, 'POLICY_VIOLATION', 'INVALID_CONFIG') && configs.includes(UNCOMPRESSED)) return make(connection, topic, CONFIGS);
     if (!isCode(error, 'TOPIC_ALREADY_EXISTS')) throw error;
   }

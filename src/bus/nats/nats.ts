@@ -29,7 +29,7 @@ const INBOX_PREFIX = '_INBOX.';
 /** How long an instance that is asked for by its name has to say that it is there. */
 const PRESENT_MAX_MS = 1_000;
 
-/** How long `close` waits for what was sent. Stops a frozen NATS from delaying the end of the process. */
+/** How long `close` waits until NATS has the messages sent before. Stops a frozen NATS from delaying the end of the process. */
 const NATS_CLOSE_MAX_MS = 500;
 
 export interface NatsBusOptions {
@@ -144,7 +144,7 @@ export class NatsBus implements Bus {
     );
   }
 
-  /** A PING behind what was published: when its PONG comes, NATS has it. */
+  /** A PING after the last publish: when its PONG comes, NATS has all of them. */
   #confirm(connection: NatsConnection): void {
     if (this.#isConfirming) return;
     this.#isConfirming = true;
@@ -193,7 +193,7 @@ export class NatsBus implements Bus {
     this.#unconfirmedBytes = 0;
     this.#isConfirming = false;
     this.#availability.connected();
-    // What was published while this instance did not listen has passed it.
+    // This instance missed the messages published while it did not listen.
     joined.listener.wake();
   }
 

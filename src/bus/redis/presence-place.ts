@@ -231,8 +231,8 @@ export class RedisPresencePlace implements PresencePlace {
   #say(isUp: boolean, reason?: string): void {
     if (this.#isClosed || this.#isLoggedUp === isUp) return;
     this.#isLoggedUp = isUp;
-    if (isUp) this.#logger.info('presence is that of all instances, in Redis');
-    else this.#logger.warn({ reason }, 'presence cannot be told to Redis: each instance answers with what it knows, and says so');
+    if (isUp) this.#logger.info('presence covers all instances, through Redis');
+    else this.#logger.warn({ reason }, 'presence cannot be sent to Redis: each instance answers with its own knowledge, marked partial');
   }
 
   /** Asks as an instance that counts. An instance that Redis has forgotten reports everything again, and meanwhile does not rely on receiving all changes. */

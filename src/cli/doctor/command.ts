@@ -30,7 +30,7 @@ interface Flags {
 }
 
 export function addDoctorCommand(program: Command): void {
-  program.command('doctor').description('Says what between this machine and the service holds up streams, and which line mends it.')
+  program.command('doctor').description('Finds what holds up streams between this machine and the service, and shows the line that mends it.')
     .addArgument(program.createArgument('[url]', 'the URL that clients use, by default TIDINGS_URL').argParser(serviceUrl('url')))
     .addOption(new Option('--token <token>', 'a key or token that may read the topic, and publish to it (default: TIDINGS_TOKEN, or what TIDINGS_TOKEN_FILE holds)').argParser(token))
     .option('--topic <topic>', 'where doctor publishes three messages with a TTL of a minute; by default doctor.<random>', topicName)

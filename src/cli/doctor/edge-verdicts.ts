@@ -28,20 +28,20 @@ export function shownAnswer({ status, headers }: Pick<Answer, 'headers'> & { rea
 }
 
 export function judgeReach({ health, tls }: Reached, url: URL): Verdict {
-  if (tls?.distrust !== undefined) return unseen('nothing was sent, because the certificate is not believed');
+  if (tls?.distrust !== undefined) return unseen('nothing was sent, because the certificate is not trusted');
   if (health.kind === 'failure') return wrong(`${quoted(url.origin)} cannot be reached: ${quoted(health.reason)} (${quoted(health.code)})`);
   if (isRedirect(health)) return wrong(`it redirects (${health.status}) to ${quoted(health.headers['location'] ?? 'nowhere')}: give clients that URL; a redirected POST may arrive as GET`, 'redirect');
   const problem = problemOf(health);
   if (problem?.code === 'unknown-host') return wrong(`the service refuses the host (421): ${quoted(problem.detail)}`, 'allowedHosts');
   if (health.status === 200 && 'status' in jsonOf(health)) return good(`the service answers /healthz in ${health.headMs.toFixed(0)} ms`);
   if ([502, 503, 504].includes(health.status)) return wrong(`something on the way answers ${shownAnswer(health)}: it reaches no instance`);
-  return warning(`/healthz is answered with ${shownAnswer(health)}: it is shut, or this is not the service`);
+  return warning(`/healthz is answered with ${shownAnswer(health)}: it is blocked, or this is not the service`);
 }
 
 export function judgeTls({ tls, health }: Reached, url: URL): Verdict {
   if (url.protocol !== 'https:') return isLoopback(url.hostname) ? good('no TLS, on this machine alone') : warning('no TLS: everybody on the way can read messages and credentials');
   if (tls === undefined) return health.kind === 'failure' ? wrong(`no handshake: ${quoted(health.reason)}`) : unseen('the handshake could not be repeated');
-  if (tls.distrust !== undefined) return wrong(`the certificate is not believed: ${quoted(tls.distrust)}`);
+  if (tls.distrust !== undefined) return wrong(`the certificate is not trusted: ${quoted(tls.distrust)}`);
   if (tls.daysLeft !== undefined && tls.daysLeft * DAY_MS < CERTIFICATE_MIN_MS) return warning(`the certificate ends in ${tls.daysLeft} days`);
   return good(`${quoted(tls.version)}${tls.daysLeft === undefined ? '' : `, the certificate is good for ${tls.daysLeft} days`}`);
 }

@@ -17,7 +17,7 @@ export interface TlsSeen {
   /** `h2`, `http/1.1`, or nothing. */
   readonly protocol: string | undefined;
   readonly version: string;
-  /** Why the certificate is not believed. */
+  /** Why the certificate is not trusted. */
   readonly distrust: string | undefined;
   /** By the clock of this machine; undefined where there is no certificate. */
   readonly daysLeft: number | undefined;

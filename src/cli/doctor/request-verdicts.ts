@@ -25,7 +25,7 @@ function isStored(reply: Reply | undefined): reply is Answer & { readonly status
 export function judgeQuery({ streamQuery, historyQuery }: Pick<Requests, 'streamQuery' | 'historyQuery'>): Verdict {
   const dropped = [['streams', streamQuery], ['history', historyQuery]] as const;
   const of = dropped.filter(([, reply]) => reply.kind === 'answer' && reply.status === 200 && (isEventStream(reply.headers['content-type']) || 'messages' in jsonOf(reply))).map(([name]) => name);
-  if (of.length > 0) return wrong(`the query of ${of.join(' and ')} does not reach the service: ?since=, ?topic= and others mean nothing`, 'query');
+  if (of.length > 0) return wrong(`the query of ${of.join(' and ')} does not reach the service: ?since=, ?topic= and others have no effect`, 'query');
   return problemOf(streamQuery)?.code === 'invalid-request' || problemOf(historyQuery)?.code === 'invalid-request' ? good('the query reaches the service') : unseen('the service answered before it came to the query');
 }
 
@@ -55,7 +55,7 @@ export function judgeAuthorization({ withToken, withNone, withBogus }: Pick<Requ
   if (code === 'invalid-credential') return wrong('the service does not know the token: it has ended, or is of another service');
   if (code === 'forbidden') return warning('the credential may not read the topic: name one that it may read and publish to with --topic');
   if (none === 'unauthorized') return good('the token reaches the service');
-  return withNone.kind === 'failure' || withNone.status !== 200 ? unseen('no answer tells') : unseen('anybody may read the topic, so it is not seen whether the token arrives');
+  return withNone.kind === 'failure' || withNone.status !== 200 ? unseen('no answer tells') : unseen('anybody may read the topic, so nothing shows whether the token arrives');
 }
 
 export function judgePublishing({ publishes, badTtl, published }: Pick<Live, 'publishes' | 'badTtl' | 'published'>, target: Target): Verdict {
@@ -75,9 +75,9 @@ export function judgePublishing({ publishes, badTtl, published }: Pick<Live, 'pu
   ];
   if (stripped.length > 0) return wrong(`${stripped.join(', ')} of a publish ${stripped.length === 1 ? 'does' : 'do'} not reach the service`, 'requestHeaders');
   const { location } = first.headers;
-  if (location === undefined) return warning('the Location of what was published does not arrive');
+  if (location === undefined) return warning('the Location header of a publish does not arrive');
   const { pathname } = new URL(location, target.url);
-  if (!pathname.startsWith(`${pathPrefix(target)}/messages/`)) return warning(`the Location of what was published is ${quoted(location)}, which is not below this URL`, 'location');
+  if (!pathname.startsWith(`${pathPrefix(target)}/messages/`)) return warning(`the Location header of a publish is ${quoted(location)}, which is not below this URL`, 'location');
   return good('a publish is stored once, with its event name, key and TTL');
 }
 
@@ -96,10 +96,10 @@ export function judgeBody({ largeBody, heldBody }: Pick<Requests, 'largeBody' | 
 export function judgeCache({ historyBefore, historyAfter, published }: Pick<Live, 'historyBefore' | 'historyAfter' | 'published'>): Verdict {
   if (historyBefore?.kind !== 'answer' || historyBefore.status !== 200) return unseen('history could not be read');
   const last = published.at(-1)?.id;
-  if (historyAfter?.kind === 'answer' && last !== undefined && !historyAfter.body.includes(last)) return wrong('history does not show what was just published: something keeps old answers', 'cache');
+  if (historyAfter?.kind === 'answer' && last !== undefined && !historyAfter.body.includes(last)) return wrong('history does not show the message just published: something caches old answers', 'cache');
   const { age } = (historyAfter?.kind === 'answer' ? historyAfter : historyBefore).headers;
   if (age !== undefined && age !== '0') return warning(`history comes from a cache (Age: ${quoted(age)})`, 'cache');
-  return historyAfter === undefined ? good('history does not look kept; nothing was published to compare') : good('nothing keeps old answers');
+  return historyAfter === undefined ? good('history does not look cached; no message was published to compare') : good('nothing caches old answers');
 }
 
 /** For a page of another origin. undefined where none was named. */
@@ -107,7 +107,7 @@ export function judgeCors(stream: StreamSeen, { preflight }: Pick<Requests, 'pre
   if (origin === undefined || preflight === undefined) return undefined;
   if (!isOpen(stream)) return unseen('no stream was opened');
   const allowed = stream.headers['access-control-allow-origin'];
-  if (allowed?.includes(',') === true) return wrong(`two answer for pages of other origins (Access-Control-Allow-Origin: ${quoted(allowed)}): browsers refuse that`, 'cors');
+  if (allowed?.includes(',') === true) return wrong(`the service and a proxy both answer for pages of other origins (Access-Control-Allow-Origin: ${quoted(allowed)}): browsers refuse that`, 'cors');
   if (allowed !== origin && allowed !== '*') return wrong(`a page of ${quoted(origin)} may not read streams (${allowed === undefined ? 'no Access-Control-Allow-Origin' : `Access-Control-Allow-Origin: ${quoted(allowed)}`})`, 'cors');
   const names = preflight.kind === 'answer' ? (preflight.headers['access-control-allow-headers'] ?? '').toLowerCase() : '';
   const missing = ['authorization', 'content-type', 'last-event-id'].filter((name) => !names.includes(name) && names !== '*');

@@ -104,14 +104,14 @@ export function judgeIdle(idle: Idle | undefined, { idleMs }: Target): Verdict {
 export function judgeResuming({ unknownId, live: { publishes, replay } }: Pick<Rest, 'unknownId' | 'live'>): Verdict {
   const names = unknownId.events.map(({ name }) => name);
   if (!names.includes('$open')) return unseen('no stream was opened');
-  if (!names.includes('$gap')) return wrong('Last-Event-ID does not reach the service: a client that comes back misses what was sent meanwhile', 'lastEventId');
+  if (!names.includes('$gap')) return wrong('Last-Event-ID does not reach the service: a client that comes back misses the messages sent meanwhile', 'lastEventId');
   if (replay === undefined) return good('Last-Event-ID reaches the service; nothing was published to come back to');
   // The last publish repeats the one before it: where its key was lost, it is a message of its own.
   const expected = [...new Set(publishes.map(idIn))].slice(1);
   // Others may publish to the topic, too.
   const got = replay.events.filter(({ name, id }) => !name.startsWith('$') && expected.includes(id)).map(({ id }) => id);
   return got.length === expected.length && got.every((id, index) => id === expected[index])
-    ? good('a stream that comes back gets what it missed, once and in order')
+    ? good('a stream that comes back gets its missed messages, once and in order')
     : wrong(`a stream that came back got ${got.length} of ${expected.length} missed messages, or others`, 'lastEventId');
 }
 
@@ -127,7 +127,7 @@ export function judgeEnding(ending: Ending | undefined, { token }: Target, canno
     : good('a stream that the service ends breaks off, so that every client comes back');
 }
 
-/** Nobody has to have WebSockets: what is wrong with them is never wrong with the whole. */
+/** Nobody has to have WebSockets: a fault of theirs is never a fault of the whole. */
 export function judgeWebSocket({ webSocket: { isOpen: hasOpened, refusal, failure, hasFrame, isAnswered }, live: { stream } }: Pick<Rest, 'webSocket' | 'live'>): Verdict {
   if (!isOpen(stream)) return unseen('no stream was opened');
   if (refusal !== undefined && isEventStream(refusal.type)) return warning('a WebSocket arrives without its Upgrade: the service answers with an event stream', 'webSocket');

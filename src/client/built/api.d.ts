@@ -41,7 +41,7 @@ export interface ConnectOptions {
     readonly credentials?: 'same-origin' | 'include' | 'omit';
     /** By default `memory`: a reload begins anew. */
     readonly store?: 'memory' | 'session' | 'local' | CursorStore;
-    /** Nothing was heard for so long: the connection is taken for dead. Milliseconds, above the service's `HEARTBEAT_SECONDS`; by default 60,000. */
+    /** After this time without a byte, the connection is taken for dead. Milliseconds, above the service's `HEARTBEAT_SECONDS`; by default 60,000. */
     readonly staleAfter?: number;
     /**
      * One stream for all tabs of this origin that are connected to the same service with the same value. That is `true`, or the user's name where tabs may belong to several users. By default
@@ -154,7 +154,7 @@ export interface Connection {
     on<Name extends keyof ConnectionEvents>(name: Name, listener: (value: ConnectionEvents[Name]) => void): () => void;
     /** @throws TypeError that names the option that is wrong. What the service refuses is told by `error`. */
     subscribe<Data = unknown>(topic: string, options?: SubscribeOptions): Subscription<Data>;
-    /** Messages one after the other, until the loop ends. A slow loop reads from the log what it could not take at once. */
+    /** Messages one after the other, until the loop ends. A slow loop reads from the log the messages that it could not take at once. */
     stream<Data = unknown>(topic: string, options?: IterationOptions): AsyncIterableIterator<Message<Data>>;
     /** Watches who listens to a topic or pattern, over a stream of its own. A page that watches is present there itself. */
     presence(topic: string): Presence;

@@ -112,12 +112,12 @@ class KafkaSource implements Source {
     for (const { topicId, partitions: answers } of responses) {
       for (const answer of answers) {
         const partition = byName.get(`${topicId}/${answer.partitionIndex}`);
-        if (partition === undefined) throw new Error('Kafka answers a read with a partition that was not asked for');
+        if (partition === undefined) throw new Error('Kafka answers a read with another partition than requested');
         const from = offsets.get(partition.part)!;
         const { records, next } = recordsOf(answer, partition, from);
         const isEmpty = (answer.records ?? []).length === 0;
         // The same question would bring the same answer again, at once.
-        if (!isEmpty && next === from) throw new Error('Kafka answers a read with records that were not asked for');
+        if (!isEmpty && next === from) throw new Error('Kafka answers a read with other records than requested');
         if (!isEmpty) full.add(partition);
         this.#behind.set(partition.part, Math.max(0, Number(answer.highWatermark - next)));
         if (records.length > 0) await this.#take(() => reading.take(records));

@@ -11,7 +11,7 @@ import { recordOf } from './record.ts';
 /** What the server sends before the first of it is acknowledged, if each message is as large as it may be. Bounds the memory. */
 const UNACKNOWLEDGED_MAX_BYTES = 64 * 1024 * 1024;
 const UNACKNOWLEDGED_MAX_MESSAGES = 1_024;
-/** How long the server waits for an acknowledgment. The log may be away for longer: what comes again then is not held twice (deliveries.ts). */
+/** How long the server waits for an acknowledgment. The log may be away for longer: deliveries.ts recognises the records that come again. */
 const ACKNOWLEDGE_MAX_MS = 60_000;
 /** How often the server says that it is there while it has nothing. Stops a consumer that was deleted from being waited for. */
 const IDLE_HEARTBEAT_MS = 5_000;
@@ -117,7 +117,7 @@ class JetStreamSource implements Source {
       for (const other of earlier) await manager.consumers.delete(stream, other);
     };
     const isQueue = config.retention === RetentionPolicy.Workqueue;
-    // A work queue allows one consumer, which begins with what nobody has acknowledged. In a stream of interest messages would be gone while there is none.
+    // A work queue allows one consumer, which begins with the unacknowledged messages. In a stream of interest, messages would be gone while there is none.
     if (isQueue) await forget();
     const settings: Partial<ConsumerConfig> = {
       durable_name: name, ack_policy: AckPolicy.Explicit, ack_wait: nanos(ACKNOWLEDGE_MAX_MS), max_ack_pending: this.#window(info),

@@ -23,7 +23,7 @@ export interface FastPathRequest {
  */
 export type FastPathHandler = (request: FastPathRequest) => boolean;
 
-/** A connection is kept so much longer than its client is told. Stops a request that is sent at the last moment from meeting a closed connection. */
+/** The time by which a connection is kept longer than its client is told. Stops a request sent at the last moment from meeting a closed connection. */
 const KEEP_ALIVE_SLACK_MS = 1_000;
 
 /** A client that has something to ask has usually begun to so soon after it connected. Stops its connection from being ended for one that came later. */

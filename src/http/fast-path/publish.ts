@@ -23,7 +23,7 @@ const REPLAYED_LINES = headerLines(REPLAYED_HEADERS);
 export function fastPublish(service: Service, requestId: () => string): FastPathHandler {
   const { config } = service;
 
-  /** Until the message is stored, it holds its arguments. So the head and the bytes that were read are none of them. */
+  /** These arguments stay in memory until the message is stored, so the head and the bytes that were read are not among them. */
   async function publish({ admission, connection, keepsAlive, report }: Publishing, draft: Draft, key: IdempotencyKey | undefined): Promise<void> {
     let response: Response;
     try {

@@ -19,7 +19,7 @@ const SMALL_BATCH_BYTES = 64 * 1024;
 const SMALL_PARSED_MAX_BYTES = 4 * 1024 * 1024;
 
 export interface BatchTurnsDependencies {
-  /** The largest body of a batch: so much is parsed at the same time. */
+  /** The largest body of a batch: the bytes that are parsed at the same time. */
   readonly maxBytes: number;
   readonly slices: Slices;
   readonly counters: Pick<Counters, 'evicted'>;

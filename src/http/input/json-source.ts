@@ -30,7 +30,7 @@ export class NotAnArray extends Error {
   }
 }
 
-/** So much white space is skipped until others get their turn. Stops a body of nothing else from holding up the event loop. */
+/** White space skipped before others get their turn. Stops a body of white space alone from holding up the event loop. */
 export const TURN_CHARACTERS = 64 * 1024;
 
 const QUOTE = 0x22;

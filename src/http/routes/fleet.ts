@@ -28,7 +28,7 @@ const Stream = Type.Object({
   opened: time('When it was opened.'),
   address: Type.Optional(Type.String({ description: 'The address of the client, as a trusted proxy told it.' })),
   client: Type.Optional(Type.String({ description: 'The beginning of its `User-Agent`.' })),
-  cursor: Type.String({ description: 'Its place in the log.' }),
+  cursor: Type.String({ description: 'Its position in the log.' }),
   behind: Type.Integer({ description: 'How many numbers of the log it has yet to read; 0 while it is live.' }),
   bytes: Type.Integer({ description: 'Bytes that were written to its connection.' }),
 });
@@ -36,7 +36,7 @@ const Delivery = Type.Object({
   id: Type.String(),
   topic: Type.String(),
   streams: Type.Integer({ description: 'The streams of all instances that get the messages of its topic now.' }),
-  passed: Type.Integer({ description: 'Streams that are at its place or beyond it: they were sent the message, or began later.' }),
+  passed: Type.Integer({ description: 'Streams that are at its position or beyond it: they were sent the message, or began later.' }),
   instances: Type.Integer({ description: 'The number of instances that have one of these streams.' }),
   lacking: Type.Array(Type.Object({
     id: Type.String(), instance: Type.String(), member: Type.Optional(Type.String()), credential: Type.Optional(Type.String()),

@@ -25,7 +25,7 @@ const PAGE_DEFAULT_MESSAGES = 100;
 
 const pageQuery = {
   ...cursorQuery,
-  until: Type.Optional(Type.String({ description: 'An id or cursor: the last place to read. The request then does not wait.' })),
+  until: Type.Optional(Type.String({ description: 'An id or cursor: the last position to read. The request then does not wait.' })),
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX_MESSAGES, description: `The most messages of a page; by default ${PAGE_DEFAULT_MESSAGES}, or the value of \`last\`.` })),
   wait: Type.Optional(Type.Integer({ minimum: 0, maximum: LONG_POLL_MAX_SECONDS, description: 'Seconds to wait for a message if the page is empty.' })),
 };
@@ -109,7 +109,7 @@ export function historyRoutes(app: App, service: Service, { answers, pages }: Ht
   app.route({
     ...at(ENDPOINTS.cursor, config),
     schema: {
-      tags: ['history'], summary: 'The place where the log ends: later messages come after it', querystring: Type.Object({ ...topicsQuery(config.TOPICS_PER_STREAM), pattern: cursorQuery.pattern }),
+      tags: ['history'], summary: 'The position at which the log ends: later messages come after it', querystring: Type.Object({ ...topicsQuery(config.TOPICS_PER_STREAM), pattern: cursorQuery.pattern }),
       response: { 200: json('The place.', Type.Object({ cursor: Type.String({ description: 'The value of `after` for a stream or a page of history.' }) })), ...problems('invalid-request', 'invalid-topic', 'forbidden', 'overloaded', 'unavailable') },
     },
     handler: async (request, reply) => {

@@ -88,7 +88,7 @@ export function publishRoutes(app: App, service: Service, { batches, answers }: 
       const drafts = await batches.parse(bodyOf(request), format, bounds, request.bodyHold);
       keepOnly(request, heldBytes(drafts));
       // Once it is stored, it cannot be refused any more.
-      if (!answers.isWithinBound(request.admission.holder())) throw new Problem('overloaded', 'Too many answers are waiting to be taken by their clients. Nothing was stored.');
+      if (!answers.isWithinBound(request.admission.holder())) throw new Problem('overloaded', 'Too many answers are waiting until their clients read them. Nothing was stored.');
       const receipt = await publishLimited(service, request.admission, drafts, key);
       if (service.logger.isLevelEnabled('debug')) request.log.debug({ client: clientAddress(), credential: name, messages: drafts.length, id: formatId(receipt.epoch, receipt.first), bytes: length, replayed: receipt.replayed }, 'published');
       return reply.send(published(reply, receipt.replayed, publishedBatch(drafts, receipt)));

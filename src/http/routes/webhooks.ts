@@ -108,7 +108,7 @@ export function webhookRoutes(app: App, { config, webhooks }: Service): void {
 
   app.route({
     ...at(ENDPOINTS.replayWebhook, config),
-    schema: { tags, summary: 'Set a webhook to another place of the log', params, body: Type.Object({ from }), response: { 200: json('The webhook goes on from there.', Webhook), ...problems('invalid-request', 'invalid-cursor', 'not-found', ...FAILURES) } },
+    schema: { tags, summary: 'Move a webhook to another position of the log', params, body: Type.Object({ from }), response: { 200: json('The webhook goes on from there.', Webhook), ...problems('invalid-request', 'invalid-cursor', 'not-found', ...FAILURES) } },
     handler: async (request, reply) => sendJson(reply, await webhooks.replay(idOf(request.params), bodyOf(request), actorOf(request))),
   });
 
@@ -155,7 +155,7 @@ function isWebhookId(id: string): boolean {
   return /^[a-z0-9]{1,64}$/.test(id);
 }
 
-/** What is no id of ours is not asked of the database. */
+/** An id that cannot be one of ours is not looked up in the database. */
 function idOf({ id }: { readonly id: string }): string {
   if (!isWebhookId(id)) throw new Problem('not-found', 'There is no such webhook.', { field: 'id' });
   return id;

@@ -30,7 +30,7 @@ const QUICK_MS = 1_000;
 const CONNECTIONS_MAX_STREAMS = 6;
 /** Clocks that are further apart make times on the page wrong. */
 const CLOCK_MAX_MS = 5_000;
-/** Common proxies cut a connection that was silent for so long. */
+/** Common proxies cut a connection after this time of silence. */
 const QUIET_MAX_MS = 60_000;
 const MESSAGE_TTL_SECONDS = 60;
 /** Larger than what a proxy gathers before it passes something on. */

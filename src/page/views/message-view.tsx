@@ -99,7 +99,7 @@ function Gone({ code, children }: { readonly code: string; readonly children?: C
       <p class="note warn" role="status"><span>
         {code === 'message-erased'
           ? 'This message was erased. Nothing of it is kept.'
-          : isShown ? 'The log does not hold this message any more: its time to live has passed, or retention has deleted it. This page shows what it has seen of it.'
+          : isShown ? 'The log does not hold this message any more: its time to live has passed, or retention has deleted it. This page shows the copy that it received.'
             : 'There is no message with this id, or not any more: its time to live has passed, retention has deleted it, or you may not read its topic.'}
       </span></p>
       {isShown ? children : <div class="actions"><a class="button" href="#/feed">To the feed</a></div>}

@@ -7,7 +7,7 @@ import { clock, plural, visible } from '../text.ts';
 import { draftOf, EVERYTHING, isEverything, withSent, type Draft, type PublishState, type Sent } from './draft.ts';
 import { RepeatForm } from './repeat-form.tsx';
 
-/** Of each message that was sent, the list shows so much. */
+/** The list shows this much of each sent message. */
 const SHOWN_DATA_CHARACTERS = 80;
 
 /** Why the data is no JSON; undefined where it is. */
@@ -16,7 +16,7 @@ export function jsonFault(data: string): string | undefined {
     JSON.parse(data);
     return undefined;
   } catch (error) {
-    return data.trim() === '' ? 'Nothing is no JSON: "" is an empty text.' : messageOf(error);
+    return data.trim() === '' ? 'JSON cannot be empty: "" is an empty text.' : messageOf(error);
   }
 }
 

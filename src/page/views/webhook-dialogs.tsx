@@ -24,7 +24,7 @@ export function WebhookDialog({ deed, onRotated, onDone, ...dialog }: DialogProp
 function Replay({ api, path, onClose, onDone }: DialogProps & { readonly onDone: (text: string) => void }): JSX.Element {
   const [from, setFrom] = useState('10m');
   return (
-    <Confirm title="Go on from another place?" action="Replay" onClose={onClose} onConfirm={async () => {
+    <Confirm title="Go on from another position?" action="Replay" onClose={onClose} onConfirm={async () => {
       const { cursor } = await api.json<Webhook>(`${path}/replay`, { method: 'POST', ...jsonBody({ from: from.trim() }) });
       onDone(`It goes on after ${cursor}.`);
     }}>

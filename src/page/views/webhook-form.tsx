@@ -24,7 +24,7 @@ export function WebhookForm({ first, isNew, action, onCancel, send }: { readonly
     const [names, topic] = [wordsIn(events), deadTopic.trim()];
     const body = { url: url.trim(), topics: topicsIn(topics), format };
     try {
-      // Of a change, `null` takes away what was there.
+      // In a change, `null` removes the value.
       await send(isNew ? { ...body, from, ...(names.length === 0 ? {} : { events: names }), ...(topic === '' ? {} : { deadTopic: topic }) } : { ...body, events: names.length === 0 ? null : names, deadTopic: topic === '' ? null : topic });
       if (isNew) setDraft(first);
     } catch (failure) {

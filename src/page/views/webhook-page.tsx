@@ -120,7 +120,7 @@ function Facts({ of }: { readonly of: Webhook }): JSX.Element {
       <dt>Events</dt><dd>{events === undefined ? 'every event' : <Raw text={events.join(', ')} />}</dd>
       <dt>Format</dt><dd>{format === 'cloudevents' ? 'CloudEvents 1.0' : 'JSON: the message'}</dd>
       <dt>Dead letters</dt><dd><a href={href('topics', deadTopic)}><Raw text={deadTopic} /></a></dd>
-      <dt>Behind</dt><dd>{behindText(of)}{(of.behind ?? 0) > 0 && ', those of other topics too'}</dd>
+      <dt>Behind</dt><dd>{behindText(of)}{(of.behind ?? 0) > 0 && ', of other topics too'}</dd>
       <dt>Cursor</dt><dd><code>{cursor}</code></dd>
       {failures > 0 && <><dt>Failures in a row</dt><dd>{count(failures)}{failingSince !== undefined && <>, since <Moment of={failingSince} /></>}</dd></>}
       {nextAttempt !== undefined && of.status === 'active' && <><dt>Next attempt</dt><dd><time dateTime={nextAttempt} title={nextAttempt}>{timeOfDay(Date.parse(nextAttempt))}</time></dd></>}

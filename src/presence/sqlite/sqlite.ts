@@ -297,9 +297,9 @@ export class SqlitePresencePlace implements PresencePlace {
   #say(what: 'alone' | 'shared' | 'away', reason?: string): void {
     if (this.#isClosed || this.#said === what) return;
     this.#said = what;
-    if (what === 'shared') this.#logger.info('presence is that of all processes on this log');
-    else if (what === 'alone') this.#logger.info('presence is that of this process: there is no other on this log');
-    else this.#logger.warn({ reason }, 'presence cannot be told to other processes: each answers with what it knows, and says so');
+    if (what === 'shared') this.#logger.info('presence covers all processes on this log');
+    else if (what === 'alone') this.#logger.info('presence covers this process: no other is on this log');
+    else this.#logger.warn({ reason }, 'presence cannot be sent to other processes: each answers with its own knowledge, marked partial');
   }
 }
 

@@ -8,5 +8,5 @@ import type { Row } from './connection.ts';
  * @param rows Each ends with the state of the log, and the last column says whether the server is a standby.
  */
 export function refuseStandby(rows: readonly Row[]): void {
-  if (rows.some((row) => row.at(-1) === 't')) throw new StoreError('unavailable', 'the server is a standby: what it knows of the log may be old');
+  if (rows.some((row) => row.at(-1) === 't')) throw new StoreError('unavailable', 'the server is a standby: its copy of the log may be old');
 }

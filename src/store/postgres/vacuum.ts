@@ -85,7 +85,7 @@ export class DeletedRows {
       this.#hasFailed = false;
     } catch (error) {
       // Autovacuum does it later.
-      if (!this.#hasFailed && !signal.aborted) logger.warn({ err: error }, 'what retention deleted cannot be vacuumed: the tables of the log grow until autovacuum comes');
+      if (!this.#hasFailed && !signal.aborted) logger.warn({ err: error }, 'rows that retention deleted cannot be vacuumed: the tables of the log grow until autovacuum comes');
       this.#hasFailed = true;
     } finally {
       this.#isRunning = false;

@@ -128,7 +128,7 @@ export class DatabaseFiles {
   /** Compares the write-ahead log's length with what SQLite believes to be in it, outside of transactions. Throws where a part is missing. */
   compareWal(): void {
     const missing = this.#missingOfWal();
-    if (missing !== undefined) throw new DamageError(`the write-ahead log ${this.#wal} was cut while in use: it has ${missing}; what was stored last is lost when Tidings ends: restore a copy`);
+    if (missing !== undefined) throw new DamageError(`the write-ahead log ${this.#wal} was cut while in use: it has ${missing}; the newest messages are lost when Tidings ends: restore a copy`);
     this.accept();
   }
 

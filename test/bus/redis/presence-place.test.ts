@@ -212,7 +212,7 @@ t.test('a user who may publish, and nothing else: presence stays partial, with o
   const url = redis.url.replace('//', '//app:password@');
   const { presence, lines } = await open(t, url, 'log', false);
   await until('it is logged', () => lines.length > 0);
-  t.match(lines[0], /presence cannot be told.*NOPERM|NOPERM.*presence cannot be told/);
+  t.match(lines[0], /presence cannot be sent.*NOPERM|NOPERM.*presence cannot be sent/);
   t.notMatch(lines[0], /password/);
   presence.enter(topic('a'), alice);
   t.match(await presence.page('a', '', 1), { isPartial: true, answer: { streams: 1 } });

@@ -123,7 +123,7 @@ t.test('the folder may be deleted, and the file be damaged: everything is told a
   await until('it is back', () => all.every(({ place }) => place.isUp));
   await shows(t, [one, two], 'few', 'of 0');
   await until('all are there', async () => (await two.counts(['many'])).answer[0]!.members === 1_499);
-  t.equal(all[0]!.lines.filter((line) => line.includes('cannot be told')).length, 2, 'once for each time');
+  t.equal(all[0]!.lines.filter((line) => line.includes('cannot be sent')).length, 2, 'once for each time');
 });
 
 t.test('what has changed is told by its number; who comes late, or after the file was new, looks at everything', async (t) => {
