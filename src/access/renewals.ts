@@ -88,7 +88,7 @@ export class Renewals {
     if (stream === undefined || credential === undefined || origin === undefined) throw problemOf(MISSING);
     const claims: Claims = { stream: id, proof: proofOf(secret).toString('hex'), credential, subscribe: grant.readable ?? [], name: name ?? '' };
     const outcome = stream.isHere ? this.#renewHere(claims) ?? MISSING : await this.#asking.pass(scope, () => this.#control.ask(KIND, claims, asker));
-    if (!isOutcome(outcome)) throw new Problem('stream-elsewhere', 'Another instance holds the stream, or none, and it cannot be reached from here. Nothing is lost: the stream goes on to its end, and its client comes back to where it was, with the new credential.', { field: 'id' });
+    if (!isOutcome(outcome)) throw new Problem('stream-elsewhere', 'No instance that this one can reach holds the stream. Nothing is lost: the stream goes on to its end, and its client comes back to where it was, with the new credential.', { field: 'id' });
     if ('code' in outcome) throw problemOf(outcome);
     const { expires, ticket } = outcome;
     if (ticket !== undefined) {

@@ -275,7 +275,7 @@ export class Tail {
   #goBack({ at, gap }: Start, log: LogState): void {
     this.#logger.warn({ reason: gap?.reason, tail: gap?.requested, resumed: gap?.resumed }, gap?.reason === 'expired'
       ? 'retention overtook this instance: the tail goes on at the oldest message'
-      : 'the log is not the one it was: the tail goes back to what both share');
+      : 'the log was exchanged: the tail goes back to the position where the two logs part');
     this.#listener!.moveEnd(() => {
       this.#known.replace(log);
       this.#growth.clear();
