@@ -12,7 +12,7 @@ export class Backlog {
   }
 }
 
-/** The smallest cursor at or after the place where the last read ended, or else the smallest of all. An elevator goes like this, so no reader starves. */
+/** The smallest cursor from the end of the last read on, or else the smallest of all. So no reader starves, as with an elevator. */
 export function nextPlace(readers: readonly Reader[], last: number): number {
   let next = Infinity;
   let lowest = Infinity;
@@ -24,8 +24,8 @@ export function nextPlace(readers: readonly Reader[], last: number): number {
 }
 
 /**
- * Goes through places from the lowest up, and then from the lowest again. Each round ends where the tail ended when it began: streams that are left behind beyond that, again and again,
- * keep nobody below waiting.
+ * Goes through places from the lowest up, and then from the lowest again. A round ends at the number where the tail ended when the round began. So streams that
+ * fall behind near the end again and again do not keep the readers further back waiting.
  */
 export class Elevator {
   /** The number at which the last step ended. */

@@ -14,21 +14,20 @@ import { cachedChunk, tailChunks, type ChunkSource } from './chunk-cache.ts';
 import type { Group } from './reader-group.ts';
 import type { Reader } from './reader.ts';
 
-/** Bounds the reads of the log under way for readers, so that a storm of them leaves the database to the publishers. */
+/** How many reads of the log run at once for readers. Stops a storm of readers from keeping the database from the publishers. */
 const CATCHUP_READS = 4;
 /**
- * How far behind a reader may be to be served from the tail. The tail is searched message by message, while the log has an index: this bounds
- * that search.
+ * How far behind a reader may be to be served from the tail. Bounds the search: the tail is searched message by message, while the log has an index.
  */
 const NEAR_TAIL_MESSAGES = 20_000;
-/** How long readers are served before the event loop goes on with other things. */
+/** How long one turn of the event loop serves readers. */
 const CATCHUP_TURN_MS = 8;
 /** How long a group waits after the log could not be read. */
 const CATCHUP_RETRY_MS = 500;
-/** How many groups of a crowd are put in order before each walk. Stops a storm of streams from making one turn long. */
-const CROWD_STEP_MAX_ENTRIES = 1_024;
-/** How many readers of such a group are looked at for their clients. Stops a group of thousands from costing much. */
-const CROWD_READERS = 64;
+/** How many groups get a turn by their clients before each walk. Stops a storm of streams from making one turn of the event loop long. */
+const WALK_TURN_MAX_GROUPS = 1_024;
+/** How many readers of a group stand for its clients. Stops a group of thousands from costing much. */
+const WALK_TURN_READERS = 64;
 /** How many readers are served between two looks at the clock. */
 const LOOK_EVERY_READERS = 64;
 
@@ -44,13 +43,13 @@ export interface CatchupDependencies {
 /**
  * Serves readers that are behind, until they are live.
  *
- * A reader whose cursor is in the newer part of the tail is served from memory, by a walk that many groups share (catchup-walk.ts). For the others the
- * log is read. One read serves all
- * readers of a group whose cursors it covers. It begins at the smallest cursor after the last read, as an elevator does. So thousands that come
- * back at once with cursors close to each other cost a few reads, and none starves. Where many groups wait for a read, their clients take turns (catchup-turns.ts).
+ * Readers near the end of the tail are served from memory, by a walk that many groups share (catchup-walk.ts). Readers further behind are served from the
+ * log. One read serves all readers of a group whose cursors it covers. It begins at the smallest cursor after the last read, as an elevator does. So
+ * thousands of readers that come back at once with near cursors cost a few reads, and none starves. Where groups wait, for a walk or a read, their clients take turns
+ * (catchup-turns.ts).
  *
- * A reader takes one step at a time, and the next only when its socket has room. Where its step ends at the end of the
- * tail, it is live from the same turn on: there is no seam between replay and live.
+ * A reader takes one step at a time, and the next only when its socket has room. When a step ends at the end of the
+ * tail, the reader is live in the same turn of the event loop: there is no seam between replay and live.
  */
 export class Catchup {
   readonly #store: Store;
@@ -61,12 +60,12 @@ export class Catchup {
   readonly #logger: Logger;
   readonly #tailChunks: ChunkSource;
   readonly #backlogs = new Map<Group, Backlog>();
-  /** Groups that are served in the next turns. */
+  /** Groups that wait for a walk through the tail, in order of arrival. */
   readonly #queue = new Set<Group>();
-  /** The same, where one walk has no room for all of them: their clients take turns. */
-  readonly #crowd: CatchupTurns;
-  /** Groups that wait for one of the reads to end. */
-  readonly #turns: CatchupTurns;
+  /** Groups of the queue once one walk has no room for all of them: their clients take turns. */
+  readonly #walkTurns: CatchupTurns;
+  /** Groups that wait for a read of the log: their clients take turns. */
+  readonly #readTurns: CatchupTurns;
   readonly #walkSize = new WalkSize();
   /** Where the next walk through the tail begins. */
   readonly #elevator = new Elevator();
@@ -84,8 +83,8 @@ export class Catchup {
     this.#counters = counters;
     this.#logger = logger;
     this.#tailChunks = tailChunks(tail);
-    this.#crowd = new CatchupTurns(counters);
-    this.#turns = new CatchupTurns(counters);
+    this.#walkTurns = new CatchupTurns(counters);
+    this.#readTurns = new CatchupTurns(counters);
   }
 
   get readsUnderWay(): number {
@@ -118,8 +117,8 @@ export class Catchup {
   #tidy(group: Group): void {
     if (this.#backlogs.get(group)?.isDone !== true) return;
     this.#backlogs.delete(group);
-    this.#crowd.leave(group);
-    this.#turns.leave(group);
+    this.#walkTurns.leave(group);
+    this.#readTurns.leave(group);
   }
 
   #enqueue(group: Group): void {
@@ -132,11 +131,11 @@ export class Catchup {
     this.#isScheduled = true;
     this.#clock.soon(() => {
       this.#isScheduled = false;
-      this.#turn();
+      this.#serveInTurn();
     });
   }
 
-  #turn(): void {
+  #serveInTurn(): void {
     if (this.#isStopped) return;
     const until = this.#clock.monotonic() + CATCHUP_TURN_MS;
     while (this.#hasQueued) {
@@ -147,26 +146,26 @@ export class Catchup {
   }
 
   get #hasQueued(): boolean {
-    return this.#queue.size > 0 || !this.#crowd.isEmpty;
+    return this.#queue.size > 0 || !this.#walkTurns.isEmpty;
   }
 
-  /** The next group that is served. Groups come in order, or, where they are a crowd, by the turns of their clients. */
-  #next(): Group | undefined {
-    const group = this.#crowd.isEmpty ? this.#queue.values().next().value : this.#crowd.next();
+  /** The next group for a walk: in order of arrival, or by the turns of the clients. */
+  #nextForWalk(): Group | undefined {
+    const group = this.#walkTurns.isEmpty ? this.#queue.values().next().value : this.#walkTurns.next();
     if (group !== undefined) this.#queue.delete(group);
     return group;
   }
 
-  /** Where more groups wait than the next walk has room for, they wait by the clients of their readers. */
-  #putInOrder(): void {
-    if (this.#crowd.isEmpty && this.#fitsIntoWalk()) return;
+  /** Moves groups from the queue to the turns of their clients, where the next walk has no room for all. */
+  #shareWalk(): void {
+    if (this.#walkTurns.isEmpty && this.#fitsIntoWalk()) return;
     let groups = 0;
     for (const group of this.#queue) {
-      if (++groups > CROWD_STEP_MAX_ENTRIES) return;
+      if (++groups > WALK_TURN_MAX_GROUPS) return;
       this.#queue.delete(group);
       const readers = firstOf(this.#backlogs.get(group)?.readers ?? []);
-      // A crowd has only groups that come up again.
-      if (readers.length > 0) this.#crowd.wait(group, readers);
+      // Only a group with readers comes up again.
+      if (readers.length > 0) this.#walkTurns.wait(group, readers);
       else this.#tidy(group);
     }
   }
@@ -185,9 +184,9 @@ export class Catchup {
   #takeFromQueue(): NearReaders[] {
     const all: NearReaders[] = [];
     let names = 0;
-    this.#putInOrder();
+    this.#shareWalk();
     for (let groups = 0; this.#walkSize.hasRoom(groups, names); groups++) {
-      const group = this.#next();
+      const group = this.#nextForWalk();
       if (group === undefined) break;
       const backlog = this.#backlogs.get(group);
       if (backlog === undefined) continue;
@@ -218,7 +217,7 @@ export class Catchup {
     }
     const from = this.#elevator.next(readers, this.#tail.last);
     const reached = this.#isNear(from) ? this.#walk(near, from, until) : 0;
-    // Readers left over by this turn come first in the next one: a group that always has readers to serve keeps no other waiting.
+    // Groups that this turn did not reach come first in the next one. So a group that always has readers keeps no other waiting.
     for (const { group, backlog } of [...near.slice(reached), ...near.slice(0, reached)]) {
       if (backlog.readers.size > 0) this.#enqueue(group);
       this.#tidy(group);
@@ -237,7 +236,7 @@ export class Catchup {
       for (const reader of share.readers) {
         if (!this.#serve(reader, share, steps, from)) continue;
         if (++served % LOOK_EVERY_READERS !== 0 || this.#clock.monotonic() < until) continue;
-        // The other readers of this stretch come first in the next turn.
+        // The next turn begins with the readers of this stretch that were not served.
         this.#elevator.moveTo(from);
         return index + 1;
       }
@@ -245,7 +244,7 @@ export class Catchup {
     return shares.length;
   }
 
-  /** Whether the reader stood where its group's share of a walk could serve it. Another walk serves the others. */
+  /** Returns whether the walk covered the reader's cursor. Otherwise another walk serves the reader. */
   #serve(reader: Reader, { backlog, messages, end }: Share, steps: Steps, from: number): boolean {
     const isEnd = end.seq === this.#tail.last;
     if (reader.cursorSeq < from || (reader.cursorSeq >= end.seq && !isEnd)) return false;
@@ -253,7 +252,7 @@ export class Catchup {
     const step = steps.after(reader.cursorSeq);
     reader.catchUp(step.bundle, step.isLast ? end : messages[step.end - 1]!);
     if (step.isLast && isEnd) reader.goLive();
-    this.#goOn(reader, backlog);
+    this.#keepIfBehind(reader, backlog);
     return true;
   }
 
@@ -261,20 +260,20 @@ export class Catchup {
     return this.#tail.covers(seq) && seq >= this.#tail.last - NEAR_TAIL_MESSAGES;
   }
 
-  #goOn(reader: Reader, backlog: Backlog): void {
+  #keepIfBehind(reader: Reader, backlog: Backlog): void {
     if (canGoOn(reader)) backlog.readers.add(reader);
   }
 
   #serveFromLog(group: Group, backlog: Backlog, readers: readonly Reader[]): void {
     if (backlog.isReading) return;
-    if (this.#reads >= CATCHUP_READS || !this.#turns.isEmpty) this.#turns.wait(group, readers);
+    if (this.#reads >= CATCHUP_READS || !this.#readTurns.isEmpty) this.#readTurns.wait(group, readers);
     else void this.#read(group, backlog, nextPlace(readers, group.readUpTo));
   }
 
   /** Begins the reads that there are places for. */
   #readNext(): void {
     while (this.#reads < CATCHUP_READS) {
-      const group = this.#turns.next();
+      const group = this.#readTurns.next();
       if (group === undefined) return;
       const backlog = this.#backlogs.get(group)!;
       const readers = [...backlog.readers].filter((reader) => canGoOn(reader) && !this.#isNear(reader.cursorSeq));
@@ -304,7 +303,7 @@ export class Catchup {
     }
     this.#hasFailed = false;
     this.#distribute(group, backlog, after, page);
-    if (page.scanned <= after && !this.#isNear(after)) this.#disagree(group, page.log);
+    if (page.scanned <= after && !this.#isNear(after)) this.#waitForTail(group, page.log);
     else if (backlog.readers.size > 0) this.#enqueue(group);
     this.#tidy(group);
   }
@@ -332,19 +331,19 @@ export class Catchup {
         this.#counters.readsServed++;
         if (reader.cursorSeq >= this.#tail.last) reader.goLive();
       }
-      this.#goOn(reader, backlog);
+      this.#keepIfBehind(reader, backlog);
     }
   }
 
-  /** The tail is further than the log: the tail must look again, and the group waits for that. */
-  #disagree(group: Group, log: LogState): void {
+  /** The tail has numbers beyond the head of the log: it must look again, and the group waits for that. */
+  #waitForTail(group: Group, log: LogState): void {
     this.#logger.warn({ tail: this.#tail.last, head: log.head }, 'the log ends before the tail');
     void this.#tail.look();
     this.#clock.after(CATCHUP_RETRY_MS, () => this.#enqueue(group));
   }
 }
 
-/** Since a reader was put into its backlog, it may have been dismissed, or a heartbeat may have filled its socket. */
+/** A reader in a backlog may have been dismissed meanwhile, or a heartbeat may have filled its socket. */
 function canGoOn(reader: Reader): boolean {
   return reader.state === 'behind';
 }
@@ -355,6 +354,6 @@ function namesIn({ filter: { topics, patterns } }: Group): number {
 
 function firstOf(readers: Iterable<Reader>): Reader[] {
   const first: Reader[] = [];
-  for (const reader of readers) if (first.push(reader) === CROWD_READERS) break;
+  for (const reader of readers) if (first.push(reader) === WALK_TURN_READERS) break;
   return first;
 }
