@@ -1,4 +1,4 @@
-import type { Purpose } from '../access/access.ts';
+import type { Purpose } from '../access/purpose.ts';
 
 /** What there is to ask for, in one table: the router, admission and both edges go by it. */
 export interface Endpoint {
