@@ -63,7 +63,7 @@ interface Question<Item> extends Holding {
   readonly id: string;
   /** Who asks. */
   readonly holder: Holder;
-  /** Which rows take the place of the one that is known. */
+  /** Whether a row replaces the known one. */
   readonly isKept: (record: Item) => boolean;
   readonly answer: (record: Item | undefined) => void;
   readonly fail: (error: unknown) => void;
@@ -71,13 +71,13 @@ interface Question<Item> extends Holding {
 
 const ANY = (): boolean => true;
 
-/** It cannot be said now whether a credential is good: too many questions wait, or the database does not answer. */
+/** A credential cannot be checked now: too many questions wait, or the database does not answer. */
 export class CredentialsUnavailable extends Error {
   override name = 'CredentialsUnavailable';
 }
 
 /**
- * What the database answers about credentials, if it does in time. Rejects with `CredentialsUnavailable` otherwise.
+ * Waits for an answer of the database about credentials. Rejects with `CredentialsUnavailable` if it fails or comes too late.
  * @param name The kind of record, for messages: `keys`.
  */
 export async function inTime<Answer>(clock: Clock, name: string, answer: Promise<Answer>): Promise<Answer> {
@@ -115,7 +115,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
   readonly #questions: FairShares<Question<Item>>;
   readonly #waiting = new Map<Question<Item>, Share>();
   #isAsking = false;
-  /** Ids that changed while a question for them was under way; `all` where nobody knows which did. */
+  /** Ids that changed while a question for them was under way; `all` if they are not known one by one. */
   #changedMeanwhile: ReadonlySet<string> | 'all' = new Set();
   #watcher: ChangeWatcher | undefined;
   #timer: Timer | undefined;
@@ -131,13 +131,13 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     this.#questions = new FairShares({ gate: 'credentials', counters });
   }
 
-  /** Looks for the first time, and then again and again. Rejects with a `StoreError`, and may be called again then. */
+  /** Reads the list of changes, and polls it from then on. Rejects with a `StoreError`; then it may be called again. */
   async open(): Promise<void> {
     await this.look();
     if (this.#timer === undefined && !this.#isStopped) this.#schedule();
   }
 
-  /** Tells somebody of each change from now on. */
+  /** Calls the watcher with each change from now on. */
   watch(watcher: ChangeWatcher): void {
     this.#watcher = watcher;
   }
@@ -161,7 +161,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
 
   /**
    * The row of an id as the database has it, because the one that is known does not fit: another instance may have changed it. Rejects with `CredentialsUnavailable`.
-   * @param fits Which rows do. Others do not take the place of the known one, so that wrong secrets do not make what follows from it anew.
+   * @param fits Only a row that fits replaces the known one. So wrong secrets cause no work.
    * @param from Who asks.
    */
   findAgain(id: string, fits: (record: Item) => boolean, from = (): Holder => ANYBODY): Promise<Item | undefined> {
@@ -183,9 +183,9 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     return this.#clock.monotonic() - this.#looked <= FRESH_MS;
   }
 
-  /** Asks for changes now: so does a change that this instance made itself, or heard of. */
+  /** Asks for changes now. Called after a change that this instance made, or learnt of from another. */
   async look(): Promise<void> {
-    // One that is under way may have begun before what the caller has in mind.
+    // A look under way may have begun before the change that the caller knows of.
     await this.#looking?.catch(() => undefined);
     this.#looking ??= this.#look().finally(() => {
       this.#looking = undefined;
@@ -203,7 +203,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     return this.#version;
   }
 
-  /** Takes note of changes, and logs them for the operator. */
+  /** Called with each list of changes. */
   protected abstract heard(before: number | undefined, changes: Changes): void;
 
   /** Called with every poll. */
@@ -283,7 +283,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     return taken;
   }
 
-  /** One query after the other, each for as many as wait. */
+  /** Runs one query after the other, each for all questions that wait. */
   async #askAll(): Promise<void> {
     this.#isAsking = true;
     // The questions of one turn are asked together.
@@ -298,7 +298,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
         for (const question of asking) {
           const { id, isKept, answer } = question;
           const record = records.get(id);
-          // The row may be from before a change that the list told meanwhile.
+          // The row may be older than a change that the list showed meanwhile.
           if (this.#hasChangedMeanwhile(id)) this.#wait(question);
           else {
             if (record !== undefined && isKept(record)) this.#keep(id, { record, asked });

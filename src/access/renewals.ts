@@ -28,7 +28,7 @@ export interface Renewable extends Holder {
 /** What travels to the instance that holds the stream: claims, and nothing that could be used again. */
 interface Claims {
   readonly stream: string;
-  /** Of the stream's secret, hexadecimal digits. */
+  /** The proof of the stream's secret, in hexadecimal digits. */
   readonly proof: string;
   readonly credential: Credential;
   /** The topics and patterns that may be read. */
@@ -50,7 +50,7 @@ export interface RenewalsDependencies {
   readonly control: Pick<ControlChannel, 'ask' | 'answer'>;
   readonly tickets: Pick<TicketStore, 'renewTicket'>;
   readonly handles: Pick<StreamHandles, 'read'>;
-  /** Those without a credential, too: they cannot be renewed. */
+  /** Streams of this instance, also those without a credential, which cannot be renewed. */
   readonly owned: Pick<OwnedStreams<Renewable>, 'find'>;
 }
 

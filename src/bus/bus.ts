@@ -53,7 +53,7 @@ export interface BusListener {
   toldUnproved(): void;
   /** The newest epoch of the log, and its clock in milliseconds since 1970: what notes are proved by, and expire by. */
   sealing(): { readonly epoch: string; readonly now: number };
-  /** The secret of an epoch, if it is the newest one of the log that this instance knows, and has a secret. Only who can read the log knows it. */
+  /** The secret of an epoch, if it is the newest one of the log that this instance knows, and has a secret. Only readers of the log know it. */
   secretOf(epoch: string): string | undefined;
 }
 

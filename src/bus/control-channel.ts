@@ -17,7 +17,7 @@ const ANSWER_MAX_MS = 2_500;
 const ASKING_MAX_REQUESTS = 1_000;
 /** Answers that are kept for questions that come again. Stops a flood of questions from holding memory. */
 const ANSWERED_MAX_ENTRIES = 1_000;
-/** Of these answers together, beyond which the first are forgotten: each change of a stream's topics is answered with all of them. Stops such answers from holding memory. */
+/** The most characters of kept answers; beyond them the oldest are forgotten. Stops answers with many topics from holding memory. */
 const ANSWERED_MAX_CHARACTERS = 2 * 1024 * 1024;
 /** Answers that one question collects. Stops a program that answers under many names from filling the memory. */
 const COLLECTED_MAX_ENTRIES = 1_000;

@@ -6,14 +6,14 @@ import { parseDuration } from '../log/since-time.ts';
 /** The longest that a timer can wait. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
-/** Of an option, in milliseconds, for something that is waited for. */
+/** Parses a wait given as an option. Returns milliseconds. */
 export function duration(text: string): number {
   const milliseconds = parse(text);
   if (milliseconds === undefined || milliseconds === 0 || milliseconds > TIMER_MAX_MS) throw new InvalidArgumentError('Write it as 500ms, 90s, 10m or 24h, up to 24d.');
   return milliseconds;
 }
 
-/** The same within bounds, which are given as they are shown: `100ms`. */
+/** As `duration`, within bounds, which are written as the user sees them: `100ms`. */
 export function durationWithin(least: string, most: string): (text: string) => number {
   const [min, max] = [parse(least)!, parse(most)!];
   return (text) => {
@@ -23,14 +23,14 @@ export function durationWithin(least: string, most: string): (text: string) => n
   };
 }
 
-/** Of an option, in seconds, for what the service counts in seconds. */
+/** Parses an option that the service counts in whole seconds. */
 export function wholeSeconds(text: string): number {
   const seconds = secondsIn(text);
   if (seconds === undefined || seconds === 0) throw new InvalidArgumentError('Write it in whole seconds: 90s, 10m, 12h or 90d.');
   return seconds;
 }
 
-/** Of an option that takes a word, too. */
+/** As `wholeSeconds`, for an option that also takes a word. */
 export function wholeSecondsOr(word: string): (text: string) => string {
   return (text) => {
     const seconds = secondsIn(text);

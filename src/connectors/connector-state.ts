@@ -12,7 +12,7 @@ export type ConnectorCondition = 'connecting' | 'up' | 'failing';
 
 export interface ConnectorStatus {
   readonly state: ConnectorCondition;
-  /** Of a source: how far each part has been read, as `identity@position`. The first few parts. */
+  /** How far a source has read its first few parts, each as `identity@position`. */
   readonly positions?: Readonly<Record<string, string>>;
   /** Records or messages that wait; undefined where that is not known. */
   readonly behind: number | undefined;

@@ -45,7 +45,7 @@ export interface ConnectorView extends Partial<ConnectorStatus> {
   readonly deadTopic: string;
   /** The instance that runs it. */
   readonly owner: string | undefined;
-  /** Of a sink. */
+  /** The cursor of a sink; undefined for a source. */
   readonly cursor: string | undefined;
 }
 

@@ -28,11 +28,11 @@ import { LOG_HEADER, UnsendableMessage, type Outgoing, type Sink } from './trans
 
 /** Messages that are read at a time. */
 const SINK_READ_MAX_MESSAGES = 256;
-/** Messages that are handed to the transport at a time. Before each, the lease is looked at, and whether any was erased. At most so many are sent again after a frozen owner wakes up. */
+/** Messages that are handed to the transport at a time, after a look at the lease and at erasures. Bounds the messages that a frozen owner sends again when it wakes up. */
 const SEND_MAX_MESSAGES = 32;
-/** How often a cursor that moves is stored. What was sent since is sent again after a crash; JetStream knows the ids. */
+/** How often a moving cursor is stored. Messages sent since are sent again after a crash; JetStream drops them by their ids. */
 const CURSOR_KEPT_MS = 250;
-/** How long a sink without messages waits before its cursor moves on in the database. It stays inside the retention. */
+/** How often the stored cursor of a sink without messages moves. Stops retention from passing it. */
 const SINK_QUIET_MS = 60_000;
 /** How long the log remembers that a dead letter was published. */
 const DEAD_KEPT_MS = 30 * 86_400_000;
@@ -43,10 +43,10 @@ export interface SinkRunnerDependencies extends Omit<MessageWaitDependencies, 'f
   readonly starts: Pick<Starts, 'resolve'>;
   readonly tail: Pick<Tail, 'last' | 'log' | 'clean' | 'erasures'>;
   readonly publisher: Pick<Publisher, 'publish'>;
-  /** For the messages that are being sent. */
+  /** The memory of the messages that are being sent. */
   readonly budget: Budget;
   readonly logId: () => string;
-  /** Topics of dead letters of all connectors: no sink sends letters that tell of another sink's. */
+  /** The topics of dead letters of all connectors. Stops sinks from sending dead letters about dead letters in a loop. */
   readonly deadTopics: ReadonlySet<string>;
   readonly clock: Clock;
   readonly now: () => number;
@@ -57,7 +57,7 @@ export interface SinkRunnerDependencies extends Omit<MessageWaitDependencies, 'f
   readonly ownsNow: () => boolean;
 }
 
-/** One sink under one fence: a cursor over the log, and the transport's sink. A message is sent after the one before it was acknowledged, given up, or left out. */
+/** One sink under one fence: a cursor over the log, and the transport's sink. A message is sent once the message before it was acknowledged, given up, or left out. */
 export class SinkRunner implements Runner {
   readonly version = 0;
   readonly fence: number;
@@ -71,9 +71,9 @@ export class SinkRunner implements Runner {
   #at: Position;
   #gap: Gap | undefined;
   #isLocated = false;
-  /** Whether the declaration says where to begin. */
+  /** Whether the sink has no cursor yet. Then the declaration says where it begins. */
   readonly #isNew: boolean;
-  /** The cursor that the database has, and when that was. */
+  /** The cursor in the database, and when it was stored. */
   #noted: string;
   #notedAt = -Infinity;
   #running: Promise<void> = Promise.resolve();
@@ -95,7 +95,7 @@ export class SinkRunner implements Runner {
     return { ...this.#state.status, behind: this.#isLocated ? Math.max(0, this.#deps.tail.last - this.#at.seq) : undefined };
   }
 
-  /** Where it stands; '' before it began. */
+  /** The cursor as an id; '' before the sink began. */
   get cursor(): string {
     return this.#isLocated ? formatId(this.#at.epoch, this.#at.seq) : this.#noted;
   }
@@ -153,7 +153,7 @@ export class SinkRunner implements Runner {
     await this.#note();
   }
 
-  /** Sends until the runner ends. Rejects where something cannot be done now. */
+  /** Sends until the runner ends. Rejects when the connection, the log or the lease fails. */
   async #sendOn(sink: Sink): Promise<void> {
     const { signal } = this.#ended;
     let lost: Error | undefined;
@@ -201,14 +201,14 @@ export class SinkRunner implements Runner {
 
   async #sendFound(sink: Sink, { messages, at, more }: Found, erasures: number): Promise<boolean> {
     const origins = messages.length === 0 ? [] : await this.#deps.store.originsWithin(messages[0]!.seq, messages.at(-1)!.seq);
-    const isFromThere = ({ seq }: Message): boolean => origins.some(({ first, last, origin }) => seq >= first && seq <= last && origin === this.#plan.opener.place);
+    const isFromSystem = ({ seq }: Message): boolean => origins.some(({ first, last, origin }) => seq >= first && seq <= last && origin === this.#plan.opener.place);
     for (let from = 0; from < messages.length; from += SEND_MAX_MESSAGES) {
       const some = messages.slice(from, from + SEND_MAX_MESSAGES);
       if (this.#ended.signal.aborted) return false;
       if (!this.#deps.ownsNow()) throw new Error('the lease of this instance has ended');
-      // What was erased while others were sent is not sent. Where that is not known any more, it is read again.
+      // Messages erased meanwhile are not sent. If the tail no longer knows the erasures, the messages are read again.
       if (!this.#deps.tail.clean(some, { erasures })) return false;
-      await this.#sendSome(sink, some.filter((message) => this.#wants(message, isFromThere)));
+      await this.#sendSome(sink, some.filter((message) => this.#wants(message, isFromSystem)));
       this.#moveTo(some.at(-1)!);
       if (this.#deps.clock.monotonic() - this.#notedAt >= CURSOR_KEPT_MS) await this.#note();
     }
@@ -216,10 +216,10 @@ export class SinkRunner implements Runner {
     return messages.length === 0 && !more;
   }
 
-  #wants(message: Message, isFromThere: (message: Message) => boolean): boolean {
+  #wants(message: Message, isFromSystem: (message: Message) => boolean): boolean {
     if (message.isErased || message.isExpired(this.#deps.now())) return false;
     if (message.event === DEAD_EVENT && this.#deps.deadTopics.has(message.topic)) return false;
-    if (!isFromThere(message)) return true;
+    if (!isFromSystem(message)) return true;
     countConnector(this.#deps.counters.connectors, this.#plan.name, 'origin');
     return false;
   }
@@ -256,7 +256,7 @@ export class SinkRunner implements Runner {
     }
   }
 
-  /** @returns Why it cannot be sent, as a text. */
+  /** @returns A text if the message cannot be sent: the reason. */
   #outgoing(message: Message): Outgoing | string {
     const { id, topic, event = 'message', json, data } = message;
     const fields = { id, topic, event };
@@ -270,19 +270,19 @@ export class SinkRunner implements Runner {
     }
   }
 
-  /** Parsed only where the template looks into it. */
+  /** Parses the data only if the template reads it. */
   #valueOf(data: Uint8Array): unknown {
     return this.#plan.target.readsBody ? JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.length).toString()) as unknown : undefined;
   }
 
-  /** It becomes a dead letter, once, and the next one follows. */
+  /** Publishes the message as a dead letter, once, and moves on. */
   async #giveUp(message: Message, reason: string): Promise<void> {
     const { name, deadTopic } = this.#plan;
     const draft = deadMessage(name, deadTopic, { id: message.id, topic: message.topic, target: '', data: message.data }, reason);
     try {
       await this.#deps.publisher.publish(FULL_GRANT, [draft], { scope: `connector:${name}`, key: message.id, fingerprint: hash('sha256', message.id, 'buffer'), window: DEAD_KEPT_MS });
     } catch (error) {
-      // It was published before.
+      // The dead letter was published before.
       if (!(error instanceof Problem) || error.code !== 'key-reused') throw error;
     }
     countConnector(this.#deps.counters.connectors, name, 'dead');
@@ -302,12 +302,12 @@ export class SinkRunner implements Runner {
     this.#noted = cursor;
   }
 
-  /** After a failure, and at the end. */
+  /** Stores the cursor after a failure, and at the end. */
   async #keepCursor(): Promise<void> {
     try {
       await this.#note();
     } catch (error) {
-      // Then some messages are sent again.
+      // Some messages will be sent again.
       if (!(error instanceof StoreError) && !(error instanceof OwnedElsewhere)) throw error;
     }
   }

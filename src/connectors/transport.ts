@@ -52,7 +52,7 @@ export interface OpenContext {
   readonly name: string;
   /** The log's own id: what a transport makes on the other side, such as a consumer, must not be another log's. */
   readonly logId: string;
-  /** Of this ownership: larger than that of each owner before. */
+  /** The fence of this ownership, larger than the fence of each owner before. */
   readonly fence: number;
   readonly signal: AbortSignal;
 }

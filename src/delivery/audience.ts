@@ -40,7 +40,7 @@ export class Audience {
     return this.#groups.has(filter.key) || this.#memory.hasRoomFor(filter, holder);
   }
 
-  /** The same for one that joins in the same turn: what has to give way does. */
+  /** As `hasRoomFor`, for a reader that joins in the same turn: larger holders make room for it. */
   makeRoom(filter: Filter, holder: () => NamedHolder): boolean {
     return this.#groups.has(filter.key) || this.#memory.makeRoom(filter, holder);
   }

@@ -35,7 +35,7 @@ export interface Outlet {
   readonly bytesWritten?: number;
 }
 
-/** Whose stream it is, for those who administer streams. What costs memory is read when somebody asks. */
+/** The client of a stream, for administrators. Fields that cost memory are read on demand. */
 export interface StreamClient {
   /** Names the stream on this instance. */
   readonly number: number;
@@ -47,7 +47,7 @@ export interface StreamClient {
   readonly address: string | undefined;
   /** What the client calls itself. */
   readonly agent: string | undefined;
-  /** By whom its place is counted. */
+  /** Who its place counts for. */
   holder(): NamedHolder;
   /** By what its next attempt can be refused: the use of a ticket, or the id of a session. */
   readonly ownIdentity: { readonly ticket: string; readonly generation: number } | { readonly session: string } | undefined;
@@ -115,7 +115,7 @@ export class Reader {
   heartbeatSlot = 0;
   /** Kept by stream-shares.ts. */
   share: Share | undefined;
-  /** The same for all: four fields of each stream would be more. */
+  /** One object for all readers: four fields in each stream would cost more memory. */
   readonly #deps: ReaderDependencies;
   readonly #outlet: Outlet;
   readonly #form: Form;

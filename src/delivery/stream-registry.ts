@@ -42,7 +42,7 @@ export interface StreamNames {
   readonly client?: StreamClient;
   /** What `$open` tells of the stream besides its place. */
   readonly handle?: object | undefined;
-  /** By whom its place is counted. */
+  /** Who its place counts for. */
   readonly holder?: () => Holder;
   /** The head of its response, where it was not written yet. */
   readonly head?: Buffer;
@@ -142,7 +142,7 @@ export class StreamRegistry {
     return this.#drain === undefined && (!this.#isFull || this.#shares.couldMakeRoom(holder()));
   }
 
-  /** The same for a stream that is opened at once: what has to give way does. */
+  /** As `hasRoomFor`, for a stream that is opened at once: larger holders make room for it. */
   makeRoom(holder: () => Holder): boolean {
     return this.#drain === undefined && (!this.#isFull || this.#shares.makeRoom(holder()));
   }

@@ -12,7 +12,7 @@ const WRITE_OVERHEAD_BYTES = 256;
 /** What the socket of a stream still holds, in the order of the writes. */
 interface Held {
   readonly writes: Uint8Array[];
-  /** Of these writes together. */
+  /** The bytes of these writes together. */
   bytes: number;
 }
 

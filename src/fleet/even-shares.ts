@@ -23,7 +23,7 @@ export interface InstanceShare {
 }
 
 export interface EvenSharesReport extends Whole {
-  /** Of all instances together. */
+  /** How many streams move, on all instances together. */
   readonly moving: number;
   readonly instances: readonly InstanceShare[];
 }

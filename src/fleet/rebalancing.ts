@@ -67,7 +67,7 @@ interface Round {
 }
 
 /**
- * Sends streams away where an instance has more than its fair share: after a restart or a new instance, the balancer gives the others only what comes anew. Shares are counted among the instances that are ready, by
+ * Sends streams away where an instance has more than its fair share: after a restart or a new instance, the balancer gives the others only new streams. Shares are counted among the instances that are ready, by
  * their reports. It goes in rounds: the reports are some seconds old, so how many leave is settled at the beginning of a round. Where the others do not grow, the balancer has brought the streams back, and it stops.
  */
 export class Rebalancing {

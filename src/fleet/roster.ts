@@ -190,7 +190,7 @@ export class Roster {
     return this.#clock.monotonic() - this.#awayAt > REPORT_GOOD_MS;
   }
 
-  /** One that nobody knows, where all are known, does not exist: then no other needs to hear the question. */
+  /** Whether no other instance needs to hear a question to this one: all are known, so an unknown one does not exist. */
   #hearsAlone(instance: string): boolean {
     return this.#known.get(instance)?.hearsAlone ?? this.#knowsAll();
   }

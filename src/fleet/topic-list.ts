@@ -38,7 +38,7 @@ export interface TopicRow {
   readonly messages: number;
   /** There are more messages than were counted. */
   readonly more?: true;
-  /** Of the messages that were counted. */
+  /** The bytes of the counted messages. */
   readonly bytes: number;
   readonly newest?: string;
   readonly time?: string;

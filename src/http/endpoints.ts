@@ -1,6 +1,6 @@
 import type { Purpose } from '../access/purpose.ts';
 
-/** What there is to ask for, in one table: the router, admission and both edges go by it. */
+/** All endpoints in one table: the router, admission and both edges go by it. */
 export interface Endpoint {
   /** As the router writes it: `:name` is one segment of the path. */
   readonly url: string;
@@ -21,10 +21,10 @@ export type Method = 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'DELETE';
 
 
 const READ: readonly Method[] = ['GET', 'HEAD'];
-/** What says which messages are read. */
+/** Parameters that select the messages to read. */
 const READING = ['after', 'lastEventId', 'since', 'last', 'pattern'] as const;
 
-/** What a stream takes besides. */
+/** Further parameters of a stream. */
 const STREAMING = ['control', 'names', 'ticket', 'as', 'meta', 'presence'] as const;
 
 /** The secret of a stream. */
@@ -52,7 +52,7 @@ export const ENDPOINTS = {
   publishBatch: { url: '/messages', methods: ['POST'], access: 'messages', once: ['idempotencyKey', 'idempotencyHeader'], body: 'BATCH_BYTES' },
   /** What other systems send. */
   hook: { url: '/hooks/:hook', methods: ['POST'], access: 'hook', once: [], body: 'MESSAGE_BYTES' },
-  /** The same for systems that can send nothing but a URL. */
+  /** A hook for systems that can send no header: the secret is in the URL. */
   secretHook: { url: '/hooks/:hook/:secret', methods: ['POST'], access: 'hook', once: [], body: 'MESSAGE_BYTES' },
   /** One topic or pattern, with the data alone. */
   streamTopic: { url: '/topics/:topic/events', methods: READ, access: 'messages', once: [...READING, ...STREAMING], isStream: true },

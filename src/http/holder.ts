@@ -3,18 +3,18 @@ import type { Holder, NamedHolder } from '../runtime/fair-shares.ts';
 import { networkOf } from './client-address.ts';
 import type { Peer } from './request-head.ts';
 
-/** By whom requests are counted that wait for other instances: by the owner of their credential, and without one by their address. */
+/** Who a request counts for while it waits for other instances: the owner of its credential, or else its address. */
 export function senderOf({ scope }: Pick<Identity, 'scope'>, address: () => string): string {
   return scope === '' ? `address:${networkOf(address())}` : scope;
 }
 
-/** By whom is counted what a request holds: by the owner of its credential if there is one, by its address, and by its connection. */
+/** Who the memory of a request counts for: the owner of its credential if there is one, its address, and its connection. */
 export function holderOf({ scope }: Pick<Identity, 'scope'>, address: () => string, connection: Peer): Holder {
   const network = senderOf({ scope: '' }, address);
   return scope === '' ? [network, connection] : [scope, network, connection];
 }
 
-/** By whom the place of a stream is counted. Each has a connection of its own, so connections tell nothing. */
+/** Who the place of a stream counts for. Each stream has a connection of its own, so connections tell nothing. */
 export function holderOfStream({ scope }: Pick<Identity, 'scope'>, address: () => string): NamedHolder {
   const network = senderOf({ scope: '' }, address);
   return scope === '' ? [network] : [scope, network];

@@ -13,8 +13,8 @@ import { offConnectionEnd, onConnectionEnd } from './let-go.ts';
 const SPARE_CONNECTIONS = 16;
 
 /**
- * Where fewer are free although idle ones were ended, the address with most connections loses one to each that comes from another address. An address that has more than so many gets none of
- * the last ones, so that others can come.
+ * Where fewer are free although idle ones were ended, the address with most connections loses one to each new connection from another address. An address with more connections than this gets
+ * none of the last places, so that others can connect.
  */
 const LAST_SPARE_CONNECTIONS = 8;
 

@@ -11,7 +11,7 @@ export interface KnownErasure {
   readonly topic: string;
   /** Whether all messages of the topic up to this place are erased, and not only this one. */
   readonly isPrefix: boolean;
-  /** Of the log in which it happened: a copy of the log may have given the number to another message. */
+  /** The epochs of the log in which it happened: a copy of the log may have given the number to another message. */
   readonly lineage: Lineage;
 }
 

@@ -85,9 +85,9 @@ interface Commit extends Stored {
 export interface PublishedBy {
   /** When the queue is full, what the largest holders have in it makes room for others. */
   readonly holder?: () => Holder;
-  /** Whose share of the log it counts for. */
+  /** The sender whose share of the log it counts for. */
   readonly sender?: QuotaSender;
-  /** Of a source. Its messages are a commit of their own; where they are not the next ones the publish rejects with `OutdatedStep`. */
+  /** The step of a source. Its messages are a commit of their own. If they are not the next ones, the publish rejects with `OutdatedStep`. */
   readonly step?: SourceStep;
 }
 
@@ -244,7 +244,7 @@ export class Publisher {
 
   /** The store has not got it, so nothing of it is stored. */
   #takeBack(waiting: Waiting): void {
-    // It is one of the newest.
+    // Searched from the end: the request is one of the newest.
     this.#queue.splice(this.#queue.lastIndexOf(waiting), 1);
     this.#queuedMessages -= waiting.request.drafts.length;
     this.#release(waiting);
@@ -272,7 +272,7 @@ export class Publisher {
     this.#probe ??= this.#clock.after(PROBE_MS, () => {
       this.#probe = undefined;
       if (this.#failure === undefined) return;
-      // The answer that it owes tells, too.
+      // The store still owes an answer, which will tell.
       if (this.#isSilent) this.#probeLater();
       else this.#store.append([]).then(() => this.#worked(), (error: unknown) => this.#failed(error));
     });
@@ -301,7 +301,7 @@ export class Publisher {
     this.#refuse(first === -1 ? this.#queue.length : first);
   }
 
-  /** Refuses the first so many of the queue. The store has not got them, so nothing of them is stored. */
+  /** Refuses the first requests of the queue. The store does not have them yet, so nothing of them is stored. */
   #refuse(count: number): void {
     const refused = this.#queue.splice(0, count);
     if (refused.length === 0) return;

@@ -81,7 +81,7 @@ export class Tail {
   readonly #recent: Recent;
   #position: Position = { epoch: '', seq: 0 };
   #log: LogState | undefined;
-  /** Of the logs that it has seen. */
+  /** The origins of epochs in the logs that the tail has seen. */
   readonly #ancestry = new Ancestry();
   readonly #lostEpochs: LostEpochs;
 

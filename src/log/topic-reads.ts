@@ -52,7 +52,7 @@ export interface Step {
 export interface TopicReadsDependencies {
   readonly store: Pick<Store, 'topics' | 'state' | 'read'>;
   readonly tail: Pick<Tail, 'ask'>;
-  /** The same gate as for pages of history. */
+  /** The gate of the reads for pages of history. */
   readonly reads: Pick<CallLimiter, 'pass'>;
 }
 

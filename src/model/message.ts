@@ -129,12 +129,12 @@ function timeText(time: number): string {
   return text;
 }
 
-/** The message as JSON, or that it was erased. JSON data is copied verbatim, so that large integers and the order of keys survive; other data becomes a string. */
+/** The message as JSON, or a tombstone. JSON data is copied verbatim, so that large integers and the order of keys survive; other data becomes a string. */
 export function toJson(message: Message): Buffer {
   return Buffer.concat(jsonParts(message));
 }
 
-/** The same in parts, for a page of many: its data is copied once, into the page. */
+/** The JSON in parts, for a page of many messages: the data is copied once, into the page. */
 export function jsonParts(message: Message): readonly Uint8Array[] {
   if (message.isErased) return [Buffer.from(`${describe(message, message.id)},"erased":true}`)];
   const data = message.json ? message.data : Buffer.from(JSON.stringify(Buffer.from(message.data.buffer, message.data.byteOffset, message.data.length).toString()));
@@ -144,7 +144,7 @@ export function jsonParts(message: Message): readonly Uint8Array[] {
 /** Bounds what becomes JSON in one go. A piece takes far less than a millisecond. */
 const PIECE_MAX_BYTES = 64 * 1024;
 
-/** The same in pieces, none of which is long work. */
+/** The JSON in small pieces, so that none blocks the event loop. */
 export function* jsonPieces(message: Message): Generator<Uint8Array> {
   const { data } = message;
   if (message.isErased || message.json || data.length <= PIECE_MAX_BYTES) {

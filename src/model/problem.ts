@@ -66,7 +66,7 @@ export class Problem extends Error {
   /** Methods that are possible instead. */
   readonly allow: readonly string[] | undefined;
 
-  /** Of a limit that was reached. */
+  /** The limit that was reached. */
   readonly spent: SpentQuota | undefined;
 
   /** When it may be worth to ask again, where that is known. Seconds. */

@@ -15,13 +15,13 @@ const OWNED_LOOK_MS = 1_000;
 const IDLE_LOOK_MS = 10_000;
 /** How long a look waits for tasks that are being stopped. The next look follows up on the others. It is far below the lease, which no look may let end. */
 const CHANGE_WAIT_MS = 1_000;
-/** How long what is under way has to end by itself when the instance closes. */
+/** How long tasks have to finish their work when the instance closes. */
 const FINISH_MS = 2_000;
 
 /** A task as the database knows it. */
 export interface OwnedTask {
   readonly id: string;
-  /** Of its settings; a task with another one is started anew. */
+  /** The version of its settings. A task whose version changes is started again. */
   readonly version: number;
   /** Counts its owners. */
   readonly fence: number;
@@ -71,7 +71,7 @@ export class Ownership<Task extends Runner> {
   readonly #runners = new Map<string, Task>();
   /** Tasks that are being stopped, and what starts then. */
   readonly #changing = new Map<string, Change<Task>>();
-  /** Until when this instance owns what it was told that it has, by its own monotonic clock. It counts from before the question: the database counts from later. */
+  /** When the lease of this instance ends, by its monotonic clock. Counted from before the question, so the database counts longer. */
   #ownsUntil = -Infinity;
   #timer: Timer | undefined;
   #look: Promise<void> | undefined;
@@ -83,7 +83,7 @@ export class Ownership<Task extends Runner> {
     this.#deps = deps;
   }
 
-  /** Those that run here. */
+  /** The runners on this instance, by the ids of their tasks. */
   get runners(): ReadonlyMap<string, Task> {
     return this.#runners;
   }

@@ -249,7 +249,7 @@ export function topicOf(record: PresenceRecord): string {
   return record instanceof Topic ? record.name : record.topic.name;
 }
 
-/** What a place is told of a record. */
+/** A record as a place stores it. */
 export function changeOf(record: PresenceRecord): PresenceChange {
   if (record instanceof Topic) return { topic: record.name, member: '', topicStreams: record.streams, isPresent: record.isPresent, streams: 0, since: 0, meta: undefined, metaAt: 0 };
   const { topic: { name: topic, streams: topicStreams }, member, isPresent, streams, since, meta, metaAt } = record;

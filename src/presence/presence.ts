@@ -178,7 +178,7 @@ export class Presence {
     if (this.#isAlone) return { answer: here(), isPartial: false };
     if (place?.isUp === true && this.#asking < PRESENCE_ASKING_MAX_REQUESTS) {
       this.#asking++;
-      // One that comes too late holds its place until then.
+      // A question without an answer in time keeps its place until it ends.
       const asked = ask(place).finally(() => this.#asking--);
       try {
         const answer = await within(this.#clock, ASK_WAIT_MS, asked);

@@ -1,13 +1,13 @@
 import type { Clock } from './clock.ts';
 import { ANYBODY, FairShares, type FairSharesDependencies, type Holder, type Holding, type Share } from './fair-shares.ts';
 
-/** A call comes so much later than the one before. When thousands of questions come in a second, it gathers many; one that comes alone waits for nothing. Milliseconds. */
+/** The least time between two calls. So a call gathers many questions under load, and a single question does not wait. Milliseconds. */
 const GATHER_MS = 10;
 
 /** Questions that wait for their turn. Stops a flood of them from holding memory: beyond it the client that asks most gets no answer to its last. */
 const WAITING_MAX_ENTRIES = 10_000;
 
-/** Questions with one key that wait for calls of their own. Stops who asks the same again and again from keeping all others out. */
+/** Questions with one key that wait for calls of their own. Stops a client that repeats a question from keeping all others out. */
 const KEY_WAITING_MAX_ENTRIES = 100;
 
 interface Waiting<Question, Answer> extends Holding {
@@ -95,7 +95,7 @@ export class Batches<Question, Answer> {
     this.#called = clock.monotonic();
   }
 
-  /** Who waits for the next call, by its questions. */
+  /** Callers that wait for the next call, by their questions. */
   #take(): readonly (readonly Waiting<Question, Answer>[])[] {
     const { max, isShared } = this.#options;
     const asking = [...this.#waiting].slice(0, max).map(([key, same]) => {

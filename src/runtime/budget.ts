@@ -67,7 +67,7 @@ export class Budget {
 /** Pinned bytes are never taken back. */
 const PINNED: Holding = { takeBack: () => undefined };
 
-/** What one holds of a budget: it grows, shrinks, and is let go of once, however often that is asked. It is pinned, unless `loosen` says how it is taken back. */
+/** A part of a budget: it grows and shrinks, and is released once, however often that is asked. It is pinned, unless `loosen` says how it is taken back. */
 export class Hold {
   readonly #budget: Budget;
   readonly #holder: Holder;
@@ -116,7 +116,7 @@ export class Hold {
     return true;
   }
 
-  /** The same for what cannot be refused any more. */
+  /** As `grow`, for bytes that cannot be refused any more. */
   mustGrow(bytes: number): void {
     this.#budget.mustTake(bytes);
     this.#count(bytes);

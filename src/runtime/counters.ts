@@ -96,7 +96,7 @@ export class Counters {
   /** Messages and keys that retention deleted. */
   trimmed = 0;
   trimmedKeys = 0;
-  /** Of those keys, the ones that had not expired. */
+  /** Deleted keys that had not expired. */
   forgottenKeys = 0;
   /** Sessions that this instance made, and ended before they expired. */
   sessionsMade = 0;

@@ -8,16 +8,16 @@ import type { Counters } from './counters.ts';
 export type Holder = readonly [widest: HolderName, ...narrower: HolderName[]];
 type HolderName = string | object;
 
-/** The same without a connection. */
+/** A holder without a connection. */
 export type NamedHolder = readonly [widest: string, ...narrower: string[]];
 
-/** A holder without its connection. */
+/** Leaves the connection out of a holder. */
 export function namesOf(holder: Holder): NamedHolder {
   const [widest = '', ...narrower] = holder.filter((name) => typeof name === 'string');
   return [widest, ...narrower];
 }
 
-/** Whoever is not told apart from others: the process itself. */
+/** The holder for work of the process itself. */
 export const ANYBODY: NamedHolder = [''];
 
 /** How long something has to stand still before it is taken from a holder that has no more than a newcomer. Stops clients that are only slow from losing anything. */
@@ -38,7 +38,7 @@ export interface Holding {
   takeBack(): void;
   /** Changes while the thing moves, such as the bytes that a client has taken. Absent where the gate says itself that it moved (`Share.grow`). */
   progress?(): number;
-  /** It waits for the service, and not for its client: that it stands still is no reason to take it. */
+  /** It waits for the service, not for its client, so standing still is no reason to take it. */
   readonly waitsForUs?: boolean;
 }
 
@@ -54,11 +54,11 @@ export interface Share {
   release(): void;
 }
 
-/** Of what is not counted. */
+/** The share of something that is not counted. */
 export const UNCOUNTED: Share = { grow: () => undefined, shrink: () => undefined, pin: () => undefined, release: () => undefined };
 
 export interface FairSharesDependencies {
-  /** What this gate is called in the metric of what was taken back. */
+  /** The name of this gate in the metric of evictions. */
   readonly gate: keyof Counters['evicted'];
   readonly counters: Pick<Counters, 'evicted'>;
   /** Given where what stands still makes room, too. */
@@ -206,7 +206,7 @@ class Node<Held extends Holding> {
     return made;
   }
 
-  /** Of the largest children the one that became so last. */
+  /** The largest child. Of children of one size, the one that reached the size last. */
   get largest(): Node<Held> | undefined {
     return this.#filled === 0 ? undefined : this.#buckets![bucketOf(this.#filled >>> 0)];
   }

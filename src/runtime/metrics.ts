@@ -39,7 +39,7 @@ export interface ConnectorGauge {
   readonly behind: number | undefined;
 }
 
-/** Those with one number each. */
+/** Gauges with one number each. */
 interface NumberGauges {
   readonly streams: number;
   /** History requests that wait for a first message. */
@@ -287,7 +287,7 @@ export class Metrics {
     return this.#registry.metrics();
   }
 
-  /** Those that another instance runs now are not shown any more. */
+  /** Removes connectors that another instance runs now. */
   #showConnectors(connectors: readonly ConnectorGauge[]): void {
     this.#connectorUp.reset();
     this.#connectorBehind.reset();

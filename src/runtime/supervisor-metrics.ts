@@ -16,7 +16,7 @@ export interface WorkersState {
 export class SupervisorMetrics {
   readonly #count: number;
   readonly #registry = new Registry();
-  /** Of the supervisor's own process. */
+  /** The metrics of the supervisor's own process. */
   readonly #process = new Registry();
   readonly #running: Gauge;
   readonly #ready: Gauge;

@@ -50,7 +50,7 @@ export interface CopySource {
   /** Idempotency keys after a position, in the order of `KEYS`. */
   keys(after: KeyPosition | undefined): readonly CopiedRow[];
   rows(table: CopiedTable): Iterable<CopiedRow>;
-  /** Closes the log to every program, and lets go of it. */
+  /** Closes the log to every program, and releases it. */
   seal(): void;
   close(): void;
 }

@@ -17,7 +17,7 @@ export function sessionRecord({ id, digest, created, expires, origin }: SessionR
   return { id, digest, created, expires, origin: originOf(origin) };
 }
 
-/** Whose sessions are counted together. */
+/** The owner whose sessions are counted together. */
 export function ownerOf(origin: SessionOrigin): string {
   return origin.kind === 'key' ? `key:${origin.id}` : `sub:${origin.subject}`;
 }

@@ -10,7 +10,7 @@ import { DEAD_EVENT } from './settings.ts';
 const DEAD_KEPT_MS = 30 * 86_400_000;
 
 export interface DeadLetter {
-  /** Of the webhook. */
+  /** The id of the webhook. */
   readonly id: string;
   readonly topic: string;
   readonly delivery: Delivery;

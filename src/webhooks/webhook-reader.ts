@@ -42,9 +42,9 @@ export interface WebhookReaderDependencies {
   readonly notes: Pick<Notes, 'note'>;
   readonly sender: Pick<Sender, 'send'>;
   readonly deadLetters: Pick<DeadLetters, 'publish'>;
-  /** For the messages of a turn. */
+  /** The memory of the messages of a turn. */
   readonly budget: Budget;
-  /** The same for webhooks that failed last time: receivers that hang must not hold what others need. */
+  /** The same for webhooks that failed last time. Stops receivers that hang from holding the memory of others. */
   readonly suspectBudget: Budget;
   readonly clock: Clock;
   /** The store's clock: milliseconds since 1970. */
@@ -75,7 +75,7 @@ export class WebhookReader {
   readonly #wait: MessageWait;
   readonly #ended = new AbortController();
   #timer: Timer | undefined;
-  /** The turn under way, until what it did is in the database. */
+  /** The turn under way, until the database has its outcome. */
   #turn: Promise<void> = Promise.resolve();
   #at: Position;
   #gap: Gap | undefined;
@@ -183,7 +183,7 @@ export class WebhookReader {
     else this.#after(this.#pauseLeft, () => this.#askTurn());
   }
 
-  /** Reads on, and attempts what it finds, until the turn is over. */
+  /** Reads messages and attempts to send them, until the turn is over. */
   async #take(): Promise<Next> {
     const end = this.#deps.clock.monotonic() + WEBHOOK_TURN_MS;
     const isSuspect = this.#failures > 0;
@@ -303,7 +303,7 @@ export class WebhookReader {
     this.#isLocated = true;
   }
 
-  /** Resolves with false where another instance has it since, or it began anew. */
+  /** Resolves with false if another instance owns the webhook by now, or an administrator restarted it. */
   #note(disabled?: string): Promise<boolean> {
     const attempts = this.#attempts;
     this.#attempts = [];

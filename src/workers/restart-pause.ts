@@ -3,7 +3,7 @@ const PAUSE_MIN_MS = 500;
 const PAUSE_MAX_MS = 30_000;
 /** The part of a pause that is left to chance, so that workers that ended together do not all load at once. */
 const JITTER_SHARE = 0.5;
-/** After so long a life the next pause is the shortest again. Milliseconds. */
+/** After a life of this length the next pause is the shortest again. Milliseconds. */
 const LIVED_MS = 60_000;
 
 /** How long to wait before the worker of one place is started again. */

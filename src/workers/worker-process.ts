@@ -3,7 +3,7 @@ import type { FromWorker, ToWorker } from './protocol.ts';
 
 /** How many looks a worker may be silent, once it listens. It says something each second, and it is looked each second. */
 const SILENT_WORKER_MAX_BEATS = 10;
-/** The same before that: loading blocks the event loop, for long on a busy machine. */
+/** The same before it listens: loading blocks the event loop, for long on a busy machine. */
 const STARTING_WORKER_MAX_BEATS = 120;
 
 /** How a process ended. */
@@ -93,7 +93,7 @@ export class WorkerProcess {
     return !this.#isFrozen && this.#silentBeats > (this.#hasListened ? SILENT_WORKER_MAX_BEATS : STARTING_WORKER_MAX_BEATS);
   }
 
-  /** The kernel would go on giving it connections. */
+  /** Kills a frozen worker: the kernel would go on giving it connections. */
   killFrozen(): void {
     this.#isFrozen = true;
     this.kill();

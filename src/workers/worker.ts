@@ -100,7 +100,7 @@ export class Worker {
     }
     const { promise } = this.#collection;
     const all = await within(this.#clock, COLLECT_MAX_MS, promise);
-    // The next one asks anew.
+    // The next caller asks again.
     if (this.#collection?.promise === promise) this.#collection = undefined;
     return all ?? duties.render();
   }

@@ -1,4 +1,4 @@
-/** What came over the hub's socket is none of what may come. A question fails; after anything else the connection ends. */
+/** Something malformed came over the hub's socket. A malformed question fails; after anything else the connection ends. */
 export class MalformedCall extends Error {
   override name = 'MalformedCall';
 

@@ -6,20 +6,20 @@ import type { HubCall, HubCalls } from './calls.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { ANSWERED_FRAME_MAX_BYTES, FRAME, frameOf, framesIn, HUB_VERSION, hubFraming, jsonFrame } from './frames.ts';
 
-/** The first wait before reconnecting, and the longest: waits double, less a random part of up to half. Stop a hub that comes back from being met by every worker at once. */
+/** The first and the longest wait before reconnecting. Waits double, less a random part of up to half. Stop all workers from connecting at once to a hub that comes back. */
 const HUB_RECONNECT_FIRST_MS = 50;
 const HUB_RECONNECT_MAX_MS = 2_000;
 
 /** How often the hub is asked whether it is there. */
 const HUB_PING_INTERVAL_MS = 1_000;
 
-/** How often the hub is asked without a word of it before the connection is given up. Requests are counted, not time, because a worker that was frozen has lost time itself. */
+/** How many pings may stay without an answer before the connection is given up. Pings are counted, not time, because a frozen worker has lost time itself. */
 const SILENT_MAX_REQUESTS = 5;
 
 /** Questions that wait for their answers. Stops a hub that hangs from holding memory. */
 const ASKED_MAX_REQUESTS = 1_000;
 
-/** How long the end of the process waits for the hub to hear what was told last. */
+/** How long the end of the process waits for the hub to read the last frames. */
 export const HUB_CLOSE_MAX_MS = 500;
 
 /** The hub gives no answer. */
@@ -27,7 +27,7 @@ export class HubAway extends Error {
   override name = 'HubAway';
 }
 
-/** The hub found the question wrong. It would find so again. */
+/** The hub refused the question as malformed, and would refuse it again. */
 export class HubRefused extends HubAway {
   override name = 'HubRefused';
 }
@@ -36,7 +36,7 @@ export class HubRefused extends HubAway {
 export interface HubUser {
   /** The hub answers, and knows nothing of this worker. Called again after every reconnection. */
   readonly onReady: () => void;
-  /** The hub cannot be used, and is being tried again. */
+  /** The connection to the hub is lost. It reconnects by itself. */
   readonly onLost: () => void;
   /** A frame came that answers no question. */
   readonly onFrame?: (kind: number, body: Buffer) => void;
@@ -45,7 +45,7 @@ export interface HubUser {
 }
 
 export interface HubConnectionOptions {
-  /** Of the hub's socket. */
+  /** The path of the hub's socket. */
   readonly path: string;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
@@ -65,7 +65,7 @@ export class HubConnection {
   readonly #clock: Clock;
   readonly #logger: Pick<Logger, 'info' | 'warn'>;
   readonly #users = new Set<HubUser>();
-  /** Those of them that do not keep it open. */
+  /** Users that do not keep the connection open. */
   readonly #followers = new Set<HubUser>();
   readonly #asked = new Map<number, Asked>();
   #question = 0;
@@ -89,7 +89,7 @@ export class HubConnection {
     return this.#isReady;
   }
 
-  /** Never throws. What it calls on the user, it calls later. */
+  /** Never throws, and calls the user only in a later turn of the event loop. */
   attach(user: HubUser): void {
     this.#users.add(user);
     if (this.#isReady) this.#clock.soon(() => {
@@ -98,7 +98,7 @@ export class HubConnection {
     else if (this.#socket === undefined && this.#retry === undefined) this.#open();
   }
 
-  /** The same, for a user that neither opens the connection nor keeps it open. It never leaves. */
+  /** As `attach`, for a user that neither opens the connection nor keeps it open, and never detaches. */
   follow(user: HubUser): void {
     this.#followers.add(user);
     if (this.#isReady) this.#clock.soon(() => {
@@ -106,7 +106,7 @@ export class HubConnection {
     });
   }
 
-  /** Nothing is called on the user any more. The last one closes the connection: what was written before goes out first, where the hub reads it soon. */
+  /** Stops calls to the user. The last user closes the connection, after the frames written before if the hub reads them soon. */
   async detach(user: HubUser): Promise<void> {
     if (!this.#users.delete(user) || this.#users.size > 0) return;
     this.#retry?.cancel();
@@ -215,7 +215,7 @@ export class HubConnection {
     else asked?.reject(new HubRefused(error));
   }
 
-  /** Sends what is not dropped. Call it only while the connection is ready. */
+  /** Sends a frame that must not be dropped, unlike a hint. Call it only while the connection is ready. */
   send(frame: Buffer): void {
     this.#writer?.talk(frame);
   }
@@ -244,7 +244,7 @@ export class HubConnection {
   }
 }
 
-/** The connection itself says when the hub is away, and when it is back. */
+/** Handles a failed question: the connection itself tells its users when the hub is away. */
 export function awayOnly(error: unknown): undefined {
   if (!(error instanceof HubAway)) throw error;
   return undefined;

@@ -23,7 +23,7 @@ interface Forwarded {
 
 /** Hands requests of workers to the one that writes, and its answers back. The hub reads neither. */
 export class ForwardedAppends {
-  /** Those that stand ready; the first one writes. */
+  /** Workers that can write for all. The first of them is the writer. */
   readonly #ready = new Set<Member>();
   readonly #forwarded = new Map<number, Forwarded>();
   #writer: Member | undefined;
@@ -38,7 +38,7 @@ export class ForwardedAppends {
     if (this.#ready.delete(member)) this.#choose();
   }
 
-  /** The connection of a worker has ended: nobody can say what became of what was handed to it. */
+  /** The connection of a worker has ended: the outcome of requests handed to it is unknown. */
   exit(member: Member): void {
     this.leave(member);
     for (const [own, { from, to, number }] of this.#forwarded) {
@@ -62,7 +62,7 @@ export class ForwardedAppends {
     to.writer.talk(frame, block);
   }
 
-  /** The same for an answer. */
+  /** Hands an answer back to the worker that sent the request. */
   answer(member: Member, frame: Buffer, block: Buffer): void {
     const body = frame.subarray(FRAME_HEAD_BYTES);
     const own = body.readUInt32BE();

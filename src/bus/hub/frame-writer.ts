@@ -5,10 +5,10 @@ import { FRAME, frameOf } from './frames.ts';
 /** Commits and notes that wait for one reader. Stops a reader that is slow or frozen from filling the memory. */
 export const WAITING_HINTS_MAX_BYTES = 4 * 1024 * 1024;
 
-/** Questions or answers that wait for one reader. One that asks on without reading what it is told is cut off. */
+/** Questions or answers that wait for one reader. An end that asks more without reading the answers is cut off. */
 export const WAITING_TALK_MAX_BYTES = 16 * 1024 * 1024;
 
-/** An estimate of what a waiting frame costs besides its bytes. Lets many small frames reach the bounds above too. */
+/** An estimate of the memory of a waiting frame besides its bytes. Lets many small frames reach the bounds above, too. */
 const WAITING_OVERHEAD_BYTES = 256;
 
 const MISSED = frameOf(FRAME.missed, Buffer.alloc(0));
@@ -30,7 +30,7 @@ export class FrameWriter {
     socket.on('drain', () => this.#flush());
   }
 
-  /** Bytes that wait, with what they cost besides. */
+  /** The memory of all waiting frames. */
   get waitingBytes(): number {
     return this.#waitingHintBytes + this.#waitingTalkBytes;
   }

@@ -49,7 +49,7 @@ export function nextNumber(last: number, isWaiting: (number: number) => boolean)
 }
 
 export const FRAME_HEAD_BYTES = 5;
-/** Of the name in a note for one worker. */
+/** The length field before the name in a note for one worker. */
 export const NAME_LENGTH_BYTES = 2;
 const LENGTH_BYTES = 4;
 

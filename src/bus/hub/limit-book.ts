@@ -64,7 +64,7 @@ export class LimitBook {
     return { topics: window.topics.size, windowLeftMs: window.endsAt - now };
   }
 
-  /** Begins with a worker. One that comes back tells everything again: what it held before is free. */
+  /** Begins with a worker. A worker that comes back reports everything again, so its earlier holdings are dropped. */
   enter(instance: string): Holder {
     const before = this.#holders.get(instance);
     if (before !== undefined) this.leave(before);
@@ -89,7 +89,7 @@ export class LimitBook {
     });
   }
 
-  /** A worker has ended, and its streams with it: their places are free for where they come back. */
+  /** A worker and its streams have ended: their places are free for the streams to come back. */
   leave(holder: Holder): void {
     for (const owner of holder.owners) this.#release(holder, owner);
     if (this.#holders.get(holder.instance) === holder) this.#holders.delete(holder.instance);
@@ -102,7 +102,7 @@ export class LimitBook {
     if (held?.size === 0) this.#places.delete(owner);
   }
 
-  /** Those that were charged longest ago, while they are full or too many. */
+  /** Forgets the buckets charged longest ago, while they are full or too many. */
   #forgetBuckets(now: number): void {
     for (const [bucket, fullAt] of this.#buckets) {
       if (fullAt > now && this.#buckets.size <= BUCKETS_MAX_ENTRIES) break;

@@ -76,7 +76,7 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
     return frame.length > HANDED_MAX_BYTES ? this.#merged.append(requests) : this.#hand(requests, frame);
   }
 
-  /** The log's id is known once the store is open: before that nobody appends. */
+  /** Called by the first append, because the log's id is known once the store is open. */
   #follow(): void {
     if (this.#isFollowing) return;
     this.#isFollowing = true;
@@ -169,7 +169,7 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
     for (const number of [...this.#handed.keys()]) this.#take(number)?.reject(new StoreError('outcome-unknown', ENDED));
   }
 
-  /** Another one writes from now on; what was handed to this one is answered. */
+  /** Hands the role of the writer to another worker, and answers the requests that this one got before. */
   async #end(): Promise<void> {
     this.#role = undefined;
     const left = this.#connection.ask('writer.leave', {}).catch(awayOnly).then(() => Promise.all(this.#serving));

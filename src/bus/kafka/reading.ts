@@ -43,7 +43,7 @@ export async function readOn({ connection, topic, from, clock, hear, skipped }: 
     if (partition === undefined) throw new Error('Kafka answers a read with nothing that was asked for');
     const batches = partition.records ?? [];
     const end = heard(batches, next, hear);
-    // The same question would bring the same answer again, at once.
+    // Asked again, Kafka would give the same answer at once, in a loop.
     if (batches.length > 0 && end === next) throw new Error('Kafka answers a read with records that were not asked for');
     const isFar = partition.highWatermark - end > LAG_MAX_ENTRIES;
     next = isFar ? partition.highWatermark : end;

@@ -131,7 +131,7 @@ export function send(target: Target, ask: Ask): Promise<Reply> {
           parts.push(part);
           if (bytes > SEEN_MAX_BYTES) answered();
         });
-        // Of an answer that breaks off, the beginning is what counts.
+        // The beginning of an answer that breaks off is enough.
         response.on('error', answered).on('end', answered);
       });
       outgoing.on('error', (error) => done(failureOf(error)));

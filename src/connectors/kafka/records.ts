@@ -6,7 +6,7 @@ import type { SourceRecord } from '../transport.ts';
 /** A partition of a topic, and the broker that leads it. */
 export interface Partition {
   readonly topic: string;
-  /** Of the topic: another one of the same name has another. Empty where brokers do not tell. */
+  /** The id of the topic: a new topic of the same name has another. Empty if brokers do not tell. */
   readonly topicId: string;
   /** Under which positions are stored: its id, or, where brokers do not tell, the one that is stored. */
   readonly identity: string;

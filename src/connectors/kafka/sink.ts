@@ -55,7 +55,7 @@ class KafkaSink implements Sink {
 
   constructor(brokers: Brokers) {
     this.#brokers = brokers;
-    // Brokers close connections that are not used for minutes: the next message connects anew.
+    // Brokers close connections that are not used for minutes: the next message connects again.
     this.lost = this.#closed.promise;
   }
 

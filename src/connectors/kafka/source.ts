@@ -116,7 +116,7 @@ class KafkaSource implements Source {
         const from = offsets.get(partition.part)!;
         const { records, next } = recordsOf(answer, partition, from);
         const isEmpty = (answer.records ?? []).length === 0;
-        // The same question would bring the same answer again, at once.
+        // Asked again, Kafka would give the same answer at once, in a loop.
         if (!isEmpty && next === from) throw new Error('Kafka answers a read with records that were not asked for');
         if (!isEmpty) full.add(partition);
         this.#behind.set(partition.part, Math.max(0, Number(answer.highWatermark - next)));
@@ -139,7 +139,7 @@ class KafkaSource implements Source {
     await taken;
   }
 
-  /** Rejects when the topics have other partitions than before: they are then read anew. */
+  /** Rejects when the topics have other partitions than before: they are then read again. */
   async #watch(count: number, { signal, positions }: Reading): Promise<void> {
     while (!signal.aborted) {
       await pause(PARTITIONS_INTERVAL_MS);

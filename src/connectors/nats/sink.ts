@@ -15,7 +15,7 @@ const STREAM_MESSAGE_TOO_LARGE_CODE = 10_054;
 
 export interface NatsSinkOptions {
   readonly location: NatsLocation;
-  /** Of the connector. */
+  /** The name of the connector. */
   readonly name: string;
   /** Whether a stream stores the messages, and says so. */
   readonly isStored: boolean;

@@ -66,7 +66,7 @@ export interface HandOver {
   readonly bytes: Buffer;
   /** The decision about it. */
   readonly admission?: Admission | undefined;
-  /** Of the whole request, where that is known. Bytes. */
+  /** The length of the whole request, if known. Bytes. */
   readonly length?: number | undefined;
 }
 
@@ -80,7 +80,7 @@ interface Part {
 interface Admitted {
   readonly head: PlainHead;
   readonly bodyStart: number;
-  /** Of the whole request. Bytes. */
+  /** The length of the whole request. Bytes. */
   readonly length: number;
   readonly handler: FastPathHandler;
   readonly admission: Admission;
@@ -99,9 +99,9 @@ export class FastPathConnection implements SocketOwner {
   /** The decision about the next request, made again: admission took a while, and its bytes waited in the socket. */
   #decided: Admission | undefined;
   #part: Part | undefined;
-  /** Of a request that has come in part, or that is under way and has a long head. */
+  /** The memory of a request that has come in part, or that is under way and has a long head. */
   #hold: Hold | undefined;
-  /** Until when its pieces are put together here. */
+  /** When to stop putting its pieces together here. */
   #deadline = 0;
   /** Nothing that follows is taken: the client has closed its side, the service ends, or the answer does not. */
   #last = false;

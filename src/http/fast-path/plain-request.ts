@@ -26,7 +26,7 @@ const LENGTH = /^(?:0|[1-9][0-9]{0,8})$/;
 const NOT_PLAIN = new Set(['transfer-encoding', 'content-encoding', 'expect', 'upgrade', 'trailer', 'proxy-connection', 'http2-settings', 'set-cookie', '__proto__']);
 
 /**
- * Of a header that came more than once, Node joins the values, but for these: the first one counts, or the request is refused.
+ * Node joins the values of a repeated header, except of these: the first value counts, or the request is refused.
  * (https://nodejs.org/api/http.html#messageheaders)
  */
 const NOT_JOINED = new Set([

@@ -50,7 +50,7 @@ export function fingerprint({ kind, topic, event, ttl, body }: RequestIdentity):
 export interface KeyParts {
   readonly headers: IncomingHttpHeaders;
   readonly query: Query;
-  /** Whose key it is: two senders never share one. */
+  /** The namespace of the key: two senders never share one. */
   readonly scope: string;
 }
 

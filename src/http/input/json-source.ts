@@ -30,7 +30,7 @@ export class NotAnArray extends Error {
   }
 }
 
-/** So much white space is skipped until others get their turn. Stops a body of nothing else from holding up the event loop. */
+/** How much white space is skipped in one turn. Stops a body of white space from blocking the event loop. */
 export const TURN_CHARACTERS = 64 * 1024;
 
 const QUOTE = 0x22;
@@ -135,7 +135,7 @@ function endOfValue(source: string, at: number, limit = Infinity): number {
   return at;
 }
 
-/** Of an object or array: brackets are counted, whichever they are. */
+/** The end of an object or array. Brackets of both kinds are counted together. */
 function endOfNested(source: string, at: number, limit: number): number {
   let depth = 0;
   while (at < source.length && at <= limit) {

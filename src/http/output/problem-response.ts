@@ -63,7 +63,7 @@ export function rawProblem(problem: Problem): Buffer {
   return Buffer.concat([Buffer.from(head), body]);
 }
 
-/** What a client is told of an error. Where the error is ours, the service's own lines have more, under the id of the request. */
+/** The problem that a client gets for an error. If the error is ours, the log has more, under the id of the request. */
 export function problemOf(error: unknown, logger: Pick<Logger, 'error'>, requestId: () => string): Problem {
   const known = knownProblem(error);
   if (known !== undefined && known.code !== 'internal') return known;

@@ -3,7 +3,7 @@ import type { Problem } from '../../model/problem.ts';
 import { problemBody, problemHeaders } from '../output/problem-response.ts';
 import type { RequestName } from './client-frame.ts';
 
-/** What a client is told of a frame that it sent. */
+/** The answer to a client's frame. */
 
 /** It was carried out. `json` is the body of the same answer by HTTP. */
 export function answerFrame(request: RequestName | undefined, json: string, replayed: boolean): Buffer {

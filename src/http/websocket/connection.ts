@@ -144,7 +144,7 @@ export class SocketConnection {
     this.#webSocket.close(CLOSE.later, 'overloaded: there is no memory for a frame of this size now');
   }
 
-  /** Of a message that comes in parts, control frames may stand between. */
+  /** Control frames may come between the parts of a message. */
   #passed(data: Buffer): void {
     this.#partBytes = Math.max(0, this.#partBytes - CONTROL_HEAD_BYTES - data.length);
   }

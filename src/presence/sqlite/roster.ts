@@ -14,7 +14,7 @@ const PROCESS_NAME_CHARACTERS = 12;
 /** How long the file of a process that was killed stays. One that was only frozen makes another. */
 const ENDED_KEPT_MS = 60_000;
 
-/** After the folder was removed, the others count as expected for this number of lease times. Meanwhile they notice it, and make their files anew. */
+/** After the folder was removed, the others count as expected for this number of lease times. Meanwhile they notice it, and write their files again. */
 const EXPECTED_FACTOR = 2;
 
 export interface RosterOptions {
@@ -35,7 +35,7 @@ export class Roster {
   readonly #leaseMs: number;
   /** The others, when they were last looked for. */
   #known: readonly string[] = [];
-  /** Until when processes without their file still count, by the host's clock. */
+  /** When processes without their file stop counting, by the host's clock. */
   #expectedUntil = 0;
 
   constructor({ folder, logId, leaseMs }: RosterOptions) {

@@ -3,7 +3,7 @@ import type { PresenceChange } from '../place.ts';
 import { hostMs, isRunning } from './host-clock.ts';
 import type { Calls, Seen } from './protocol.ts';
 
-/** How many topics that have changed are remembered. Stops the list from growing for ever: who comes later looks at everything. */
+/** How many topics that have changed are remembered. Stops the list from growing for ever: a process that asks later reads everything. */
 export const CHANGED_MAX_ENTRIES = 10_000;
 
 /** Stops one step of a sweep from keeping questions waiting. */
@@ -38,7 +38,7 @@ interface LeaseRow {
   readonly counts: number;
 }
 
-/** Of one lease. */
+/** A member under one lease. */
 interface MemberRow {
   readonly lease: number;
   readonly streams: number;

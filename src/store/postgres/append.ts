@@ -13,7 +13,7 @@ import { booleans, bytes, elements, hexadecimal, literal, nameIn, numbers, strin
 /** What a message costs beyond its topic and data: its other fields, and its entries in three indexes. Part of the log's size. */
 export const PG_ROW_OVERHEAD_BYTES = 128;
 
-/** Of an idempotency key's fingerprint; `tidings.append` knows it, too. */
+/** The length of an idempotency key's fingerprint; `tidings.append` knows it, too. */
 const FINGERPRINT_BYTES = 32;
 
 /** What an append says of the log, beside its requests. */

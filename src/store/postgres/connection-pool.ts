@@ -155,7 +155,7 @@ export class PgConnections {
     return pgConnection;
   }
 
-  /** The next write connects anew. */
+  /** The next write connects again. */
   #forget(writer: Promise<PgConnection>): void {
     if (this.#writer === writer) this.#writer = undefined;
   }

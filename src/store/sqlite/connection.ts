@@ -73,7 +73,7 @@ export function connect(file: string, deadline: number, { expected, inUse, inspe
 
 /**
  * Closes a connection. The last one to close makes a checkpoint and removes the write-ahead log. That must not happen by an index that others have
- * replaced: they may have begun the write-ahead log anew. A read-only connection that closes last changes nothing.
+ * replaced: they may have restarted the write-ahead log. A read-only connection that closes last changes nothing.
  */
 export function disconnect({ db, files }: SqliteConnection): void {
   let last: Database.Database | undefined;
@@ -81,7 +81,7 @@ export function disconnect({ db, files }: SqliteConnection): void {
     if (db.open && files.isIndexReplaced) last = new Database(db.name, { readonly: true, fileMustExist: true, timeout: 0 });
     last?.pragma('schema_version');
   } catch {
-    // The file cannot be opened now. The connection must still close, or no thread could connect anew.
+    // The file cannot be opened now. The connection must still close, or no thread could connect again.
   } finally {
     db.close();
     last?.close();
@@ -155,7 +155,7 @@ function rollBack(sqliteConnection: SqliteConnection): void {
   try {
     sqliteConnection.rollback.run();
   } catch {
-    // Closing rolls back too, and the worker connects anew for the next call. The first error is the one to tell.
+    // Closing rolls back too, and the worker connects again for the next call. The first error is the one to tell.
     sqliteConnection.db.close();
   }
 }

@@ -39,7 +39,7 @@ export interface SupervisedWorkerOptions {
   /** The path of the database. */
   readonly file: string;
   readonly sharedFiles: SharedFiles;
-  /** The worker found that a file beside the database is lost: no worker can connect anew while another keeps the lost one open. */
+  /** The worker found that a file beside the database is lost: no worker can connect again while another keeps the lost one open. */
   readonly onLost: () => void;
   /** How long a call waits for the lock that another process holds on the database, in milliseconds. */
   readonly lockWaitMs: number;

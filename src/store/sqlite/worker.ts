@@ -55,7 +55,7 @@ interface Session {
   readonly lostEpochs: LostEpochs;
   readonly webhooks: WebhookCallTable;
   readonly connectors: Connectors;
-  /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
+  /** When the database file could last be opened again: by `monotonic`, and by the time of the last write to it. */
   probed: { readonly at: number; readonly changed: bigint } | undefined;
 }
 
@@ -218,7 +218,7 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
   },
 };
 
-/** The session, opened anew if an error closed it. */
+/** The session, opened again if an error closed it. */
 function use(deadline: number): Session {
   if (session !== undefined) return session;
   if (opened === undefined) throw new StoreError('unavailable', 'the store is not open');
@@ -233,7 +233,7 @@ function use(deadline: number): Session {
   }
 }
 
-/** Connects with the same write-ahead log and index as the other thread, or anew when it has none open. It was told to close those that are lost. */
+/** Connects with the same write-ahead log and index as the other thread, or with new ones when it has none open. Lost ones were closed before. */
 function join(deadline: number, options: ConnectOptions): SqliteConnection {
   const open = (): SqliteConnection => sharedFiles.join(opener, deadline, (inUse) => connect(file, deadline, { ...options, inUse }));
   try {
@@ -355,7 +355,7 @@ function perform<Name extends Call>({ id, name, argument, deadline }: Job<Name>)
   }
 }
 
-/** Closes a connection that is the reason for an error, or may be: the next job connects anew. */
+/** Closes a connection that is the reason for an error, or may be: the next job connects again. */
 function release(error: unknown): void {
   if (session === undefined) return;
   const lost = lostFile(error);

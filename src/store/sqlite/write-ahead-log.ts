@@ -12,7 +12,7 @@ export const WAL_KEPT_BYTES = 64 * 1024 * 1024;
 
 /**
  * At this length of the write-ahead log's file the writer waits for read transactions to leave it, so that it can begin
- * anew. Stops it from growing for ever where some read is always under way.
+ * again. Stops it from growing for ever where some read is always under way.
  */
 export const WAL_MAX_BYTES = 96 * 1024 * 1024;
 
