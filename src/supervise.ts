@@ -14,7 +14,7 @@ import { isEnding } from './workers/signals.ts';
 import { Supervisor } from './workers/supervisor.ts';
 import type { Exit } from './workers/worker-process.ts';
 
-/** What a supervisor is made of. `serve.js` loads it in place of `main.ts` where WORKERS is more than 1. Its workers run the same command line, and load `main.ts`. */
+/** The composition root of a supervisor. `serve.js` loads it in place of `main.ts` where WORKERS is more than 1. Its workers run the same command line, and load `main.ts`. */
 
 const config = configure();
 const { HOST, PORT, OPS_HOST, OPS_PORT, WORKERS: count } = config;

@@ -131,7 +131,7 @@ export class Access {
   }
 
   /**
-   * Who sends a request.
+   * Finds the sender of a request.
    * @param credential A key, token, session or ticket, as it was sent; undefined without one, or where credentials are ignored.
    * @param from Who a question to the database counts for.
    * @returns The problem is 401 for a bad credential, and 503 when that cannot be checked now. Health gets no problem: an unknown sender is anonymous.

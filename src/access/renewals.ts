@@ -25,7 +25,7 @@ export interface Renewable extends Holder {
   readonly ticket?: TicketHold | undefined;
 }
 
-/** What travels to the instance that holds the stream: claims, and nothing that could be used again. */
+/** The question to the instance that holds the stream: claims, and nothing that a stranger could use again. */
 interface Claims {
   readonly stream: string;
   /** The proof of the stream's secret, in hexadecimal digits. */

@@ -32,7 +32,7 @@ export interface StandingDependencies {
   readonly declared: ReadonlyMap<string, KeyRecord>;
 }
 
-/** What the database has of a credential, where its row is asked for. */
+/** The rows of a credential in the database. */
 interface Rows {
   readonly key: KeyRecord | undefined;
   readonly session: SessionRecord | undefined;

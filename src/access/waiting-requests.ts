@@ -3,7 +3,7 @@ import { Problem } from '../model/problem.ts';
 export interface WaitingRequestsOptions {
   /** The most of one sender. */
   readonly max: number;
-  /** What the next one is told. */
+  /** The detail of the problem for the next request. */
   readonly detail: string;
 }
 

@@ -20,7 +20,7 @@ const REASON_MAX_CHARACTERS = 500;
 const CAUSES_MAX_LEVELS = 4;
 
 export interface AvailabilityOptions {
-  /** What log lines call the server. */
+  /** The name of the server in log lines. */
   readonly server: string;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn'>;

@@ -25,7 +25,7 @@ const COLLECTED_MAX_ENTRIES = 1_000;
 /** Answers a question, now or later; undefined: another instance has to. A promise never rejects. */
 export type NoteHandler = (body: unknown) => unknown;
 
-/** What all instances answered, by their ids. */
+/** The answers of all instances, by their ids. */
 export type Answers = ReadonlyMap<string, unknown>;
 
 /** The one instance that a question is for. */
@@ -184,7 +184,7 @@ export class ControlChannel {
     }
   }
 
-  /** What takes a while only reads, and may be large: it is not kept. */
+  /** Sends a late answer. It is not kept: a slow question only reads, and its answer may be large. */
   #answerLater(id: string, answer: unknown, from: string | undefined): void {
     this.#answered.delete(id);
     if (answer !== undefined) this.#bus.tell(this.#answerNote(id, answer), from);

@@ -99,7 +99,7 @@ export function partsOf(messages: readonly Message[]): readonly (readonly Messag
   return total > DIVIDED_MAX_BYTES ? [messages] : parts;
 }
 
-/** What a commit is sent as, in order. The last one is undefined where not all of it can be: then the others have to look at the log. */
+/** The envelopes of a commit, in order. The last one is undefined where not all of it can be: then the others have to look at the log. */
 export function envelopesOf(messages: readonly Message[], keys: EnvelopeKeys): readonly (Carried | undefined)[] {
   const whole = carriedOf(messages, keys);
   if (whole !== undefined) return [whole];

@@ -28,7 +28,7 @@ export interface IncomingOptions {
   readonly listener: BusListener;
   /** This process, whose own envelopes come back. */
   readonly sender: Buffer;
-  /** What log lines call the server. */
+  /** The name of the server in log lines. */
   readonly server: string;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'busRefused'>;

@@ -3,7 +3,7 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 export interface CommandLine<Flag extends string> {
   /** The name of its npm script. */
   readonly command: string;
-  /** What `--help` prints after the first line. */
+  /** The text of `--help` after the first line. */
   readonly usage: string;
   readonly flags: readonly Flag[];
 }

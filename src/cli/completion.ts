@@ -6,7 +6,7 @@ const SHELLS = { bash, zsh, fish } as const;
 
 /** One command, as a shell completes it. */
 interface Completed {
-  /** What stands before: `streams close`, or nothing for the program itself. */
+  /** The words before: `streams close`, or nothing for the program itself. */
   readonly path: string;
   readonly commands: readonly Word[];
   readonly options: readonly Word[];

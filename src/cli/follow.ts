@@ -106,7 +106,7 @@ interface Taker {
   readonly retry: (milliseconds: number) => void;
 }
 
-/** Reads a stream to its end. What breaks it is no mistake: another attempt follows. */
+/** Reads a stream to its end. A break is no mistake: another attempt follows. */
 async function takeAll(body: ReadableStream<Uint8Array>, { take, retry }: Taker, { attempt, signal }: { readonly attempt: AbortController; readonly signal: AbortSignal }): Promise<void> {
   const waiting: Frame[] = [];
   const push = frames({ frame: (frame) => waiting.push(frame), retry });

@@ -7,7 +7,7 @@ import { TidingsError, type Requests } from '../client/requests.ts';
 import { createRequests } from '../client/token-requests.ts';
 import { wrongUsage } from './outcome.ts';
 
-/** What every command takes that asks a running service. */
+/** The options of every command that asks a running service. */
 export interface RemoteOptions {
   readonly url?: string;
   readonly json?: true;

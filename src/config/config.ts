@@ -7,7 +7,7 @@ import { WrongValue, type Setting } from './setting-kinds.ts';
 import { SETTINGS, type SettingName } from './settings.ts';
 
 /**
- * What the operator decides. The room `config` reads environment variables and the file `.env`, checks every value, and returns one
+ * The operator's decisions. The room `config` reads environment variables and the file `.env`, checks every value, and returns one
  * frozen, typed object. No other room reads the environment. `settings.ts` lists all settings with their defaults and bounds.
  * Wrong values keep the process from booting: each gets one line, which never shows a password.
  */
@@ -100,7 +100,7 @@ function readTexts(environment: NodeJS.ProcessEnv, dotenv: string | false): Read
   }
 }
 
-/** What a message may count for beyond its data, rounded up: its topic and its fields. */
+/** The most bytes that a message counts beyond its data, rounded up: its topic and its fields. */
 const QUOTA_MESSAGE_BYTES = 1_024;
 
 /** Lines about values that are wrong only together with another one. A value that was refused before is missing in `config`. */

@@ -78,7 +78,7 @@ export class ConnectorState {
   }
 }
 
-/** What became of records and messages, as `tidings_connector_messages_total` counts them. */
+/** The outcome of a record or message, as `tidings_connector_messages_total` counts it. */
 export type ConnectorOutcome = 'stored' | 'known' | 'own' | 'dead' | 'lost' | 'sent' | 'origin' | 'gap' | 'renewed';
 
 /** Counts by connector and outcome, with a blank between. */

@@ -6,7 +6,7 @@ import { MAX_CONNECTORS } from '../store/connector-store.ts';
 import { FORMATS, MESSAGE_FIELDS, type ConnectorPlan, type SinkPlan, type SourcePlan } from './plan.ts';
 import type { Declared, Transport } from './transport.ts';
 
-/** Reads the file that declares connectors: `connectors:` an object, by their names. What is particular to a transport it reads itself. */
+/** Reads the file that declares connectors: `connectors:` an object, by their names. Each transport reads its own members. */
 
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
 

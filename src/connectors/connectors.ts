@@ -67,7 +67,7 @@ export class Connectors {
   readonly #plans: ReadonlyMap<string, ConnectorPlan>;
   readonly #deadTopics: ReadonlySet<string>;
   readonly #owned: Ownership<ConnectorRunner>;
-  /** What the database has of each, as far as this instance noted it. */
+  /** The fence and status of each connector that this instance stored last. */
   readonly #noted = new Map<string, { readonly fence: number; readonly status: string }>();
   #isOpen = false;
   #isClosed = false;
@@ -87,7 +87,7 @@ export class Connectors {
     });
   }
 
-  /** What this instance runs, with how it is. */
+  /** The connectors that run here, with their status. */
   get running(): readonly (readonly [name: string, status: ConnectorStatus])[] {
     return [...this.#owned.runners].map(([name, { status }]) => [name, status]);
   }
@@ -152,7 +152,7 @@ export class Connectors {
   }
 }
 
-/** What its owner noted last. Another program may have written anything. */
+/** The status that the owner stored last. Another program may have written anything. */
 function statusIn(text: string | undefined): Partial<ConnectorStatus> {
   if (text === undefined || text === '') return {};
   try {

@@ -1,7 +1,7 @@
 import type { SourcePosition } from '../store/connector-store.ts';
 
 /**
- * What a kind of system (NATS, Kafka) gives to this room: how its connectors are declared, and how it is read and written. A transport keeps nothing that must outlast its process. Where a source
+ * A kind of system (NATS, Kafka): how its connectors are declared, and how it is read and written. A transport keeps nothing that must outlast its process. Where a source
  * stands is in the log's database, and comes back as `positions`.
  */
 export interface Transport {
@@ -85,9 +85,9 @@ export interface Reading {
   readonly signal: AbortSignal;
 }
 
-/** What another system has sent. */
+/** A record from another system. */
 export interface SourceRecord {
-  /** What has an order of its own, such as a partition; '' where there is one order. */
+  /** A part with an order of its own, such as a partition; '' if the whole has one order. */
   readonly part: string;
   /** undefined where the system has no positions: then each record is taken as a new one. */
   readonly at: SourcePosition | undefined;

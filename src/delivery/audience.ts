@@ -6,7 +6,7 @@ import { countedBytes, FilterMemory, type FilterUser } from './filter-memory.ts'
 import { Group } from './reader-group.ts';
 
 export interface AudienceOptions {
-  /** What filters may hold together that are not small. */
+  /** The most memory of larger filters together. */
   readonly maxFilterBytes: number;
   readonly counters: Pick<Counters, 'evicted'>;
 }
@@ -30,7 +30,7 @@ export class Audience {
     return this.#groups.size;
   }
 
-  /** What filters hold that are not small. */
+  /** The memory of larger filters. */
   get filterBytes(): number {
     return this.#memory.heldBytes;
   }

@@ -1,6 +1,6 @@
 import type { Reader } from './reader.ts';
 
-/** What catch-up knows of a group while some of its readers are behind, or the log is being read for them. */
+/** A group as catch-up knows it, while readers of it are behind or the log is being read for them. */
 export class Backlog {
   /** Readers that are behind and can be written to. */
   readonly readers = new Set<Reader>();

@@ -22,7 +22,7 @@ export interface NearReaders {
   readonly readers: readonly Reader[];
 }
 
-/** What a walk found for one group. */
+/** The messages that a walk found for one group. */
 export interface Share extends NearReaders, Indexed {
   readonly messages: Message[];
   /** The walk found everything that the group wants up to here. */

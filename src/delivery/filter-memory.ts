@@ -23,7 +23,7 @@ export interface FilterMemoryOptions {
 }
 
 /**
- * What filters hold that are not small. Equal filters are held once, and count for the client that came first. Past the bound the client that holds most loses its newest: all its streams and
+ * The memory of larger filters. Equal filters are held once, and count for the client that came first. Past the bound the client that holds most loses its newest: all its streams and
  * long polls with that filter end. Where others have the same filter, it stays, and counts for the next of them.
  */
 export class FilterMemory {
@@ -141,7 +141,7 @@ class HeldFilter implements Holding {
   }
 }
 
-/** What counts for a filter; 0 for a small one. */
+/** The memory that counts for a filter; 0 for a small one. */
 export function countedBytes(filter: Filter): number {
   const bytes = indexedBytes(filter);
   return bytes <= SMALL_FILTER_BYTES ? 0 : bytes;

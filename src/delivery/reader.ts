@@ -45,7 +45,7 @@ export interface StreamClient {
   readonly credential: string | undefined;
   /** The address as a trusted proxy told it; undefined where it is the other end of the connection. */
   readonly address: string | undefined;
-  /** What the client calls itself. */
+  /** The client's `User-Agent`. */
   readonly agent: string | undefined;
   /** Who its place counts for. */
   holder(): NamedHolder;
@@ -53,7 +53,7 @@ export interface StreamClient {
   readonly ownIdentity: { readonly ticket: string; readonly generation: number } | { readonly session: string } | undefined;
 }
 
-/** What a client asked of its stream. */
+/** The options of a stream that its client chose. */
 export interface StreamOptions extends StreamFraming {
   readonly form: Form;
   /** Whether control events are wanted. */
@@ -69,7 +69,7 @@ export interface ReaderDependencies {
   readonly unread: UnreadWrites<Reader>;
 }
 
-/** What one reader is made of, besides what it shares with all others. */
+/** The parts of one reader. It shares its dependencies with all others. */
 export interface ReaderParts {
   readonly group: Group;
   readonly options: StreamOptions;

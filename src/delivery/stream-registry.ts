@@ -28,7 +28,7 @@ export const REGISTRY_TICK_MS = 100;
 
 export interface StreamSettings {
   readonly maxStreams: number;
-  /** What larger filters may hold together, and what streams may hold that is not read. */
+  /** The most memory of larger filters together, and of unread writes together. */
   readonly filterBytes: number;
   readonly unreadBytes: number;
   readonly heartbeatMs: number;
@@ -37,10 +37,10 @@ export interface StreamSettings {
   readonly retryMaxMs: number;
 }
 
-/** By what a stream is known to others. */
+/** The names by which a stream can be found. */
 export interface StreamNames {
   readonly client?: StreamClient;
-  /** What `$open` tells of the stream besides its place. */
+  /** The data of `$open` besides the place of the stream. */
   readonly handle?: object | undefined;
   /** Who its place counts for. */
   readonly holder?: () => Holder;
@@ -118,7 +118,7 @@ export class StreamRegistry {
     return { readers, furthest };
   }
 
-  /** What streams were written and their clients have not taken. Bytes. */
+  /** The bytes written to streams that their clients have not taken. Bytes. */
   get unreadBytes(): number {
     return this.#unread.bytes;
   }
@@ -175,7 +175,7 @@ export class StreamRegistry {
   }
 
   /**
-   * Ends one stream as a drain does: its client comes back, and is looked at again. What is pending is not written to it: its cursor lies before that. To flush for each of thousands would
+   * Ends one stream as a drain does: its client comes back, and is looked at again. Pending messages are not written to it: its cursor lies before them. To flush for each of thousands would
    * make publishers wait for all readers.
    * @param retryMs When its client may come back; by default a time of its own.
    */

@@ -33,7 +33,7 @@ export interface StreamSharesDependencies {
 }
 
 /**
- * Who has how many of the places for streams. Where all are taken, the largest holder loses its newest stream to a newcomer that has less than half as many.
+ * The places for streams by client. Where all are taken, the largest holder loses its newest stream to a newcomer that has less than half as many.
  */
 export class StreamShares {
   readonly #countedFrom: number;

@@ -11,7 +11,7 @@ import { wholeOf, type Whole } from './stream-list.ts';
 /** The kind of the question. */
 const KIND = 'rebalance';
 
-/** What one instance sends away. */
+/** The streams that one instance sends away. */
 export interface InstanceShare {
   readonly id: string;
   /** The streams that it has. */

@@ -58,7 +58,7 @@ export interface FleetDependencies {
   readonly counters: Pick<Counters, 'published' | 'delivered' | 'dismissed' | 'rebalanced' | 'rebalancesAsked'> & FiguresDependencies['counters'];
   /** Is told of what administrators do. */
   readonly logger: Pick<Logger, 'info'>;
-  /** What this instance has warned of, the newest first. */
+  /** The warnings of this instance, the newest first. */
   readonly warnings: () => readonly Warning[];
   /** How this instance is, besides how busy it is. */
   readonly state: () => Omit<InstanceState, keyof Vitals>;

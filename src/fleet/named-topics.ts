@@ -17,7 +17,7 @@ const KIND = 'topics-named';
 export interface NamedQuery {
   /** Topics and patterns to which the topics belong. */
   readonly scope: readonly string[];
-  /** What their names begin with. */
+  /** The prefix of their names. */
   readonly prefix: string;
   /** Only names after it. */
   readonly after: string;

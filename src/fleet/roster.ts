@@ -26,7 +26,7 @@ const ROSTER_MAX_ENTRIES = 1_000;
 /** The kind of a note by which an instance tells of itself. */
 const KIND = 'instance';
 
-/** What an instance tells of itself without being asked. */
+/** The report that an instance sends without a question. */
 export interface Report {
   readonly streams: number;
   /** Whether it takes new streams. */
@@ -136,7 +136,7 @@ export class Roster {
     return state === 'up' && receivers === 1 && this.others.length === 0 ? { isPartial: false } : undefined;
   }
 
-  /** What other instances told of themselves just now, by their ids. */
+  /** The latest reports of the other instances, by their ids. */
   get reports(): ReadonlyMap<string, Report> {
     const since = this.#clock.monotonic() - REPORT_GOOD_MS;
     return new Map([...this.#known].flatMap(([id, { report }]) => report !== undefined && report.at >= since ? [[id, report] as const] : []));

@@ -4,7 +4,7 @@ import { isObject } from './notes.ts';
 import type { OpenStreams, RowPage, StreamQuery, StreamRow } from './open-streams.ts';
 import type { Collected, Roster } from './roster.ts';
 
-/** What one instance answers at most: less than a note holds, and few enough that Redis and the other instances hardly notice. */
+/** The longest answer of one instance. It fits into a note, and costs Redis and the other instances little. */
 const ROWS_MAX_BYTES = 48 * 1024;
 /** How long one page is put together. Stops instances that answer slowly from keeping a request waiting: the page is short, and there is more. Milliseconds. */
 const PAGE_MAX_MS = 5_000;
@@ -30,7 +30,7 @@ export interface StreamsRequest extends StreamQuery {
   readonly instance?: string | undefined;
 }
 
-/** What may be missing from an answer about all instances. */
+/** The parts that an answer about all instances may lack. */
 export interface Whole {
   readonly partial?: true;
   readonly missing?: readonly string[];

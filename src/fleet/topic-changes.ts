@@ -50,7 +50,7 @@ export interface ChangedTopics {
   readonly cursor: string;
 }
 
-/** What travels to the instance that has the stream: claims, and nothing that could be used again. */
+/** The question to the instance that has the stream: claims, and nothing that a stranger could use again. */
 interface Question extends TopicChange {
   readonly stream: string;
   /** The proof of the stream's secret, in hexadecimal digits. */

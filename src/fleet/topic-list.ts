@@ -19,7 +19,7 @@ export type TopicSort = (typeof TOPIC_SORTS)[number];
 
 export interface TopicsRequest {
   readonly sort: TopicSort;
-  /** What the names begin with; `''` for all. */
+  /** The prefix of the names; `''` for all. */
   readonly prefix: string;
   /** The cursor of the page before. */
   readonly after: string | undefined;

@@ -20,7 +20,7 @@ const ASK_PAUSE_MS = 200;
 /** The kind of the question. */
 const KIND = 'topics-wanted';
 
-/** Who would be sent a message of a topic, by its name or by a pattern. */
+/** The streams that would get a message of a topic, by its name or by a pattern. */
 export interface Wanted {
   readonly streams: number;
   /** How many instances have one of these streams. */
@@ -35,7 +35,7 @@ export interface WantedReport extends Wanted {
   readonly isPartial: boolean;
 }
 
-/** What other instances said last. */
+/** The last answers of other instances. */
 interface Remembered extends Wanted {
   readonly at: number;
   readonly isPartial: boolean;

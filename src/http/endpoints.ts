@@ -5,7 +5,7 @@ export interface Endpoint {
   /** As the router writes it: `:name` is one segment of the path. */
   readonly url: string;
   readonly methods: readonly Method[];
-  /** Who gets in. */
+  /** The purpose, which decides who gets in. */
   readonly access: Purpose;
   /** Parameters of the query that may be given once. Others mean nothing here. */
   readonly once: readonly string[];
@@ -50,7 +50,7 @@ export const ENDPOINTS = {
   /** The topics that have messages or streams. */
   listTopics: { url: '/topics', methods: READ, access: 'presence', once: ['after', 'limit', 'prefix', 'sort'] },
   publishBatch: { url: '/messages', methods: ['POST'], access: 'messages', once: ['idempotencyKey', 'idempotencyHeader'], body: 'BATCH_BYTES' },
-  /** What other systems send. */
+  /** Webhooks of other systems. */
   hook: { url: '/hooks/:hook', methods: ['POST'], access: 'hook', once: [], body: 'MESSAGE_BYTES' },
   /** A hook for systems that can send no header: the secret is in the URL. */
   secretHook: { url: '/hooks/:hook/:secret', methods: ['POST'], access: 'hook', once: [], body: 'MESSAGE_BYTES' },
@@ -83,7 +83,7 @@ export const ENDPOINTS = {
   eraseTopic: { url: '/topics/:topic/messages', methods: ['DELETE'], access: 'erasure', once: ['before'] },
   /** The page for browsers, and an index of the API for everybody else. */
   index: { url: '/', methods: READ, access: 'index', once: [] },
-  /** What the page loads. */
+  /** The files of the page. */
   pageFile: { url: '/page/:file', methods: READ, access: 'public', once: [] },
   client: { url: '/client.js', methods: READ, access: 'public', once: [] },
   clientModule: { url: '/client/:module', methods: READ, access: 'public', once: [] },
@@ -111,7 +111,7 @@ export const ENDPOINTS = {
   testWebhook: { url: '/webhooks/:id/test', methods: ['POST'], access: 'administration', once: [] },
   webhookAttempts: { url: '/webhooks/:id/attempts', methods: READ, access: 'administration', once: ['limit'] },
   listConnectors: { url: '/connectors', methods: READ, access: 'administration', once: [] },
-  /** What the sender may do, and what a key may. */
+  /** The permissions of the sender, or of a key. */
   access: { url: '/access', methods: READ, access: 'self', once: ['action', 'topic'] },
   keyAccess: { url: '/keys/:id/access', methods: READ, access: 'administration', once: ['action', 'topic'] },
   createSession: { url: '/session', methods: ['POST'], access: 'session', once: [] },

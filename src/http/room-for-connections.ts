@@ -32,7 +32,7 @@ export interface RoomForConnections {
   readonly trusted: BlockList | undefined;
 }
 
-/** What connections hold that are no streams: those have a bound of their own. */
+/** The shares of connections that are no streams: streams have a bound of their own. */
 const shares = new WeakMap<Socket, Share>();
 
 /** Bounds the connections of a server, so that sockets never take the files that the database must open. Beyond the bound they are dropped. */

@@ -66,12 +66,12 @@ export class BrokerConnection {
     });
   }
 
-  /** One question and its answer. What Kafka refuses is an error, too: see `isCode`. */
+  /** One question and its answer. A refusal of Kafka is an error, too: see `isCode`. */
   async ask<Arguments extends unknown[], Answer>(api: API<Arguments, Answer>, ...args: Arguments): Promise<Answer> {
     try {
       return await api.async(this.#connection, ...args);
     } catch (error) {
-      // What broke the connection says more than that it is closed.
+      // The error that broke the connection says more than "closed".
       throw isRefusal(error) ? error : this.#error ?? error;
     }
   }

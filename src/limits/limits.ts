@@ -43,7 +43,7 @@ export interface LimitsDependencies {
   readonly logger: Pick<Logger, 'info'>;
 }
 
-/** Who is counted: the owner of a credential, or an address. */
+/** The sender that a limit counts: the owner of a credential, or an address. */
 export interface LimitedSender {
   readonly id: string;
   readonly isAnonymous: boolean;

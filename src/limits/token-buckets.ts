@@ -72,7 +72,7 @@ export class TokenBuckets {
   async #ask(bucket: SharedBucket, tokens: number, onlyWithinMs: number): Promise<Spent | undefined> {
     const balance = await this.#sync.ask(bucket, tokens, onlyWithinMs);
     if (balance?.isTaken === true) return undefined;
-    // What the ledger has answered is known now. Without an answer, this instance decides.
+    // The bucket includes the ledger's answer now. Without an answer, this instance decides.
     const spent = this.#spent(bucket, onlyWithinMs);
     if (spent !== undefined) return spent;
     if (balance !== undefined) return { retryMs: this.#tokenMs, left: 0 };

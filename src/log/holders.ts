@@ -4,7 +4,7 @@ import { HeavyHitters } from './heavy-hitters.ts';
 /** How many names a summary has. It bounds the size of a summary, and how much a count can be too small: by 1/129 of all. */
 const SUMMARY_MAX_ENTRIES = 128;
 
-/** What each topic, or each sender, holds of the log: as this instance knows it. */
+/** The bytes of the log that each topic, or each sender, holds, as far as this instance knows. */
 export class Holders {
   /** The most that one may hold. */
   readonly limitBytes: number;

@@ -36,7 +36,7 @@ export interface KnownErasuresDependencies {
 }
 
 /**
- * What one instance knows of erasures. It asks for new ones whenever an answer of the store shows a later version than it knows. It keeps the newest. Answers that were on their way meanwhile
+ * The erasures that one instance knows. It asks for new ones whenever an answer of the store shows a later version than it knows. It keeps the newest. Answers that were on their way meanwhile
  * still have the data, and these erasures take the data out of them.
  */
 export class KnownErasures {
@@ -101,7 +101,7 @@ export class KnownErasures {
     const { version, more, erasures, log } = await store.changes(after);
     const known = erasures?.map(({ seq, ...one }, index): KnownErasure => ({ ...one, at: log.lineage.at(seq), lineage: log.lineage, version: after + 1 + index }));
     if (!take(before, log, known)) return false;
-    // What cannot be told whole leaves nothing to go by.
+    // An incomplete list is of no use.
     this.#kept = known === undefined ? [] : [...this.#kept, ...known].slice(-ERASURES_MAX_ENTRIES);
     this.#version = version;
     return more;

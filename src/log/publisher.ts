@@ -27,7 +27,7 @@ const COMMIT_QUICK_MS = 3;
 /** How often a log that could not be written is tried again when nobody publishes. */
 const PROBE_MS = 1_000;
 
-/** What a publisher gets for one request: its messages have the numbers `first`, `first` + 1, … and one time. */
+/** The answer to one publish: its messages have the numbers `first`, `first` + 1, … and one time. */
 export interface Receipt {
   readonly epoch: string;
   readonly first: number;

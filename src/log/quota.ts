@@ -16,7 +16,7 @@ const TOLD_SHARE = 1 / 128;
 /** When a refused publisher should try again. It cannot be known when retention deletes enough; it looks every few seconds. */
 const QUOTA_RETRY_SECONDS = 60;
 
-/** Who published, as far as quotas need to know. */
+/** The publisher, as quotas see it. */
 export interface QuotaSender {
   /** '' for all senders without a credential: they share one quota. */
   readonly scope: string;

@@ -50,7 +50,7 @@ export interface RefillDependencies {
   readonly store: Store;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** What the tail may hold. */
+  /** The most bytes of the tail. */
   readonly maxBytes: number;
   /** How often the head of the log is polled. */
   readonly pollMs: number;

@@ -4,7 +4,7 @@ import { TopicScope } from './topic-scope.ts';
 import type { Filter } from './topic.ts';
 
 /**
- * What the sender of a request may do with topics. Admission yields it from the request's head. The publisher and the readers require it, because they
+ * The rights of a sender on topics. Admission yields it from the request's head. The publisher and the readers require it, because they
  * alone learn all topics. A batch names its topics in its body, and only the log knows the topic of an id.
  */
 export interface Grant {

@@ -5,7 +5,7 @@ import { formatId, type Position } from './position.ts';
  * output, keeps state, or knows another room.
  */
 
-/** What a publisher asks to have stored: checked, but without number and time. */
+/** A checked message that has no number and time yet. */
 export interface Draft {
   readonly topic: string;
   /** The SSE event name; undefined is the default, `message`. */
@@ -31,7 +31,7 @@ export const ERASED_EVENT = '$erased';
 
 const NO_DATA = new Uint8Array(0);
 
-/** What a message costs in memory besides its bytes: the objects around it. An estimate, for bounds only. */
+/** The memory of a message besides its bytes: the objects around it. An estimate, for bounds only. */
 const OBJECT_BYTES = 256;
 
 /** A message of the log. */

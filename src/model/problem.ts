@@ -1,5 +1,5 @@
 /**
- * What can go wrong, in one table: a stable code, its HTTP status, and a title. The code is part of the
+ * All problems in one table: a stable code, its HTTP status, and a title. The code is part of the
  * wire contract (RFC 9457 `application/problem+json`); the `detail` that goes with it is for people and may change.
  */
 export const PROBLEMS = {

@@ -98,7 +98,7 @@ export class Ownership<Task extends Runner> {
     return this.#look ??= this.#lookAll();
   }
 
-  /** Lets go of everything at once, so that another instance goes on. What is under way has a moment to end. */
+  /** Lets go of everything at once, so that another instance goes on. Running tasks have a moment to finish. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;

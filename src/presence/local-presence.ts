@@ -51,7 +51,7 @@ class Entry {
   }
 }
 
-/** What changes as one. */
+/** A topic, or a member on it: each changes as one. */
 export type PresenceRecord = Topic | Entry;
 
 export interface LocalPresenceDependencies {
@@ -64,7 +64,7 @@ export interface LocalPresenceDependencies {
   readonly onChange: (record: PresenceRecord) => boolean;
 }
 
-/** Who listens on this instance. A stream is a number in the topics that it names, and in its member's entries. */
+/** Presence on this instance. A stream is a number in the topics that it names, and in its member's entries. */
 export class LocalPresence {
   readonly #clock: Clock;
   readonly #now: () => number;

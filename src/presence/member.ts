@@ -1,7 +1,7 @@
-/** Who opens a stream, where that is somebody. */
+/** The client of a stream, if it is not anonymous. */
 export interface Member {
   readonly id: string;
-  /** What others see of it: JSON in one line. */
+  /** The metadata that others see: JSON in one line. */
   readonly meta: string | undefined;
 }
 

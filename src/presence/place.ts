@@ -91,7 +91,7 @@ export interface PresentMember {
 export interface PresencePage {
   readonly streams: number;
   readonly members: readonly PresentMember[];
-  /** What the next page comes after; undefined where this is the last. */
+  /** The key after which the next page begins; undefined on the last page. */
   readonly next: string | undefined;
 }
 

@@ -22,7 +22,7 @@ export interface BatchesOptions<Question, Answer> extends Pick<FairSharesDepende
   readonly call: (questions: readonly Question[]) => Promise<readonly Answer[]>;
   /** The most questions of one call. */
   readonly max: number;
-  /** What a call has once. */
+  /** The key of a question: a call has each key once. */
   readonly keyOf: (question: Question) => string;
   /** Whether one answer is for all questions with a key that wait for it. Otherwise each of them has a call of its own, in their order. */
   readonly isShared: boolean;

@@ -3,7 +3,7 @@ export interface Observer {
   observe(value: number): void;
 }
 
-/** Who sees the size and the duration of each commit, and the latency of each sweep. */
+/** Observers of the size and duration of each commit, and of the latency of each sweep. */
 export interface Observers {
   readonly commitMessages: Observer;
   readonly commitMilliseconds: Observer;
@@ -14,7 +14,7 @@ export interface Observers {
 const UNOBSERVED: Observer = { observe: () => undefined };
 
 /**
- * What the spine counts as it goes: plain numbers, so that counting costs nothing on the fan-out path. `Metrics` reads them when Prometheus
+ * The counters of the spine: plain numbers, so that counting costs nothing on the fan-out path. `Metrics` reads them when Prometheus
  * asks. Only commits and sweeps, which are few, are handed to observers one by one.
  */
 export class Counters {
@@ -84,7 +84,7 @@ export class Counters {
   readonly limited = { publish: 0, streams: 0, 'failed-logins': 0, sessions: 0, topics: 0, 'idempotency-keys': 0 };
   /** How often the largest holder lost something to a newcomer, by its kind (fair-shares.ts). */
   readonly evicted = { publishes: 0, bodies: 0, answers: 0, 'long-polls': 0, streams: 0, filters: 0, reads: 0, erasures: 0, tickets: 0, credentials: 0, connections: 0 };
-  /** What this instance counted alone against a limit: it has no Redis, or Redis was away or late. */
+  /** Requests that this instance counted alone against a limit, because it has no Redis, or Redis was away or late. */
   countedAlone = 0;
   /** Questions for presence that were answered with a part of the instances: there is no Redis, or it was away or late. */
   presencePartial = 0;

@@ -32,7 +32,7 @@ const STANDSTILL_MAX_ENTRIES = 64;
 /** Amounts are told apart up to this one. Two holders beyond it count as equal. */
 const COMPARED_MAX_ENTRIES = 0xffffffff;
 
-/** What a gate does with one thing that it lets in. */
+/** One thing that a gate lets in, and how it is taken back. */
 export interface Holding {
   /** The holder loses it to a newcomer. It must answer whoever waits for it. */
   takeBack(): void;
@@ -143,7 +143,7 @@ export class FairShares<Held extends Holding = Holding> {
     return share;
   }
 
-  /** What makes room for a newcomer; undefined where nothing does. */
+  /** The share that makes room for a newcomer, if any. */
   #loser(holder: Holder, amount: number): HeldShare<Held> | undefined {
     let around = this.#all;
     let own: Node<Held> | undefined = around;
@@ -183,7 +183,7 @@ class Node<Held extends Holding> {
   #first: HeldShare<Held> | undefined;
   #last: HeldShare<Held> | undefined;
   amount = 0;
-  /** What of it can be taken back. */
+  /** The part that can be taken back. */
   loose = 0;
   /** Its neighbours in its bucket. */
   #earlier: Node<Held> | undefined;
@@ -288,7 +288,7 @@ class Node<Held extends Holding> {
 /** When things last moved, as far as that is known. */
 class Movements<Held extends Holding> {
   readonly #clock: Pick<Clock, 'monotonic'>;
-  /** What can be taken back, in the order in which it moved. */
+  /** Shares that can be taken back, in the order in which they moved. */
   readonly #order = new Set<HeldShare<Held>>();
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
@@ -307,7 +307,7 @@ class Movements<Held extends Holding> {
     this.#order.delete(share);
   }
 
-  /** What has stood still for longest, and for long enough, of what may be taken. */
+  /** The share that has stood still for longest, and for long enough, among those that may be taken. */
   standing(mayTake: (share: HeldShare<Held>) => boolean): HeldShare<Held> | undefined {
     const until = this.#clock.monotonic() - STANDSTILL_MS;
     let looks = 0;

@@ -12,7 +12,7 @@ export interface WorkersState {
   readonly answered: ReadonlySet<number>;
 }
 
-/** What the supervisor of several workers adds to their metrics. */
+/** The metrics that the supervisor adds to those of its workers. */
 export class SupervisorMetrics {
   readonly #count: number;
   readonly #registry = new Registry();

@@ -79,7 +79,7 @@ export interface SourcePosition {
 }
 
 export interface StoredPosition extends SourcePosition {
-  /** What has an order of its own, such as a partition. */
+  /** A part with an order of its own, such as a partition. */
   readonly part: string;
 }
 

@@ -86,7 +86,7 @@ export interface CopyTarget {
   proveRows(table: CopiedTable): Promise<Proof>;
   /** Writes the rest of the log's state. @param bytes The log's size, as this store counts it. */
   writeState(log: SourceState, bytes: number): Promise<void>;
-  /** What a message counts in the log's size. */
+  /** The bytes of a message in the log's size. */
   bytesOf(message: CopiedMessage): number;
   /** Opens the log to instances. */
   open(log: SourceState): Promise<void>;

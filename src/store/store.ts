@@ -118,7 +118,7 @@ export interface Appended {
 }
 
 /**
- * What became of a request. `stored` and `replayed` name the first of its numbers: the others follow it, with the same
+ * The outcome of a request. `stored` and `replayed` name the first of its numbers: the others follow it, with the same
  * epoch and time. `replayed`: the key was known, and this repeats the first answer. `conflict`: the key was used for
  * another request; nothing was stored. `outdated`: the step's owner is not the newest, or a position stands elsewhere; nothing was stored.
  */

@@ -61,7 +61,7 @@ export type WebhookStatus = 'active' | 'paused' | 'disabled';
 export interface NewWebhook {
   /** Lower-case letters and digits; nobody else's so far. */
   readonly id: string;
-  /** What the room webhooks knows of it, as text. */
+  /** The settings of the webhook, as a text of the room webhooks. */
   readonly settings: string;
   /** The place after which it begins. */
   readonly cursor: string;

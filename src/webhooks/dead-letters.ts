@@ -28,7 +28,7 @@ export function isDeadLetter({ event, json, data }: Pick<Message, 'event' | 'jso
   return event === DEAD_EVENT && json && Buffer.compare(data.subarray(0, beginning.length), beginning) === 0;
 }
 
-/** What could not be delivered becomes a message of another topic: once, however often that is attempted. */
+/** Publishes undelivered messages to another topic: each once, however often that is attempted. */
 export class DeadLetters {
   readonly #publisher: Pick<Publisher, 'publish'>;
 

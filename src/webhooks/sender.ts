@@ -115,7 +115,7 @@ export class Sender {
     });
   }
 
-  /** The status counts. What is missing of the rest, or wrong with it, changes nothing. */
+  /** The status counts. A missing or broken rest changes nothing. */
   #read(response: IncomingMessage, resolve: (answer: Pick<Outcome, 'status' | 'excerpt' | 'retryAfter'>) => void): void {
     const kept: Buffer[] = [];
     let bytes = 0;

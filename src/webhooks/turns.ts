@@ -28,7 +28,7 @@ interface Queue {
 }
 
 /**
- * Who may have a connection now: bounded in all and for each origin, and in turns between origins. A receiver that hangs holds a place of the slow ones: after a second its place among the quick
+ * Gives out connections: bounded in all and for each origin, and in turns between origins. A receiver that hangs holds a place of the slow ones: after a second its place among the quick
  * ones is free again. So receivers that answer wait for those that hang for about a second once, and never again.
  */
 export class Turns {

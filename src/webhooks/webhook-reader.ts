@@ -223,7 +223,7 @@ export class WebhookReader {
     for (const message of found.messages) {
       if (this.#isStopping) return 'stop';
       if (this.#deps.clock.monotonic() >= end) return 'more';
-      // What was erased while others were sent is not sent. Where that is not known any more, it is read again.
+      // Messages erased meanwhile are not sent. Where that is not known any more, it is read again.
       if (!this.#deps.tail.clean([message], { erasures })) return 'more';
       if (!this.#wants(message)) {
         this.#moveTo(message);

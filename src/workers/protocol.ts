@@ -4,7 +4,7 @@ import type { EndingSignal } from './signals.ts';
 /** The two ports of the service. */
 export type WorkerPort = 'main' | 'operations';
 
-/** What a worker says to its supervisor. */
+/** Messages of a worker to its supervisor. */
 export type FromWorker =
   /** It begins. By this id the other instances know it. */
   | { readonly kind: 'begins'; readonly instance: string }
@@ -18,7 +18,7 @@ export type FromWorker =
   | { readonly kind: 'collect'; readonly id: number }
   | { readonly kind: 'rendered'; readonly id: number; readonly text: string };
 
-/** What the supervisor says to a worker. */
+/** Messages of the supervisor to a worker. */
 export type ToWorker =
   /** The whole service ends as this signal says. */
   | { readonly kind: 'end'; readonly signal: EndingSignal }

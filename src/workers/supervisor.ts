@@ -27,7 +27,7 @@ export interface SupervisorDependencies {
   readonly fork: (number: number) => WorkerChild;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
-  /** What this process has warned of. */
+  /** The warnings of this process. */
   readonly warnings: Pick<Warnings, 'counts' | 'newest'>;
   /** Its own metrics. @param answered The workers whose metrics came in time. */
   readonly render: (answered: ReadonlySet<number>) => Promise<string>;

@@ -12,7 +12,7 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** What of a child process is used. */
+/** The parts of a child process that are used. */
 export type WorkerChild = Pick<ChildProcess, 'on' | 'send' | 'kill' | 'pid' | 'connected'>;
 
 export interface WorkerEvents {

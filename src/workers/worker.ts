@@ -18,7 +18,7 @@ export interface WorkerDependencies {
   readonly logger: Pick<Logger, 'error'>;
 }
 
-/** What a worker is asked for by the others. */
+/** The requests of the supervisor and the other workers that a worker answers. */
 export interface WorkerDuties {
   /** The id by which the other instances know this worker. */
   readonly instance: string;
@@ -61,7 +61,7 @@ export class Worker {
     this.#beat();
   }
 
-  /** What the supervisor has warned of lately. */
+  /** The latest warnings of the supervisor. */
   get supervisorWarnings(): readonly Warning[] {
     return this.#supervisorWarnings;
   }

@@ -55,7 +55,7 @@ const FLAG_FOREIGN = 4;
 
 const FAILURE_KINDS: readonly StoreErrorKind[] = ['unavailable', 'outcome-unknown', 'refused'];
 
-/** What the writer says of the log. Its epochs are those that the other workers read from the log themselves. */
+/** The log as the writer reports it. Its epochs are those that the other workers read from the log themselves. */
 export interface WrittenLog {
   /** The newest epoch, which a worker has to know. */
   readonly epoch: string;

@@ -16,7 +16,7 @@ export interface HubBusOptions {
   readonly counters: Pick<Counters, 'busRefused'>;
 }
 
-/** What it has once it has joined a log. */
+/** The state after joining a log. */
 interface Joined {
   readonly logId: string;
   readonly listener: BusListener;
@@ -35,7 +35,7 @@ export class HubBus implements Bus {
   #joined: Joined | undefined;
   #hasJoined = false;
   #members: number | undefined;
-  /** Who listens now. A hub from older files does not say. */
+  /** The instances that listen now. A hub from older files does not say. */
   #names: ReadonlySet<string> | undefined;
   #isClosed = false;
 

@@ -1,7 +1,7 @@
 import type { Balance, Debit, Holding, TopicCount } from '../../limits/ledger.ts';
 import type { MemberPage, PresenceChange, PresenceChanges, PresenceCount, PresencePage } from '../../presence/place.ts';
 
-/** What a worker asks the hub. A connection stands for one log: the first call that names one decides. */
+/** The questions of a worker to the hub. A connection stands for one log: the first call that names one decides. */
 export interface HubCalls {
   /** Begins a connection. The answer is the hub's version; a worker of another version asks nothing more. */
   readonly hello: Call<{ readonly version: number }, { readonly version: number }>;
@@ -25,7 +25,7 @@ export interface HubCalls {
   readonly 'presence.topicsOf': Call<{ readonly name: string; readonly member: string; readonly after: string; readonly limit: number }, MemberPage | null>;
   readonly 'presence.changes': Call<{ readonly after: number }, PresenceChanges>;
 
-  /** What this worker holds of limits ends with its connection. */
+  /** Joins the limits. The holdings of this worker end with its connection. */
   readonly 'limits.join': Call<{ readonly log: string; readonly instance: string }, null>;
   readonly 'limits.spend': Call<{ readonly debits: readonly Debit[] }, readonly Balance[]>;
   readonly 'limits.addTopics': Call<{ readonly owner: string; readonly topics: readonly string[]; readonly windowMs: number }, TopicCount>;

@@ -32,7 +32,7 @@ export class HubRefused extends HubAway {
   override name = 'HubRefused';
 }
 
-/** What uses a connection. */
+/** A user of the connection, such as the bus or the limit ledger. */
 export interface HubUser {
   /** The hub answers, and knows nothing of this worker. Called again after every reconnection. */
   readonly onReady: () => void;

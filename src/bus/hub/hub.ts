@@ -56,7 +56,7 @@ export async function startHub({ path, port, clock, logger }: HubOptions): Promi
 
 interface RunningHubDependencies {
   readonly path: string;
-  /** What is removed at the end. */
+  /** The folder that is removed at the end. */
   readonly folder: string | undefined;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'warn'>;

@@ -18,7 +18,7 @@ interface Window {
   readonly endsAt: number;
 }
 
-/** What the workers of one log have counted together, in the hub's memory. */
+/** The counts of the workers of one log together, in the hub's memory. */
 export class LimitBook {
   readonly #clock: Clock;
   /** When each bucket is full again, by the hub's clock; the one charged last is the last. */

@@ -12,7 +12,7 @@ export interface HubLedgerOptions {
   readonly clock: Clock;
 }
 
-/** The ledger of the workers of one machine, in the hub's memory. What a worker holds is free when its connection ends. While the hub is away or late, each worker counts alone. */
+/** The ledger of the workers of one machine, in the hub's memory. The holdings of a worker are free when its connection ends. While the hub is away or late, each worker counts alone. */
 export class HubLedger implements Ledger {
   readonly #connection: HubConnection;
   readonly #clock: Clock;

@@ -48,11 +48,11 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
   readonly #merged: MergedAppends;
   readonly #handed = new Map<number, Handed>();
   #number = 0;
-  /** What the hub said last: whether this worker writes for all, or another one does. */
+  /** The role from the hub: this worker writes for all, or another one does. */
   #role: 'self' | 'other' | undefined;
   #isFollowing = false;
   #isLate = false;
-  /** What others handed to this worker, and was not answered yet. */
+  /** Requests of other workers that are not answered yet. */
   readonly #serving = new Set<Promise<void>>();
   #lineage: Lineage | undefined;
 

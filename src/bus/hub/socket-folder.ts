@@ -8,7 +8,7 @@ export const SOCKET_PATH_MAX_BYTES = 103;
 
 export const SOCKET_NAME = 'hub';
 
-/** What mkdtemp appends. */
+/** The suffix that mkdtemp appends. */
 const MKDTEMP_SUFFIX = 'XXXXXX';
 
 /** How long a folder without a socket is left alone: another supervisor may be about to listen in it. */

@@ -49,7 +49,7 @@ export class KafkaBus implements Bus {
   #joined: Joined | undefined;
   /** The newest connection, whether it can be used yet or not. */
   #connection: TopicConnection | undefined;
-  /** What leaves over the connection that can be used. */
+  /** Sends over the connection that can be used. */
   #outbox: Outbox | undefined;
   #isClosed = false;
 
@@ -149,7 +149,7 @@ export class KafkaBus implements Bus {
         listener.toldUnproved();
       },
     });
-    // What was published while this instance did not listen has passed it.
+    // This instance missed messages published while it did not listen.
     listener.wake();
     await reading;
   }

@@ -61,7 +61,7 @@ export class NatsBus implements Bus {
   /** Published on this connection, and not confirmed yet. */
   #unconfirmedBytes = 0;
   #isConfirming = false;
-  /** What NATS said last of an error on this connection. */
+  /** The last error that NATS reported on this connection. */
   #lastError: unknown;
   #isClosed = false;
 
@@ -134,7 +134,7 @@ export class NatsBus implements Bus {
     this.#confirm(connection);
   }
 
-  /** Who hears it says so; NATS says where nobody does. */
+  /** Listeners answer; NATS reports if there are none. */
   #request(connection: NatsConnection, subject: string, bytes: Buffer, reached: (listening: number) => void): void {
     connection.request(subject, bytes, { timeout: PRESENT_MAX_MS }).then(
       () => reached(1),
@@ -193,7 +193,7 @@ export class NatsBus implements Bus {
     this.#unconfirmedBytes = 0;
     this.#isConfirming = false;
     this.#availability.connected();
-    // What was published while this instance did not listen has passed it.
+    // This instance missed messages published while it did not listen.
     joined.listener.wake();
   }
 

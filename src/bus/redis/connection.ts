@@ -27,7 +27,7 @@ const REDIS_CLOSE_MAX_MS = 500;
 
 export interface RedisConnectionOptions {
   readonly discovery: ServerDiscovery;
-  /** What `CLIENT LIST` shows of it. */
+  /** The name of the connection in `CLIENT LIST`. */
   readonly name: string;
   /** The connection can be used. Called again after every reconnection. */
   readonly onReady: () => void;

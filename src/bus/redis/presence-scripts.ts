@@ -1,5 +1,5 @@
 /**
- * What Redis does at one time for presence. An instance writes under a name that lives once (`lease`). When its lease has ended, or it had to begin again, it takes another name. What stands under the old
+ * The scripts that Redis runs for presence, each at one time. An instance writes under a name that lives once (`lease`). When its lease has ended, or it had to begin again, it takes another name. What stands under the old
  * one does not count any more. The names are in a sorted set, by the time when their leases end, which is negative while an instance has not told everything yet.
  *
  * A topic has three keys. `members`: its members, in the order of their bytes. `lines`: for each of them a line of each instance: its name, streams, since, when the metadata was given, and the metadata, with tabs between.
@@ -182,7 +182,7 @@ end
 return answer
 `;
 
-/** What has changed after a number. Keys: `changed` and its numbers. Values: the number. The answer is the newest number, whether anything may have changed, and otherwise the topics. */
+/** The changes after a number. Keys: `changed` and its numbers. Values: the number. The answer is the newest number, whether anything may have changed, and otherwise the topics. */
 export const CHANGES = `
 local after, newest = tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[2]) or '0')
 if after == newest then

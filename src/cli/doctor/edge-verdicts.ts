@@ -22,7 +22,7 @@ export function isRedirect({ status }: Answer): boolean {
   return status >= 300 && status < 400;
 }
 
-/** What answered, for people. */
+/** The answer, for people. */
 export function shownAnswer({ status, headers }: Pick<Answer, 'headers'> & { readonly status: number | undefined }): string {
   return `${status ?? 'nothing'} ${quoted(headers['content-type'] ?? 'without a content type')}`;
 }

@@ -23,7 +23,7 @@ const FLAG_CONTROL = 32;
 /** A mark says that a transaction was given up. */
 const ABORTED_TYPE_VALUES: number = 0;
 
-/** What an answer says of one partition. */
+/** One partition in an answer. */
 export interface Fetched {
   readonly records?: readonly RecordsBatch[] | null;
   readonly abortedTransactions: readonly AbortedTransaction[] | null;
@@ -40,7 +40,7 @@ export interface Heard {
   readonly next: bigint;
 }
 
-/** What one answer has of a partition, from an offset on. Records of transactions that were given up are left out. */
+/** The records of a partition in one answer, from an offset on. Records of transactions that were given up are left out. */
 export function recordsOf(answer: Fetched, partition: Partition, from: bigint): Heard {
   const aborted = new Aborted(answer.abortedTransactions ?? []);
   const records: SourceRecord[] = [];

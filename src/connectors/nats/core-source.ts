@@ -5,7 +5,7 @@ import type { Reading, Source, SourceRecord } from '../transport.ts';
 import { Inbox } from './inbox.ts';
 import { recordOf } from './record.ts';
 
-/** What is heard and not stored yet. NATS sends whether or not we keep up: beyond these bounds records are lost, and counted, and the memory stays flat. */
+/** Received records that are not stored yet. NATS sends whether or not we keep up: beyond these bounds records are lost, and counted, and the memory stays flat. */
 const HEARD_MAX_RECORDS = 10_000;
 const HEARD_MAX_BYTES = 8 * 1024 * 1024;
 

@@ -1,4 +1,4 @@
-/** What the client of NATS has handed over and nobody has taken yet. All of it is taken together. */
+/** A queue of items that the client of NATS has received and the source has not taken yet. All of it is taken together. */
 export class Inbox<Item> {
   #items: Item[] = [];
   #end: { readonly reason: Error | undefined } | undefined;

@@ -8,7 +8,7 @@ import type { OpenContext, Reading, Source } from '../transport.ts';
 import { Deliveries } from './deliveries.ts';
 import { recordOf } from './record.ts';
 
-/** What the server sends before the first of it is acknowledged, if each message is as large as it may be. Bounds the memory. */
+/** The most bytes that the server sends without an acknowledgement. Bounds the memory. */
 const UNACKNOWLEDGED_MAX_BYTES = 64 * 1024 * 1024;
 const UNACKNOWLEDGED_MAX_MESSAGES = 1_024;
 /** How long the server waits for an acknowledgment. The log may be away for longer: what comes again then is not held twice (deliveries.ts). */

@@ -45,12 +45,12 @@ export interface ConnectionLimits {
   readonly keepAliveMs: number;
 }
 
-/** What a connection needs of the server that it belongs to. */
+/** The parts of its server that a connection needs. */
 export interface ConnectionHost {
   /** For requests that have come in part. Stops many connections, each with a part of its own, from holding memory together. */
   readonly parts: Budget;
   readonly limits: ConnectionLimits;
-  /** Who serves a request; undefined leaves it to the HTTP server. */
+  /** The handler of a request; undefined leaves it to the HTTP server. */
   readonly find: (head: PlainHead) => FastPathHandler | undefined;
   /** Decides whether it is served: once, before its body is waited for. */
   readonly admit: (head: PlainHead, socket: Socket) => Admission | Promise<Admission>;
@@ -188,7 +188,7 @@ export class FastPathConnection implements SocketOwner {
   }
 
   received(bytes: Buffer): void {
-    // What follows the last request; its own rest is still taken.
+    // Bytes after the last request are ignored; the rest of that request is still read.
     if (this.#last && this.#part === undefined && this.#decided === undefined) return;
     if (this.#busy || this.#socket.writableNeedDrain) {
       this.#putBack(bytes);
@@ -293,7 +293,7 @@ export class FastPathConnection implements SocketOwner {
     this.#socket.setTimeout(REST_OF_REQUEST_MS);
   }
 
-  /** Who sends a head is not known before it is whole. */
+  /** The sender of a head is unknown until the head is whole. */
   #holderOf({ admitted }: Part): Holder {
     return admitted?.admission.holder() ?? holderOf({ scope: '' }, () => this.#socket.remoteAddress ?? '', this.#socket);
   }

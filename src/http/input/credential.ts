@@ -82,7 +82,7 @@ export function repeatedCookie(name: string): Problem {
   return invalid(`the cookie ${name} was sent more than once`, 'Cookie');
 }
 
-/** What the cookies of a name hold: usually one. */
+/** The values of the cookies with a name: usually one. */
 export function cookieValues(header: string, name: string): readonly string[] {
   return header.split(';').filter((pair) => pair.split('=', 1)[0]!.trim() === name).map((pair) => parseCookie(pair)[name] ?? '');
 }

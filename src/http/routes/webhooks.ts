@@ -155,7 +155,7 @@ function isWebhookId(id: string): boolean {
   return /^[a-z0-9]{1,64}$/.test(id);
 }
 
-/** What is no id of ours is not asked of the database. */
+/** The database is not asked for a text that is no id. */
 function idOf({ id }: { readonly id: string }): string {
   if (!isWebhookId(id)) throw new Problem('not-found', 'There is no such webhook.', { field: 'id' });
   return id;

@@ -19,7 +19,7 @@ export function errorFrame(request: RequestName | undefined, problem: Problem): 
   return textFrame(Buffer.from(`{"event":"$error",${named(request)}${retry}"data":${JSON.stringify({ ...body, field: field === undefined ? undefined : MEMBERS[field] ?? field })}}`));
 }
 
-/** What the service calls by its HTTP header is a member of a frame. */
+/** The member of a frame for each HTTP header that a problem names. */
 const MEMBERS: Readonly<Record<string, string>> = { 'Idempotency-Key': 'idempotencyKey' };
 
 function named(request: RequestName | undefined): string {

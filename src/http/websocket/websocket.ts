@@ -17,7 +17,7 @@ import { SocketConnection, StreamSocket, type SocketBeginning } from './connecti
  * This file brings handshakes to the door. connection.ts is one open WebSocket, client-frame.ts what a client may ask on it.
  */
 
-/** What a frame may have besides the data of a message: its other members, and what JSON escapes. Bytes. */
+/** The most bytes of a frame besides the data of a message: its other members, and JSON's escapes. Bytes. */
 const FRAME_BESIDES_BYTES = 64 * 1024;
 
 /** In how many frames a message may come. Stops a client from holding memory with frames that hold next to nothing. */

@@ -27,7 +27,7 @@ export interface RosterOptions {
  * The processes that use one log: an empty file for each, whose time is the end of its lease by the host's clock. A process that is alone so learns that it is, at the cost of a few system calls a second.
  */
 export class Roster {
-  /** What the others know this process by. */
+  /** The name of this process among the others. */
   readonly name = randomName(PROCESS_NAME_CHARACTERS);
   readonly #folder: string;
   readonly #prefix: string;

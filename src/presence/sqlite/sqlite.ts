@@ -39,7 +39,7 @@ const TELLING: Telling = { everyMs: 250, maxEntries: 1_000, maxRequests: 1 };
 export interface SqlitePresencePlaceOptions {
   /** The path of the log. */
   readonly file: string;
-  /** What a killed process has told counts for this time at most. */
+  /** The entries of a killed process count for this time at most. */
   readonly ttlMs: number;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
@@ -194,7 +194,7 @@ export class SqlitePresencePlace implements PresencePlace {
     return this.#said !== 'away' && this.#thread !== undefined && (!this.#isActive || this.#untold.length > 0);
   }
 
-  /** What the system says of the folder, or the thread of the file. The next look finds out whether it is still so. */
+  /** An error of the folder, or of the thread that has the file. The next look finds out whether it is still so. */
   #failed(error: unknown): void {
     if (!(error instanceof PlaceAway) && !(error instanceof Error && 'syscall' in error)) throw error;
     this.#rosterAt = -Infinity;

@@ -19,7 +19,7 @@ export interface PgConnectionsOptions {
   readonly maxQueryConnections: number;
 }
 
-/** What each connection to a server is made with. */
+/** The options of each connection to a server. */
 export function connectionConfig(url: string): pg.ClientConfig {
   return { connectionString: url, connectionTimeoutMillis: CONNECT_MS, keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS, fallback_application_name: 'tidings' };
 }
@@ -27,7 +27,7 @@ export function connectionConfig(url: string): pg.ClientConfig {
 /** Turns the rows of an answer into a value. It throws an error of the server that the rows report. Every other throw counts as a loss of the connection, whose next answer would be uncertain. */
 type Understand<Answer> = (rows: readonly Row[]) => Answer;
 
-/** What an error means, once a `PgConnection` was there. */
+/** The meaning of an error, once a `PgConnection` was there. */
 interface Failing {
   /** Whether the `PgConnection` can be used again. */
   readonly survives: (error: unknown) => boolean;

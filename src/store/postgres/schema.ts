@@ -27,7 +27,7 @@ export const head = tidings.table('head', {
   bytes: number('bytes'),
   /** Which server, in which of its lives, the last append met: `tidings.server()`. Another one may have lost messages (invariant 8). */
   server: text('server').notNull(),
-  /** What a program must understand to use this log: level.ts. */
+  /** The level that a program must understand to use this log: level.ts. */
   level: integer('level').notNull().default(1),
   /**
    * Grows with the log. While an old snapshot keeps all versions of this row, `ORDER BY generation DESC LIMIT 1` reads the newest few alone. Appends of few messages
@@ -36,7 +36,7 @@ export const head = tidings.table('head', {
   generation: bigint('generation', { mode: 'number' }).generatedAlwaysAs(sql`seq / 64`).primaryKey(),
 });
 
-/** What retention has deleted: one row, apart from the head, whose lock it must never take (invariant 9). Its key grows, for the same reason as the head's. */
+/** The totals that retention has deleted: one row, apart from the head, whose lock it must never take (invariant 9). Its key grows, for the same reason as the head's. */
 export const retention = tidings.table('retention', {
   id: smallint('id').notNull(),
   /** The smallest number still held. */
@@ -51,7 +51,7 @@ export const retention = tidings.table('retention', {
   namedFrom: number('named_from').default(0),
 });
 
-/** What topics and senders have stored of stretches of the log (usage-store.ts). Holdings as JSON. */
+/** How much topics and senders have stored in stretches of the log (usage-store.ts). Holdings as JSON. */
 export const usage = tidings.table('usage', {
   id: name('id').primaryKey(),
   version: number('version'),
@@ -66,7 +66,7 @@ export const epochs = tidings.table('epochs', {
   id: integer('id').primaryKey(),
   epoch: text('epoch').notNull().unique(),
   first: number('first'),
-  /** What proves on the bus that a sender can read this log: hexadecimal digits; null where a program that had none began the epoch. */
+  /** The secret that proves on the bus that a sender can read this log: hexadecimal digits; null where a program that had none began the epoch. */
   secret: text('secret'),
 });
 
@@ -251,7 +251,7 @@ export const webhooks = tidings.table('webhooks', {
   id: name('id').primaryKey(),
   /** The version of the last change by an administrator, or of the status. */
   version: number('version'),
-  /** What the room webhooks knows of it, as JSON, with the secrets that it signs with. */
+  /** The settings of the webhook as JSON, with the secrets that it signs with. */
   settings: text('settings').notNull(),
   /** `WebhookStatus`. */
   status: text('status').notNull(),

@@ -18,7 +18,7 @@ const TOUCH_MS = 1_000;
 /** A partial file that was not written to for so long belongs to a run that was killed. Stops such files from filling the disk; a run that only stood still fails in order. Milliseconds. */
 const STALE_AFTER_MS = 60_000;
 
-/** What a backup holds. */
+/** The contents of a backup. */
 export interface BackedUp {
   readonly file: string;
   /** The log's id; undefined where no instance has opened it. */

@@ -5,7 +5,7 @@ import { isBusy, toCommitError, toStoreError, toUnknownError } from './errors.ts
 import { SECURE_DELETE_USUALLY } from './secure-delete.ts';
 import { CHECKPOINT_PAGES, WAL_KEPT_BYTES } from './write-ahead-log.ts';
 
-/** What a worker reads and writes the database through, and the files that it has open. */
+/** The connection of a worker to the database, and the files that it has open. */
 export interface SqliteConnection {
   readonly db: Database.Database;
   readonly files: DatabaseFiles;
@@ -28,7 +28,7 @@ const LOCK_RETRY_MAX_MS = 5;
 export interface ConnectOptions {
   /** The only file that may be opened. A worker that starts again must not go on in a copy that someone is still restoring. */
   readonly expected?: FileIdentity | undefined;
-  /** What another connection of this process has open. */
+  /** The files that another connection of this process has open. */
   readonly inUse?: SideIdentities | undefined;
   /** Looks at the file before anything in it is changed, and throws where it must stay as it is. */
   readonly inspect?: (db: Database.Database) => void;

@@ -12,7 +12,7 @@ export interface SideIdentities {
   readonly index: FileIdentity;
 }
 
-/** What the write-ahead log consists of (https://www.sqlite.org/fileformat2.html#walformat). */
+/** The parts of the write-ahead log (https://www.sqlite.org/fileformat2.html#walformat). */
 const WAL_HEADER_BYTES = 32;
 const WAL_FRAME_HEADER_BYTES = 24;
 
@@ -189,7 +189,7 @@ export function makePrivate(file: string): void {
   }
 }
 
-/** Takes permissions back that earlier versions, or SQLite, gave to everybody. What an operator gave to a group stays. */
+/** Takes permissions back that earlier versions, or SQLite, gave to everybody. Permissions that an operator gave to a group stay. */
 export function shutOthersOut(file: string): void {
   const path = realpathSync(file);
   for (const name of [path, `${path}-wal`, `${path}-shm`]) {

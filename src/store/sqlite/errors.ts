@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3';
 import { StoreError, type StoreErrorKind } from '../store.ts';
 
-/** What SQLite's result codes mean to the person who reads the log (https://www.sqlite.org/rescode.html). */
+/** The meaning of SQLite's result codes for readers of the log (https://www.sqlite.org/rescode.html). */
 const SQLITE_SENTENCES: Readonly<Record<string, string>> = {
   SQLITE_BUSY: 'another process kept the database locked for too long',
   SQLITE_LOCKED: 'another process kept the database locked for too long',

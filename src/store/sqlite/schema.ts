@@ -13,11 +13,11 @@ export const head = sqliteTable('head', {
   time: integer('time').notNull(),
   /** The bytes of all messages ever appended; less `retention.bytes` it is the log's size. */
   bytes: integer('bytes').notNull(),
-  /** What a program must understand to use this log: level.ts. */
+  /** The level that a program must understand to use this log: level.ts. */
   level: integer('level').notNull().default(1),
 });
 
-/** What retention has deleted: one row, apart from the head so that PostgreSQL's twin never waits for the head's lock. */
+/** The totals that retention has deleted: one row, apart from the head so that PostgreSQL's twin never waits for the head's lock. */
 export const retention = sqliteTable('retention', {
   id: integer('id').primaryKey(),
   /** The smallest number still held. */
@@ -32,7 +32,7 @@ export const retention = sqliteTable('retention', {
   namedFrom: integer('named_from').notNull().default(0),
 });
 
-/** What topics and senders have stored of stretches of the log (usage-store.ts). Holdings as JSON. */
+/** How much topics and senders have stored in stretches of the log (usage-store.ts). Holdings as JSON. */
 export const usage = sqliteTable('usage', {
   id: text('id').primaryKey(),
   version: integer('version').notNull(),
@@ -47,7 +47,7 @@ export const epochs = sqliteTable('epochs', {
   id: integer('id').primaryKey(),
   epoch: text('epoch').notNull().unique(),
   first: integer('first').notNull(),
-  /** What proves on the bus that a sender can read this log: hexadecimal digits; null where a program that had none began the epoch. */
+  /** The secret that proves on the bus that a sender can read this log: hexadecimal digits; null where a program that had none began the epoch. */
   secret: text('secret'),
 });
 
@@ -232,7 +232,7 @@ export const webhooks = sqliteTable('webhooks', {
   id: text('id').primaryKey(),
   /** The version of the last change by an administrator, or of the status. */
   version: integer('version').notNull(),
-  /** What the room webhooks knows of it, as JSON, with the secrets that it signs with. */
+  /** The settings of the webhook as JSON, with the secrets that it signs with. */
   settings: text('settings').notNull(),
   /** `WebhookStatus`. */
   status: text('status').notNull(),

@@ -34,7 +34,7 @@ interface Waiting {
 }
 
 export interface SupervisedWorkerOptions {
-  /** What the worker is called in the logs. */
+  /** The name of the worker in log lines. */
   readonly name: 'writer' | 'query worker';
   /** The path of the database. */
   readonly file: string;
@@ -88,7 +88,7 @@ export class SupervisedWorker {
     return `the database's ${this.#name} does not answer: the disk may hang`;
   }
 
-  /** What workers that boot from now on must find. */
+  /** The log that workers must find when they boot from now on. */
   set opened(opened: Opened) {
     this.#opened = opened;
   }

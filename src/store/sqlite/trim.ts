@@ -17,7 +17,7 @@ interface OldKey {
   readonly expires: number;
 }
 
-/** What a step did to the keys. */
+/** The keys that a step deleted. */
 interface TrimmedKeys {
   readonly keys: number;
   readonly youngKeys: number;

@@ -131,7 +131,7 @@ export class Requests {
   }
 }
 
-/** What became of each request, four numbers each: kind, epoch id, first number, time. */
+/** The outcome of each request, four numbers each: kind, epoch id, first number, time. */
 export type PackedOutcomes = Float64Array<ArrayBuffer>;
 
 export const OUTCOME_NUMBERS = 4;

@@ -26,7 +26,7 @@ type SideWorkerCalls = { readonly [Name in SideCall]: { argument: SideCalls[Name
 
 type ErasureWorkerCalls = { readonly [Name in ErasureCall]: { argument: ErasureCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: ErasureCalls[Name]['answer'] }> } };
 
-/** What the store's threads say to each other: jobs to a worker, one reply to each. */
+/** The jobs that the main thread sends to its workers, with one reply to each. */
 export interface Calls extends SideWorkerCalls, ErasureWorkerCalls {
   open: { argument: undefined; value: { opened: Opened; log: Snapshot } };
   append: { argument: PackedRequests; value: AnswerWith<Snapshot, PackedAppended> };

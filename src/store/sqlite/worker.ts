@@ -63,7 +63,7 @@ const port = parentPort!;
 const { file, opener } = workerData as WorkerData;
 const sharedFiles = new SharedFiles((workerData as WorkerData).sharedFiles);
 const claims = new JobClaims((workerData as WorkerData).claims);
-/** What the log was when the store opened it: no other is ever used. */
+/** The log that the store opened: no other is ever used. */
 let opened: { identity: FileIdentity; logId: string } | undefined = (workerData as WorkerData).opened;
 let session: Session | undefined;
 const walShortener = new WalShortener();
@@ -362,7 +362,7 @@ function release(error: unknown): void {
   try {
     if (lost?.which === 'wal') rescueWal(session.sqliteConnection);
   } catch {
-    // What could be rescued was; the next connection finds out whether the newest message is there.
+    // Everything was rescued that could be. The next connection finds out whether the newest message is there.
   }
   if (lost !== undefined || isOfConnection(error) || !session.sqliteConnection.db.open) endSession();
 }
