@@ -133,7 +133,7 @@ export class Access {
   /**
    * Finds the sender of a request.
    * @param credential A key, token, session or ticket, as it was sent; undefined without one, or where credentials are ignored.
-   * @param from Who a question to the database counts for.
+   * @param from The client that a question to the database counts for.
    * @returns The problem is 401 for a bad credential, and 503 when that cannot be checked now. Health gets no problem: an unknown sender is anonymous.
    */
   identify(credential: string | undefined, purpose: Purpose, from?: () => Holder): Answer {

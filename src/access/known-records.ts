@@ -61,7 +61,7 @@ interface Entry<Item> {
 
 interface Question<Item> extends Holding {
   readonly id: string;
-  /** Who asks. */
+  /** The client that asks. */
   readonly holder: Holder;
   /** Whether a row replaces the known one. */
   readonly isKept: (record: Item) => boolean;
@@ -149,7 +149,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
 
   /**
    * The row of an id, at once where it is known. Rejects with `CredentialsUnavailable`.
-   * @param from Who asks.
+   * @param from The client that asks.
    */
   find(id: string, from = (): Holder => ANYBODY): Item | undefined | Promise<Item | undefined> {
     const entry = this.#entries.get(id);
@@ -162,7 +162,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
   /**
    * The row of an id as the database has it, because the one that is known does not fit: another instance may have changed it. Rejects with `CredentialsUnavailable`.
    * @param fits Only a row that fits replaces the known one. So wrong secrets cause no work.
-   * @param from Who asks.
+   * @param from The client that asks.
    */
   findAgain(id: string, fits: (record: Item) => boolean, from = (): Holder => ANYBODY): Promise<Item | undefined> {
     return this.#inTime(this.#ask(id, fits, from()));

@@ -1,4 +1,4 @@
-/** What a request is for. It decides who gets in. The grant decides about topics. */
+/** The purpose of a request decides who gets in. The grant decides about topics. */
 export type Purpose =
   /** Publishing and reading: senders whose grant has the topics. */
   | 'messages'

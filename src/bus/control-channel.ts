@@ -5,7 +5,7 @@ import type { Bus } from './bus.ts';
 import { WakeLimiter } from './wake-limiter.ts';
 
 /**
- * What instances say to each other besides messages, as notes on the bus: JSON with the `kind` of the note. A kind that an instance does not know means nothing
+ * Instances talk about other things than messages by notes on the bus: JSON with the `kind` of the note. A kind that an instance does not know means nothing
  * to it. Every sender of a note can read the log, and so may do everything that a note can ask for.
  */
 

@@ -8,7 +8,7 @@ export interface CommandLine<Flag extends string> {
   readonly flags: readonly Flag[];
 }
 
-/** What a command is asked for, by flags alone. `--help` prints its usage and ends it; so does a flag that it does not have, with exit code 2. */
+/** Reads a command line that has flags alone. `--help` prints its usage and ends it; so does a flag that it does not have, with exit code 2. */
 export function readFlags<Flag extends string>({ command, usage, flags }: CommandLine<Flag>): Readonly<Partial<Record<Flag, boolean>>> {
   const options: NonNullable<ParseArgsConfig['options']> = { ...Object.fromEntries(flags.map((flag) => [flag, { type: 'boolean' }])), help: { type: 'boolean', short: 'h' } };
   try {

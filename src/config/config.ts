@@ -79,7 +79,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, { dotenv, warn = () =
       lines.push(error.message === '' ? `${variable}: ${said} is not allowed; it must be ${setting.allowed}` : `${variable}: ${error.message}`);
     }
   }
-  // What has a value of its own is NATS or Kafka: all that needs Redis asks REDIS_URL.
+  // A Redis in BUS_URL counts as REDIS_URL, which everything that needs Redis reads.
   if (values['REDIS_URL'] !== undefined && values['BUS_URL'] !== undefined) lines.push('BUS_URL: REDIS_URL is set, too; set only one of the two');
   else if (/^redis/i.test(String(values['BUS_URL']))) Object.assign(values, { REDIS_URL: values['BUS_URL'], BUS_URL: undefined });
   const config = values as Config;

@@ -14,7 +14,7 @@ export interface Access {
   readonly isTls: boolean;
 }
 
-/** What `REDIS_URL` can name: one server, the sentinels that know a master, or nodes of one cluster. */
+/** The kinds of `REDIS_URL`: one server, the sentinels that know a master, or nodes of one cluster. */
 export type RedisLocation = ServerLocation | SentinelLocation | ClusterLocation;
 
 export interface ServerLocation {

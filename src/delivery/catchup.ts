@@ -25,7 +25,7 @@ const CATCHUP_TURN_MS = 8;
 /** How long a group waits after the log could not be read. */
 const CATCHUP_RETRY_MS = 500;
 /** How many groups get a turn by their clients before each walk. Stops a storm of streams from making one turn of the event loop long. */
-const WALK_TURN_MAX_GROUPS = 1_024;
+const WALK_TURN_MAX_ENTRIES = 1_024;
 /** How many readers of a group stand for its clients. Stops a group of thousands from costing much. */
 const WALK_TURN_READERS = 64;
 /** How many readers are served between two looks at the clock. */
@@ -161,7 +161,7 @@ export class Catchup {
     if (this.#walkTurns.isEmpty && this.#fitsIntoWalk()) return;
     let groups = 0;
     for (const group of this.#queue) {
-      if (++groups > WALK_TURN_MAX_GROUPS) return;
+      if (++groups > WALK_TURN_MAX_ENTRIES) return;
       this.#queue.delete(group);
       const readers = firstOf(this.#backlogs.get(group)?.readers ?? []);
       // Only a group with readers comes up again.

@@ -47,7 +47,7 @@ export interface StreamClient {
   readonly address: string | undefined;
   /** The client's `User-Agent`. */
   readonly agent: string | undefined;
-  /** Who its place counts for. */
+  /** The client that its place counts for. */
   holder(): NamedHolder;
   /** By what its next attempt can be refused: the use of a ticket, or the id of a session. */
   readonly ownIdentity: { readonly ticket: string; readonly generation: number } | { readonly session: string } | undefined;

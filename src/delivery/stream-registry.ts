@@ -42,7 +42,7 @@ export interface StreamNames {
   readonly client?: StreamClient;
   /** The data of `$open` besides the place of the stream. */
   readonly handle?: object | undefined;
-  /** Who its place counts for. */
+  /** The client that its place counts for. */
   readonly holder?: () => Holder;
   /** The head of its response, where it was not written yet. */
   readonly head?: Buffer;

@@ -89,7 +89,7 @@ export class StreamList {
         if (found === undefined) missing.push(holder);
         else streams.push(...found.streams);
         isRead = found?.more !== true;
-        // What an instance does not say now, the next page does not ask for again.
+        // The next page does not ask again for streams that an instance left out.
         from = (found === undefined ? undefined : numberIn(found.streams.at(-1))) ?? (isRead ? Number.MAX_SAFE_INTEGER : from);
         place = { instance: holder, number: from };
       }

@@ -31,7 +31,7 @@ export interface ChangeableStream extends Renewable {
   readonly isOver: boolean;
   /** Up to where it was written. */
   readonly place: Position;
-  /** Who the memory of its topics counts for. */
+  /** The client that the memory of its topics counts for. */
   holder(): NamedHolder;
   /** Goes on with another filter from its place on. Returns that place. */
   changeTopics(filter: Filter): Position;

@@ -68,7 +68,7 @@ export function identified(request: RequestHead, { access, config, limits }: Pre
   return found instanceof Promise ? found.then(take) : take(found);
 }
 
-/** Who a question about a credential counts for. Its owner is not known yet. */
+/** The holder of a question about a credential, whose owner is not known yet. */
 function askedBy({ address, peer }: Sender): () => Holder {
   return () => holderOf(NOBODY, address, peer);
 }

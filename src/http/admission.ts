@@ -49,7 +49,7 @@ export interface Admission {
   readonly member: Member | undefined;
   /** Where the request comes from, for limits and log lines. */
   readonly clientAddress: () => string;
-  /** Who the memory of the request counts for. */
+  /** The client that the memory of the request counts for. */
   readonly holder: () => Holder;
 }
 

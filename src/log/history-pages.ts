@@ -32,7 +32,7 @@ export interface Search {
   readonly readTo: number;
   /** The last place that is looked at; absent where that is the end of the log. */
   readonly until?: Position | undefined;
-  /** Who asks: reads of different clients take turns. */
+  /** The client that asks. Reads of different clients take turns. */
   readonly holder?: Holder | undefined;
 }
 

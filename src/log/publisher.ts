@@ -50,12 +50,12 @@ interface Waiting {
   readonly since: Since;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (problem: Problem | OutdatedStep) => void;
-  /** What its publisher holds of the queue; it can be taken back until the store has it. */
+  /** Its share of the queue, which can be taken back until the store has it. */
   readonly share: Share;
   isAnswered: boolean;
 }
 
-/** What a publisher holds of the queue. */
+/** A publisher's share of the queue. */
 interface Queued extends Holding {
   waiting(): Waiting;
 }

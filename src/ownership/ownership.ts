@@ -150,7 +150,7 @@ export class Ownership<Task extends Runner> {
   async #takeOver({ held, share }: { readonly held: readonly OwnedTask[]; readonly share: number }): Promise<void> {
     const mine = new Map(held.slice(0, share).map((one) => [one.id, one]));
     const surplus = held.slice(share).map(({ id }) => id);
-    // What is under way for another instance's task may go to its end: it would be done twice otherwise.
+    // Work under way on a task that another instance gets may finish: otherwise it would be done twice.
     for (const id of surplus) this.#change(id, undefined, (runner) => runner.finish());
     for (const id of this.#runners.keys()) if (!mine.has(id)) this.#change(id, undefined);
     for (const [id, change] of this.#changing) if (!mine.has(id)) change.next = undefined;

@@ -1,5 +1,5 @@
 /**
- * What a process itself offers to the code that runs in it: time (here), memory, counting, metrics and a logger. The room `runtime` knows nothing
+ * The services of the process for the code in it: time (here), memory, counting, metrics and a logger. The room `runtime` knows nothing
  * of messages and imports no other room, so every room may use it. Its parts are handed in, and a test or a simulation hands in its own.
  */
 

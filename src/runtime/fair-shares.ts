@@ -2,7 +2,7 @@ import type { Clock } from './clock.ts';
 import type { Counters } from './counters.ts';
 
 /**
- * Who holds something, from the widest to the narrowest: the owner of a credential, an address, a connection. Behind a load balancer that does not tell
+ * The names of a holder, from the widest to the narrowest: the owner of a credential, an address, a connection. Behind a load balancer that does not tell
  * addresses all clients have one: then connections are what is compared.
  */
 export type Holder = readonly [widest: HolderName, ...narrower: HolderName[]];
@@ -66,7 +66,7 @@ export interface FairSharesDependencies {
 }
 
 /**
- * Who holds how much of one queue or budget, so that no client fills it for the others. Past the bound a newcomer gets room as long as it would hold less than the largest holder,
+ * The shares of clients in one queue or budget, so that no client fills it for the others. Past the bound a newcomer gets room as long as it would hold less than the largest holder,
  * which loses the newest of what it holds. That is asked level by level: the largest sender, in it the largest address, in that the largest connection. So somebody with many
  * connections gains nothing by them.
  *

@@ -1,7 +1,7 @@
 import type { Framing } from '../../runtime/guarded-socket.ts';
 
 /**
- * What goes over the sockets of the hub, in both directions:
+ * The frames on the sockets of the hub, in both directions:
  *
  *     length u32, big-endian, of what comes after it | kind u8 | body
  *

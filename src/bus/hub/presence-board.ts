@@ -34,7 +34,7 @@ interface Row {
   readonly metaAt: number;
 }
 
-/** Who listens on the workers of one log, in the hub's memory. Entries under a lease stop counting when it ends, and are removed in steps. */
+/** The presence of the workers of one log, in the hub's memory. Entries under a lease stop counting when it ends, and are removed in steps. */
 export class PresenceBoard {
   readonly #clock: Clock;
   readonly #leases = new Map<string, Lease>();

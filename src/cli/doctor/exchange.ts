@@ -89,7 +89,7 @@ export function headersOf({ headers }: IncomingMessage, target: Target): Readonl
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, withoutToken(Array.isArray(value) ? value.join(', ') : value ?? '', target)]));
 }
 
-/** What the other side sends back of the request must not show the token, not even where a text is cut. */
+/** Removes the token from a text of the other side, which may repeat the request, also where the text is cut. */
 export function withoutToken(text: string, { token }: Target): string {
   return token === undefined ? text : text.replaceAll(token, '<token>');
 }
