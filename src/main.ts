@@ -242,7 +242,7 @@ function accessChanged(): Promise<void> {
   return lookAtAccess();
 }
 
-/** All of them, even where one fails: a revocation is answered once this instance has heard of it. */
+/** Runs all looks, even if one fails: a revocation is answered once this instance knows it. */
 async function lookAtAccess(): Promise<void> {
   await Promise.all([knownKeys.look(), knownSessions?.look(), tickets.look()].map(orLater));
 }

@@ -23,7 +23,7 @@ const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: () => false, de
 
 const main = await hold(HOST, PORT, '');
 const operations = OPS_PORT === undefined ? undefined : await hold(OPS_HOST, OPS_PORT, 'OPS_');
-// With Redis, NATS or Kafka, the workers are told as other machines' are.
+// With Redis, NATS or Kafka, the workers get news as other machines do.
 const hub = config.REDIS_URL === undefined && config.BUS_URL === undefined ? await openHub(main.port) : undefined;
 const metrics = new SupervisorMetrics(count, warnings.counts);
 

@@ -9,7 +9,7 @@ const REMEMBERED_MS = 3_600_000;
 /** Sessions that are remembered. Stops a program that ends many from filling the memory: the attempts of those before get 401, which ends them, too. */
 const ENDED_MAX_ENTRIES = 1_000;
 
-/** The kind of a note that tells of one. */
+/** The kind of a note about an ended session. */
 const KIND = 'session-ended';
 
 interface Ended {

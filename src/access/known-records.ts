@@ -14,7 +14,7 @@ const KEPT_MS = 60_000;
 /** Rows held in memory. Stops many from filling it; those used longest ago go first. */
 export const KEPT_ENTRIES = 10_000;
 
-/** How old the list of changes may be while a row is believed: so late a revocation counts everywhere. Polling is more frequent. */
+/** How old the list of changes may be while a row is believed. Bounds how late a revocation counts everywhere. Polling is more frequent. */
 const FRESH_MS = 3_000;
 
 /** How long a request waits for the database to say whether its credential is good. Stops a database that hangs from keeping requests, and clients that gave up from filling the queue. */
@@ -198,7 +198,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     this.#timer?.cancel();
   }
 
-  /** The newest version that was heard of; undefined before the first look. */
+  /** The newest version of the list; undefined before the first look. */
   protected get version(): number | undefined {
     return this.#version;
   }

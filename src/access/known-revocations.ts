@@ -13,7 +13,7 @@ export interface Revocable {
   readonly issuedAt: number;
 }
 
-/** Is told when an instance has heard of more revocations. */
+/** Called when this instance has learnt of more revocations. */
 export interface RevocationWatcher {
   review(): void;
 }

@@ -42,7 +42,7 @@ export class Availability {
   #isRefused = false;
   /** Ends the refusal. */
   #refusal: Timer | undefined;
-  /** The state that the logger was told last. */
+  /** The state in the last log line. */
   #loggedState: BusState | undefined;
   #isClosed = false;
 

@@ -96,7 +96,7 @@ export class ControlChannel {
    * Asks all other instances, and takes the answers of all of them. Instances of an older version never answer.
    * @param isEnough Whether no more answers are waited for. It is asked after each answer, and when the question is sent again.
    * @param to Asked before each attempt: the only instance that hears the question; undefined: all do.
-   * @param reached Is told how many listen under that name, where the bus knows.
+   * @param reached Called with the number of listeners under that name, if the bus knows.
    * @returns The answers that arrived until then, or within `ANSWER_MAX_MS`.
    */
   async collect(kind: string, body: object, isEnough: (answers: Answers) => boolean, { to, reached }: Addressee = {}): Promise<Answers> {

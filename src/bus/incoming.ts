@@ -18,7 +18,7 @@ function warningOf(kind: Refused, server: string): string | undefined {
     case 'other-version': return `another version of Tidings, or something else, publishes on this ${server}: looking at the log instead`;
     case 'forged': return `a message from ${server} is not of an instance that can read the log: somebody else may publish on this ${server}. Looking at the log instead`;
     case 'malformed': return `a message from ${server} was malformed: looking at the log instead`;
-    case 'repeated': return `a note from ${server} came again, as somebody sends it who may read and publish there: it does nothing, but this instance looks at the log`;
+    case 'repeated': return `a note from ${server} came a second time: somebody who may read and publish there may have repeated it. It has no effect, and this instance looks at the log`;
     case 'late':
     case 'other-epoch': return undefined;
   }
@@ -90,7 +90,7 @@ export class Incoming {
       return true;
     }
     this.#refused(read.kind);
-    // The sender may know of an epoch that this instance has not heard of, or the other way round.
+    // The sender may know a newer epoch than this instance, or an older one.
     if (read.kind === 'other-epoch') this.#wakes.wake();
     // The note may have brought a revocation, from a newer version or late after a freeze. A look needs no proof.
     this.#listener.toldUnproved();

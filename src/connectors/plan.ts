@@ -41,5 +41,5 @@ export type ConnectorPlan = SourcePlan | SinkPlan;
 /** The fields of a message that templates of sinks may use. */
 export const MESSAGE_FIELDS: readonly string[] = ['topic', 'event', 'id'];
 
-/** The event of a message that tells of one that could not be taken or sent. */
+/** The event of a dead letter. */
 export const DEAD_EVENT = 'connector-dead';

@@ -71,7 +71,7 @@ export interface Reading {
   /** Where to read on, by part: after these. A part that is not there begins where the declaration says. */
   readonly positions: ReadonlyMap<string, SourcePosition>;
   /**
-   * Stores records. One call at a time. When it resolves they are durable, and the other side may be told that it need not send them again. When it rejects, `read` rejects with the same error.
+   * Stores records. One call at a time. When it resolves they are durable, and can be acknowledged to the other side. When it rejects, `read` rejects with the same error.
    */
   take(records: readonly SourceRecord[]): Promise<void>;
   /** Stores where parts begin, or go back to, without a record: all of them, or none. */

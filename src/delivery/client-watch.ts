@@ -10,7 +10,7 @@ import { GoneClients } from './gone-clients.ts';
 import type { Outlet, Reader } from './reader.ts';
 import { isOfAge, UNWATCHED_MAX_AGE_MS } from './unwatched-age.ts';
 
-/** The part of `stallMs` between two looks. The watch finds a client by so much later at most. */
+/** The part of `stallMs` between two looks. Bounds how late the watch finds a client. */
 const LOOK_PAUSE_SHARE = 1 / 6;
 /** The shortest pause between two looks. It stops a short STALL_SECONDS from having the table read all the time. */
 const LOOK_PAUSE_MIN_MS = 1000;
@@ -51,7 +51,7 @@ export class ClientWatch {
   readonly #ends: InTurns;
   #isLooking = false;
   #isStopped = false;
-  /** Whether the table tells of streams, as far as is known. */
+  /** Whether the table lists streams, as far as is known. */
   #isTold = true;
   /** When the next look is due, and when one may begin at the earliest. */
   #dueAt: number;

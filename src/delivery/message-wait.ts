@@ -10,7 +10,7 @@ export interface MessageWaitDependencies {
   readonly tail: Pick<Tail, 'last'>;
   readonly clock: Clock;
   readonly filter: Filter;
-  /** A wait without a message ends after so long. Milliseconds. */
+  /** When a wait without a message ends. Milliseconds. */
   readonly quietMs: number;
 }
 

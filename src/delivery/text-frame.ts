@@ -57,7 +57,7 @@ export function keptMessageTextFrame(message: Message): FrameChunk {
   return { bytes: kept, data: kept };
 }
 
-/** By the frame of an event stream: who listens is the same news for all, and many streams are told it. */
+/** By the frame of an event stream: all streams get the same news. */
 const presenceFrames = new WeakMap<Buffer, Buffer>();
 
 /** News of presence as a text frame, encoded once for all sockets. */

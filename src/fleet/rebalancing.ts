@@ -38,7 +38,7 @@ export interface RebalancingSettings {
   readonly isByChance: boolean;
   /** Younger streams are left alone. */
   readonly minAgeMs: number;
-  /** The longest time after which a client is told to come back. */
+  /** The longest time after which a client comes back. */
   readonly retryMaxMs: number;
 }
 

@@ -23,7 +23,7 @@ const UNHEARD_MIN_REQUESTS = 2;
 /** How many instances are remembered, and how many ended ones. Stops a program that reports under many names from filling the memory. */
 const ROSTER_MAX_ENTRIES = 1_000;
 
-/** The kind of a note by which an instance tells of itself. */
+/** The kind of the note with an instance's report. */
 const KIND = 'instance';
 
 /** The report that an instance sends without a question. */
@@ -35,7 +35,7 @@ export interface Report {
 
 /** Times are by the clock of this process. */
 interface Known {
-  /** When it last told of itself, or answered. */
+  /** When its last report or answer came. */
   readonly heard: number;
   /** Its last report, and when; undefined if it has only answered. */
   readonly report: (Report & { readonly at: number }) | undefined;
@@ -250,7 +250,7 @@ export class Roster {
     const isNew = !this.#known.has(id);
     if (isNew && this.#known.size >= ROSTER_MAX_ENTRIES) return;
     this.#known.set(id, { heard: this.#clock.monotonic(), report, hearsAlone: isHearingAlone });
-    // It has not heard of this one yet.
+    // It does not know this instance yet.
     if (isNew) this.#toldAt = -Infinity;
   }
 }

@@ -33,7 +33,7 @@ export class BrokerConnection {
       connectTimeout: CONNECT_MAX_MS, requestTimeout: KAFKA_ANSWER_MAX_MS,
       ...(isTls ? { tls: serverName(address.host) } : {}), ...(user === undefined ? {} : { sasl: { ...user } }),
     });
-    // It tells of some errors twice, and an error that nobody hears ends the process.
+    // It emits some errors twice, and an error without a listener ends the process.
     this.#connection.on('error', (error) => {
       this.#error ??= error;
     });

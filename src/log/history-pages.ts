@@ -188,7 +188,7 @@ export class History {
         continue;
       }
       const { seq } = at;
-      // The tail gets the answer first. When a client is told that a lost log took a message with it, the tail must not deliver that message.
+      // The tail gets the answer first. Once a client has got a gap for a lost message, the tail must not deliver that message.
       const read = await this.#tail.ask(() => this.#reads.pass(() => {
         begin();
         return this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes });

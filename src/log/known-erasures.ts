@@ -4,7 +4,7 @@ import { formatId, type Position } from '../model/position.ts';
 import { ERASURES_MAX_ENTRIES, type ErasureStore } from '../store/erasure-store.ts';
 import type { Knowledge } from './tail-refill.ts';
 
-/** An erasure that an instance has heard of. */
+/** An erasure as an instance knows it. */
 export interface KnownErasure {
   readonly version: number;
   readonly at: Position;

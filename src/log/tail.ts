@@ -24,7 +24,7 @@ export interface Stretch {
   readonly end: Position;
 }
 
-/** Is told what becomes of the tail: the fan-out. */
+/** The fan-out: it learns of every change of the tail. */
 export interface TailListener {
   /** A message was added at the end. */
   append(message: Message): void;
@@ -307,7 +307,7 @@ export class Tail {
       return;
     }
     if (!this.#log!.lineage.isGood(message)) {
-      // Another log's, or of an epoch not heard of yet: the log says which, and has it in the second case.
+      // A message of another log, or of an epoch not known yet: only the log tells which.
       void this.look();
       return;
     }

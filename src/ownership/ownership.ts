@@ -7,7 +7,7 @@ import { StoreError } from '../store/store.ts';
  * this instance owns come in with their fences; runners go out, which are started and stopped. Another instance takes over when the lease ends, or at once where an instance closes.
  */
 
-/** How long an instance that is not heard of keeps its tasks. Stops a short stall from moving them all. */
+/** How long a silent instance keeps its tasks. Stops a short stall from moving them all. */
 export const OWNER_LEASE_MS = 5_000;
 /** How often an instance keeps its leases, and looks for tasks that nobody has. */
 const OWNED_LOOK_MS = 1_000;

@@ -5,7 +5,7 @@ export interface Member {
   readonly meta: string | undefined;
 }
 
-/** Stops what one member tells of itself from filling the answers for all others, and the place. Bytes of UTF-8. */
+/** Stops one member's metadata from filling the answers for all others, and the place. Bytes of UTF-8. */
 export const META_MAX_BYTES = 1_024;
 
 /** No id is longer: not the subject of a token, and not the name of a key. Bytes of UTF-8. */

@@ -7,7 +7,7 @@ import { presentText } from './present-text.ts';
 /** The least time between two reports about a topic. Changes in between share a report. */
 const NEWS_EVERY_MS = 250;
 
-/** Beyond one of these, counts are told and no members. Stop a crowded topic from costing each of its watchers a long list for every change. */
+/** Beyond one of these, watchers get counts and no members. Stop a crowded topic from costing each of its watchers a long list for every change. */
 const WATCHED_MAX_ENTRIES = 500;
 const STATE_MAX_BYTES = 64 * 1024;
 

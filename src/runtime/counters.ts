@@ -24,7 +24,7 @@ export class Counters {
   replayed = 0;
   /** Publish requests that failed, by the code of their problem. */
   readonly refused = new Map<string, number>();
-  /** Requests that were refused for their heads, by the code of their problem; streams that are told so by `$busy`, too. */
+  /** Requests refused by their heads, by the code of the problem; also streams refused by `$busy`. */
   readonly turnedAway = new Map<string, number>();
   /** Requests to hooks, by the hook and what became of them, with a blank between. */
   readonly hooks = new Map<string, number>();

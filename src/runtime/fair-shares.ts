@@ -29,7 +29,7 @@ const MOVEMENT_STEP_MS = 100;
 /** How many holdings are looked at for one that stands still. Stops a newcomer from costing more than its request does. */
 const STANDSTILL_MAX_ENTRIES = 64;
 
-/** Amounts are told apart up to this one. Two holders beyond it count as equal. */
+/** The largest amount that is compared. Two holders beyond it count as equal. */
 const COMPARED_MAX_ENTRIES = 0xffffffff;
 
 /** One thing that a gate lets in, and how it is taken back. */

@@ -27,7 +27,7 @@ export class MemoryTurns {
   }
 
   /**
-   * Resolves when so much work may begin. Rejects with the refusal where another client gets the room that the caller holds.
+   * Resolves when work with this much memory may begin. Rejects with the refusal where another client gets the room that the caller holds.
    * @param hold What the caller holds meanwhile. It may be taken back until the work begins.
    */
   async enter(bytes: number, hold: Hold | undefined): Promise<void> {

@@ -302,7 +302,7 @@ export class Metrics {
   }
 }
 
-/** Lines of a process' log that tell of something wrong. */
+/** Warnings and errors in the log of a process. */
 export function countWarnings(register: Registry, warnings: Readonly<Record<WarningLevel, number>>): void {
   new Counter({ name: 'tidings_warnings_total', help: 'Log lines at warn and above, by level', registers: [register], labelNames: ['level'], collect() {
     this.reset();

@@ -2,7 +2,7 @@ import type { Clock } from '../runtime/clock.ts';
 import { StoreError } from '../store/store.ts';
 import { CALL_MAX_WEBHOOKS, KEPT_MAX_ATTEMPTS, type DeliveryNote, type WebhookStore } from '../store/webhook-store.ts';
 
-/** A call comes so much later than the one before. When many webhooks deliver at once, one transaction is for all of them. */
+/** The least time between two calls. When many webhooks deliver at once, one transaction is for all of them. */
 const NOTE_GATHER_MS = 20;
 /** After a call that failed. */
 const NOTE_RETRY_MS = 1_000;

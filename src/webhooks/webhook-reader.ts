@@ -23,7 +23,7 @@ import { deadTopicOf, settingsOf, wantsDeadLetters, type WebhookSettings } from 
 import { signatureHeaders } from './signature.ts';
 import type { Turns } from './turns.ts';
 
-/** A turn ends after so many messages, or so long: then others have theirs. At most so many messages are sent again after a crash. */
+/** When a turn ends, so that others have theirs: after a number of messages, or a time. Also bounds the messages that are sent again after a crash. */
 const WEBHOOK_TURN_MAX_MESSAGES = 16;
 const WEBHOOK_TURN_MS = 1_000;
 /** How long a webhook without messages waits before its cursor moves on in the database. It stays inside the retention. */
@@ -54,7 +54,7 @@ export interface WebhookReaderDependencies {
   /** Whether the lease of this instance lasts: asked before each attempt. */
   readonly ownsNow: () => boolean;
   readonly firstPauseMs: number;
-  /** After so long the next message follows. */
+  /** How long a message may fail before it is given up. Milliseconds. */
   readonly retryMs: number;
 }
 
@@ -179,7 +179,7 @@ export class WebhookReader {
     if (next === 'more') this.#askTurn();
     else if (next === 'quiet') void this.#waitForMessages();
     else if (next === 'unread') this.#after(WEBHOOK_READ_RETRY_MS);
-    // That it is over is told by the timer: the clock may be set back meanwhile.
+    // The timer decides that it is over: the clock may be set back meanwhile.
     else this.#after(this.#pauseLeft, () => this.#askTurn());
   }
 
@@ -198,7 +198,7 @@ export class WebhookReader {
           const { gap } = found;
           const delivery = gapDelivery(gap, this.#cursor, this.#settings.format, this.#deps.now());
           const next = await this.#attempt(delivery, parseId(gap.resumed)!);
-          // A gap that was not taken is told again.
+          // A gap that the receiver did not take is sent again.
           if (next !== 'more') return next;
           this.#gap = undefined;
           taken += 1;

@@ -79,7 +79,7 @@ export class WorkerProcess {
     return this.#isFrozen;
   }
 
-  /** It has said that it takes no work any more, because it was told to end. */
+  /** Whether it has stopped taking work, because it was told to end. */
   get hasBegunToEnd(): boolean {
     return this.#hasBegunToEnd;
   }
@@ -103,7 +103,7 @@ export class WorkerProcess {
     this.#child.kill('SIGKILL');
   }
 
-  /** How many of the others take work. It is told when that has changed. */
+  /** How many of the others take work. Sent only when that has changed. */
   tellOthers(ready: number): void {
     if (ready === this.#toldOthers) return;
     this.#toldOthers = ready;
@@ -112,7 +112,7 @@ export class WorkerProcess {
 
   tell(message: ToWorker): void {
     if (message.kind === 'end') this.#isToldToEnd = true;
-    // One whose end is about to be heard of cannot be told anything.
+    // A worker that has just ended has no channel.
     if (this.#child.connected) this.#child.send(message, () => undefined);
   }
 }

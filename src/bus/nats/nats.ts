@@ -127,7 +127,7 @@ export class NatsBus implements Bus {
     try {
       send(connection);
     } catch (error) {
-      // The client throws for a connection that has just closed, or whose server told nonsense of itself.
+      // The client throws for a connection that has just closed, or whose server describes itself wrongly.
       return this.#refused(connection, error);
     }
     this.#unconfirmedBytes += cost;

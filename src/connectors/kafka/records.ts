@@ -67,7 +67,7 @@ function recordOf({ key, value, headers }: KafkaRecord, offset: bigint, { topic,
   };
 }
 
-/** Which batches belong to transactions that were given up (Kafka tells of those, and leaves it to its clients to pass over them). */
+/** Which batches belong to aborted transactions. Kafka lists these, and its clients have to skip their batches. */
 class Aborted {
   readonly #later: AbortedTransaction[];
   readonly #producers = new Set<bigint>();

@@ -128,7 +128,7 @@ function isFor({ topic, partition, partitions }: Destination, message: Outgoing)
   return message.target === topic && partitionOf(message.topic, partitions) === partition;
 }
 
-/** The leaders of a topic's partitions. Kafka may make the topic, where its brokers are told to. */
+/** The leaders of a topic's partitions. Kafka may make the topic, if its brokers are set up so. */
 async function leadersOf(connection: BrokerConnection, topic: string): Promise<readonly Address[]> {
   const { brokers, topics } = await connection.ask(metadataV8.api, [topic], true, false, false);
   const partitions = topics[0]?.partitions.toSorted((one, other) => one.partitionIndex - other.partitionIndex) ?? [];

@@ -115,7 +115,7 @@ function missingOnly(error: unknown): undefined {
   return undefined;
 }
 
-/** Other processes are there, or the members that several had told. */
+/** Other processes are there, or members that several had written. */
 function inUseOnly(error: unknown): undefined {
   if (!['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes(codeOf(error) ?? '')) throw error;
   return undefined;

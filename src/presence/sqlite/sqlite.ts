@@ -24,7 +24,7 @@ const ROSTER_SHARE = 0.5;
 /** How often this process looks for others, and renews its lease: at most. */
 const ROSTER_LOOK_MS = 1_000;
 
-/** How often it looks while one of them has not told everything yet. */
+/** How often it looks while one of them has not written everything yet. */
 const ROSTER_HURRY_MS = 100;
 
 /** How long a look waits for the thread. It goes on looking at the roster. */
@@ -233,7 +233,7 @@ export class SqlitePresencePlace implements PresencePlace {
     }
   }
 
-  /** Removes what processes have told whose leases have ended. Several may do so side by side. */
+  /** Removes the entries of processes whose leases have ended. Several may do so side by side. */
   async #sweep(thread: PlaceThread, ended: readonly number[]): Promise<void> {
     if (this.#isSweeping) return;
     this.#isSweeping = true;

@@ -69,7 +69,7 @@ let session: Session | undefined;
 const walShortener = new WalShortener();
 /** Only for the first writer: the query worker, and a worker that boots again, do not open the log. */
 const first = opened === undefined ? { ...await import('./migrate.ts'), ...await import('./epochs.ts') } : undefined;
-/** The newest epoch that the main thread has heard of from this thread. */
+/** The newest epoch that this thread has sent to the main thread. */
 let knownEpoch = 0;
 /** The newest number that this thread has answered with: the log must never end before it (invariant 8). */
 let newest = 0;

@@ -37,7 +37,7 @@ export class WalShortener {
   }
 }
 
-/** Empties the write-ahead log now. Returns false where somebody who reads or writes holds it up. */
+/** Empties the write-ahead log now. Returns false if a reader or writer holds it up. */
 export function truncateWal({ db, files }: { readonly db: Database.Database; readonly files: DatabaseFiles }): boolean {
   let isDone = false;
   waitingBriefly(db, () => {
