@@ -38,7 +38,7 @@ export class EndedSessions {
     control.answer(KIND, (body) => this.#told(body));
   }
 
-  /** Here, and on all other instances. */
+  /** Remembers an ended session here, and on all other instances. */
   add({ id, digest }: SessionKey): void {
     const bytes = Buffer.from(digest);
     this.#keep(id, bytes);

@@ -28,7 +28,7 @@ export class Lease {
   /** As it is now. */
   credential: Credential | undefined;
   isWarned = false;
-  /** Its holders end, or have ended. */
+  /** Whether its holders end, or have ended. */
   isOver = false;
   /** Where each user has a token, most leases have one holder: a set for each would take more memory than the lease. */
   #holders: Holder | Set<Holder> | undefined;

@@ -260,7 +260,7 @@ export class Leases {
     });
   }
 
-  /** There is a timer while there are leases. */
+  /** Keeps a timer while there are leases. */
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;

@@ -26,7 +26,7 @@ interface Entry {
 /** Tokens that were verified, by the SHA-256 of their text, until they expire. The oldest entry makes room for a new one. */
 export class VerifiedTokens {
   readonly #entries = new Map<string, Entry>();
-  /** It changes whenever entries are dropped. */
+  /** Changes whenever entries are dropped. */
   generation = 0;
 
   get(digest: string, now: number): Verified | undefined {

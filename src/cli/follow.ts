@@ -5,7 +5,7 @@ import { topicQuery } from '../client/topics.ts';
 import { pause, pauseAfter } from '../client/waiting.ts';
 import { answerIn, CommandError, reasonOf, say } from './outcome.ts';
 
-/** Nothing was heard for so long: the connection is dead. Twice the heartbeat of the service, and some time more. */
+/** A connection that is silent for this long is dead. Twice the heartbeat of the service, and some time more. */
 const STALE_AFTER_MS = 60_000;
 /** The first reconnection time; the service says its own. */
 const RETRY_MS = 1_000;
@@ -30,7 +30,7 @@ export interface Received {
 /** Takes what the stream brings, one after the other: nothing more is read before a promise has resolved. */
 export interface Follower {
   message(message: Received): Promise<void>;
-  /** There is no message up to this place that was not told. */
+  /** All messages up to this place were handed over. */
   moved(cursor: string): void;
   gap?(gap: Gap): void;
   presence?(source: string): Promise<void>;

@@ -103,7 +103,7 @@ export class ClientWatch {
     const stalled = this.#fullSockets.look(queues, this.#stallMs);
     this.#ends.forEach(gone, (reader) => this.#endGone(reader));
     this.#ends.forEach(stalled, (reader) => {
-      // Its turn may come after it has drained.
+      // The socket may have drained before its turn.
       if (!this.#fullSockets.has(reader)) return;
       if (this.#gone.has(reader)) {
         this.#endGone(reader);

@@ -73,7 +73,7 @@ export class EvenShares {
   }
 }
 
-/** It was sent by an instance, perhaps by one of another version. */
+/** The value comes from an instance, perhaps of another version. */
 function isShare(value: unknown): value is InstanceShare {
   return isObject(value) && typeof value['id'] === 'string' && isCount(value['streams']) && isCount(value['moving']) && (value['off'] === undefined || value['off'] === true);
 }

@@ -6,7 +6,7 @@ import { isObject } from './notes.ts';
 
 /** How often an instance tells the others of itself. Milliseconds. */
 const REPORT_EVERY_MS = 5_000;
-/** It tells at once where its streams have become more or fewer by this part: the others may be sending it theirs. */
+/** A change of its streams by this part is reported at once: other instances may be sending it theirs. */
 const CHANGED_SHARE = 0.02;
 /** How often it is looked whether that is due: the bus may have come up, or a new instance have been heard. Milliseconds. */
 const ROSTER_LOOK_MS = 1_000;

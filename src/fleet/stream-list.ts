@@ -163,7 +163,7 @@ function numberIn(row: StreamRow | undefined): number | undefined {
   return row === undefined ? undefined : Number.parseInt(row.id.split('-')[1] ?? '', 36);
 }
 
-/** It was sent by an instance, perhaps by one of another version. */
+/** The value comes from an instance, perhaps of another version. */
 function isRowPage(value: unknown): value is RowPage {
   return isObject(value) && typeof value['more'] === 'boolean' && Array.isArray(value['streams']) && value['streams'].every((row) => isObject(row) && typeof row['id'] === 'string');
 }

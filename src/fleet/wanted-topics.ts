@@ -144,7 +144,7 @@ export class WantedTopics {
   }
 }
 
-/** It was sent by an instance, perhaps by one of another version. */
+/** The value comes from an instance, perhaps of another version. */
 function topicsIn(body: unknown): readonly string[] | undefined {
   if (!isObject(body) || !Array.isArray(body['topics']) || body['topics'].length > TOPICS_PAGE_MAX_ENTRIES) return undefined;
   const topics: readonly unknown[] = body['topics'];

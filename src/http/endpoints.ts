@@ -13,7 +13,7 @@ export interface Endpoint {
   readonly many?: readonly string[];
   /** The setting that bounds its body, or the bound in bytes; absent where it takes none. */
   readonly body?: 'MESSAGE_BYTES' | 'BATCH_BYTES' | number;
-  /** It answers GET with an event stream, which takes its connection over. */
+  /** Whether GET answers with an event stream, which takes the connection over. */
   readonly isStream?: true;
 }
 

@@ -27,7 +27,7 @@ export const ACTION_NAMES = Object.keys(ACTIONS) as readonly Action[];
 /** Something that may be done or not. */
 export interface Wish {
   readonly action: Action;
-  /** There is one where the action needs one. */
+  /** The topic, if the action needs one. */
   readonly topic: string | undefined;
 }
 

@@ -47,7 +47,7 @@ export function keepRoom(server: Server, { maxConnections, endIdle, streams, cou
   let accepted = 0;
   server.on('connection', (socket: Socket) => {
     accepted++;
-    // This is the most that may be open: counting them costs more.
+    // A cheap upper bound first: counting the open connections costs more.
     if (counted + accepted - streams() <= addressed && counted + accepted <= most) return;
     const come = accepted;
     countConnections(server, (count) => {

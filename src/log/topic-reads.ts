@@ -37,7 +37,7 @@ export interface NamesQuery {
 /** Some names, in order. */
 export interface SomeNames {
   readonly names: readonly string[];
-  /** There are no others up to this one; undefined where there are no others at all. */
+  /** The names are complete up to this one; undefined if they are complete. */
   readonly upTo: string | undefined;
 }
 

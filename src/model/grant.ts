@@ -28,9 +28,9 @@ export interface Grant {
   readonly seesPresence?: boolean;
   /** The topics and patterns for which that may be seen; absent where it may be for all. */
   readonly presenceScope?: readonly string[];
-  /** There was no credential: with one, more may be allowed. */
+  /** Whether there was no credential: with one, more may be allowed. */
   readonly isAnonymous?: boolean;
-  /** Nothing may be published or read. */
+  /** Whether nothing may be published or read. */
   readonly isEmpty?: boolean;
 }
 

@@ -198,7 +198,7 @@ export class LocalPresence {
     this.#schedule();
   }
 
-  /** There is a timer while there are any. */
+  /** Keeps a timer while members linger. */
   #schedule(): void {
     const [first] = this.#lingering.values();
     if (first === undefined || this.#timer !== undefined) return;

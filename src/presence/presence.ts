@@ -76,7 +76,7 @@ export class Presence {
     return this.#local.size;
   }
 
-  /** Their names. */
+  /** The names of these topics and patterns. */
   named(): Iterable<string> {
     return this.#local.named();
   }

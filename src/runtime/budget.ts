@@ -102,7 +102,7 @@ export class Hold {
     this.#share = this.#newShare();
   }
 
-  /** It is not taken back any more. */
+  /** From now on the hold is not taken back. */
   pin(): void {
     this.#holding = undefined;
     this.#share?.pin();

@@ -44,13 +44,13 @@ export interface Holding {
 
 /** One thing that is held. */
 export interface Share {
-  /** It takes more room, and so has moved. */
+  /** Takes more room. That counts as a movement. */
   grow(amount: number): void;
-  /** It takes less, but not nothing. */
+  /** Takes less room, but not none. */
   shrink(amount: number): void;
-  /** It cannot be taken back any more. */
+  /** From now on it cannot be taken back. */
   pin(): void;
-  /** It holds nothing any more. A second call does nothing. */
+  /** Gives all room back. A second call does nothing. */
   release(): void;
 }
 

@@ -3,7 +3,7 @@ import type { NameRange } from '../model/topic-ranges.ts';
 
 /** Which names are asked for. */
 export interface TopicNames {
-  /** They lie in these, which follow each other. */
+  /** The ranges that hold the names, in order. */
   readonly ranges: readonly NameRange[];
   /** At least 1. */
   readonly limit: number;

@@ -44,7 +44,7 @@ export class DeadLetters {
     try {
       await this.#publisher.publish(FULL_GRANT, [{ topic, event: DEAD_EVENT, json: true, data, ttl: 0 }], key);
     } catch (error) {
-      // It was published before, to another topic.
+      // The dead letter was published before, to another topic.
       if (!(error instanceof Problem) || error.code !== 'key-reused') throw error;
     }
   }

@@ -64,7 +64,7 @@ export class Notes {
       if (!(error instanceof StoreError)) throw error;
       // One note is the reason (invariant 13): it must not keep the other cursors from moving.
       if (error.kind === 'refused') return this.#callEach(some);
-      // It may have been noted: the same note again changes nothing but the list of attempts.
+      // The note may be stored: the same note again changes only the list of attempts.
       for (const one of some) this.#putBack(one);
       return false;
     }

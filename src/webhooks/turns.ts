@@ -15,7 +15,7 @@ const QUICK_TURN_MS = 1_000;
 export interface Turn {
   /** Scheme, name and port. */
   readonly origin: string;
-  /** It failed last time. */
+  /** Whether the webhook failed last time. */
   readonly isSuspect: boolean;
   /** Resolves when the turn is over; it does not reject. */
   readonly run: () => Promise<void>;

@@ -161,7 +161,7 @@ export class WebhookReader {
   #askTurn(): void {
     if (this.#isStopping) return;
     this.#deps.turns.ask({ origin: this.#origin, isSuspect: this.#failures > 0, run: async () => {
-      // It was stopped while it waited.
+      // The reader was stopped while it waited.
       if (this.#isStopping) return;
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#turn = promise;
@@ -251,7 +251,7 @@ export class WebhookReader {
     const mayStillSend = (): boolean => ownsNow() && !this.#isStopping;
     if (!mayStillSend()) return 'unread';
     const outcome = await sender.send({ url: this.#settings.url, delivery, headers: signatureHeaders(delivery.id, delivery.body, this.#settings.secrets, now()), signal: this.#ended.signal, mayStillSend });
-    // It says nothing of the receiver.
+    // Such a failure says nothing about the receiver.
     if (this.#ended.signal.aborted || (outcome.status === undefined && !mayStillSend())) return 'unread';
     this.#attempts.push(attemptText(delivery.id, outcome, now()));
     if (isTaken(outcome.status)) {

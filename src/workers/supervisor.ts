@@ -29,7 +29,7 @@ export interface SupervisorDependencies {
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
   /** The warnings of this process. */
   readonly warnings: Pick<Warnings, 'counts' | 'newest'>;
-  /** Its own metrics. @param answered The workers whose metrics came in time. */
+  /** The supervisor's own metrics. @param answered The workers whose metrics came in time. */
   readonly render: (answered: ReadonlySet<number>) => Promise<string>;
   /** A worker accepts connections on a port. */
   readonly onAccepting: (port: WorkerPort) => void;

@@ -17,7 +17,7 @@ export type WorkerChild = Pick<ChildProcess, 'on' | 'send' | 'kill' | 'pid' | 'c
 
 export interface WorkerEvents {
   heard(worker: WorkerProcess, message: FromWorker): void;
-  /** It could not be started, or signalled. */
+  /** The process could not be started, or signalled. */
   failed(worker: WorkerProcess, error: Error): void;
   ended(worker: WorkerProcess, exit: Exit): void;
 }
@@ -56,7 +56,7 @@ export class WorkerProcess {
     });
     child.on('error', (error) => {
       events.failed(this, error);
-      // It could not be started, so it has no end of its own.
+      // A process that could not be started emits no `exit`.
       if (child.pid === undefined) events.ended(this, { code: null, signal: null });
     });
   }
@@ -74,7 +74,7 @@ export class WorkerProcess {
     return this.#isReady && !this.#isFrozen;
   }
 
-  /** It was killed because it said nothing any more. */
+  /** Whether it was killed because it was silent. */
   get isFrozen(): boolean {
     return this.#isFrozen;
   }
@@ -85,7 +85,7 @@ export class WorkerProcess {
   }
 
   /**
-   * It was not heard since the last look. Looks are counted rather than time, because a machine that slept has frozen the supervisor, too.
+   * Counts a look without a word from the worker. Looks are counted rather than time, because a machine that slept has frozen the supervisor, too.
    * @returns Whether it has been silent for too long.
    */
   look(): boolean {

@@ -142,7 +142,7 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
         this.#lineage = (await this.#store.state()).lineage;
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
-        // It is stored, but this worker cannot say where.
+        // The commit is stored, but this worker cannot tell its epoch.
         throw new StoreError('outcome-unknown', error.message, error);
       }
     }
@@ -152,7 +152,7 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
   async #serve({ number, requests }: UnpackedAppend): Promise<void> {
     let answer: Buffer;
     try {
-      // They are certainly not stored, so the worker that handed them on writes them.
+      // Unreadable requests are certainly not stored: the worker that sent them writes them itself.
       if (requests === undefined) throw new StoreError('unavailable', 'the requests that came over the hub cannot be read');
       answer = packAppended(number, await this.#merged.append(requests));
     } catch (error) {

@@ -201,7 +201,7 @@ export class NatsBus implements Bus {
     const hear = (subject: string, take: (payload: Buffer) => boolean | void): void => {
       connection.subscribe(subject, { callback: (error: Error | null, message: Msg) => {
         if (this.#isClosed) return;
-        // It does not let us listen: a new connection tries again, later each time.
+        // NATS refused a subscription: a new connection tries again, later each time.
         if (error !== null) {
           this.#lastError = error;
           return void connection.close();

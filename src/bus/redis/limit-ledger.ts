@@ -88,7 +88,7 @@ export class RedisLimitLedger implements Ledger {
     await Promise.all([this.#connection?.close(), this.#discovery?.close()]);
   }
 
-  /** It can be used, for the first time or again. Its records of this instance may be gone. */
+  /** Redis can be used, for the first time or again. Its records of this instance may be gone. */
   async #ready(): Promise<void> {
     this.#isLate = false;
     if (!await this.#renew(true)) return;

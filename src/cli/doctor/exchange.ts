@@ -11,7 +11,7 @@ export interface Answer {
   readonly status: number;
   /** By their names in lower case; repeated ones are joined. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Its beginning. Empty for an event stream, which is left at its head. */
+  /** The beginning of the body. Empty for an event stream, which is left at its head. */
   readonly body: string;
   /** Milliseconds from the request to the head. */
   readonly headMs: number;

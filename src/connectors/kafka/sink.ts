@@ -25,7 +25,7 @@ const KNOWN_TOPICS_MAX_ENTRIES = 10_000;
 export async function openKafkaSink(location: KafkaLocation): Promise<Sink> {
   const brokers = new Brokers(location, SINK_ANSWER_MAX_BYTES);
   try {
-    // It says whether there is a cluster at all.
+    // Fails if there is no cluster at all.
     await brokers.any();
     return new KafkaSink(brokers);
   } catch (error) {

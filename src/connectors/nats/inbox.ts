@@ -19,7 +19,7 @@ export class Inbox<Item> {
     this.#wake();
   }
 
-  /** Nothing more comes. The first reason counts; undefined where it was wanted. */
+  /** Ends the queue: no more items come. The first reason counts; undefined where it was wanted. */
   end(reason?: Error): void {
     this.#end ??= { reason };
     this.#wake();

@@ -103,7 +103,7 @@ export class FastPathConnection implements SocketOwner {
   #hold: Hold | undefined;
   /** When to stop putting its pieces together here. */
   #deadline = 0;
-  /** Nothing that follows is taken: the client has closed its side, the service ends, or the answer does not. */
+  /** Whether no more bytes are read: the client has closed its side, the service ends, or the answer has no end. */
   #last = false;
   #answered = false;
   #begun = false;

@@ -149,7 +149,7 @@ export class PgConnections {
   async #connectWriter(lost: () => void): Promise<PgConnection> {
     // Several messages may be under way: the server takes the next without waiting for this process.
     const pgConnection = new PgConnection({ ...this.#config, pipeline: true });
-    // It comes twice when the server gives a reason before it closes: `#writer` may be a later `PgConnection` at the second.
+    // The event comes twice when the server gives a reason before it closes: `#writer` may be a later `PgConnection` at the second.
     pgConnection.on('error', lost);
     await pgConnection.connect();
     return pgConnection;

@@ -96,7 +96,7 @@ export class SupervisedWorker {
   call<Name extends Call>(name: Name, argument: Calls[Name]['argument'], transfer: Transferable[] = []): Promise<Calls[Name]['value']> {
     const worker = this.#worker;
     if (worker === undefined) return Promise.reject(new StoreError('unavailable', `the database's ${this.#name} has ended and boots again soon`));
-    // It is still told to close, for when it goes on.
+    // A silent worker still gets `close`, for when it goes on.
     if (this.#isSilent && name !== 'close') return Promise.reject(new StoreError('unavailable', this.#silenceSentence));
     return new Promise((resolve, reject) => {
       const patience = name === 'open' ? this.#lockWaitMs * OPEN_PATIENCE_FACTOR : this.#lockWaitMs;
