@@ -50,8 +50,8 @@ export class OwnedElsewhere extends Error {
 type StoredAs = 'messages' | 'dead letters' | 'nothing';
 
 /**
- * One source under one fence. It opens the transport's source and stores its records in steps. A step moves the stored position and stores the messages in one transaction, and fails if the
- * position is not the one that this runner knows. So a record that comes twice, or that a frozen owner stores late, is stored once.
+ * One source under one fence. It opens the transport's source and stores its records in steps. A step moves the stored position and stores the messages in one transaction. It fails if
+ * the stored position is not the one that this runner knows. So a record that comes twice, or that a frozen owner stores late, is stored once.
  */
 export class SourceRunner implements Runner {
   readonly version = 0;

@@ -48,8 +48,8 @@ export interface CatchupDependencies {
  * thousands of readers that come back at once with near cursors cost a few reads, and none starves. Where groups wait, for a walk or a read, their clients take turns
  * (catchup-turns.ts).
  *
- * A reader takes one step at a time, and the next only when its socket has room. When a step ends at the end of the
- * tail, the reader is live in the same turn of the event loop: there is no seam between replay and live.
+ * A reader takes one step at a time, and the next only when its socket has room. A step that ends at the end of the
+ * tail makes the reader live in the same turn of the event loop. So there is no seam between replay and live.
  */
 export class Catchup {
   readonly #store: Store;

@@ -31,8 +31,8 @@ export interface SweepDependencies {
  *
  * A sweep can be taken in parts, with anything else between them: the tail may grow, readers may come, go, fall behind and catch up. Messages that
  * come between two parts go to the readers that the sweep has yet to reach, in the same write as the older ones. They also stay pending for the
- * next sweep, which skips the readers that have them. So a message is late by one sweep and one rest at most, and the
- * first reader of a sweep waits no longer than the last one. Each live reader has everything of its group up to one place:
+ * next sweep, which skips the readers that have them. So a message is late by one sweep and one rest at most. The
+ * first reader of a sweep waits no longer than the last one. Each live reader has everything of its group up to one place. That is
  * the end of the tail at this part, at the last sweep, or at the end of its own replay.
  */
 export class Sweep {
@@ -218,8 +218,8 @@ class SweptGroup {
   }
 
   /**
-   * The messages after a reader's cursor. The cursor may be ahead of the bundle's beginning: the last sweep took later messages along, or the reader read
-   * the log, or came from another instance (invariant 4).
+   * The messages after a reader's cursor. The cursor may be ahead of the bundle's beginning (invariant 4): after a sweep that took later messages along, a read
+   * of the log, or a move from another instance.
    */
   bundleFor(seq: number): Bundle {
     const { messages } = this.#bundle;

@@ -40,7 +40,7 @@ export interface FanoutDependencies extends Omit<SweepDependencies, 'chunkOf'> {
  * depends on how long the sweep took (write-coalescing.ts). Each message that shares a write makes the next rest longer, until sweeps take
  * little of the time at any rate of publishing. A rest of fixed length would delay messages needlessly with few readers, and be too short with many.
  *
- * When much is pending, it is written without waiting for the end of the rest (an urgent write), but for no longer than a part. When messages come faster than that,
+ * When much is pending, an urgent write does not wait for the end of the rest, and takes no longer than a part. When messages come faster than that,
  * the readers of a group with too many fall behind, and catch-up serves them. So no turn of the event loop grows with the messages and their readers.
  *
  * Long sweeps are taken in parts. So a live reader is at the end of the tail only while nothing is pending for its group and no sweep is in it:

@@ -7,7 +7,7 @@ import { parseBatch, type BatchBounds, type BatchFormat } from './batch-body.ts'
 import { tooMany } from './body.ts';
 
 /**
- * The memory of a batch while it is parsed, besides its body and as a multiple of it: the text of the body, and the data of its messages. The text has two bytes for each character if one is
+ * The memory of a batch while it is parsed, besides its body: the text of the body, and the data of its messages. A multiple of the body's length. The text has two bytes for each character if one is
  * beyond Latin-1.
  */
 export const PARSING_FACTOR = 3;
