@@ -242,12 +242,12 @@ function accessChanged(): Promise<void> {
   return lookAtAccess();
 }
 
-/** All of them, even where one fails: a revocation is answered once this instance has heard of it. */
+/** Runs all looks, even if one fails: a revocation is answered once this instance knows it. */
 async function lookAtAccess(): Promise<void> {
   await Promise.all([knownKeys.look(), knownSessions?.look(), tickets.look()].map(orLater));
 }
 
-/** What cannot be read now the next poll finds. */
+/** A failed look is left to the next poll. */
 async function orLater(look: Promise<void> | undefined): Promise<void> {
   try {
     await look;
@@ -306,7 +306,7 @@ async function makePlace(): Promise<PresencePlace | undefined> {
   return new RedisPresencePlace({ url: config.REDIS_URL, ttlMs, clock, logger });
 }
 
-/** What adds up the counts of all instances. */
+/** Makes the ledger that adds up the counts of all instances. */
 async function makeLedger(): Promise<Ledger> {
   if (hub !== undefined) return new (await import('./bus/hub/limit-ledger.ts')).HubLedger({ connection: hub, clock });
   if (config.REDIS_URL === undefined) return NO_LEDGER;

@@ -14,7 +14,7 @@ import { isEnding } from './workers/signals.ts';
 import { Supervisor } from './workers/supervisor.ts';
 import type { Exit } from './workers/worker-process.ts';
 
-/** What a supervisor is made of. `serve.js` loads it in place of `main.ts` where WORKERS is more than 1. Its workers run the same command line, and load `main.ts`. */
+/** The composition root of a supervisor. `serve.js` loads it in place of `main.ts` where WORKERS is more than 1. Its workers run the same command line, and load `main.ts`. */
 
 const config = configure();
 const { HOST, PORT, OPS_HOST, OPS_PORT, WORKERS: count } = config;
@@ -23,7 +23,7 @@ const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: () => false, de
 
 const main = await hold(HOST, PORT, '');
 const operations = OPS_PORT === undefined ? undefined : await hold(OPS_HOST, OPS_PORT, 'OPS_');
-// With Redis, NATS or Kafka, the workers are told as other machines' are.
+// With Redis, NATS or Kafka, the workers get news as other machines do.
 const hub = config.REDIS_URL === undefined && config.BUS_URL === undefined ? await openHub(main.port) : undefined;
 const metrics = new SupervisorMetrics(count, warnings.counts);
 

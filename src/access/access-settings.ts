@@ -8,7 +8,7 @@ import type { AccessSettings } from './access.ts';
 import { isKeyId } from './api-key.ts';
 import { members, readName, readPatterns, readPermissions } from './key-request.ts';
 
-/** What the settings say of access, checked: the topics that they name, and the keys that the file `ACCESS_FILE` declares. */
+/** The checked settings of access: the topics that they name, and the keys that the file `ACCESS_FILE` declares. */
 export interface DeclaredAccess {
   readonly settings: AccessSettings;
   /** By their ids. */

@@ -9,6 +9,7 @@ import type { KnownRevocations } from './known-revocations.ts';
 import type { KnownSessions } from './known-sessions.ts';
 import { ScopedGrant, type Grant } from '../model/grant.ts';
 import type { Holder } from '../runtime/fair-shares.ts';
+import type { Purpose } from './purpose.ts';
 import type { ReadSecret } from './secret-text.ts';
 import { isSession, readSession } from './session-text.ts';
 import { keyCredential, sessionCredential } from './standing.ts';
@@ -21,34 +22,30 @@ import { ENDED_BY_ADMINISTRATOR, type TicketRecord } from '../store/ticket-store
 
 /**
  * The room `access` says who sent a request and what they may do. The text of a credential comes in, as admission found it in the request's head. An identity
- * with its grant goes out, or the problem that refuses the request. Keys are looked up in the database and kept true for as long as they are in use
- * (known-keys.ts). The room knows nothing of HTTP, and decides nothing about topics: a grant does.
+ * with its grant goes out, or the problem that refuses the request. Keys are looked up in the database, and kept up to date while they are in use
+ * (known-keys.ts). The room knows nothing of HTTP, and does not decide about topics: the grant does.
  */
 
 export interface AccessSettings extends PublicScope {
-  /** `off`: everybody may do everything. `on`: nobody may without a credential. `loopback`: open to this machine, until there is a key. */
+  /** `off`: everybody may do everything. `on`: requests need a credential. `loopback`: open to this machine until the log has a key. */
   readonly mode: 'off' | 'on' | 'loopback';
-  /** Nobody said that everybody may come in, or who may: without a key in the log nobody could, and the process does not serve. */
+  /** The settings admit no sender. Then the process serves only if the log has a key. */
   readonly needsKeys: boolean;
 }
 
-/**
- * What a request is for. `messages`: whose grant has the topics gets in. `erasure`: whose grant may erase something, which takes a credential, always.
- * `health`: everybody does, but strangers learn nothing of the inside. `public`: everybody may, with any credential. `operations`: who may operate, and
- * everybody where there is no access control. `administration`: administrators, always. `fleet`: administrators; without access control also users of this
- * machine. `presence`: whose grant may see who listens somewhere. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody
- * with a credential. `self`: senders who ask for their own permissions: everybody except senders without a credential, where those may do nothing. `index`:
- * everybody, and the answer has their permissions; a bad credential is refused. `hook`: everybody, because the body is what is signed; the route checks the signature.
- */
-export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket' | 'presence' | 'self' | 'index' | 'hook';
+/** The sender of a request, or the problem that refuses it. */
+type Identified = Identity | Problem;
 
-/** Says whether tokens that are no API keys are good; see jwt.ts. */
+/** A promise only where the database or an issuer has to be asked: most requests are answered in the same turn of the event loop. */
+type Answer = Identified | Promise<Identified>;
+
+/** Checks tokens; see jwt.ts. */
 export interface TokenVerifier {
   /** Begins to fetch keys. */
   open(): void;
   close(): void;
-  identify(token: string): Identity | Problem | Promise<Identity | Problem>;
-  /** Whom a session is of that was made of a token. undefined where changed settings do not accept the token any more. */
+  identify(token: string): Answer;
+  /** The owner of a session that was made with a token; undefined if changed settings do not accept the token any more. */
   recall(origin: TokenOrigin, expires: number): Identity | undefined;
 }
 
@@ -65,7 +62,7 @@ export interface AccessDependencies {
   readonly tickets: Pick<Tickets, 'find'>;
 }
 
-/** No secret has it. */
+/** The digest of no secret. */
 const NO_DIGEST = new Uint8Array(32);
 
 const NOT_KNOWN_YET = 'Credentials cannot be checked yet: the message log is not open.';
@@ -82,7 +79,7 @@ export class Access {
   /** The identity of senders without a credential, where there is access control. */
   readonly anonymous: Identity;
   readonly #owners: Owners;
-  /** Made once for each session's row, so that its streams share a lease. */
+  /** One identity for each session's row, so that its streams share a lease. */
   readonly #inSessions = new WeakMap<SessionRecord, { readonly owner: Identity; readonly identity: Identity }>();
 
   constructor({ settings, keys, revocations, declared, tokens, sessions, endedSessions, tickets }: AccessDependencies) {
@@ -111,7 +108,7 @@ export class Access {
     this.#sessions?.stop();
   }
 
-  /** Nobody could come in, and no setting says that this is meant. */
+  /** Whether no sender could come in, though the settings do not ask for that. */
   get hasNobody(): boolean {
     return this.#settings.needsKeys && this.#keys.hasBeenHeardOf === false;
   }
@@ -123,31 +120,31 @@ export class Access {
     return hasEverBeen === undefined ? undefined : !hasEverBeen;
   }
 
-  /** Whether it may end that everybody may come in. */
+  /** Whether access may become closed: with the first key. */
   get mayClose(): boolean {
     return this.#settings.mode === 'loopback';
   }
 
-  /** Whether credentials are ignored. Everybody may do everything then, so a credential may be meant for a proxy in front. */
+  /** Whether credentials are ignored. Without access control, a credential may be meant for a proxy in front. */
   ignoresCredentials(purpose: Purpose): boolean {
     return this.#settings.mode === 'off' && (purpose === 'messages' || purpose === 'presence' || purpose === 'health' || purpose === 'operations');
   }
 
   /**
-   * Who sends a request.
+   * Finds the sender of a request.
    * @param credential A key, token, session or ticket, as it was sent; undefined without one, or where credentials are ignored.
-   * @param from By whom a question to the database is counted.
-   * @returns The problem is 401 where the credential is not good, and 503 where that cannot be said now. For health there is no problem: an unknown sender is anonymous.
+   * @param from The client that a question to the database counts for.
+   * @returns The problem is 401 for a bad credential, and 503 when that cannot be checked now. Health gets no problem: an unknown sender is anonymous.
    */
-  identify(credential: string | undefined, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
+  identify(credential: string | undefined, purpose: Purpose, from?: () => Holder): Answer {
     if (credential === undefined) return this.#identifyNobody(purpose);
-    const found = this.#identifySender(credential, purpose, from);
+    const found = this.#identifyCredential(credential, purpose, from);
     if (purpose !== 'health') return found;
-    const orNobody = (identity: Identity | Problem): Identity => identity instanceof Problem ? this.anonymous : identity;
+    const orNobody = (identity: Identified): Identity => identity instanceof Problem ? this.anonymous : identity;
     return found instanceof Promise ? found.then(orNobody) : orNobody(found);
   }
 
-  #identifySender(credential: string, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
+  #identifyCredential(credential: string, purpose: Purpose, from?: () => Holder): Answer {
     if (isSession(credential)) return this.#identifySession(credential, purpose, from);
     if (isTicket(credential)) return this.#identifyTicket(credential, purpose, from);
     if (!isApiKey(credential)) return this.#identifyToken(credential, purpose);
@@ -157,9 +154,9 @@ export class Access {
 
   /**
    * The identity of a request with a key, without its secret. This is not a use of the key.
-   * @returns The problem is the one that such a request would get. Undefined: there is no such key.
+   * @returns The problem that such a request would get; undefined if there is no such key.
    */
-  async ofKey(id: string, from?: () => Holder): Promise<Identity | Problem | undefined> {
+  async ofKey(id: string, from?: () => Holder): Promise<Identified | undefined> {
     try {
       const record = this.#declared.get(id) ?? await this.#keys.find(id, from);
       // The newest secret is valid until its key ends.
@@ -169,17 +166,16 @@ export class Access {
     }
   }
 
-  /** A sender without a credential. */
-  #identifyNobody(purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+  #identifyNobody(purpose: Purpose): Answer {
     const { isOpen } = this;
     if (isOpen !== undefined) return isOpen ? EVERYBODY : this.anonymous;
-    // While the database is away, or cannot be opened, health and metrics are what somebody looks at. They tell nothing of messages.
+    // Operators look at health and metrics while the database is away. Neither shows messages.
     if (purpose === 'health' || purpose === 'operations') return EVERYBODY;
     if (this.#keys.hasBeenHeardOf === undefined) return new Problem('unavailable', NOT_KNOWN_YET);
     return this.#keys.askEverBeen().then((hasEverBeen) => hasEverBeen ? this.anonymous : EVERYBODY, unavailable);
   }
 
-  #identifySession(credential: string, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
+  #identifySession(credential: string, purpose: Purpose, from?: () => Holder): Answer {
     const session = readSession(credential);
     if (session === undefined || this.#sessions === undefined) return refused('it is a malformed session', 'Cookie');
     const found = this.#sessions.find(session.id, from);
@@ -189,21 +185,24 @@ export class Access {
   }
 
   /** A session is as good as the credential that it was exchanged for, and ends with it. */
-  #judgeSession(session: ReadSecret, record: SessionRecord | undefined, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
+  #judgeSession(session: ReadSecret, record: SessionRecord | undefined, purpose: Purpose, from?: () => Holder): Answer {
     if (record === undefined && this.#endedSessions?.has(session) === true) return new StreamEnded('Cookie');
     if (record === undefined || !timingSafeEqual(session.digest, record.digest)) return refused('there is no such session, or it was ended', 'Cookie');
     return this.#ownerOf(record, record, purpose, from);
   }
 
-  /** The owner of a ticket or session, through the credential that it was exchanged for. */
-  #ownerOf({ origin, expires }: { readonly origin: SessionOrigin; readonly expires: number }, session: SessionRecord | undefined, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
+  /**
+   * The owner of a ticket or session, by the credential that it was exchanged for.
+   * @param session The session itself, or the one that the ticket was made in.
+   */
+  #ownerOf({ origin, expires }: { readonly origin: SessionOrigin; readonly expires: number }, session: SessionRecord | undefined, purpose: Purpose, from?: () => Holder): Answer {
     if (session !== undefined && this.#keys.now() >= session.expires) return refused('the session has expired', 'Cookie');
     const owner = origin.kind === 'key' ? this.#identifyKey({ id: origin.id, digest: origin.proof }, purpose, from) : this.#recallToken(origin, expires, purpose);
     if (session === undefined) return owner;
     return owner instanceof Promise ? owner.then((one) => this.#inSession(session, one)) : this.#inSession(session, owner);
   }
 
-  async #identifyTicket(credential: string, purpose: Purpose, from?: () => Holder): Promise<Identity | Problem> {
+  async #identifyTicket(credential: string, purpose: Purpose, from?: () => Holder): Promise<Identified> {
     const ticket = readTicket(credential);
     if (ticket === undefined) return refused('it is a malformed ticket', 'ticket');
     try {
@@ -214,7 +213,7 @@ export class Access {
   }
 
   /** A ticket is as good as the credential that it was exchanged for, for its topics and its time. */
-  async #judgeTicket({ id, digest }: ReadSecret, record: TicketRecord | undefined, purpose: Purpose, from?: () => Holder): Promise<Identity | Problem> {
+  async #judgeTicket({ id, digest }: ReadSecret, record: TicketRecord | undefined, purpose: Purpose, from?: () => Holder): Promise<Identified> {
     if (record === undefined || !timingSafeEqual(digest, record.digest)) return refused('there is no such ticket, or it has ended', 'ticket');
     if (record.session === ENDED_BY_ADMINISTRATOR) return new StreamEnded('ticket');
     if (this.#keys.now() >= record.ends) return refused('the ticket has ended', 'ticket');
@@ -227,7 +226,7 @@ export class Access {
   }
 
   /** The owner of a session, whose streams end with it. */
-  #inSession(record: SessionRecord, owner: Identity | Problem): Identity | Problem {
+  #inSession(record: SessionRecord, owner: Identified): Identified {
     if (owner instanceof Problem || owner.credential === undefined) return owner;
     const known = this.#inSessions.get(record);
     if (known?.owner === owner) return known.identity;
@@ -236,12 +235,12 @@ export class Access {
     return identity;
   }
 
-  #recallToken(origin: TokenOrigin, expires: number, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+  #recallToken(origin: TokenOrigin, expires: number, purpose: Purpose): Answer {
     const owner = this.#tokens?.recall(origin, expires);
     return owner === undefined ? refused('the token that the session was made of is no longer good', 'Cookie') : this.#unlessRevoked(owner, purpose);
   }
 
-  #identifyKey(key: Pick<ReadSecret, 'id'> & { readonly digest: Uint8Array }, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
+  #identifyKey(key: Pick<ReadSecret, 'id'> & { readonly digest: Uint8Array }, purpose: Purpose, from?: () => Holder): Answer {
     const declared = this.#declared.get(key.id);
     if (declared !== undefined) return this.#use(key.digest, declared);
     const fits = ({ secrets }: KeyRecord): boolean => hasSecret(key.digest, secrets);
@@ -258,16 +257,16 @@ export class Access {
     });
   }
 
-  #identifyToken(token: string, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+  #identifyToken(token: string, purpose: Purpose): Answer {
     if (this.#tokens === undefined) return refused('it is no API key, and no tokens are configured');
     const found = this.#tokens.identify(token);
     return found instanceof Promise ? found.then((identity) => this.#unlessRevoked(identity, purpose)) : this.#unlessRevoked(found, purpose);
   }
 
-  /** A token counts only while it would be known that it was revoked. */
-  #unlessRevoked(identity: Identity | Problem, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+  /** Accepts a token only while the list of revocations is fresh. */
+  #unlessRevoked(identity: Identified, purpose: Purpose): Answer {
     if (identity instanceof Problem) return identity;
-    const judge = (): Identity | Problem => {
+    const judge = (): Identified => {
       const owner = identity.credential?.owner;
       return owner?.kind === 'subject' && this.#revocations.isRevoked(owner) ? refused('the token was revoked') : identity;
     };
@@ -276,17 +275,17 @@ export class Access {
     return this.#keys.refresh().then(judge, unavailable);
   }
 
-  #use(digest: Uint8Array, record: KeyRecord | undefined): Identity | Problem {
+  #use(digest: Uint8Array, record: KeyRecord | undefined): Identified {
     const identity = this.#judge(digest, record);
     if (record !== undefined && !(identity instanceof Problem)) this.#keys.noteUse(record.id);
     return identity;
   }
 
-  #judge(digest: Uint8Array, record: KeyRecord | undefined): Identity | Problem {
+  #judge(digest: Uint8Array, record: KeyRecord | undefined): Identified {
     const now = this.#keys.now();
     const secret = record === undefined ? undefined : goodSecret(digest, record.secrets, now);
     if (record === undefined || secret === undefined) return refused('there is no such API key');
-    // Only who knows the secret learns more.
+    // Only a sender that knows the secret learns more.
     if (record.revoked !== undefined) return refused(`the API key ${record.id} was revoked`);
     if (record.expires !== undefined && now >= record.expires) return refused(`the API key ${record.id} has expired`);
     const { id, permissions } = record;
@@ -306,7 +305,7 @@ function ticketGrant(topics: readonly string[], owner: Grant): Grant {
   return { mayPublish: () => false, publishable: [], mayErase: () => false, erasable: [], mayRead: (pattern) => named.mayRead(pattern) && owner.mayRead(pattern), maySeePresence: (pattern) => named.mayRead(pattern) && owner.maySeePresence(pattern) };
 }
 
-/** The credential is not good. The text gives no help in guessing one. */
+/** The text must not help in guessing a credential. */
 function refused(why: string, field = 'Authorization'): Problem {
   return new Problem('invalid-credential', `The credential is not good: ${why}.`, { field });
 }

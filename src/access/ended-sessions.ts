@@ -9,7 +9,7 @@ const REMEMBERED_MS = 3_600_000;
 /** Sessions that are remembered. Stops a program that ends many from filling the memory: the attempts of those before get 401, which ends them, too. */
 const ENDED_MAX_ENTRIES = 1_000;
 
-/** The kind of a note that tells of one. */
+/** The kind of a note about an ended session. */
 const KIND = 'session-ended';
 
 interface Ended {
@@ -38,7 +38,7 @@ export class EndedSessions {
     control.answer(KIND, (body) => this.#told(body));
   }
 
-  /** Here, and on all other instances. */
+  /** Remembers an ended session here, and on all other instances. */
   add({ id, digest }: SessionKey): void {
     const bytes = Buffer.from(digest);
     this.#keep(id, bytes);

@@ -17,11 +17,11 @@ export interface Identity {
   readonly name: string | undefined;
   /** The credential, with the names by which it can be revoked; undefined without one. */
   readonly credential: Credential | undefined;
-  /** What a session or ticket is made of; undefined where there was no credential. */
+  /** The origin for a session or ticket; undefined without a credential. */
   readonly origin?: SessionOrigin;
   /** The ticket that was shown in the place of the credential: it has to be used before the stream begins. */
   readonly ticket?: ShownTicket;
-  /** Who is present on the topics of its streams; undefined where there was no credential. */
+  /** The member that is present on the topics of its streams; undefined without a credential. */
   readonly member?: Member;
 }
 

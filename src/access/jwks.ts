@@ -46,7 +46,7 @@ export class Jwks implements TokenKeys {
   readonly #onWithdrawn: (keys: readonly TokenKey[]) => void;
   readonly #closing = new AbortController();
   #keys: readonly SetKey[] = [];
-  /** Of the last good answer. */
+  /** When the last good answer came. */
   #loadedAt = -Infinity;
   #triedAt = -Infinity;
   #isAway = false;

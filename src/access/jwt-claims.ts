@@ -24,7 +24,7 @@ export interface ClaimRules {
 }
 
 /**
- * What the claims of a token say (RFC 7519, 4). Its signature, issuer, audience, `nbf` and `exp` have been checked.
+ * Reads the claims of a token (RFC 7519, 4). Its signature, issuer, audience, `nbf` and `exp` have been checked.
  * @throws TokenRefused
  */
 export function readClaims(claims: JWTPayload, { claim, maxSeconds, now }: ClaimRules): Verified {
@@ -58,7 +58,7 @@ function readClaim(value: unknown, subject: string, claim: string): Pick<Verifie
   return { permissions, meta: meta === undefined ? undefined : readMeta(meta, `${claim}.meta`) };
 }
 
-/** What others see of the subject. */
+/** The metadata of the subject that others see. */
 function readMeta(value: unknown, field: string): string {
   const meta = JSON.stringify(value);
   if (Buffer.byteLength(meta) > META_MAX_BYTES) throw bad(`${field}: it is longer than ${META_MAX_BYTES} bytes`);

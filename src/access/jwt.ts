@@ -66,7 +66,7 @@ export class JwtVerifier {
   }
 
   /**
-   * What a token says, if it is good: at once if it was verified before.
+   * Verifies a token: at once if it was verified before.
    * Rejects with `TokenRefused`; never throws.
    */
   verify(token: string): Verified | Promise<Verified> {

@@ -42,7 +42,7 @@ export function members(value: unknown, known: readonly string[], field = ''): R
   return value as Readonly<Record<string, unknown>>;
 }
 
-/** What may be repeated: a mistyped name, and nothing from a file that was named by mistake. */
+/** Whether an error may repeat the text: a mistyped name, but nothing from a file that was named by mistake. */
 function isWord(name: string): boolean {
   return /^[A-Za-z_]{1,20}$/.test(name);
 }

@@ -39,7 +39,7 @@ export class KnownKeys extends KnownRecords<KeyRecord> {
     return this.version === undefined ? undefined : this.#hasBeen;
   }
 
-  /** The same while the list of changes is fresh. Otherwise undefined: somebody may have made the first key, and `askEverBeen` finds out. */
+  /** Whether the log ever had a key; undefined while the list of changes is old. Then `askEverBeen` asks the database. */
   get hasEverBeen(): boolean | undefined {
     return this.#hasBeen || this.isFresh ? this.#hasBeen : undefined;
   }

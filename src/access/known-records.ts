@@ -16,7 +16,7 @@ const KEPT_MS = 60_000;
 /** Rows held in memory. Stops many from filling it; those used longest ago go first. */
 export const KEPT_ENTRIES = 10_000;
 
-/** How old the list of changes may be while a row is believed: so late a revocation counts everywhere. Polling is more frequent. */
+/** How old the list of changes may be while a row is believed. Bounds how late a revocation counts everywhere. Polling is more frequent. */
 const FRESH_MS = 3_000;
 
 /** Which rows have changed since a version, as `KeyChanges` says it. */
@@ -92,13 +92,13 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     });
   }
 
-  /** Looks for the first time, and then again and again. Rejects with a `StoreError`, and may be called again then. */
+  /** Reads the list of changes, and polls it from then on. Rejects with a `StoreError`; then it may be called again. */
   async open(): Promise<void> {
     await this.look();
     if (this.#timer === undefined && !this.#isStopped) this.#schedule();
   }
 
-  /** Tells somebody of each change from now on. */
+  /** Calls the watcher with each change from now on. */
   watch(watcher: ChangeWatcher): void {
     this.#watcher = watcher;
   }
@@ -110,7 +110,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
 
   /**
    * The row of an id, at once where it is known. Rejects with `CredentialsUnavailable`.
-   * @param from Who asks.
+   * @param from The client that asks.
    */
   find(id: string, from = (): Holder => ANYBODY): Item | undefined | Promise<Item | undefined> {
     const entry = this.#entries.get(id);
@@ -122,8 +122,8 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
 
   /**
    * The row of an id as the database has it, because the one that is known does not fit: another instance may have changed it. Rejects with `CredentialsUnavailable`.
-   * @param fits Which rows do. Others do not take the place of the known one, so that wrong secrets do not make what follows from it anew.
-   * @param from Who asks.
+   * @param fits Only a row that fits replaces the known one. So wrong secrets cause no work.
+   * @param from The client that asks.
    */
   findAgain(id: string, fits: (record: Item) => boolean, from = (): Holder => ANYBODY): Promise<Item | undefined> {
     return this.#inTime(this.#lookups.ask(id, fits, from()));
@@ -144,9 +144,9 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     return this.#clock.monotonic() - this.#looked <= FRESH_MS;
   }
 
-  /** Asks for changes now: so does a change that this instance made itself, or heard of. */
+  /** Asks for changes now. Called after a change that this instance made, or learnt of from another. */
   async look(): Promise<void> {
-    // One that is under way may have begun before what the caller has in mind.
+    // A look under way may have begun before the change that the caller knows of.
     await this.#looking?.catch(() => undefined);
     this.#looking ??= this.#look().finally(() => {
       this.#looking = undefined;
@@ -159,12 +159,12 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     this.#timer?.cancel();
   }
 
-  /** The newest version that was heard of; undefined before the first look. */
+  /** The newest version of the list; undefined before the first look. */
   protected get version(): number | undefined {
     return this.#version;
   }
 
-  /** Takes note of changes, and logs them for the operator. */
+  /** Called with each list of changes. */
   protected abstract heard(before: number | undefined, changes: Changes): void;
 
   /** Called with every poll. */

@@ -6,14 +6,14 @@ export interface KnownRevocationsDependencies {
   readonly logger: Pick<Logger, 'info'>;
 }
 
-/** What a token says of itself, by which it can be revoked. Times are milliseconds since 1970. */
+/** The claims of a token by which it can be revoked. Times are milliseconds since 1970. */
 export interface Revocable {
   readonly subject: string;
   readonly tokenId: string | undefined;
   readonly issuedAt: number;
 }
 
-/** Is told when an instance has heard of more revocations. */
+/** Called when this instance has learnt of more revocations. */
 export interface RevocationWatcher {
   review(): void;
 }

@@ -4,7 +4,7 @@ import type { Credential, Identity } from './identity.ts';
 /** Why something ends before its client wants it to. `closed`: there is access control now. `taken-over`: its ticket was used again. */
 export type CutReason = 'expired' | 'revoked' | 'closed' | 'taken-over';
 
-/** What a credential has opened, and what ends with it: a stream, or a long poll. */
+/** A stream or long poll that ends with its credential. */
 export interface Holder {
   /** Topics that it reads. */
   readonly filter: Filter;
@@ -16,7 +16,7 @@ export interface Holder {
   cut(reason: CutReason): void;
 }
 
-/** Who asks for a lease. */
+/** The sender that gets a lease. */
 export type Lessee = Pick<Identity, 'credential' | 'grant' | 'name'>;
 
 /** A credential in use, and all that it has opened. Kept by `Leases`, which alone changes it. */
@@ -28,7 +28,7 @@ export class Lease {
   /** As it is now. */
   credential: Credential | undefined;
   isWarned = false;
-  /** Its holders end, or have ended. */
+  /** Whether its holders end, or have ended. */
   isOver = false;
   /** Where each user has a token, most leases have one holder: a set for each would take more memory than the lease. */
   #holders: Holder | Set<Holder> | undefined;

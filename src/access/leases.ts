@@ -12,17 +12,17 @@ import type { Standing } from './standing.ts';
 /** How often leases are looked at: a credential that ends by itself ends its streams that late at most. */
 const LEASE_LOOK_MS = 500;
 
-/** How long before the end of its credential a stream is told. */
+/** How long before the end of its credential a stream gets a warning. */
 const WARN_MS = 60_000;
 
 /** How many credentials are asked for at once. Stops a change of all of them from filling the queue of new requests. */
 const ASK_MAX_KEYS = 100;
 
-/** How often the log is told of what has ended, and how many credentials it names then. Stops the end of many from keeping this process busy with its log, or waiting for who reads it. */
+/** How often ended streams are logged, and how many credentials the lines name then. Stops the end of many streams from blocking this process with log lines. */
 const TELL_EVERY_MS = 250;
 const LINES_MAX_ENTRIES = 20;
 
-/** What has ended: how many streams and long polls of each credential, by its name. */
+/** How many streams and long polls of each credential have ended, by its name. */
 type Ended = Map<string | undefined, number>;
 
 export interface LeasesDependencies {
@@ -39,7 +39,7 @@ export interface LeasesDependencies {
 
 /**
  * The credentials of open streams and long polls. A stream lasts for hours, and its credential may end before it: by expiry, revocation, a new secret, or the
- * first key. Then the streams end that it opened. A stream costs an entry in its lease, and no timer.
+ * first key. Then its streams end. A stream costs an entry in its lease, and no timer.
  *
  * Only an answer of the database ends a lease, or the clock. While the database does not answer, streams stay open.
  */
@@ -48,9 +48,9 @@ export class Leases {
   readonly #access: LeasesDependencies['access'];
   readonly #clock: Clock;
   readonly #logger: Pick<Logger, 'info'>;
-  /** By their origins. A key whose row was read anew has another lease: what ends one ends the other. */
+  /** By their origins. A key whose row was read again gets a second lease. What ends one ends the other. */
   readonly #leases = new Map<Credential | undefined, Lease>();
-  /** Those whose keys have changed, or were not known when they began. */
+  /** Leases whose keys have changed, or were not known when the lease began. */
   readonly #unsure = new Set<Lease>();
   #isAsking = false;
   #isScheduled = false;
@@ -59,7 +59,7 @@ export class Leases {
   /** Each stream may have a lease of its own. */
   readonly #reviews: Walk<Lease>;
   readonly #looks: Walk<Lease>;
-  /** What the log has to be told. */
+  /** Ended streams that are not logged yet. */
   #untold = new Map<CutReason, Ended>();
 
   constructor({ standing, access, clock, logger }: LeasesDependencies) {
@@ -160,7 +160,7 @@ export class Leases {
     return lease;
   }
 
-  /** Takes over how a credential stands. */
+  /** Takes over the new state of a credential. */
   #take(lease: Lease, credential: Credential | undefined): void {
     if (lease.isOver) return;
     if (credential === undefined) {
@@ -207,7 +207,7 @@ export class Leases {
     return readProblem(this.#access.anonymous.grant, filter) === undefined;
   }
 
-  /** The log is told a little later: of one credential in one line, and of many in few. */
+  /** Logged a little later: one line for one credential, and few lines for many. */
   #tell(credential: string | undefined, reason: CutReason, count: number): void {
     if (this.#untold.size === 0) this.#clock.after(TELL_EVERY_MS, () => this.#tellAll());
     const ended: Ended = this.#untold.get(reason) ?? new Map<string | undefined, number>();
@@ -260,7 +260,7 @@ export class Leases {
     });
   }
 
-  /** There is a timer while there are leases. */
+  /** Keeps a timer while there are leases. */
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;

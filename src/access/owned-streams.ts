@@ -1,6 +1,6 @@
 import type { StreamHandle, StreamHandles } from './stream-handles.ts';
 
-/** What the proof of a stream's secret leads to. `missing`: there is no such stream. `foreign`: the secret is another stream's, or none's. */
+/** The stream for the proof of its secret. `missing`: there is no such stream. `foreign`: the secret is another stream's, or none's. */
 export type Found<Stream> = { readonly stream: Stream } | 'missing' | 'foreign';
 
 /** The streams of this instance that their clients can name, each with a secret that shows whose it is. */

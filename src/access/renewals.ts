@@ -26,10 +26,10 @@ export interface Renewable extends Holder {
   readonly ticket?: TicketHold | undefined;
 }
 
-/** What travels to the instance that holds the stream: claims, and nothing that could be used again. */
+/** The question to the instance that holds the stream: claims, and nothing that a stranger could use again. */
 interface Claims {
   readonly stream: string;
-  /** Of the stream's secret, hexadecimal digits. */
+  /** The proof of the stream's secret, in hexadecimal digits. */
   readonly proof: string;
   readonly credential: Credential;
   /** The topics and patterns that may be read. */
@@ -51,7 +51,7 @@ export interface RenewalsDependencies {
   readonly control: Pick<ControlChannel, 'ask' | 'answer'>;
   readonly tickets: Pick<TicketStore, 'renewTicket'>;
   readonly handles: Pick<StreamHandles, 'read'>;
-  /** Those without a credential, too: they cannot be renewed. */
+  /** Streams of this instance, also those without a credential, which cannot be renewed. */
   readonly owned: Pick<OwnedStreams<Renewable>, 'find'>;
 }
 

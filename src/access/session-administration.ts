@@ -69,7 +69,7 @@ export class SessionAdministration {
   }
 
   /**
-   * Ends a session together with one of its streams, which is told not to come back.
+   * Ends a session together with one of its streams, whose client must not come back.
    * @returns False where it has ended already. Rejects with a `StoreError`.
    */
   async endWithStream(id: string, client: string): Promise<boolean> {

@@ -32,7 +32,7 @@ export interface StandingDependencies {
   readonly declared: ReadonlyMap<string, KeyRecord>;
 }
 
-/** What the database has of a credential, where its row is asked for. */
+/** The rows of a credential in the database. */
 interface Rows {
   readonly key: KeyRecord | undefined;
   readonly session: SessionRecord | undefined;
@@ -75,7 +75,7 @@ export class Standing {
     return credential.session !== undefined && session === undefined ? 'unknown' : this.#judge(credential, { key, session });
   }
 
-  /** The same, asked of the database where that is needed. Rejects with `CredentialsUnavailable`. */
+  /** As `recall`, but asks the database if it must. Rejects with `CredentialsUnavailable`. */
   async ask(credential: Credential): Promise<Credential | undefined> {
     const id = this.#storedKey(credential);
     const [key, session] = await Promise.all([

@@ -13,7 +13,7 @@ const INSTANCE = new RegExp(`^[a-z0-9]{${INSTANCE_CHARACTERS}}$`);
 const ID = new RegExp(`^([a-z0-9]{${INSTANCE_CHARACTERS}})-(0|[1-9a-z][0-9a-z]{0,10})$`);
 const SECRET = /^[A-Za-z0-9_-]{22}$/;
 
-/** By what the client of a stream can name it, and show that it is its own. */
+/** The id and secret by which a client names its stream, and shows that it is its own. */
 export interface StreamHandle {
   readonly id: string;
   /** Never logged, and kept nowhere: it is computed from the number. */
@@ -93,7 +93,7 @@ export function isStreamSecret(text: unknown): text is string {
   return typeof text === 'string' && SECRET.test(text);
 }
 
-/** What shows that somebody knows a secret: the secret itself never leaves the instance that it was sent to. */
+/** Proves knowledge of a secret: the secret itself never leaves the instance that it was sent to. */
 export function proofOf(secret: string): Buffer {
   return hash('sha256', `tidings stream ${secret}`, 'buffer');
 }

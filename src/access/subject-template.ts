@@ -1,7 +1,7 @@
 import { checkPattern } from '../model/topic.ts';
 import { Problem } from '../model/problem.ts';
 
-/** What stands for the subject in a pattern, as a whole segment: with it, one template gives each user topics of their own. */
+/** The segment of a pattern that stands for the subject: one template gives each user topics of their own. */
 const PLACEHOLDER = '{sub}';
 
 /** Bytes that stay as they are. All of them are unreserved in URLs (RFC 3986, 2.3). */

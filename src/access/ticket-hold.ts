@@ -4,7 +4,7 @@ import type { Holder } from './lease.ts';
 export class TicketHold {
   readonly id: string;
   readonly generation: number;
-  /** Whether its client is told its position as soon as the stream begins: then it comes back with one. */
+  /** Whether its client gets a position as soon as the stream begins: then it comes back with one. */
   readonly showsPosition: boolean;
   /** When the database last heard that the stream is open, by the monotonic clock. */
   kept: number;

@@ -195,7 +195,7 @@ export class Tickets {
     return undefined;
   }
 
-  /** There are timers while there are holds. */
+  /** Keeps timers while there are holds. */
   #schedule(): void {
     this.#repeat('look', this.#pollMs);
     this.#repeat('keep', Math.min(this.#pollMs, KEEP_LOOK_MS));

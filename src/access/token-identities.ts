@@ -7,7 +7,7 @@ import type { JwtVerifier } from './jwt.ts';
 import { TokenRefused, type Refusal } from './token-refused.ts';
 import type { Verified } from './verified-tokens.ts';
 
-/** What a client is told of a token that is not accepted: why exactly stands in the log, beside where it came from. */
+/** The sentence for the client of a refused token. The exact reason is in the log. */
 const SENTENCES: Readonly<Record<Refusal, readonly ['invalid-credential' | 'unavailable', string]>> = {
   bad: ['invalid-credential', 'The token is not good.'],
   expired: ['invalid-credential', 'The token has expired.'],

@@ -7,7 +7,7 @@ export interface TokenKey {
   readonly algorithms: readonly string[];
 }
 
-/** What a token's header says of its key. Headers that bring a key or point to one, such as `jwk` and `jku`, are not read. */
+/** The key that a token's header names. Headers that bring a key or point to one, such as `jwk` and `jku`, are not read. */
 export interface KeyHint {
   /** One of `TokenKeys.algorithms`. */
   readonly alg: string;

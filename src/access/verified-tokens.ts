@@ -1,12 +1,12 @@
 import type { Permissions } from '../model/permissions.ts';
 import type { TokenKey } from './token-keys.ts';
 
-/** What a verified token says. */
+/** A verified token. */
 export interface Verified {
   /** The user or program that it is about: 1 to 255 bytes of well-formed Unicode, which may hold anything. */
   readonly subject: string;
   readonly permissions: Permissions;
-  /** What others see of the subject where it listens: JSON. */
+  /** The metadata of the subject that others see where it listens: JSON. */
   readonly meta: string | undefined;
   /** From when on it is not accepted any more: milliseconds since 1970, with the clock tolerance in it. */
   readonly expires: number;
@@ -26,7 +26,7 @@ interface Entry {
 /** Tokens that were verified, by the SHA-256 of their text, until they expire. The oldest entry makes room for a new one. */
 export class VerifiedTokens {
   readonly #entries = new Map<string, Entry>();
-  /** It changes whenever entries are dropped. */
+  /** Changes whenever entries are dropped. */
   generation = 0;
 
   get(digest: string, now: number): Verified | undefined {

@@ -4,7 +4,7 @@ import type { Holder } from '../runtime/fair-shares.ts';
 export interface WaitingRequestsOptions {
   /** The most of one sender. */
   readonly max: number;
-  /** What the next one is told. */
+  /** The detail of the problem for the next request. */
   readonly detail: string;
 }
 

@@ -3,24 +3,24 @@ import type { Logger } from '../runtime/logger.ts';
 import type { BusState } from './bus.ts';
 
 /**
- * The wait before the first attempt to reconnect. It doubles with each attempt up to the second bound, less a random part of up to half. Stop a server that
- * comes back from being met by every instance at once, again and again.
+ * The first and the longest wait before reconnecting. Waits double, less a random part of up to half. Stop all instances from connecting at once to a
+ * server that comes back.
  */
 const RECONNECT_FIRST_MS = 100;
 const RECONNECT_MAX_MS = 5_000;
 
-/** How long a connection has to last until the waits begin anew. Stops a server that takes each connection and drops it from being met at once, again and again. */
+/** How long a connection has to last until the waits are short again. Stops connecting in a loop to a server that drops each connection. */
 const STEADY_MS = 5_000;
 
-/** How long a refusal counts. Stops a server that takes some messages and refuses others from being called up and degraded in turns. */
+/** How long a refusal counts. Stops the state from flapping when the server refuses only some messages. */
 const REFUSED_MS = 30_000;
 
-/** The longest reason, and how many causes it names. Stop a program that answers in the place of the server from flooding the logger with its texts. */
+/** The longest reason, and how many causes it names. Stop a stranger in the place of the server from flooding the logger. */
 const REASON_MAX_CHARACTERS = 500;
 const CAUSES_MAX_LEVELS = 4;
 
 export interface AvailabilityOptions {
-  /** What log lines call the server. */
+  /** The name of the server in log lines. */
   readonly server: string;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
@@ -42,7 +42,7 @@ export class Availability {
   #isRefused = false;
   /** Ends the refusal. */
   #refusal: Timer | undefined;
-  /** The state that the logger was told last. */
+  /** The state in the last log line. */
   #loggedState: BusState | undefined;
   #isClosed = false;
 
@@ -63,7 +63,7 @@ export class Availability {
     this.#endRefusal();
   }
 
-  /** The connection is lost, or an attempt has failed: the next one comes by itself. */
+  /** The connection is lost, or an attempt has failed. The next attempt is scheduled. */
   lost(error: unknown): void {
     if (this.#isConnected) {
       this.#isConnected = false;

@@ -25,7 +25,7 @@ export interface Bus {
   /**
    * Sends a short text to the other instances, once, with a proof that its sender can read the log. Never throws and never waits. It drops notes that cannot be sent now.
    * @param to The name of the one instance that is to hear it; without it, all others do.
-   * @param reached For a note to one instance: is told how many listen under its name, 0 where it is gone or cut off. Never called by a bus that does not know.
+   * @param reached For a note to one instance: called with the number of listeners under its name, 0 if it is gone or cut off. Never called by a bus that does not know.
    */
   tell(note: string, to?: string, reached?: (listening: number) => void): void;
 
@@ -50,11 +50,11 @@ export interface BusListener {
   wake(): void;
   /** A note of another instance that can read the log. Unlike messages it comes at most once, and not later than some seconds after it was sent. */
   told(note: string): void;
-  /** A note came that does not count here: it cannot be checked, comes late or again, or is of another version. Look at what notes tell of. */
+  /** A note came that does not count here: it cannot be checked, comes late or again, or is of another version. Look for the changes that notes report. */
   toldUnproved(): void;
   /** The newest epoch of the log, and its clock in milliseconds since 1970: what notes are proved by, and expire by. */
   sealing(): { readonly epoch: string; readonly now: number };
-  /** The secret of an epoch, if it is the newest one of the log that this instance knows, and has a secret. Only who can read the log knows it. */
+  /** The secret of an epoch, if it is the newest one of the log that this instance knows, and has a secret. Only readers of the log know it. */
   secretOf(epoch: string): string | undefined;
 }
 

@@ -18,7 +18,7 @@ const ANSWER_MAX_MS = 2_500;
 const ASKING_MAX_REQUESTS = 1_000;
 /** Answers that are kept for questions that come again. Stops a flood of questions from holding memory. */
 const ANSWERED_MAX_ENTRIES = 1_000;
-/** Of these answers together, beyond which the first are forgotten: each change of a stream's topics is answered with all of them. Stops such answers from holding memory. */
+/** The most characters of kept answers; beyond them the oldest are forgotten. Stops answers with many topics from holding memory. */
 const ANSWERED_MAX_CHARACTERS = 2 * 1024 * 1024;
 /** Answers that one question collects. Stops a program that answers under many names from filling the memory. */
 const COLLECTED_MAX_ENTRIES = 1_000;
@@ -104,7 +104,7 @@ export class ControlChannel {
    * @param isEnough Whether no more answers are waited for. It is asked after each answer, and when the question is sent again.
    * @param asker Where too many questions wait, the client with most gets no more answers to its newest.
    * @param to Asked before each attempt: the only instance that hears the question; undefined: all do.
-   * @param reached Is told how many listen under that name, where the bus knows.
+   * @param reached Called with the number of listeners under that name, if the bus knows.
    * @returns The answers that arrived until then, or within `ANSWER_MAX_MS`.
    */
   async collect(kind: string, body: object, isEnough: (answers: Answers) => boolean, { asker, to, reached }: Asking = {}): Promise<Answers> {

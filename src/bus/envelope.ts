@@ -11,9 +11,9 @@ import { ENVELOPE_MAX_BYTES, FLAG_EVENT, FLAG_JSON, MESSAGE_HEAD_BYTES, readMess
  *
  * Numbers are big-endian. All messages have the epoch of the envelope. An envelope of 13 bytes, with a count of 0, says: look at the head.
  *
- * Whoever may publish on the channel may send an envelope. The proof says that its sender knows the secret of the epoch, which is in the log: it covers
- * all bytes before it (`envelope-keys.ts`). An envelope without a valid proof is at most a reason to look at the head. To look needs no proof: it carries no truth.
- * An envelope that is sent again brings the same messages under the same ids, which the tail has. An envelope on the channel of another log has an epoch that
+ * Strangers may publish on the channel, too. The proof shows that the sender knows the secret of the epoch, which is in the log. It covers
+ * all bytes before it (`envelope-keys.ts`). An envelope without a valid proof causes at most a look at the head, which needs no trust.
+ * A repeated envelope brings the same messages under the same ids, which the tail has. An envelope for another log has an epoch that
  * this log does not have.
  */
 
@@ -36,15 +36,15 @@ export type Envelope =
   /** `look`: something was committed that the envelope does not hold. */
   | { readonly kind: 'own' | 'look' }
   /**
-   * It is not used. `other-version`: it has the layout of another version. `other-epoch`: the receiver knows no secret for its epoch, perhaps because it has not
-   * heard of that yet. `forged`: its proof is wrong.
+   * These are refused. `other-version`: the layout is another one. `other-epoch`: the receiver knows no secret for the epoch, perhaps because the epoch is too
+   * new. `forged`: the proof is wrong.
    */
   | { readonly kind: 'other-version' | 'other-epoch' | 'forged' | 'malformed' };
 
 /** A larger commit travels as "look at the head": half of what may be unanswered. Stops a commit from taking all the room of those after it. */
 const DIVIDED_MAX_BYTES = 4 * 1024 * 1024;
 
-/** The messages of an envelope, and what proves them. */
+/** The messages of an envelope, and the key that proves them. */
 export interface Carried {
   readonly epoch: string;
   readonly key: KeyObject;
@@ -83,7 +83,7 @@ export function partsOf(messages: readonly Message[]): readonly (readonly Messag
   return total > DIVIDED_MAX_BYTES ? [messages] : parts;
 }
 
-/** What a commit is sent as, in order. The last one is undefined where not all of it can be: then the others have to look at the log. */
+/** The envelopes of a commit, in order. The last one is undefined where not all of it can be: then the others have to look at the log. */
 export function envelopesOf(messages: readonly Message[], keys: EnvelopeKeys): readonly (Carried | undefined)[] {
   const whole = carriedOf(messages, keys);
   if (whole !== undefined) return [whole];

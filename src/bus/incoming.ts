@@ -12,7 +12,7 @@ const WARN_INTERVAL_MS = 60_000;
 
 type Refused = keyof Counters['busRefused'];
 
-/** The log lines about unused envelopes. Envelopes of another epoch are usual while an instance starts, and late ones after a freeze: they are only counted. */
+/** The log line about a refused envelope. Another epoch is usual while an instance starts, and `late` after a freeze: both are only counted. */
 function warningOf(kind: Refused, server: string): string | undefined {
   switch (kind) {
     case 'other-version': return `another version of Tidings, or something else, publishes on this ${server}: looking at the log instead`;
@@ -28,14 +28,14 @@ export interface IncomingOptions {
   readonly listener: BusListener;
   /** This process, whose own envelopes come back. */
   readonly sender: Buffer;
-  /** What log lines call the server. */
+  /** The name of the server in log lines. */
   readonly server: string;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'busRefused'>;
   readonly logger: Pick<Logger, 'warn'>;
 }
 
-/** Envelopes of a server that strangers may use too: it checks each envelope, and passes on the proved messages. */
+/** Checks the envelopes from a server that strangers may use, too, and passes on the proved messages. */
 export class Incoming {
   readonly keys: EnvelopeKeys;
   readonly #listener: BusListener;
@@ -76,12 +76,12 @@ export class Incoming {
       case 'forged':
       case 'malformed':
         this.#refused(envelope.kind);
-        // It may have been the news of a commit, from another version or damaged.
+        // The envelope may have brought a commit, from another version or damaged.
         return this.#wakes.wake();
     }
   }
 
-  /** @returns Whether it came from another instance that can read the log, and counts. */
+  /** @returns Whether the note came from another instance that can read the log. */
   note(payload: Buffer): boolean {
     const read = this.#notes.read(payload, this.#listener.sealing().now);
     if (read.kind === 'own') return false;
@@ -90,9 +90,9 @@ export class Incoming {
       return true;
     }
     this.#refused(read.kind);
-    // The sender may know of an epoch that this instance has not heard of, or the other way round.
+    // The sender may know a newer epoch than this instance, or an older one.
     if (read.kind === 'other-epoch') this.#wakes.wake();
-    // It may have been news of a revocation: from a newer version, or read late because this instance was frozen. To look needs no proof.
+    // The note may have brought a revocation, from a newer version or late after a freeze. A look needs no proof.
     this.#listener.toldUnproved();
     return false;
   }

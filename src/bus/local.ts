@@ -18,7 +18,7 @@ export class LocalBus implements Bus {
   }
 
   wake(): void {
-    // There is nobody else.
+    // There is no other instance.
   }
 
   async close(): Promise<void> {

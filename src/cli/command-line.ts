@@ -3,12 +3,12 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 export interface CommandLine<Flag extends string> {
   /** The name of its npm script. */
   readonly command: string;
-  /** What `--help` prints after the first line. */
+  /** The text of `--help` after the first line. */
   readonly usage: string;
   readonly flags: readonly Flag[];
 }
 
-/** What a command is asked for, by flags alone. `--help` prints its usage and ends it; so does a flag that it does not have, with exit code 2. */
+/** Reads a command line that has flags alone. `--help` prints its usage and ends it; so does a flag that it does not have, with exit code 2. */
 export function readFlags<Flag extends string>({ command, usage, flags }: CommandLine<Flag>): Readonly<Partial<Record<Flag, boolean>>> {
   const options: NonNullable<ParseArgsConfig['options']> = { ...Object.fromEntries(flags.map((flag) => [flag, { type: 'boolean' }])), help: { type: 'boolean', short: 'h' } };
   try {

@@ -6,7 +6,7 @@ const SHELLS = { bash, zsh, fish } as const;
 
 /** One command, as a shell completes it. */
 interface Completed {
-  /** What stands before: `streams close`, or nothing for the program itself. */
+  /** The words before: `streams close`, or nothing for the program itself. */
   readonly path: string;
   readonly commands: readonly Word[];
   readonly options: readonly Word[];
@@ -64,7 +64,7 @@ function findPlace(commands: readonly Completed[], { first, end, words }: { read
 `;
 }
 
-/** What stands before the cursor, for options that take a value: those whose values are known, and the others. */
+/** The options before the cursor that take a value: those whose values are known, and the others. */
 function afterOption(commands: readonly Completed[], known: (values: readonly string[]) => string, free: string): string {
   const all = commands.flatMap(({ path, options }) => options.filter(({ takesValue }) => takesValue === true).map(({ name, values = [] }) => ({ at: quoted(`${path} ${name}`), values })));
   const lines = all.filter(({ values }) => values.length > 0).map(({ at, values }) => `    ${at}) ${known(values)}; return ;;\n`);

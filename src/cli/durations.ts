@@ -7,14 +7,14 @@ import { parseDuration } from '../log/since-time.ts';
 const TIMER_MAX_MS = 2 ** 31 - 1;
 const DAY_SECONDS = 86_400;
 
-/** Of an option, in milliseconds, for something that is waited for. */
+/** Parses a wait given as an option. Returns milliseconds. */
 export function duration(text: string): number {
   const milliseconds = parse(text);
   if (milliseconds === undefined || milliseconds === 0 || milliseconds > TIMER_MAX_MS) throw new InvalidArgumentError('Write it as 500ms, 90s, 10m or 24h, up to 24d.');
   return milliseconds;
 }
 
-/** The same within bounds, which are given as they are shown: `100ms`. */
+/** As `duration`, within bounds, which are written as the user sees them: `100ms`. */
 export function durationWithin(least: string, most: string): (text: string) => number {
   const [min, max] = [parse(least)!, parse(most)!];
   return (text) => {

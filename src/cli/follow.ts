@@ -30,7 +30,7 @@ export interface Received {
 /** Takes what the stream brings, one after the other: nothing more is read before a promise has resolved. */
 export interface Follower {
   message(message: Received): Promise<void>;
-  /** There is no message up to this place that was not told. */
+  /** All messages up to this place were handed over. */
   moved(cursor: string): void;
   gap?(gap: Gap): void;
   presence?(source: string): Promise<void>;
@@ -106,7 +106,7 @@ interface Taker {
   readonly retry: (milliseconds: number) => void;
 }
 
-/** Reads a stream to its end. What breaks it is no mistake: another attempt follows. */
+/** Reads a stream to its end. A break is no mistake: another attempt follows. */
 async function takeAll(body: ReadableStream<Uint8Array>, { take, retry }: Taker, { attempt, signal }: { readonly attempt: AbortController; readonly signal: AbortSignal }): Promise<void> {
   const waiting: Frame[] = [];
   const push = frames({ frame: (frame) => waiting.push(frame), retry });

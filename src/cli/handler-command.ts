@@ -4,7 +4,7 @@ import { CommandError } from './outcome.ts';
 
 /** Longer data is on standard input alone: systems bound what a variable holds, and the command could not be started. */
 const VARIABLE_MAX_BYTES = 64 * 1024;
-/** What a shell answers for a command that a signal ended is this and the signal's number; here the number is not told. */
+/** A shell adds the signal's number to this for a command that a signal ended. Here the number is unknown. */
 const SIGNAL_EXIT_CODE = 128;
 
 export interface HandlerOptions {

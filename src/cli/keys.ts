@@ -15,7 +15,7 @@ import { wholeSeconds } from './durations.ts';
 /** How many keys are asked for at once. */
 const PAGE_KEYS = 500;
 
-/** What a key allows, as flags say it. */
+/** The permissions of a key, as flags. */
 interface Wishes {
   readonly name: string;
   readonly publish?: readonly string[];

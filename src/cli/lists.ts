@@ -20,7 +20,7 @@ export type Entry = Readonly<Record<string, unknown>>;
 export interface List {
   readonly path: string;
   readonly query?: Readonly<Record<string, string | undefined>>;
-  /** What the list is called in the answer. */
+  /** The member of the answer that has the list. */
   readonly member: string;
   /** The columns of the table. They are the same on every page and for all entries, so that a script can count them. */
   readonly columns: readonly string[];

@@ -22,7 +22,7 @@ export interface LinesPublished {
 }
 
 interface LineOptions {
-  /** What stands before the data of each message. */
+  /** The members before the data of each message. */
   readonly members: string;
   /** Each request has a key of its own, made of this one and its first line. */
   readonly key: string;

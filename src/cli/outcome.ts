@@ -7,7 +7,7 @@ export const FAILED_EXIT_CODE = 1;
 export const USAGE_EXIT_CODE = 2;
 const TIMEOUT_EXIT_CODE = 3;
 const REFUSED_EXIT_CODE = 4;
-/** Of `access`: another one than that of a credential that may not ask. */
+/** The exit code of `access` for "not allowed". A credential that may not ask at all has another one. */
 export const NOT_ALLOWED_EXIT_CODE = 5;
 
 /** A command cannot go on. The message is for people. */

@@ -7,7 +7,7 @@ import { TidingsError, type Requests } from '../client/requests.ts';
 import { createRequests } from '../client/token-requests.ts';
 import { wrongUsage } from './outcome.ts';
 
-/** What every command takes that asks a running service. */
+/** The options of every command that asks a running service. */
 export interface RemoteOptions {
   readonly url?: string;
   readonly json?: true;
@@ -47,7 +47,7 @@ export function passing(requests: Requests): Requests {
   };
 }
 
-/** The credential of the environment. Read anew whenever the service refuses the last one: a file may have another one by then. */
+/** The credential of the environment. Read again whenever the service refuses the last one: the file may have a new one. */
 export function readToken(): string | null {
   const { TIDINGS_TOKEN: token = '', TIDINGS_TOKEN_FILE: file = '' } = process.env;
   if (file === '') return token === '' ? null : checkToken(token, 'TIDINGS_TOKEN');
@@ -81,7 +81,7 @@ function wrongUrl(text: string): string | undefined {
   return url.search !== '' || url.hash !== '' ? 'The URL must end with its path.' : undefined;
 }
 
-/** Of an option that is a whole number within bounds. */
+/** Parses an option that is a whole number within bounds. */
 export function wholeNumber(least: number, most: number): (text: string) => number {
   return (text) => {
     const number = Number(text);

@@ -18,7 +18,7 @@ export interface Sent {
   readonly isReplayed: boolean;
 }
 
-/** What to do where no answer came. */
+/** The advice when no answer came. */
 export function notKnown(key: string): string {
   return `Whether it was stored is unknown: repeat the command with --key ${key}, which stores it once.`;
 }

@@ -7,7 +7,7 @@ import { WrongValue, type Setting } from './setting-kinds.ts';
 import { SETTINGS, type SettingName } from './settings.ts';
 
 /**
- * What the operator decides. The room `config` reads environment variables and the file `.env`, checks every value, and returns one
+ * The operator's decisions. The room `config` reads environment variables and the file `.env`, checks every value, and returns one
  * frozen, typed object. No other room reads the environment. `settings.ts` lists all settings with their defaults and bounds.
  * Wrong values keep the process from booting: each gets one line, which never shows a password.
  */
@@ -79,7 +79,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, { dotenv, warn = () =
       lines.push(error.message === '' ? `${variable}: ${said} is not allowed; it must be ${setting.allowed}` : `${variable}: ${error.message}`);
     }
   }
-  // What has a value of its own is NATS or Kafka: all that needs Redis asks REDIS_URL.
+  // A Redis in BUS_URL counts as REDIS_URL, which everything that needs Redis reads.
   if (values['REDIS_URL'] !== undefined && values['BUS_URL'] !== undefined) lines.push('BUS_URL: REDIS_URL is set, too; set only one of the two');
   else if (/^redis/i.test(String(values['BUS_URL']))) Object.assign(values, { REDIS_URL: values['BUS_URL'], BUS_URL: undefined });
   const config = values as Config;
@@ -100,7 +100,7 @@ function readTexts(environment: NodeJS.ProcessEnv, dotenv: string | false): Read
   }
 }
 
-/** What a message may count for beyond its data, rounded up: its topic and its fields. */
+/** The most bytes that a message counts beyond its data, rounded up: its topic and its fields. */
 const QUOTA_MESSAGE_BYTES = 1_024;
 
 /** Lines about values that are wrong only together with another one. A value that was refused before is missing in `config`. */

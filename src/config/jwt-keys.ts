@@ -26,7 +26,7 @@ const PUBLISHED_SECRETS: readonly string[] = [
   '!ChangeThisMercureHubJWTSecretKey!',
 ];
 
-/** By what Node calls the kind of a key, with its curve. `Ed25519` is the newer name of `EdDSA` (RFC 9864). */
+/** The algorithms of a key, by Node's name for its kind and curve. `Ed25519` is the newer name of `EdDSA` (RFC 9864). */
 const ALGORITHMS: Readonly<Record<string, readonly string[]>> = {
   rsa: ['RS256'],
   'ec prime256v1': ['ES256'],

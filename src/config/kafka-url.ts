@@ -10,7 +10,7 @@ export interface KafkaUser {
   readonly password: string;
 }
 
-/** What a URL of Kafka names: brokers of one cluster, and how a client gets in. */
+/** The parts of a URL of Kafka: brokers of one cluster, and how a client logs in. */
 export interface KafkaLocation {
   /** Any of them tells of all others. */
   readonly brokers: readonly Address[];

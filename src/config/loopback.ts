@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 
-/** What may be an address; a dot at its end is for the caller to take away. */
+/** A text that may be an address. The caller has removed a dot at its end. */
 const ADDRESS = /^[[0-9](?:[0-9a-fx.:]*[0-9a-fx\]])?$/i;
 /** IPv4 addresses of this machine inside IPv6, as URLs write them. */
 const MAPPED = /^\[::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}\]$/;

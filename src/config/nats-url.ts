@@ -1,6 +1,6 @@
 import { PERCENT_ENCODING_HINT, WrongValue } from './setting-kinds.ts';
 
-/** What a URL of NATS names: servers of one cluster, and how a client gets in. */
+/** The parts of a URL of NATS: servers of one cluster, and how a client logs in. */
 export interface NatsLocation {
   /** `host:port` each. */
   readonly servers: readonly string[];

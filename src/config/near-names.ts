@@ -38,7 +38,7 @@ function lettersOf(name: string): string {
   return name.toUpperCase().replace(/[^A-Z0-9]/g, '').replace(/^DB/, 'DATABASE');
 }
 
-/** What a name that ends in a unit says before it. */
+/** The part of a name before its unit. */
 function stemOf(name: string): string | undefined {
   const stem = name.toUpperCase().replace(UNIT, '');
   return stem === name.toUpperCase() || stem === '' ? undefined : lettersOf(stem);

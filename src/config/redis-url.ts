@@ -14,7 +14,7 @@ export interface Access {
   readonly isTls: boolean;
 }
 
-/** What `REDIS_URL` can name: one server, the sentinels that know a master, or nodes of one cluster. */
+/** The kinds of `REDIS_URL`: one server, the sentinels that know a master, or nodes of one cluster. */
 export type RedisLocation = ServerLocation | SentinelLocation | ClusterLocation;
 
 export interface ServerLocation {
@@ -58,7 +58,7 @@ export function readRedisUrl(text: string): RedisLocation {
   const access = { ...readUser(user), isTls };
   const isSentinel = kind.toLowerCase() === '+sentinel';
   const servers = readHosts(hosts, isSentinel ? DEFAULT_SENTINEL_PORT : DEFAULT_SERVER_PORT);
-  // It ends a password that holds a / or a ?: the beginning of the password was taken for the host, which errors name. Only sentinels' own users stand in a query.
+  // A later @ ends a password that holds a / or a ?. Its beginning was taken for the host, which errors name. Only sentinels' own users stand in a query.
   if ((isSentinel ? path : `${path}${query}`).includes('@')) throw new WrongValue(`it has an @ after its host; ${PERCENT_ENCODING_HINT}`);
   if (isSentinel) {
     return { kind: 'sentinel', access, sentinels: servers, master: readMaster(path), sentinelAccess: { ...readSentinelUser(query), isTls } };

@@ -3,7 +3,7 @@
  * below make the kinds of settings; `settings.ts` holds the settings themselves.
  */
 export interface Setting<Value> {
-  /** What the README calls it: `number`, `size`, `text`, `URL`, `list`, `choice`. */
+  /** Its name in the README: `number`, `size`, `text`, `URL`, `list`, `choice`. */
   readonly type: string;
   readonly unit: string;
   /** The default, for a variable that is unset or empty; an empty text for no default. */
@@ -17,7 +17,7 @@ export interface Setting<Value> {
   readonly read: (text: string) => Value;
 }
 
-/** What to do about a URL that was cut in the wrong place, because the password in it holds a special character. */
+/** The advice for a URL that was cut in the wrong place, because its password holds a special character. */
 export const PERCENT_ENCODING_HINT = 'special characters of user and password must be percent-encoded: @ is %40, / is %2F, : is %3A, # is %23, ? is %3F, % is %25';
 
 /** Why a setting refuses a text. With an empty message, the operator's line says only which values are allowed. */

@@ -149,7 +149,7 @@ function readNames(text: string): readonly string[] {
   return Object.freeze(text.split(',').map((part) => part.trim()).filter((part) => part !== ''));
 }
 
-/** What conda's compilers, and configure scripts, put into HOST: the kind of machine that they build for. */
+/** The value that conda's compilers and configure scripts give HOST: the kind of machine that they build for. */
 const BUILD_TRIPLE = /^[a-z0-9_]+-(conda\w*|apple|pc|unknown|w64)-(linux|darwin|mingw|freebsd)[a-z0-9._-]*$/i;
 
 function readHost(text: string): string {

@@ -12,7 +12,7 @@ export type ConnectorCondition = 'connecting' | 'up' | 'failing';
 
 export interface ConnectorStatus {
   readonly state: ConnectorCondition;
-  /** Of a source: how far each part has been read, as `identity@position`. The first few parts. */
+  /** How far a source has read its first few parts, each as `identity@position`. */
   readonly positions?: Readonly<Record<string, string>>;
   /** Records or messages that wait; undefined where that is not known. */
   readonly behind: number | undefined;
@@ -78,7 +78,7 @@ export class ConnectorState {
   }
 }
 
-/** What became of records and messages, as `tidings_connector_messages_total` counts them. */
+/** The outcome of a record or message, as `tidings_connector_messages_total` counts it. */
 export type ConnectorOutcome = 'stored' | 'known' | 'own' | 'dead' | 'lost' | 'sent' | 'origin' | 'gap' | 'renewed';
 
 /** Counts by connector and outcome, with a blank between. */

@@ -47,7 +47,7 @@ export interface ConnectorView extends Partial<ConnectorStatus> {
   readonly deadTopic: string;
   /** The instance that runs it. */
   readonly owner: string | undefined;
-  /** Of a sink. */
+  /** The cursor of a sink; undefined for a source. */
   readonly cursor: string | undefined;
 }
 
@@ -71,7 +71,7 @@ export class Connectors {
   /** Of one sink. */
   readonly #pageBytes: number;
   readonly #owned: Ownership<ConnectorRunner>;
-  /** What the database has of each, as far as this instance noted it. */
+  /** The fence and status of each connector that this instance stored last. */
   readonly #noted = new Map<string, { readonly fence: number; readonly status: string }>();
   #isOpen = false;
   #isClosed = false;
@@ -92,7 +92,7 @@ export class Connectors {
     });
   }
 
-  /** What this instance runs, with how it is. */
+  /** The connectors that run here, with their status. */
   get running(): readonly (readonly [name: string, status: ConnectorStatus])[] {
     return [...this.#owned.runners].map(([name, { status }]) => [name, status]);
   }
@@ -157,7 +157,7 @@ export class Connectors {
   }
 }
 
-/** What its owner noted last. Another program may have written anything. */
+/** The status that the owner stored last. Another program may have written anything. */
 function statusIn(text: string | undefined): Partial<ConnectorStatus> {
   if (text === undefined || text === '') return {};
   try {

@@ -1,7 +1,7 @@
 import type { Template } from '../hooks/template.ts';
 import type { Opener, Sink, Source } from './transport.ts';
 
-/** What the file says of connectors. */
+/** The connectors as the file declares them. */
 
 export const FORMATS = ['auto', 'json', 'text'] as const;
 
@@ -38,8 +38,8 @@ export interface SinkPlan extends AnyPlan {
 
 export type ConnectorPlan = SourcePlan | SinkPlan;
 
-/** What templates of sinks may use for values of a message. */
+/** The fields of a message that templates of sinks may use. */
 export const MESSAGE_FIELDS: readonly string[] = ['topic', 'event', 'id'];
 
-/** The event of a message that tells of one that could not be taken or sent. */
+/** The event of a dead letter. */
 export const DEAD_EVENT = 'connector-dead';

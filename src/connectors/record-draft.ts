@@ -38,7 +38,7 @@ export function draftOf({ topic, event, format, ttl }: SourcePlan, record: Sourc
   }
 }
 
-/** What may be absent: a message has the default event then. */
+/** Undefined if the event is absent: then the message has the default event. */
 function eventOf(event: SourcePlan['event'], source: TemplateSource): string | undefined {
   try {
     return event?.text(source);

@@ -1,10 +1,10 @@
 import type { Clock } from '../runtime/clock.ts';
 
-/** The pause after a failure. It doubles with each, up to the second bound, less a random part of up to half: instances must not meet a system that comes back all at once. */
+/** The first and the longest pause after failures. Pauses double, less a random part of up to half. Stop all instances from connecting at once to a system that comes back. */
 const CONNECTOR_RETRY_MIN_MS = 250;
 const CONNECTOR_RETRY_MAX_MS = 15_000;
 
-/** How long a connection has to last until the pauses begin anew. Stops a system that takes each connection and drops it from being met at once, again and again. */
+/** How long a connection has to last until the pauses are short again. Stops connecting in a loop to a system that drops each connection. */
 const STEADY_MS = 5_000;
 
 /** Pauses between attempts, which grow until one succeeds. */
@@ -19,12 +19,12 @@ export class RetryPause {
     this.#random = random;
   }
 
-  /** It is connected. Whether it works is not known yet. */
+  /** A connection is open. It may still not work. */
   opened(): void {
     this.#openedAt = this.#clock.monotonic();
   }
 
-  /** A message went over. */
+  /** A message was transferred. */
   succeeded(): void {
     this.#failures = 0;
   }

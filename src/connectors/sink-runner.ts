@@ -26,7 +26,7 @@ const SINK_READ_MAX_MESSAGES = 256;
 const SEND_MAX_MESSAGES = 32;
 /** How often a cursor that moves is stored. After a crash, messages since then are sent again; JetStream knows the ids. */
 const CURSOR_KEPT_MS = 250;
-/** How long a sink without messages waits before its cursor moves on in the database. It stays inside the retention. */
+/** How often the stored cursor of a sink without messages moves. Stops retention from passing it. */
 const SINK_QUIET_MS = 60_000;
 export interface SinkRunnerDependencies extends Omit<MessageWaitDependencies, 'filter' | 'quietMs' | 'tail'>, Omit<SinkSenderDependencies, 'succeeded'> {
   readonly store: Pick<ConnectorStore, 'noteConnector' | 'originsWithin'>;
@@ -45,7 +45,7 @@ export interface SinkRunnerDependencies extends Omit<MessageWaitDependencies, 'f
   readonly ownsNow: () => boolean;
 }
 
-/** One sink under one fence: a cursor over the log, and the transport's sink. A message is sent after the one before it was acknowledged, given up, or left out. */
+/** One sink under one fence: a cursor over the log, and the transport's sink. A message is sent once the message before it was acknowledged, given up, or left out. */
 export class SinkRunner implements Runner {
   readonly version = 0;
   readonly fence: number;
@@ -61,7 +61,7 @@ export class SinkRunner implements Runner {
   #at: Position;
   #gap: Gap | undefined;
   #isLocated = false;
-  /** Whether the declaration says where to begin. */
+  /** Whether the sink has no cursor yet. Then the declaration says where it begins. */
   readonly #isNew: boolean;
   /** The cursor in the database, and the time when it was stored. */
   #noted: string;
@@ -196,7 +196,7 @@ export class SinkRunner implements Runner {
 
   async #sendFound(sink: Sink, { messages, at, more }: Found, erasures: number): Promise<boolean> {
     const origins = messages.length === 0 ? [] : await this.#deps.store.originsWithin(messages[0]!.seq, messages.at(-1)!.seq);
-    const isFromThere = ({ seq }: Message): boolean => origins.some(({ first, last, origin }) => seq >= first && seq <= last && origin === this.#plan.opener.place);
+    const isFromSystem = ({ seq }: Message): boolean => origins.some(({ first, last, origin }) => seq >= first && seq <= last && origin === this.#plan.opener.place);
     for (let from = 0; from < messages.length; from += SEND_MAX_MESSAGES) {
       const some = messages.slice(from, from + SEND_MAX_MESSAGES);
       if (this.#ended.signal.aborted) return false;
@@ -211,10 +211,10 @@ export class SinkRunner implements Runner {
     return messages.length === 0 && !more;
   }
 
-  #wants(message: Message, isFromThere: (message: Message) => boolean): boolean {
+  #wants(message: Message, isFromSystem: (message: Message) => boolean): boolean {
     if (message.isErased || message.isExpired(this.#deps.now())) return false;
     if (message.event === DEAD_EVENT && this.#deps.deadTopics.has(message.topic)) return false;
-    if (!isFromThere(message)) return true;
+    if (!isFromSystem(message)) return true;
     countConnector(this.#deps.counters.connectors, this.#plan.name, 'origin');
     return false;
   }
@@ -232,12 +232,12 @@ export class SinkRunner implements Runner {
     this.#noted = cursor;
   }
 
-  /** After a failure, and at the end. */
+  /** Stores the cursor after a failure, and at the end. */
   async #keepCursor(): Promise<void> {
     try {
       await this.#note();
     } catch (error) {
-      // Then some messages are sent again.
+      // Some messages will be sent again.
       if (!(error instanceof StoreError) && !(error instanceof OwnedElsewhere)) throw error;
     }
   }

@@ -16,12 +16,12 @@ import { deadRecord, draftOf, type ContentBounds } from './record-draft.ts';
 import { RetryPause } from './retry-pause.ts';
 import { LOG_HEADER, type Reading, type Source, type SourceRecord } from './transport.ts';
 
-/** The most records of one append, and their most bytes. Bounds what a source holds of the publishers' queue. */
+/** The most records of one append, and their most bytes. Stops a source from filling the publishers' queue. */
 export const STEP_MAX_RECORDS = 256;
 const STEP_MAX_BYTES = 1024 * 1024;
-/** The most parts whose positions are shown. */
+/** The most parts whose positions the status shows. */
 const SHOWN_MAX_PARTS = 16;
-/** Their most characters. Stops long names of topics from making a status that the database does not take. */
+/** The most characters of these parts. Stops long names of topics from making a status too large for the database. */
 const SHOWN_PARTS_MAX_CHARACTERS = 1_500;
 const POSITION_MAX_CHARACTERS = 24;
 
@@ -47,12 +47,12 @@ export class OwnedElsewhere extends Error {
   override name = 'OwnedElsewhere';
 }
 
-/** Records, and what becomes of them: messages; dead letters, where the log refused the message; nothing, where it refused that, too. */
-type Kept = 'messages' | 'dead letters' | 'nothing';
+/** How records are stored. The log may refuse a message: then a dead letter is tried, and then only the position moves. */
+type StoredAs = 'messages' | 'dead letters' | 'nothing';
 
 /**
- * One source under one fence. It opens the transport's source, and stores what comes from it. A step moves the stored position and stores the messages in one transaction, and only from where this
- * runner believes the position to be. So a record that comes twice, or that a frozen owner stores late, is stored once.
+ * One source under one fence. It opens the transport's source and stores its records in steps. A step moves the stored position and stores the messages in one transaction. It fails if
+ * the stored position is not the one that this runner knows. So a record that comes twice, or that a frozen owner stores late, is stored once.
  */
 export class SourceRunner implements Runner {
   readonly version = 0;
@@ -63,8 +63,8 @@ export class SourceRunner implements Runner {
   readonly #state: ConnectorState;
   readonly #retry: RetryPause;
   #positions: Map<string, SourcePosition> = new Map();
-  /** Calls of `take` and `startAt` that are under way. */
-  #taking: Promise<void> = Promise.resolve();
+  /** Settles when no call of `take` or `startAt` is under way. */
+  #calls: Promise<void> = Promise.resolve();
   #running: Promise<void> = Promise.resolve();
 
   constructor(plan: SourcePlan, fence: number, deps: SourceRunnerDependencies) {
@@ -114,10 +114,10 @@ export class SourceRunner implements Runner {
         if (error instanceof OwnedElsewhere) return;
         if (!signal.aborted) this.#state.failed(error);
       } finally {
-        // The next source brings these records again: nobody must hold them twice.
+        // The next source brings these records again, so no call may still hold them.
         ended.abort();
         if (source !== undefined) await this.#close(source);
-        await this.#taking;
+        await this.#calls;
       }
       await this.#retry.wait(signal);
     }
@@ -145,8 +145,8 @@ export class SourceRunner implements Runner {
     const { name } = this.#plan;
     return {
       positions: this.#positions, signal,
-      take: (records) => this.#whole(this.#take(records, signal)),
-      startAt: (places) => this.#whole(this.#startAt(places)),
+      take: (records) => this.#track(this.#take(records, signal)),
+      startAt: (places) => this.#track(this.#startAt(places)),
       up: () => {
         this.#retry.opened();
         this.#state.up();
@@ -156,9 +156,9 @@ export class SourceRunner implements Runner {
     };
   }
 
-  async #whole(taking: Promise<void>): Promise<void> {
-    this.#taking = Promise.allSettled([this.#taking, taking]).then(() => undefined);
-    await taking;
+  async #track(call: Promise<void>): Promise<void> {
+    this.#calls = Promise.allSettled([this.#calls, call]).then(() => undefined);
+    await call;
   }
 
   async #take(records: readonly SourceRecord[], signal: AbortSignal): Promise<void> {
@@ -179,38 +179,38 @@ export class SourceRunner implements Runner {
     if (failure !== undefined) throw failure;
   }
 
-  /** Stores records as one step, however often that has to be tried. @throws OwnedElsewhere, or any error where the reading has ended */
-  async #store(records: readonly SourceRecord[], kept: Kept, signal: AbortSignal): Promise<void> {
+  /** Stores records as one step, and tries again until that succeeds. @throws OwnedElsewhere, or any error once the reading has ended */
+  async #store(records: readonly SourceRecord[], storedAs: StoredAs, signal: AbortSignal): Promise<void> {
     for (;;) {
       signal.throwIfAborted();
       const fresh = this.#freshOf(records);
       countConnector(this.#deps.counters.connectors, this.#plan.name, 'known', records.length - fresh.length);
       if (fresh.length === 0) return;
-      const failure = await this.#step(fresh, kept);
+      const failure = await this.#step(fresh, storedAs);
       if (failure === undefined) return;
-      if (failure instanceof Problem && failure.code === 'internal') return this.#storeRefused(fresh, kept, failure, signal);
+      if (failure instanceof Problem && failure.code === 'internal') return this.#storeRefused(fresh, storedAs, failure, signal);
       if (!(failure instanceof OutdatedStep)) this.#state.failed(failure);
       if (failure instanceof Problem && failure.code === 'outcome-unknown' && fresh.some(({ at }) => at === undefined)) {
-        // Without positions nobody could tell that it is there already. At most once means that it is not stored again.
+        // A record without a position may be stored already, and its source delivers at most once: it is not stored again.
         countConnector(this.#deps.counters.connectors, this.#plan.name, 'lost', fresh.length);
         return;
       }
       await this.#retry.wait(signal);
-      // Somebody else may have moved the position, or this append may have happened after all.
+      // Another owner may have moved the position, or this append may have succeeded.
       if (failure instanceof OutdatedStep || (failure instanceof Problem && failure.code === 'outcome-unknown')) await this.#reload(signal);
     }
   }
 
-  /** The log works, and does not take one of these records. It must not keep the others out. */
-  async #storeRefused(records: readonly SourceRecord[], kept: Kept, failure: Problem, signal: AbortSignal): Promise<void> {
+  /** The log refuses one of these records, which must not keep the others out. Halves find it. */
+  async #storeRefused(records: readonly SourceRecord[], storedAs: StoredAs, failure: Problem, signal: AbortSignal): Promise<void> {
     if (records.length > 1) {
       const middle = records.length >> 1;
-      await this.#store(records.slice(0, middle), kept, signal);
-      return this.#store(records.slice(middle), kept, signal);
+      await this.#store(records.slice(0, middle), storedAs, signal);
+      return this.#store(records.slice(middle), storedAs, signal);
     }
-    if (kept === 'nothing') throw failure;
+    if (storedAs === 'nothing') throw failure;
     this.#deps.logger.error({ connector: this.#plan.name, at: records[0]!.at, reason: reasonOf(failure) }, 'the log does not take a record of a source');
-    return this.#store(records, kept === 'messages' ? 'dead letters' : 'nothing', signal);
+    return this.#store(records, storedAs === 'messages' ? 'dead letters' : 'nothing', signal);
   }
 
   async #reload(signal: AbortSignal): Promise<void> {
@@ -234,12 +234,12 @@ export class SourceRunner implements Runner {
     });
   }
 
-  /** @returns Why nothing was stored, or may not have been. */
-  async #step(records: readonly SourceRecord[], kept: Kept): Promise<Problem | OutdatedStep | undefined> {
+  /** @returns Undefined on success; otherwise why nothing was stored, or may not have been. */
+  async #step(records: readonly SourceRecord[], storedAs: StoredAs): Promise<Problem | OutdatedStep | undefined> {
     const { counters } = this.#deps;
     const { name } = this.#plan;
     const counted = { stored: 0, dead: 0, own: 0 };
-    const drafts = kept === 'nothing' ? [] : records.flatMap((record) => this.#draftsOf(record, kept, counted));
+    const drafts = storedAs === 'nothing' ? [] : records.flatMap((record) => this.#draftsOf(record, storedAs, counted));
     const failure = await this.#publish(drafts, this.#movesOf(records));
     if (failure !== undefined) return failure;
     for (const [outcome, count] of Object.entries(counted)) countConnector(counters.connectors, name, outcome as keyof typeof counted, count);
@@ -248,7 +248,7 @@ export class SourceRunner implements Runner {
     return undefined;
   }
 
-  /** @returns Why nothing was stored, or may not have been. */
+  /** @returns Undefined on success; otherwise why nothing was stored, or may not have been. */
   async #publish(drafts: readonly Draft[], moves: readonly PositionMove[]): Promise<Problem | OutdatedStep | undefined> {
     const { name, opener } = this.#plan;
     try {
@@ -258,21 +258,21 @@ export class SourceRunner implements Runner {
       throw error;
     }
     for (const { part, from, to } of moves) {
-      if (from !== undefined && ((from.identity !== to.identity && from.identity !== '') || to.position < from.position)) this.#renewed(part, from, to);
+      if (from !== undefined && ((from.identity !== to.identity && from.identity !== '') || to.position < from.position)) this.#warnOfRenewal(part, from, to);
       this.#positions.set(part, to);
     }
     return undefined;
   }
 
-  #draftsOf(record: SourceRecord, kept: Kept, counted: { stored: number; dead: number; own: number }): readonly Draft[] {
-    // It comes from this log: taken again, it would go round for ever.
+  #draftsOf(record: SourceRecord, storedAs: StoredAs, counted: { stored: number; dead: number; own: number }): readonly Draft[] {
+    // The record came from this log: stored again, it would go round for ever.
     if (record.headers[LOG_HEADER] === this.#deps.logId()) {
       counted.own += 1;
       return [];
     }
     const { name, deadTopic } = this.#plan;
     let reason = 'the log cannot store it';
-    if (kept === 'messages') {
+    if (storedAs === 'messages') {
       try {
         const draft = draftOf(this.#plan, record, this.#deps.bounds);
         counted.stored += 1;
@@ -293,7 +293,7 @@ export class SourceRunner implements Runner {
     return [...last].map(([part, to]) => ({ part, from: this.#positions.get(part), to }));
   }
 
-  #renewed(part: string, from: SourcePosition, to: SourcePosition): void {
+  #warnOfRenewal(part: string, from: SourcePosition, to: SourcePosition): void {
     countConnector(this.#deps.counters.connectors, this.#plan.name, 'renewed');
     this.#deps.logger.warn({ connector: this.#plan.name, part, from, to }, 'the stream or topic of a source was made anew, or set back, on the other side: the source reads on from the new position');
   }

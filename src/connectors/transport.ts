@@ -1,7 +1,7 @@
 import type { SourcePosition } from '../store/connector-store.ts';
 
 /**
- * What a kind of system (NATS, Kafka) gives to this room: how its connectors are declared, and how it is read and written. A transport keeps nothing that must outlast its process. Where a source
+ * A kind of system (NATS, Kafka): how its connectors are declared, and how it is read and written. A transport keeps nothing that must outlast its process. Where a source
  * stands is in the log's database, and comes back as `positions`.
  */
 export interface Transport {
@@ -52,7 +52,7 @@ export interface OpenContext {
   readonly name: string;
   /** The log's own id: what a transport makes on the other side, such as a consumer, must not be another log's. */
   readonly logId: string;
-  /** Of this ownership: larger than that of each owner before. */
+  /** The fence of this ownership, larger than the fence of each owner before. */
   readonly fence: number;
   readonly signal: AbortSignal;
 }
@@ -71,7 +71,7 @@ export interface Reading {
   /** Where to read on, by part: after these. A part that is not there begins where the declaration says. */
   readonly positions: ReadonlyMap<string, SourcePosition>;
   /**
-   * Stores records. One call at a time. When it resolves they are durable, and the other side may be told that it need not send them again. When it rejects, `read` rejects with the same error.
+   * Stores records. One call at a time. When it resolves they are durable, and can be acknowledged to the other side. When it rejects, `read` rejects with the same error.
    */
   take(records: readonly SourceRecord[]): Promise<void>;
   /** Stores where parts begin, or go back to, without a record: all of them, or none. */
@@ -85,9 +85,9 @@ export interface Reading {
   readonly signal: AbortSignal;
 }
 
-/** What another system has sent. */
+/** A record from another system. */
 export interface SourceRecord {
-  /** What has an order of its own, such as a partition; '' where there is one order. */
+  /** A part with an order of its own, such as a partition; '' if the whole has one order. */
   readonly part: string;
   /** undefined where the system has no positions: then each record is taken as a new one. */
   readonly at: SourcePosition | undefined;

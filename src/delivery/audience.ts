@@ -6,7 +6,7 @@ import { countedBytes, FilterMemory, type FilterUser } from './filter-memory.ts'
 import { Group } from './reader-group.ts';
 
 export interface AudienceOptions {
-  /** What filters may hold together that are not small. */
+  /** The most memory of larger filters together. */
   readonly maxFilterBytes: number;
   readonly counters: Pick<Counters, 'evicted'>;
 }
@@ -30,7 +30,7 @@ export class Audience {
     return this.#groups.size;
   }
 
-  /** What filters hold that are not small. */
+  /** The memory of larger filters. */
   get filterBytes(): number {
     return this.#memory.heldBytes;
   }
@@ -40,7 +40,7 @@ export class Audience {
     return this.#groups.has(filter.key) || this.#memory.hasRoomFor(filter, holder);
   }
 
-  /** The same for one that joins in the same turn: what has to give way does. */
+  /** As `hasRoomFor`, for a reader that joins in the same turn: larger holders make room for it. */
   makeRoom(filter: Filter, holder: () => NamedHolder): boolean {
     return this.#groups.has(filter.key) || this.#memory.makeRoom(filter, holder);
   }

@@ -34,7 +34,7 @@ export function isNear(tail: Pick<Tail, 'covers' | 'last'>, seq: number): boolea
   return tail.covers(seq) && seq >= tail.last - NEAR_TAIL_MESSAGES;
 }
 
-/** The smallest cursor at or after the place where the last read ended, or else the smallest of all. An elevator goes like this, so no reader starves. */
+/** The smallest cursor from the end of the last read on, or else the smallest of all. So no reader starves, as with an elevator. */
 export function nextPlace(readers: readonly Reader[], last: number): number {
   let next = Infinity;
   let lowest = Infinity;
@@ -46,8 +46,8 @@ export function nextPlace(readers: readonly Reader[], last: number): number {
 }
 
 /**
- * Goes through places from the lowest up, and then from the lowest again. Each round ends where the tail ended when it began: streams that are left behind beyond that, again and again,
- * keep nobody below waiting.
+ * Goes through places from the lowest up, and then from the lowest again. A round ends at the number where the tail ended when the round began. So streams that
+ * fall behind near the end again and again do not keep the readers further back waiting.
  */
 export class Elevator {
   /** The number at which the last step ended. */

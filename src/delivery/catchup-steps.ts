@@ -6,7 +6,7 @@ import { Bundle } from './frame-bundle.ts';
 export const STEP_MESSAGES = 512;
 export const STEP_BYTES = 64 * 1024;
 
-/** What a reader that is behind is written at once. */
+/** One write to a reader that is behind. */
 export interface Step {
   readonly bundle: Bundle;
   /** The index after the last message of the step. */

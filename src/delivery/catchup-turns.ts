@@ -3,7 +3,7 @@ import { ANYBODY, FairShares, type Holding, type NamedHolder, type Share } from 
 import type { Reader } from './reader.ts';
 import type { Group } from './reader-group.ts';
 
-/** For how many of its holders a group waits, at most. Stops a group of thousands from costing much each time that it waits. */
+/** Under how many of its clients a group waits at most. Stops a group of thousands from costing much each time that it waits. */
 const GROUP_MAX_ENTRIES = 8;
 
 /** A waiting group. Nothing is taken back: a group can wait for any time. */
@@ -14,13 +14,13 @@ interface WaitingGroup extends Holding {
 }
 
 /**
- * Groups that wait for a read of the log. The clients that their readers belong to take turns, by credential and by address. So a client whose streams are in a thousand groups makes nobody
- * wait for a thousand reads. A group waits for several of its clients, and is read for at the first turn of one of them.
+ * Groups that wait for a read of the log, or for a walk through the tail. The clients of their readers take turns, by credential and by address. So a client with streams in a thousand groups
+ * does not make others wait for a thousand reads. A group waits under several of its clients, and comes at the first turn of one of them.
  */
 export class CatchupTurns {
   readonly #turns: FairShares<WaitingGroup>;
   readonly #waiting = new Map<Group, WaitingGroup>();
-  /** Where the next look at the readers of a group begins: it sees others than the last one. */
+  /** Shifts the choice of readers, so that the next wait chooses others. */
   #offset = 0;
 
   constructor(counters: Pick<Counters, 'evicted'>) {
@@ -31,7 +31,7 @@ export class CatchupTurns {
     return this.#waiting.size === 0;
   }
 
-  /** @param readers Some that are far behind: those whose clients take turns for the group. */
+  /** @param readers Readers of the group that wait. Their clients take turns for it. */
   wait(group: Group, readers: readonly Reader[]): void {
     let waiting = this.#waiting.get(group);
     if (waiting === undefined) this.#waiting.set(group, (waiting = { group, shares: new Map(), takeBack: () => undefined }));
@@ -45,7 +45,7 @@ export class CatchupTurns {
     if (!waiting.shares.has(name)) waiting.shares.set(name, this.#turns.hold(holder, 1, waiting));
   }
 
-  /** The group whose turn it is. It waits no longer. */
+  /** Takes the group whose turn it is. */
   next(): Group | undefined {
     const group = this.#turns.next()?.group;
     if (group !== undefined) this.leave(group);

@@ -7,25 +7,25 @@ import { STEP_MESSAGES } from './catchup-steps.ts';
 import type { Group } from './reader-group.ts';
 import type { Reader } from './reader.ts';
 
-/** Topics and patterns in the index of one walk: bounds the time that making it takes. A group with more has a walk of its own. */
+/** Topics and patterns in the index of one walk. Bounds the time to make it. A group with more has a walk of its own. */
 const WALK_INDEX_ENTRIES = 2_048;
 /** Messages found for all groups of one walk together: bounds the time before the first reader is served. */
 const WALK_MAX_MESSAGES = 16_384;
-/** Groups of a walk, and so filters, at least and at most. A turn that ends early wastes the walk for the groups that it leaves: where much matches, walks have few. */
+/** The fewest and the most groups of a walk. The walk is wasted for groups that its turn does not reach. So walks take few groups where many messages match. */
 const WALK_MIN_FILTERS = 32;
 const WALK_MAX_FILTERS = 1_024;
 
-/** Readers of a group that stand where the tail serves them. */
+/** Readers of a group that are near enough to the end of the tail to be served from memory. */
 export interface NearReaders {
   readonly group: Group;
   readonly backlog: Backlog;
   readonly readers: readonly Reader[];
 }
 
-/** What a walk found for one group. */
+/** The messages that a walk found for one group. */
 export interface Share extends NearReaders, Indexed {
   readonly messages: Message[];
-  /** Everything that the group wants up to here was found. */
+  /** The walk found everything that the group wants up to here. */
   end: Position;
 }
 
@@ -37,7 +37,7 @@ export interface Walk {
   readonly end: Position;
 }
 
-/** How many groups go into the next walk, by what the last ones found. */
+/** How many groups go into the next walk. Fewer after walks that found many messages. */
 export class WalkSize {
   #groups = WALK_MIN_FILTERS;
 
@@ -53,7 +53,7 @@ export class WalkSize {
 }
 
 /**
- * Finds what each of some groups wants of a stretch of the tail, at most `STEP_MESSAGES` each. It looks at each message once, however many groups there
+ * Finds the messages that each group wants in a stretch of the tail, at most `STEP_MESSAGES` for each group. It looks at each message once, however many groups there
  * are. So when thousands of streams with filters of their own come back, the walks cost no more than the deliveries.
  */
 export function walk(near: readonly NearReaders[], { messages, end }: Stretch): Walk {

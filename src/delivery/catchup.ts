@@ -37,8 +37,8 @@ export interface CatchupDependencies {
  * A reader whose cursor is in the newer part of the tail is served from memory, by a walk that many groups share (catchup-walk.ts). For the others the
  * log is read (catchup-reads.ts).
  *
- * A reader takes one step at a time, and the next only when its socket has room. Where its step ends at the end of the
- * tail, it is live from the same turn on: there is no seam between replay and live.
+ * A reader takes one step at a time, and the next only when its socket has room. A step that ends at the end of the
+ * tail makes the reader live in the same turn of the event loop. So there is no seam between replay and live.
  */
 export class Catchup {
   readonly #tail: Tail;
@@ -46,7 +46,7 @@ export class Catchup {
   readonly #storeClock: StoreClock;
   readonly #tailChunks: ChunkSource;
   readonly #backlogs = new Map<Group, Backlog>();
-  /** Groups that are served in the next turns. */
+  /** Groups that wait for a walk through the tail, in order of arrival. */
   readonly #queue = new Set<Group>();
   /** The same, where one walk has no room for all of them: their clients take turns. */
   readonly #crowd: CatchupTurns;
@@ -115,11 +115,11 @@ export class Catchup {
     this.#isScheduled = true;
     this.#clock.soon(() => {
       this.#isScheduled = false;
-      this.#turn();
+      this.#serveInTurn();
     });
   }
 
-  #turn(): void {
+  #serveInTurn(): void {
     if (this.#isStopped) return;
     const until = this.#clock.monotonic() + CATCHUP_TURN_MS;
     while (this.#hasQueued) {
@@ -130,26 +130,26 @@ export class Catchup {
   }
 
   get #hasQueued(): boolean {
-    return this.#queue.size > 0 || !this.#crowd.isEmpty;
+    return this.#queue.size > 0 || !this.#walkTurns.isEmpty;
   }
 
-  /** The next group that is served. Groups come in order, or, where they are a crowd, by the turns of their clients. */
-  #next(): Group | undefined {
-    const group = this.#crowd.isEmpty ? this.#queue.values().next().value : this.#crowd.next();
+  /** The next group for a walk: in order of arrival, or by the turns of the clients. */
+  #nextForWalk(): Group | undefined {
+    const group = this.#walkTurns.isEmpty ? this.#queue.values().next().value : this.#walkTurns.next();
     if (group !== undefined) this.#queue.delete(group);
     return group;
   }
 
-  /** Where more groups wait than the next walk has room for, they wait by the clients of their readers. */
-  #putInOrder(): void {
-    if (this.#crowd.isEmpty && this.#fitsIntoWalk()) return;
+  /** Moves groups from the queue to the turns of their clients, where the next walk has no room for all. */
+  #shareWalk(): void {
+    if (this.#walkTurns.isEmpty && this.#fitsIntoWalk()) return;
     let groups = 0;
     for (const group of this.#queue) {
-      if (++groups > CROWD_STEP_MAX_ENTRIES) return;
+      if (++groups > WALK_TURN_MAX_ENTRIES) return;
       this.#queue.delete(group);
       const readers = firstOf(this.#backlogs.get(group)?.readers ?? []);
-      // A crowd has only groups that come up again.
-      if (readers.length > 0) this.#crowd.wait(group, readers);
+      // Only a group with readers comes up again.
+      if (readers.length > 0) this.#walkTurns.wait(group, readers);
       else this.#tidy(group);
     }
   }
@@ -168,9 +168,9 @@ export class Catchup {
   #takeFromQueue(): NearReaders[] {
     const all: NearReaders[] = [];
     let names = 0;
-    this.#putInOrder();
+    this.#shareWalk();
     for (let groups = 0; this.#walkSize.hasRoom(groups, names); groups++) {
-      const group = this.#next();
+      const group = this.#nextForWalk();
       if (group === undefined) break;
       const backlog = this.#backlogs.get(group);
       if (backlog === undefined) continue;
@@ -217,7 +217,7 @@ export class Catchup {
       for (const reader of share.readers) {
         if (!this.#serve(reader, share, steps, from)) continue;
         if (++served % LOOK_EVERY_READERS !== 0 || this.#clock.monotonic() < until) continue;
-        // The other readers of this stretch come first in the next turn.
+        // The next turn begins with the readers of this stretch that were not served.
         this.#elevator.moveTo(from);
         return index + 1;
       }
@@ -225,7 +225,7 @@ export class Catchup {
     return shares.length;
   }
 
-  /** Whether the reader stood where its group's share of a walk could serve it. Another walk serves the others. */
+  /** Returns whether the walk covered the reader's cursor. Otherwise another walk serves the reader. */
   #serve(reader: Reader, { backlog, messages, end }: Share, steps: Steps, from: number): boolean {
     const isEnd = end.seq === this.#tail.last;
     if (reader.cursorSeq < from || (reader.cursorSeq >= end.seq && !isEnd)) return false;
@@ -244,6 +244,6 @@ function namesIn({ filter: { topics, patterns } }: Group): number {
 
 function firstOf(readers: Iterable<Reader>): Reader[] {
   const first: Reader[] = [];
-  for (const reader of readers) if (first.push(reader) === CROWD_READERS) break;
+  for (const reader of readers) if (first.push(reader) === WALK_TURN_READERS) break;
   return first;
 }

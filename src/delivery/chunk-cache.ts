@@ -23,7 +23,7 @@ export const cachedChunk: ChunkSource = (message, form) => {
   return message.dataChunk;
 };
 
-/** The same for messages of the tail, which counts what their frames add to its memory. */
+/** As `cachedChunk`, for messages of the tail, which counts the memory of their frames. */
 export function tailChunks(tail: Tail): ChunkSource {
   return (message, form) => {
     const before = message.size;

@@ -52,7 +52,7 @@ export class ClientWatch {
   readonly #ends: InTurns;
   #isLooking = false;
   #isStopped = false;
-  /** Whether the table tells of streams, as far as is known. */
+  /** Whether the table lists streams, as far as is known. */
   #isTold = true;
   /** When the next look is due, and when one may begin at the earliest. */
   #dueAt: number;
@@ -104,7 +104,7 @@ export class ClientWatch {
     const stalled = this.#fullSockets.look(queues, this.#stallMs);
     this.#ends.forEach(gone, (reader) => this.#endGone(reader));
     this.#ends.forEach(stalled, (reader) => {
-      // Its turn may come after it has drained.
+      // The socket may have drained before its turn.
       if (!this.#fullSockets.has(reader)) return;
       if (this.#gone.has(reader)) {
         this.#endGone(reader);

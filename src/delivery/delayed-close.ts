@@ -1,7 +1,7 @@
 import type { Clock } from '../runtime/clock.ts';
 import { InTurns } from '../runtime/in-turns.ts';
 
-/** How long connections are told to close in one turn of the event loop. Each then ends in that turn, which takes several times as long. */
+/** How long one turn of the event loop closes connections. Each then ends in that turn, which takes several times as long. */
 const CLOSE_TURN_MS = 0.5;
 
 /** A connection on which the last frame of a stream has been written. */

@@ -9,12 +9,12 @@ import { Bundle } from './frame-bundle.ts';
 import type { Group } from './reader-group.ts';
 import type { Reader } from './reader.ts';
 
-/** How many readers and groups a sweep visits between two looks at the clock, which cost little, but not nothing. */
+/** How many readers and groups a sweep visits between two looks at the clock. */
 const LOOK_EVERY_VISITS = 64;
 
 /**
- * Bounds what is written to one socket at once, and so what a socket that turns out to be full holds: each of as many streams as there may be can
- * have a filter of its own, and hold one write. Larger writes cost no less. Bytes of data.
+ * Bounds one write to a socket. Stops full sockets from filling the memory: every stream can hold one write, and with a filter of its own shares it with
+ * no other. Larger writes would cost no less. Bytes of data.
  */
 export const WRITE_BYTES = 128 * 1024;
 
@@ -30,10 +30,10 @@ export interface SweepDependencies {
  * One walk through the live readers of some groups. It writes to each the pending messages of its group.
  *
  * A sweep can be taken in parts, with anything else between them: the tail may grow, readers may come, go, fall behind and catch up. Messages that
- * come between two parts go to the readers that the sweep has yet to reach, in the same write as what was pending. They also stay pending for the
- * next sweep, which skips the readers that have them. So a message is never later than by one sweep and one rest, and the
- * first reader of one sweep waits no longer than the last one. At every moment each live reader has been written everything that its
- * group was, up to one place: the end of the tail as this part, the last sweep, or its own replay left it.
+ * come between two parts go to the readers that the sweep has yet to reach, in the same write as the older ones. They also stay pending for the
+ * next sweep, which skips the readers that have them. So a message is late by one sweep and one rest at most. The
+ * first reader of a sweep waits no longer than the last one. Each live reader has everything of its group up to one place. That is
+ * the end of the tail at this part, at the last sweep, or at the end of its own replay.
  */
 export class Sweep {
   readonly #tail: Tail;
@@ -43,7 +43,7 @@ export class Sweep {
   readonly #chunkOf: ChunkSource;
   readonly #groups: readonly Group[];
   #next = 0;
-  #part: Part | undefined;
+  #swept: SweptGroup | undefined;
   #visited = 0;
   #writes = 0;
   #delivered = 0;
@@ -59,7 +59,7 @@ export class Sweep {
     this.#chunkOf = chunkOf;
   }
 
-  /** What its parts have taken together. Milliseconds. */
+  /** How long all parts together have run. Milliseconds. */
   get costMs(): number {
     return this.#costMs;
   }
@@ -74,7 +74,7 @@ export class Sweep {
     return this.#writes === 0 ? 0 : this.#delivered / this.#writes;
   }
 
-  /** Goes on for this number of milliseconds at most. Returns whether the sweep has come to its end. */
+  /** Runs for this number of milliseconds at most. Returns whether the sweep is complete. */
   goOn(milliseconds: number): boolean {
     const began = this.#clock.monotonic();
     const isDone = this.#writeUntil(began + milliseconds);
@@ -82,47 +82,47 @@ export class Sweep {
     return isDone;
   }
 
-  /** How far readers of a group were written that the sweep has yet to reach; undefined where it is not in this group. */
+  /** The place up to which the readers not yet reached in a group were written; undefined if the sweep is not in this group. */
   startOf(group: Group): Position | undefined {
-    return this.#part?.group === group ? this.#part.start : undefined;
+    return this.#swept?.group === group ? this.#swept.start : undefined;
   }
 
-  /** Messages were erased: the frames that were made of them are not written any more. */
+  /** Messages were erased: their frames must not be written any more. */
   erased(isErased: (message: Message) => boolean): void {
-    this.#part?.erased(isErased);
+    this.#swept?.erased(isErased);
   }
 
-  /** Goes on without a group: its readers that were not reached fall behind, each at the place where it is. */
+  /** Drops a group: its readers that were not reached fall behind, each at its own cursor. */
   leave(group: Group): void {
-    if (this.#part?.group !== group) return;
-    for (const reader of this.#part.readers) reader.leaveBehind(this.#part.start);
+    if (this.#swept?.group !== group) return;
+    for (const reader of this.#swept.readers) reader.leaveBehind(this.#swept.start);
     group.pending.swept();
-    this.#part = undefined;
+    this.#swept = undefined;
   }
 
   #writeUntil(until: number): boolean {
     const now = this.#storeClock.now();
-    this.#part?.renew(now);
+    this.#swept?.renew(now);
     for (;;) {
-      this.#part ??= this.#nextPart(now);
-      if (this.#part === undefined) return true;
-      if (!this.#write(this.#part, until)) return false;
-      this.#leave(this.#part.group);
-      this.#part = undefined;
+      this.#swept ??= this.#nextGroup(now);
+      if (this.#swept === undefined) return true;
+      if (!this.#write(this.#swept, until)) return false;
+      this.#finish(this.#swept.group);
+      this.#swept = undefined;
       if (this.#isOver(until)) return false;
     }
   }
 
-  #nextPart(now: number): Part | undefined {
+  #nextGroup(now: number): SweptGroup | undefined {
     const group = this.#groups[this.#next++];
-    return group === undefined ? undefined : new Part({ group, tail: this.#tail, now, chunkOf: this.#chunkOf });
+    return group === undefined ? undefined : new SweptGroup({ group, tail: this.#tail, now, chunkOf: this.#chunkOf });
   }
 
-  /** Writes to the readers that the sweep has yet to reach in this group; false when the time is up. */
-  #write(part: Part, until: number): boolean {
+  /** Writes to the readers not yet reached in a group. Returns false when the time is up. */
+  #write(swept: SweptGroup, until: number): boolean {
     // A Set's iterator goes on where it stopped, skips readers that have left meanwhile, and reaches readers that have joined.
-    for (const reader of part.readers) {
-      if (reader.isLive) this.#deliver(reader, part);
+    for (const reader of swept.readers) {
+      if (reader.isLive) this.#deliver(reader, swept);
       if (this.#isOver(until)) return false;
     }
     return true;
@@ -144,14 +144,14 @@ export class Sweep {
     return ++this.#visited % LOOK_EVERY_VISITS === 0 && this.#clock.monotonic() >= until;
   }
 
-  #leave(group: Group): void {
+  #finish(group: Group): void {
     group.pending.swept();
     group.wake();
     this.#audience.leave(group);
   }
 }
 
-interface PartOptions {
+interface SweptGroupOptions {
   readonly group: Group;
   readonly tail: Tail;
   /** The store's clock. Milliseconds since 1970. */
@@ -159,11 +159,11 @@ interface PartOptions {
   readonly chunkOf: ChunkSource;
 }
 
-/** A group in a sweep: what its readers are written, and the readers that the sweep has yet to reach. */
-class Part {
+/** The group that a sweep is in: the bundle for its readers, and the readers not yet reached. */
+class SweptGroup {
   readonly group: Group;
   readonly readers: SetIterator<Reader>;
-  /** How far a reader has been written that the sweep has yet to reach. It may be further. */
+  /** The readers not yet reached have everything up to here, and some have more. */
   readonly start: Position;
   readonly #tail: Tail;
   readonly #chunkOf: ChunkSource;
@@ -176,7 +176,7 @@ class Part {
   #rest: Bundle | undefined;
   #restAfter = 0;
 
-  constructor({ group, tail, now, chunkOf }: PartOptions) {
+  constructor({ group, tail, now, chunkOf }: SweptGroupOptions) {
     this.group = group;
     this.#tail = tail;
     this.#chunkOf = chunkOf;
@@ -188,12 +188,12 @@ class Part {
     this.#end = tail.position;
   }
 
-  /** How far a reader has been written that was written the bundle. The tail may be further. */
+  /** A reader that got the bundle has everything up to here. The tail may have more. */
   get end(): Position {
     return this.#end;
   }
 
-  /** Takes in messages since the last part, and drops expired ones: their delivery has begun for some readers, but not for the others. */
+  /** Adds the messages since the last part of the sweep, and drops expired ones for the readers not yet reached. */
   renew(now: number): void {
     const { messages } = this.#bundle;
     const { pending } = this.group;
@@ -218,8 +218,8 @@ class Part {
   }
 
   /**
-   * What a reader has not been written that has been written everything up to a number. It may be ahead of the bundle's beginning: the last sweep
-   * took later messages along, or it read the log, or came from another instance (invariant 4).
+   * The messages after a reader's cursor. The cursor may be ahead of the bundle's beginning (invariant 4): after a sweep that took later messages along, a read
+   * of the log, or a move from another instance.
    */
   bundleFor(seq: number): Bundle {
     const { messages } = this.#bundle;

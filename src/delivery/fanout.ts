@@ -15,15 +15,15 @@ import type { Group } from './reader-group.ts';
 import type { Reader } from './reader.ts';
 import { restAfter } from './write-coalescing.ts';
 
-/** Bounds what is pending for all groups together, and so how long messages are held that the tail has let go. So much may be in a sweep besides. Bytes of data. */
+/** Bounds the pending messages of all groups together. Stops them from outliving the tail for long. A sweep may hold as much again. Bytes of data. */
 const PENDING_BYTES = 1024 * 1024;
 
 /** How many readers get news of erasures between two looks at the clock. */
 const TELL_LOOK_EVERY_READERS = 16;
-/** How often a message may be pending, once for each group that wants it. Stops many small messages, which many groups want, from filling the memory with the lists of those groups. */
+/** Bounds the entries in the pending lists of all groups. Stops many small messages that many groups want from filling the memory. */
 const PENDING_MAX_ENTRIES = 4 * 1024 * 1024;
 
-/** How long readers are written to before the event loop goes on with other things. It bounds how long a publisher waits for a sweep. */
+/** How long one turn of the event loop writes to readers. Bounds how long a publisher waits for a sweep. */
 const SWEEP_PART_MS = 4;
 
 export interface FanoutDependencies extends Omit<SweepDependencies, 'chunkOf'> {
@@ -34,19 +34,19 @@ export interface FanoutDependencies extends Omit<SweepDependencies, 'chunkOf'> {
 /**
  * Delivers new messages to the readers that are live.
  *
- * The cost of delivery is in the writes to sockets, hardly in the messages. So each message becomes pending for the groups that want it, and
- * from time to time a sweep makes one buffer of what is pending for a group and writes that to every reader of it. Nothing is done per reader and
+ * The cost of delivery is in the writes to sockets, hardly in the messages. So each message becomes pending for the groups that want it.
+ * From time to time a sweep makes one buffer of a group's pending messages and writes it to each of its readers. No work is done per reader and
  * message.
  *
- * A sweep begins at the end of the turn of the event loop in which a message came, unless a rest is under way. A rest follows each sweep, and is
- * measured by what the sweep took (write-coalescing.ts). Each message that shares a write makes the next rest longer, until little of the time is
- * spent on sweeps, whatever is published. A rest of fixed length would delay messages needlessly with few readers, and be too short with many.
+ * A sweep begins at the end of the turn of the event loop in which a message came, unless a rest is under way. A rest follows each sweep, and
+ * depends on how long the sweep took (write-coalescing.ts). Each message that shares a write makes the next rest longer, until sweeps take
+ * little of the time at any rate of publishing. A rest of fixed length would delay messages needlessly with few readers, and be too short with many.
  *
- * Much that is pending is written at once, for as long as a part may take. Catch-up takes what comes faster than that, in turns of
- * its own: the readers of a group with too much pending fall behind. So no turn of the event loop grows with what is published and how many read it.
+ * When much is pending, an urgent write does not wait for the end of the rest, and takes no longer than a part. When messages come faster than that,
+ * the readers of a group with too many fall behind, and catch-up serves them. So no turn of the event loop grows with the messages and their readers.
  *
  * Long sweeps are taken in parts. So a live reader is at the end of the tail only while nothing is pending for its group and no sweep is in it:
- * `Group.isWaiting` says so. Code that would write anything else to a reader asks it, or calls `flush` first. So nothing overtakes a
+ * `Group.isWaiting` says so. Code that writes anything else to a reader asks it, or calls `flush` first. So nothing overtakes a
  * message (invariant 4).
  */
 export class Fanout implements TailListener {
@@ -66,10 +66,10 @@ export class Fanout implements TailListener {
   /** When the rest after the last sweep is over. */
   #restUntil = 0;
   #isScheduled = false;
-  /** Until when what has become much may be written in this turn of the event loop; undefined before the first time. */
-  #writesUntil: number | undefined;
-  /** While the next turn waits for the end of a rest. */
-  #rest: Timer | undefined;
+  /** When this turn of the event loop must stop writing outside of its own sweep; undefined until something is written so. */
+  #urgentDeadline: number | undefined;
+  /** Runs while the next sweep waits for the end of a rest. */
+  #restTimer: Timer | undefined;
 
   constructor({ tail, audience, catchup, clock, storeClock, counters }: FanoutDependencies) {
     this.#tail = tail;
@@ -102,7 +102,86 @@ export class Fanout implements TailListener {
     else this.#schedule();
   }
 
-  /** A sweep does not write the pending messages of a group: catch-up goes on with its readers, each from its own cursor. */
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    const rest = this.#sweep === undefined ? this.#restUntil - this.#clock.monotonic() : 0;
+    if (rest > 0) this.#restTimer = this.#clock.after(Math.ceil(rest), this.#sweepTurn);
+    else this.#clock.soon(this.#sweepTurn);
+  }
+
+  readonly #sweepTurn = (): void => {
+    this.#isScheduled = false;
+    this.#restTimer = undefined;
+    if (this.#sweep === undefined && this.#pendingGroups.size > 0) {
+      // A flush may have come in between, and a new rest with it.
+      if (this.#clock.monotonic() < this.#restUntil) return this.#schedule();
+      this.#beginSweep();
+    }
+    if (this.#sweep !== undefined) this.#continueSweep(SWEEP_PART_MS);
+    if (this.#sweep !== undefined || this.#pendingGroups.size > 0) this.#schedule();
+  };
+
+  #beginSweep(): void {
+    this.#sweep = new Sweep([...this.#pendingGroups], this.#sweepDependencies);
+    this.#pendingGroups.clear();
+    this.#pendingEntries = 0;
+    this.#pendingBytes = 0;
+  }
+
+  #continueSweep(milliseconds: number): void {
+    const sweep = this.#sweep!;
+    if (!sweep.goOn(milliseconds)) return;
+    this.#sweep = undefined;
+    // A message's time never decreases along the log, so it may be ahead of the clock.
+    if (sweep.oldestTime < Infinity) this.#counters.deliveryMilliseconds.observe(Math.max(0, this.#sweepDependencies.storeClock.now() - sweep.oldestTime));
+    this.#restUntil = this.#clock.monotonic() + restAfter(sweep);
+  }
+
+  /** Writes pending messages without waiting for the end of a rest. The next turns of the event loop write what is left. */
+  #writeNow(): void {
+    if (!this.#writeUntil(this.#deadlineOfTurn())) this.#endRest();
+  }
+
+  /** Urgent writes of one turn of the event loop share this deadline. The first of them sets it. */
+  #deadlineOfTurn(): number {
+    if (this.#urgentDeadline !== undefined) return this.#urgentDeadline;
+    this.#urgentDeadline = this.#clock.monotonic() + SWEEP_PART_MS;
+    this.#clock.soon(() => {
+      this.#urgentDeadline = undefined;
+    });
+    return this.#urgentDeadline;
+  }
+
+  /** Returns whether everything that is pending was written before the deadline. */
+  #writeUntil(deadline: number): boolean {
+    while (this.#sweep !== undefined || this.#pendingGroups.size > 0) {
+      const leftMs = deadline - this.#clock.monotonic();
+      if (leftMs <= 0) return false;
+      if (this.#sweep === undefined) this.#beginSweep();
+      this.#continueSweep(leftMs);
+    }
+    return true;
+  }
+
+  /** Writes until a deadline, and leaves the rest to catch-up. Afterwards no group is waiting. */
+  #settle(deadline: number): void {
+    if (this.#writeUntil(deadline)) return;
+    this.#leaveAllToCatchup();
+    this.#sweep = undefined;
+  }
+
+  #endRest(): void {
+    this.#restUntil = 0;
+    if (this.#restTimer !== undefined) {
+      this.#restTimer.cancel();
+      this.#restTimer = undefined;
+      this.#isScheduled = false;
+    }
+    this.#schedule();
+  }
+
+  /** Gives up the pending messages of a group. Catch-up serves its readers, each from its own cursor. */
   #leaveToCatchup(group: Group): void {
     const { pending, readers } = group;
     if (!group.isWaiting) return;
@@ -119,55 +198,12 @@ export class Fanout implements TailListener {
     this.#audience.leave(group);
   }
 
-  /** Those too that a sweep has yet to reach. */
+  /** Includes groups that the current sweep has yet to reach. */
   #leaveAllToCatchup(): void {
     for (const group of this.#audience.groups) this.#leaveToCatchup(group);
     this.#pendingGroups.clear();
     this.#pendingEntries = 0;
     this.#pendingBytes = 0;
-  }
-
-  /** Sweeps pending messages, one part in each turn of the event loop. The rest goes on at the end of the turn, without a pause. */
-  #writeNow(): void {
-    if (!this.#writeUntil(this.#turnsEnd())) this.#endRest();
-  }
-
-  /** Until when may be written in this turn of the event loop otherwise than by a sweep of its own. */
-  #turnsEnd(): number {
-    if (this.#writesUntil !== undefined) return this.#writesUntil;
-    this.#writesUntil = this.#clock.monotonic() + SWEEP_PART_MS;
-    this.#clock.soon(() => {
-      this.#writesUntil = undefined;
-    });
-    return this.#writesUntil;
-  }
-
-  /** Returns whether everything that is pending was written before the time was up. */
-  #writeUntil(until: number): boolean {
-    while (this.#sweep !== undefined || this.#pendingGroups.size > 0) {
-      const left = until - this.#clock.monotonic();
-      if (left <= 0) return false;
-      if (this.#sweep === undefined) this.#begin();
-      this.#goOn(left);
-    }
-    return true;
-  }
-
-  /** Afterwards no group is waiting: what cannot be written in this turn is left to catch-up. */
-  #settle(until: number): void {
-    if (this.#writeUntil(until)) return;
-    this.#leaveAllToCatchup();
-    this.#sweep = undefined;
-  }
-
-  #endRest(): void {
-    this.#restUntil = 0;
-    if (this.#rest !== undefined) {
-      this.#rest.cancel();
-      this.#rest = undefined;
-      this.#isScheduled = false;
-    }
-    this.#schedule();
   }
 
   /** Writes everything that is pending, at once. For thousands of streams that takes up to 100 ms. */
@@ -180,7 +216,7 @@ export class Fanout implements TailListener {
     this.#writeNow();
   }
 
-  /** Up to where a reader was written, also while its group is waiting. */
+  /** Everything up to this place was written to the reader, also while its group is waiting. */
   placeOf(reader: Reader): Position {
     const { group } = reader;
     const [first] = group.pending.messages;
@@ -188,12 +224,12 @@ export class Fanout implements TailListener {
     return reader.position(end);
   }
 
-  /** Ends a reader's being live at its cursor: it leaves its group and the messages pending there. */
+  /** Makes a live reader fall behind at its cursor, so that it can leave its group and the messages pending there. */
   setAside(reader: Reader): void {
     reader.leaveBehind(this.placeOf(reader));
   }
 
-  /** A reader has left its group, and was told so. That may have filled its socket, which may hold messages of the group still. */
+  /** A reader has left its group. Its socket may be full, and may still hold messages of the group. */
   moved(reader: Reader): void {
     if (reader.isFull) this.#moved.add(reader);
   }
@@ -204,7 +240,7 @@ export class Fanout implements TailListener {
   }
 
   moveEnd(change: () => void): void {
-    this.#settle(this.#turnsEnd());
+    this.#settle(this.#deadlineOfTurn());
     for (const group of this.#audience.groups) for (const reader of group.readers) reader.fallBehind();
     change();
     for (const group of this.#audience.groups) {
@@ -232,8 +268,8 @@ export class Fanout implements TailListener {
     }
     this.#sweep?.erased(isErased);
     // Every live reader's place is known then, and nothing overtakes a message (invariant 4).
-    const until = this.#turnsEnd();
-    this.#settle(until);
+    const deadline = this.#deadlineOfTurn();
+    this.#settle(deadline);
     const byGroup = new Map<Group, KnownErasure[]>();
     for (const erasure of erasures) {
       this.#audience.match(erasure.topic, (group) => {
@@ -248,7 +284,7 @@ export class Fanout implements TailListener {
     for (const [group, known] of byGroup) {
       const news = new ErasureNews(known);
       for (const reader of group.readers) {
-        if (told++ % TELL_LOOK_EVERY_READERS === 0) isOver ||= this.#clock.monotonic() >= until;
+        if (told++ % TELL_LOOK_EVERY_READERS === 0) isOver ||= this.#clock.monotonic() >= deadline;
         if (isOver) this.#tellLater(reader, news);
         else reader.tellErased(news);
       }
@@ -258,41 +294,5 @@ export class Fanout implements TailListener {
   #tellLater(reader: Reader, news: ErasureNews): void {
     reader.tellErasedLater(news);
     this.#catchup.resume(reader);
-  }
-
-  #schedule(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    const rest = this.#sweep === undefined ? this.#restUntil - this.#clock.monotonic() : 0;
-    if (rest > 0) this.#rest = this.#clock.after(Math.ceil(rest), this.#turn);
-    else this.#clock.soon(this.#turn);
-  }
-
-  readonly #turn = (): void => {
-    this.#isScheduled = false;
-    this.#rest = undefined;
-    if (this.#sweep === undefined && this.#pendingGroups.size > 0) {
-      // A flush may have come in between, and a new rest with it.
-      if (this.#clock.monotonic() < this.#restUntil) return this.#schedule();
-      this.#begin();
-    }
-    if (this.#sweep !== undefined) this.#goOn(SWEEP_PART_MS);
-    if (this.#sweep !== undefined || this.#pendingGroups.size > 0) this.#schedule();
-  };
-
-  #begin(): void {
-    this.#sweep = new Sweep([...this.#pendingGroups], this.#sweepDependencies);
-    this.#pendingGroups.clear();
-    this.#pendingEntries = 0;
-    this.#pendingBytes = 0;
-  }
-
-  #goOn(milliseconds: number): void {
-    const sweep = this.#sweep!;
-    if (!sweep.goOn(milliseconds)) return;
-    this.#sweep = undefined;
-    // A message's time never decreases along the log, so it may be ahead of the clock.
-    if (sweep.oldestTime < Infinity) this.#counters.deliveryMilliseconds.observe(Math.max(0, this.#sweepDependencies.storeClock.now() - sweep.oldestTime));
-    this.#restUntil = this.#clock.monotonic() + restAfter(sweep);
   }
 }

@@ -9,7 +9,7 @@ const SMALL_FILTER_BYTES = 2 * 1024;
 
 /** A stream or long poll whose filter is not small. */
 export interface FilterUser {
-  /** By whom the memory of its filter is counted. */
+  /** The client that the memory of its filter counts for. */
   readonly holder: NamedHolder;
   /** Another client needs that memory: it ends, and leaves its group at once. */
   giveWay(): void;

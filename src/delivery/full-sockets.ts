@@ -7,7 +7,7 @@ export interface Fillable {
   readonly unsentBytes: readonly number[];
 }
 
-/** What the last look found. */
+/** The result of the last look. */
 interface Look {
   /** When a look last saw the client take something. By the monotonic clock, in milliseconds. */
   readonly since: number;

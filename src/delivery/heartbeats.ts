@@ -47,7 +47,7 @@ export class Heartbeats<Stream extends Beating> {
   }
 }
 
-/** What a stream says of itself when its heartbeat is due. */
+/** The state of a stream when its heartbeat is due. */
 export interface HeartbeatState {
   /** Whether the client wants control events. */
   readonly control: boolean;

@@ -35,7 +35,7 @@ export function httpChunk(parts: readonly Uint8Array[]): Buffer {
   return fill(parts, (length) => Buffer.allocUnsafe(length)).bytes;
 }
 
-/** The same in memory of its own (runtime/memory.ts), for a chunk that is kept. */
+/** As `httpChunk`, in memory of its own (runtime/memory.ts), for a chunk that is kept. */
 export function keptHttpChunk(parts: readonly Uint8Array[]): HttpChunk {
   return fill(parts, (length) => Buffer.allocUnsafeSlow(length));
 }

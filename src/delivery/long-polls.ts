@@ -39,7 +39,7 @@ export interface HistoryRequest {
 
 export interface HistoryPage {
   readonly messages: readonly Message[];
-  /** What the next request passes as `after`. */
+  /** The `after` of the next request. */
   readonly cursor: string;
   /** Whether the log may hold more after the cursor. */
   readonly more: boolean;

@@ -3,7 +3,7 @@ import type { Message } from '../model/message.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Reader } from './reader.ts';
 
-/** @param quietTo No number up to this one, of those that came after the wait began, is a message of the group; undefined where nobody knows. */
+/** @param quietTo Since the wait began, the group got no message up to this number; undefined if that is not known. */
 export type Waiter = (quietTo: number | undefined) => void;
 
 /**
@@ -22,7 +22,7 @@ export class Group implements Indexed {
   lastMatch = 0;
   /** Kept by the audience: what the filter counts for. */
   readonly filterBytes: number;
-  /** Kept by the fan-out: the number of the group's first message after its long polls were last woken; undefined if there is no such message. */
+  /** Kept by the fan-out: the number of the first message since the group's long polls were last woken; undefined if there is none. */
   firstUntold: number | undefined;
   #waiters: Set<Waiter> | undefined;
 
@@ -92,7 +92,7 @@ class Pending {
     return messages;
   }
 
-  /** They are left to catch-up. */
+  /** Drops the messages: catch-up delivers them. */
   clear(): void {
     this.#messages = [];
     this.#bytes = 0;

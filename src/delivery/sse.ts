@@ -59,7 +59,7 @@ export function cursorFrame(at: Position, write = sseFrame): Buffer {
   return control(write, '$cursor', {}, at);
 }
 
-/** What the stream gets from its place on, since its client has changed it. */
+/** The topics of the stream from this place on, after a change by its client. */
 export function topicsFrame(at: Position, topics: readonly string[], write = sseFrame): Buffer {
   return control(write, '$topics', { topics, cursor: formatId(at.epoch, at.seq) }, at);
 }
@@ -79,7 +79,7 @@ export function presenceFrame(json: string): Buffer {
 
 const PRESENCE_BEGIN = 'event: $presence\ndata: ';
 
-/** What such a frame was made of. */
+/** The JSON of such a frame. */
 export function presenceJson(frame: Buffer): string {
   return frame.toString('utf8', PRESENCE_BEGIN.length, frame.length - 2);
 }

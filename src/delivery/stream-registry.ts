@@ -30,7 +30,7 @@ export const REGISTRY_TICK_MS = 100;
 
 export interface StreamSettings {
   readonly maxStreams: number;
-  /** What larger filters may hold together, and what streams may hold that is not read. */
+  /** The most memory of larger filters together, and of unread writes together. */
   readonly filterBytes: number;
   readonly unreadBytes: number;
   readonly heartbeatMs: number;
@@ -39,12 +39,12 @@ export interface StreamSettings {
   readonly retryMaxMs: number;
 }
 
-/** By what a stream is known to others. */
+/** The names by which a stream can be found. */
 export interface StreamNames {
   readonly client?: StreamClient;
-  /** What `$open` tells of the stream besides its place. */
+  /** The data of `$open` besides the place of the stream. */
   readonly handle?: object | undefined;
-  /** By whom its place is counted. */
+  /** The client that its place counts for. */
   readonly holder?: () => Holder;
   /** The head of its response, where it was not written yet. */
   readonly head?: Buffer;
@@ -117,7 +117,7 @@ export class StreamRegistry {
     return { readers, furthest };
   }
 
-  /** What streams were written and their clients have not taken. Bytes. */
+  /** The bytes written to streams that their clients have not taken. Bytes. */
   get unreadBytes(): number {
     return this.#unread.bytes;
   }
@@ -137,7 +137,7 @@ export class StreamRegistry {
     return this.#drain === undefined && this.#shares.hasRoomFor(holder);
   }
 
-  /** The same for a stream that is opened at once: what has to give way does. */
+  /** As `hasRoomFor`, for a stream that is opened at once: larger holders make room for it. */
   makeRoom(holder: () => Holder): boolean {
     return this.#drain === undefined && this.#shares.makeRoom(holder);
   }
@@ -169,7 +169,7 @@ export class StreamRegistry {
   }
 
   /**
-   * Ends one stream as a drain does: its client comes back, and is looked at again. What is pending is not written to it: its cursor lies before that. To flush for each of thousands would
+   * Ends one stream as a drain does: its client comes back, and is looked at again. Pending messages are not written to it: its cursor lies before them. To flush for each of thousands would
    * make publishers wait for all readers.
    * @param retryMs When its client may come back; by default a time of its own.
    */

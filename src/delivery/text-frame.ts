@@ -57,10 +57,10 @@ export function keptMessageTextFrame(message: Message): FrameChunk {
   return { bytes: kept, data: kept };
 }
 
-/** By the frame of an event stream: who listens is the same news for all, and many streams are told it. */
+/** By the frame of an event stream: all streams get the same news. */
 const presenceFrames = new WeakMap<Buffer, Buffer>();
 
-/** The same news as a text frame, encoded once for all sockets. */
+/** News of presence as a text frame, encoded once for all sockets. */
 export function presenceTextFrame(news: Buffer): Buffer {
   let encoded = presenceFrames.get(news);
   if (encoded === undefined) presenceFrames.set(news, (encoded = controlTextFrame({ event: '$presence', json: presenceJson(news) })));

@@ -6,13 +6,13 @@ export interface Unread {
   giveWay(): void;
 }
 
-/** What one write takes besides its bytes, in the socket's queue and here. An estimate. */
+/** The memory of one write besides its bytes, in the socket's queue and here. An estimate. */
 const WRITE_OVERHEAD_BYTES = 256;
 
-/** What the socket of a stream still holds, in the order of the writes. */
+/** The writes that the socket of a stream still holds, in their order. */
 interface Held {
   readonly writes: Uint8Array[];
-  /** Of these writes together. */
+  /** The bytes of these writes together. */
   bytes: number;
 }
 
@@ -22,7 +22,7 @@ export interface UnreadWritesOptions {
 }
 
 /**
- * What was written to streams and lies in their sockets, over all streams. Thousands of streams may share one write: its memory counts once. Past the bound, the stream that
+ * The writes that lie in the sockets of all streams. Thousands of streams may share one write: its memory counts once. Past the bound, the stream that
  * has held something for longest is closed. So slow clients are served as long as there is room, and those that came later are not closed for those before.
  */
 export class UnreadWrites<Stream extends Unread> {

@@ -12,7 +12,7 @@ const REST_MAX_FACTOR = 4;
 /** No rest is longer than this: it bounds what a rest makes a message late by, however many readers there are. */
 const REST_MAX_MS = 20;
 
-/** What a sweep has cost. */
+/** The cost of a sweep. */
 export interface SweepCost {
   readonly costMs: number;
   /** How many messages have shared a write, on average. */

@@ -12,7 +12,7 @@ import { wholeOf, type Whole } from './stream-list.ts';
 /** The kind of the question. */
 const KIND = 'rebalance';
 
-/** What one instance sends away. */
+/** The streams that one instance sends away. */
 export interface InstanceShare {
   readonly id: string;
   /** The streams that it has. */
@@ -24,7 +24,7 @@ export interface InstanceShare {
 }
 
 export interface EvenSharesReport extends Whole {
-  /** Of all instances together. */
+  /** How many streams move, on all instances together. */
   readonly moving: number;
   readonly instances: readonly InstanceShare[];
 }
@@ -74,7 +74,7 @@ export class EvenShares {
   }
 }
 
-/** It was sent by an instance, perhaps by one of another version. */
+/** The value comes from an instance, perhaps of another version. */
 function isShare(value: unknown): value is InstanceShare {
   return isObject(value) && typeof value['id'] === 'string' && isCount(value['streams']) && isCount(value['moving']) && (value['off'] === undefined || value['off'] === true);
 }

@@ -38,7 +38,7 @@ const WAITING_MAX_REQUESTS = 10;
 
 export interface FleetDependencies {
   readonly bus: Pick<Bus, 'state' | 'receivers'>;
-  /** Whether there are, or may be, other processes on this log that no bus tells of. */
+  /** Whether other processes may be on this log that no bus reports. */
   readonly mayHaveOthers: () => boolean;
   readonly control: Pick<ControlChannel, 'tell' | 'ask' | 'collect' | 'answer'>;
   readonly handles: Pick<StreamHandles, 'instance' | 'idOf' | 'read'>;
@@ -57,9 +57,9 @@ export interface FleetDependencies {
   readonly named: () => Iterable<string>;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'published' | 'delivered' | 'dismissed' | 'rebalanced' | 'rebalancesAsked'> & FiguresDependencies['counters'];
-  /** Is told of what administrators do. */
+  /** Gets the audit lines of administrators' actions. */
   readonly logger: Pick<Logger, 'info'>;
-  /** What this instance has warned of, the newest first. */
+  /** The warnings of this instance, the newest first. */
   readonly warnings: () => readonly Warning[];
   /** How this instance is, besides how busy it is. */
   readonly state: () => Omit<InstanceState, keyof Vitals>;
@@ -118,7 +118,7 @@ export class Fleet {
     this.#rebalancing.open();
   }
 
-  /** This instance ends: the others are told. */
+  /** Tells the others that this instance ends. */
   leave(): void {
     this.#rebalancing.stop();
     this.#wanted.stop();

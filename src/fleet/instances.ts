@@ -113,7 +113,7 @@ export class Instances {
   }
 }
 
-/** What else an instance says is passed on as it is: a newer version may say more. */
+/** Unknown members are passed on unchecked: a newer version may have more. */
 function isState(value: unknown): value is InstanceState {
   return isObject(value) && typeof value['id'] === 'string' && typeof value['position'] === 'number';
 }

@@ -63,7 +63,7 @@ export class MessageDelivery {
   }
 }
 
-/** It was sent by an instance, perhaps by one of another version. */
+/** The value comes from an instance, perhaps of another version. */
 function isPassing(value: unknown): value is Passing {
   if (!isObject(value) || !Number.isSafeInteger(value['streams']) || !Number.isSafeInteger(value['passed']) || !Array.isArray(value['lacking'])) return false;
   return value['lacking'].every((row) => isObject(row) && typeof row['id'] === 'string' && typeof row['lacks'] === 'number');

@@ -18,7 +18,7 @@ const KIND = 'topics-named';
 export interface NamedQuery {
   /** Topics and patterns to which the topics belong. */
   readonly scope: readonly string[];
-  /** What their names begin with. */
+  /** The prefix of their names. */
   readonly prefix: string;
   /** Only names after it. */
   readonly after: string;
@@ -71,14 +71,14 @@ export class NamedTopics {
       this.#turns.forEach(all(), (name) => {
         if (isPattern(name) || !name.startsWith(prefix) || byBytes(name, after) <= 0 || !within.hasTopic(name)) return;
         first.push(name);
-        // It sorts a little at a time.
+        // Sorts a little at a time.
         if (first.length > 2 * (limit + 1)) cut(limit + 1);
       });
     });
   }
 }
 
-/** It was sent by an instance, perhaps by one of another version. */
+/** The value comes from an instance, perhaps of another version. */
 function queryIn(body: unknown): NamedQuery | undefined {
   if (!isObject(body)) return undefined;
   const { scope, prefix, after, limit } = body;

@@ -9,7 +9,7 @@ import { InTurns } from '../runtime/in-turns.ts';
 const LIST_TURN_MS = 2;
 /** The topics of one stream that a list shows, in bytes. Stops one stream with a thousand topics from filling a note between instances. */
 const SHOWN_TOPICS_MAX_BYTES = 4_096;
-/** What a row takes in a list besides itself: a comma. */
+/** The comma of a row in a list. */
 const ROW_OVERHEAD_BYTES = 2;
 
 /** The streams that a question asks for; an absent field does not matter. */

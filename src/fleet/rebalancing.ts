@@ -38,7 +38,7 @@ export interface RebalancingSettings {
   readonly isByChance: boolean;
   /** Younger streams are left alone. */
   readonly minAgeMs: number;
-  /** The longest time after which a client is told to come back. */
+  /** The longest time after which a client comes back. */
   readonly retryMaxMs: number;
 }
 
@@ -67,7 +67,7 @@ interface Round {
 }
 
 /**
- * Sends streams away where an instance has more than its fair share: after a restart or a new instance, the balancer gives the others only what comes anew. Shares are counted among the instances that are ready, by
+ * Sends streams away where an instance has more than its fair share: after a restart or a new instance, the balancer gives the others only new streams. Shares are counted among the instances that are ready, by
  * their reports. It goes in rounds: the reports are some seconds old, so how many leave is settled at the beginning of a round. Where the others do not grow, the balancer has brought the streams back, and it stops.
  */
 export class Rebalancing {

@@ -7,7 +7,7 @@ import { isObject } from './notes.ts';
 
 /** How often an instance tells the others of itself. Milliseconds. */
 const REPORT_EVERY_MS = 5_000;
-/** It tells at once where its streams have become more or fewer by this part: the others may be sending it theirs. */
+/** A change of its streams by this part is reported at once: other instances may be sending it theirs. */
 const CHANGED_SHARE = 0.02;
 /** How often it is looked whether that is due: the bus may have come up, or a new instance have been heard. Milliseconds. */
 const ROSTER_LOOK_MS = 1_000;
@@ -24,10 +24,10 @@ const UNHEARD_MIN_REQUESTS = 2;
 /** How many instances are remembered, and how many ended ones. Stops a program that reports under many names from filling the memory. */
 const ROSTER_MAX_ENTRIES = 1_000;
 
-/** The kind of a note by which an instance tells of itself. */
+/** The kind of the note with an instance's report. */
 const KIND = 'instance';
 
-/** What an instance tells of itself without being asked. */
+/** The report that an instance sends without a question. */
 export interface Report {
   readonly streams: number;
   /** Whether it takes new streams. */
@@ -36,7 +36,7 @@ export interface Report {
 
 /** Times are by the clock of this process. */
 interface Known {
-  /** When it last told of itself, or answered. */
+  /** When its last report or answer came. */
   readonly heard: number;
   /** Its last report, and when; undefined if it has only answered. */
   readonly report: (Report & { readonly at: number }) | undefined;
@@ -137,7 +137,7 @@ export class Roster {
     return state === 'up' && receivers === 1 && this.others.length === 0 ? { isPartial: false } : undefined;
   }
 
-  /** What other instances told of themselves just now, by their ids. */
+  /** The latest reports of the other instances, by their ids. */
   get reports(): ReadonlyMap<string, Report> {
     const since = this.#clock.monotonic() - REPORT_GOOD_MS;
     return new Map([...this.#known].flatMap(([id, { report }]) => report !== undefined && report.at >= since ? [[id, report] as const] : []));
@@ -193,7 +193,7 @@ export class Roster {
     return this.#clock.monotonic() - this.#awayAt > REPORT_GOOD_MS;
   }
 
-  /** One that nobody knows, where all are known, does not exist: then no other needs to hear the question. */
+  /** Whether no other instance needs to hear a question to this one: all are known, so an unknown one does not exist. */
   #hearsAlone(instance: string): boolean {
     return this.#known.get(instance)?.hearsAlone ?? this.#knowsAll();
   }
@@ -253,7 +253,7 @@ export class Roster {
     const isNew = !this.#known.has(id);
     if (isNew && this.#known.size >= ROSTER_MAX_ENTRIES) return;
     this.#known.set(id, { heard: this.#clock.monotonic(), report, hearsAlone: isHearingAlone });
-    // It has not heard of this one yet.
+    // It does not know this instance yet.
     if (isNew) this.#toldAt = -Infinity;
   }
 }

@@ -23,7 +23,7 @@ const DRAIN = 'instance-drain';
 /** When the client of a closed stream may come back: after this number of milliseconds, never, or by default as at a drain. */
 export type Retry = number | 'never' | undefined;
 
-/** What an instance says of something that another one would have. */
+/** The answer of an instance for a stream that another one may have. */
 const ELSEWHERE = { outcome: 'elsewhere' };
 
 export interface SteeringDependencies {

@@ -5,7 +5,7 @@ import { isObject } from './notes.ts';
 import type { OpenStreams, RowPage, StreamQuery, StreamRow } from './open-streams.ts';
 import type { Collected, Roster } from './roster.ts';
 
-/** What one instance answers at most: less than a note holds, and few enough that Redis and the other instances hardly notice. */
+/** The longest answer of one instance. It fits into a note, and costs Redis and the other instances little. */
 const ROWS_MAX_BYTES = 48 * 1024;
 /** How long one page is put together. Stops instances that answer slowly from keeping a request waiting: the page is short, and there is more. Milliseconds. */
 const PAGE_MAX_MS = 5_000;
@@ -31,7 +31,7 @@ export interface StreamsRequest extends StreamQuery {
   readonly instance?: string | undefined;
 }
 
-/** What may be missing from an answer about all instances. */
+/** The parts that an answer about all instances may lack. */
 export interface Whole {
   readonly partial?: true;
   readonly missing?: readonly string[];
@@ -90,7 +90,7 @@ export class StreamList {
         if (found === undefined) missing.push(holder);
         else streams.push(...found.streams);
         isRead = found?.more !== true;
-        // What an instance does not say now, the next page does not ask for again.
+        // The next page does not ask again for streams that an instance left out.
         from = (found === undefined ? undefined : numberIn(found.streams.at(-1))) ?? (isRead ? Number.MAX_SAFE_INTEGER : from);
         place = { instance: holder, number: from };
       }
@@ -164,7 +164,7 @@ function numberIn(row: StreamRow | undefined): number | undefined {
   return row === undefined ? undefined : Number.parseInt(row.id.split('-')[1] ?? '', 36);
 }
 
-/** It was sent by an instance, perhaps by one of another version. */
+/** The value comes from an instance, perhaps of another version. */
 function isRowPage(value: unknown): value is RowPage {
   return isObject(value) && typeof value['more'] === 'boolean' && Array.isArray(value['streams']) && value['streams'].every((row) => isObject(row) && typeof row['id'] === 'string');
 }

@@ -31,7 +31,7 @@ export interface ChangeableStream extends Renewable {
   readonly isOver: boolean;
   /** Up to where it was written. */
   readonly place: Position;
-  /** By whom the memory of its topics is counted. */
+  /** The client that the memory of its topics counts for. */
   holder(): NamedHolder;
   /** Goes on with another filter from its place on. Returns that place. */
   changeTopics(filter: Filter): Position;
@@ -50,10 +50,10 @@ export interface ChangedTopics {
   readonly cursor: string;
 }
 
-/** What travels to the instance that has the stream: claims, and nothing that could be used again. */
+/** The question to the instance that has the stream: claims, and nothing that a stranger could use again. */
 interface Question extends TopicChange {
   readonly stream: string;
-  /** Of the stream's secret, hexadecimal digits. */
+  /** The proof of the stream's secret, in hexadecimal digits. */
   readonly proof: string;
   readonly credential?: Credential | undefined;
   readonly name?: string | undefined;
@@ -117,7 +117,7 @@ export class TopicChanges {
     const question: Question = { stream: id, proof: proofOf(secret).toString('hex'), add, remove, credential, name, subscribe: grant.readable ?? (credential === undefined ? undefined : []), presence: grant.presenceScope };
     const answer = stream.isHere ? this.#changeHere(question) : await this.#asking.pass(asker[0], () => this.#ask(stream.instance, question, asker));
     if (isRefusal(answer)) throw problemOf(answer);
-    // One of another version may say what this one does not know.
+    // An instance of another version may answer something that this one does not know.
     if (!isChanged(answer)) throw new Problem('outcome-unknown', 'The instance that has the stream answered something that this one does not understand. Ask again, or open a stream with the topics that are wanted.', { field: 'id' });
     return { topics: answer.topics, cursor: answer.cursor };
   }

@@ -19,7 +19,7 @@ export type TopicSort = (typeof TOPIC_SORTS)[number];
 
 export interface TopicsRequest {
   readonly sort: TopicSort;
-  /** What the names begin with; `''` for all. */
+  /** The prefix of the names; `''` for all. */
   readonly prefix: string;
   /** The cursor of the page before. */
   readonly after: string | undefined;
@@ -38,7 +38,7 @@ export interface TopicRow {
   readonly messages: number;
   /** There are more messages than were counted. */
   readonly more?: true;
-  /** Of the messages that were counted. */
+  /** The bytes of the counted messages. */
   readonly bytes: number;
   readonly newest?: string;
   readonly time?: string;

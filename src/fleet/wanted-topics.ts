@@ -21,7 +21,7 @@ const ASK_PAUSE_MS = 200;
 /** The kind of the question. */
 const KIND = 'topics-wanted';
 
-/** Who would be sent a message of a topic, by its name or by a pattern. */
+/** The streams that would get a message of a topic, by its name or by a pattern. */
 export interface Wanted {
   readonly streams: number;
   /** How many instances have one of these streams. */
@@ -36,7 +36,7 @@ export interface WantedReport extends Wanted {
   readonly isPartial: boolean;
 }
 
-/** What other instances said last. */
+/** The last answers of other instances. */
 interface Remembered extends Wanted {
   readonly at: number;
   readonly isPartial: boolean;
@@ -145,7 +145,7 @@ export class WantedTopics {
   }
 }
 
-/** It was sent by an instance, perhaps by one of another version. */
+/** The value comes from an instance, perhaps of another version. */
 function topicsIn(body: unknown): readonly string[] | undefined {
   if (!isObject(body) || !Array.isArray(body['topics']) || body['topics'].length > TOPICS_PAGE_MAX_ENTRIES) return undefined;
   const topics: readonly unknown[] = body['topics'];

@@ -80,7 +80,7 @@ function readSecrets(value: unknown, field: string, env: Readonly<Record<string,
   return list.map((one, index) => {
     const place = Array.isArray(value) ? `${field}[${index}]` : field;
     const secret = typeof one === 'string' ? one : secretOf(one, place, env);
-    // What stands before such a secret is the same in all.
+    // All such secrets have the same prefix.
     const guessed = sender === 'standard-webhooks' ? secret.replace(/^whsec_/, '') : secret;
     if (guessed.length < SECRET_MIN_CHARACTERS) throw wrong(place, `the secret must have at least ${SECRET_MIN_CHARACTERS} characters`);
     if (/[^\x20-\x7e]/.test(secret)) throw wrong(place, 'the secret must be printable ASCII');

@@ -12,7 +12,7 @@ import type { HookPlan } from './plan.ts';
  */
 
 export interface Hook extends HookPlan {
-  /** Who publishes: the hook itself, and nobody else's credential. */
+  /** The publisher: the hook itself, with no credential of a sender. */
   readonly identity: Identity;
 }
 

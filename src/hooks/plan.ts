@@ -1,7 +1,7 @@
 import type { Verify } from './signature.ts';
 import type { Template } from './template.ts';
 
-/** What the configuration says of a hook. */
+/** A hook as the configuration declares it. */
 export interface HookPlan {
   readonly name: string;
   readonly verify: Verify;

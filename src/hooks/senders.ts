@@ -2,7 +2,7 @@ import { basic, bearer, hmac, path, slack, standardWebhooks, stripe, token, type
 
 /** The known senders: the signature of each, and its places for the event's name and for a key. By the key a repeated request is recognised. */
 
-/** What a hook says besides its secrets. */
+/** The options of a hook, without its secrets. */
 export interface SenderOptions {
   readonly hmac: HmacOptions | undefined;
   /** For `basic`. */

@@ -9,7 +9,7 @@ export interface SignedRequest {
   readonly headers: IncomingHttpHeaders;
   /** As it came. */
   readonly body: Buffer;
-  /** What stands in the path after the hook's name; undefined without. */
+  /** The rest of the path after the hook's name; undefined without one. */
   readonly pathSecret: string | undefined;
   /** Seconds since 1970. */
   readonly now: number;
@@ -29,7 +29,7 @@ export interface HmacOptions {
   readonly header: string;
   readonly algorithm: HmacAlgorithm;
   readonly encoding: HmacEncoding;
-  /** What stands before the signature: `sha256=`. */
+  /** The text before the signature: `sha256=`. */
   readonly prefix: string;
   /** The header whose text is signed before the body, with a colon between them; undefined where the body alone is signed. */
   readonly timestampHeader?: string | undefined;

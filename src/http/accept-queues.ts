@@ -17,7 +17,7 @@ const CAN_SHARE = process.platform === 'linux';
 /** The queues of a server besides its own. */
 const queuesOf = new WeakMap<HttpServer, readonly Server[]>();
 
-/** What a server has to listen with, so that `openQueues` can follow. Rejects where the port is in use. */
+/** The options with which a server must listen, so that `openQueues` can follow. Rejects where the port is in use. */
 export async function sharedPort(host: string, port: number): Promise<{ readonly host: string; readonly port: number; readonly reusePort: boolean }> {
   // The kernel chooses no port that is in use.
   if (CAN_SHARE && port !== 0) await exclusivePort(host, port);

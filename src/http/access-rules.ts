@@ -19,20 +19,20 @@ import type { Premises, Sender } from './rule.ts';
 
 /** The rules about who sends a request, and which rights they have. */
 
-/** Whom no rule has identified. */
+/** The identity of a sender that no rule has identified. */
 export const NOBODY = anonymous({ publicTopics: [], publicPublish: [] });
 
-/** Whom the listener for operations lets in: everybody who reaches it. */
+/** The identity of everybody who reaches the listener for operations. */
 const OPERATOR: Identity = { ...NOBODY, mayOperate: true };
 
 const HEADER_ONLY: CredentialPlaces = { cookie: undefined, isQueryTaken: false, isTicketTaken: false };
 
 /**
- * Who sends the request: by its credential, or as one of those who have none. Health is told to everybody, whatever they send: load balancers go by it.
+ * Finds the sender of a request by its credential, or as a sender without one. Health answers every sender, because load balancers go by it.
  */
 export function identified(request: RequestHead, { access, config, limits }: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
   const { endpoint } = request;
-  // Of a frame of an open WebSocket, the handshake has said whose it is.
+  // The handshake of an open WebSocket has identified the sender of its frames.
   if (endpoint === undefined || sender.identity !== undefined) return undefined;
   if (request.listener === 'operations') {
     sender.identity = OPERATOR;
@@ -40,14 +40,14 @@ export function identified(request: RequestHead, { access, config, limits }: Pre
   }
   const purpose = endpoint.access;
   // The page itself is the same for everybody; a cookie that is no longer good must not keep it away.
-  // Who sends to a hook is shown by a signature of the body.
+  // A signature of the body shows who sends to a hook.
   if (purpose === 'public' || purpose === 'hook' || (purpose === 'index' && wantsPage(request.headers))) {
     sender.identity = NOBODY;
     return undefined;
   }
   if (purpose === 'session') {
     const problem = sessionProblem(request, config);
-    // Whose a session was is not asked at its end: a cookie that is no longer good has to go away, too.
+    // The end of a session needs no identity: a cookie that is no longer good has to go away, too.
     if (problem !== undefined || endpoint === ENDPOINTS.endSession) return problem;
   }
   const take = (identity: Identity | Problem): Problem | undefined | Promise<Problem | undefined> => {
@@ -68,7 +68,7 @@ export function identified(request: RequestHead, { access, config, limits }: Pre
   return found instanceof Promise ? found.then(take) : take(found);
 }
 
-/** By whom a question about a credential is counted: whose it is must be found out. */
+/** The holder of a question about a credential, whose owner is not known yet. */
 function askedBy({ address, peer }: Sender): () => Holder {
   return () => holderOf(NOBODY, address, peer);
 }
@@ -121,7 +121,7 @@ function foreignToCookies(): Problem {
   return new Problem('cross-origin', 'A cookie counts only for pages of this host and of the origins that CORS_ORIGINS names one by one; a request that changes something must say its Origin.', { field: 'Cookie' });
 }
 
-/** What says what a request is for. */
+/** The parts of a head that tell what the request is for. */
 export type AskedHead = Pick<RequestHead, 'endpoint' | 'url' | 'query' | 'headers'>;
 
 /** The decisions that are possible before the body. The topics of a batch or a stream are learnt later: publisher and readers ask the grant. */
@@ -161,7 +161,7 @@ function messagesProblem({ url, query }: AskedHead, endpoint: Endpoint, identity
   if (isMissing) return credentialMissing();
   if (endpoint !== ENDPOINTS.publish) return undefined;
   const topic = topicIn(url);
-  // Who may not know who listens stores nothing.
+  // A sender that asks for listeners without the right to see them stores nothing.
   return publishProblem(grant, [{ topic }]) ?? (wantsReport(query) ? listenersProblem(grant, new Filter([topic])) : undefined);
 }
 
@@ -170,7 +170,7 @@ function isNobody({ grant }: Identity): boolean {
   return grant.isAnonymous === true && grant.isEmpty === true;
 }
 
-/** Of which topics it may be seen who listens, the route asks the grant: it has read their names. */
+/** The route asks the grant about single topics, once it has read their names. */
 function presenceProblem({ grant, name }: Identity): Problem | undefined {
   if (grant.seesPresence === true) return undefined;
   return name === undefined ? credentialMissing() : new Problem('forbidden', 'This request may not see who listens: that takes the grant presence.', { field: 'Authorization' });

@@ -35,7 +35,7 @@ import { asksForWebSocket, wrongHandshakeHeader } from './upgrade.ts';
 /** The decision about a request. */
 export interface Admission {
   readonly identity: Identity;
-  /** What every answer to the request carries. */
+  /** The headers of every answer to the request. */
   readonly headers: Readonly<Record<string, string>>;
   /** Why the request is not served; undefined where it is. */
   readonly refusal: Error | undefined;
@@ -74,7 +74,7 @@ export class AdmissionPolicy {
     return this.#ask(request, { identity: undefined, address: () => clientAddress(request.headers, peer, this.#premises.config.TRUST_PROXY), peer }, 0);
   }
 
-  /** Decides about the request that a frame of an open WebSocket stands for. Who sends it was found out at the handshake, and is not asked again. */
+  /** Decides about the request that a frame of an open WebSocket stands for. The handshake has identified its sender. */
   admitFrame(request: RequestHead, sender: Sender & { readonly identity: Identity }): Admission | Promise<Admission> {
     return this.#ask(request, sender, 0);
   }
@@ -242,7 +242,7 @@ function mistakenParameter({ endpoint, query }: RequestHead): Problem | undefine
   return new Problem('invalid-request', 'The path names the topic here; /events and /messages take several, each as topic.', { field: 'topic' });
 }
 
-/** Who listens, on a stream. */
+/** The member that listens on a stream. */
 function membership({ endpoint, query }: RequestHead, _premises: Premises, sender: Sender): Problem | undefined {
   if (endpoint?.isStream !== true) return undefined;
   sender.member = readMember(query, sender.identity ?? NOBODY);

@@ -44,7 +44,7 @@ async function documentOf(routes: readonly RouteOptions[]): Promise<object> {
   // An import of a package that lacks one of its own would fail for ever, also when that is back.
   const { fastifySwagger } = require('@fastify/swagger') as typeof Swagger;
   const server = fastify({ exposeHeadRoutes: false, schemaController: { compilersFactory: COMPILERS } }).setValidatorCompiler(() => () => true);
-  // Not by `register`: what the plugin throws there, when a module of its own is missing, would end the process.
+  // Called without `register`: there, an error that the plugin throws for a missing module would end the process.
   await new Promise<void>((resolve, reject) => fastifySwagger(server, openapi, (error) => error === undefined ? resolve() : reject(error)));
   for (const { method, url, schema } of routes) server.route({ method, url, ...(schema === undefined ? {} : { schema }), handler: () => undefined });
   await server.ready();

@@ -36,10 +36,10 @@ import { addWebSockets, shouldUpgrade } from './websocket/websocket.ts';
  * This file builds the server: its limits, the door (door.ts) with its policy (admission.ts), and the one place where an error becomes an answer.
  */
 
-/** What the publisher has counted already. */
+/** Problems that the publisher has counted already. */
 const COUNTED_BY_PUBLISHER: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['key-reused', 'topic-quota']);
 
-/** What an instance starts without, and loads once it serves. */
+/** Modules that an instance loads once it serves. */
 export const HTTP_LOADS: readonly Load[] = [loadValidator, loadDescriber];
 
 /**
@@ -77,7 +77,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
       });
     },
     clientErrorHandler: (error, socket) => {
-      // What follows the request for a stream means nothing, well-formed or not.
+      // Bytes after the request for a stream are ignored, well-formed or not.
       const status = isClaimed(socket) ? undefined : answerClientError(error, socket);
       if (status !== undefined) service.counters.answer(status);
     },
@@ -107,7 +107,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     const asked = (): Asked => ({ socket: request.raw.socket, response: reply.raw, holder: request.admission.holder() });
     // From here on the answer itself counts.
     request.answerHold?.release();
-    // What only reads may be refused; what has changed something is answered, and so is a refusal.
+    // Reads may be refused. Changes are always answered, and so is a refusal.
     if (request.method !== 'GET' || reply.statusCode >= 400) memory.outgoing.add(asked, payload);
     else if (!memory.outgoing.admit(asked, payload)) {
       done(new Problem('overloaded', 'Too many answers are waiting until their clients read them.'));

@@ -42,7 +42,7 @@ function addressIn(entry: string): string | undefined {
 /** The bits of an IPv6 address that one site has: within them a client can have as many addresses as it likes. In groups of four digits. */
 const NETWORK_NUMBERS = 4;
 
-/** What limits count an address by: IPv6 by its /64. */
+/** The network by which limits count an address: a /64 for IPv6. */
 export function networkOf(address: string): string {
   if (!address.includes(':') || isIP(address) !== 6) return address;
   const [before, after] = address.split('%', 1)[0]!.replace(/[0-9]+(\.[0-9]+){3}$/, '0:0').split('::').map((part) => part.split(':').filter((group) => group !== ''));

@@ -32,7 +32,7 @@ export function addDoor(app: App, policy: AdmissionPolicy, counters: Counters, r
     const { socket } = request.raw;
     const isStream = request.method === 'GET' && request.routeOptions.config.endpoint?.isStream === true;
     const head = new OrdinaryHead(app, request);
-    // What follows is no request, but nothing, or a body of which nobody knows how long it is.
+    // No request follows: nothing does, or a body of unknown length.
     const isLast = isStream || lacksLength(head);
     // Before anything that is pipelined after it, and before anything is waited for.
     if (isLast ? !claim(socket) : isClaimed(socket)) {
@@ -65,7 +65,7 @@ function skip(request: FastifyRequest, reply: FastifyReply): void {
 }
 
 /**
- * What an error of the framework becomes, for which no hook runs: a refusal of the policy, where it has one.
+ * The answer to an error of the framework, for which no hook runs: the policy's refusal, if there is one.
  * @returns undefined where the request gets no answer.
  */
 export async function refusalOf(app: App, policy: AdmissionPolicy, error: Error, request: FastifyRequest, reply: FastifyReply): Promise<Error | undefined> {

@@ -1,6 +1,6 @@
-import type { Purpose } from '../access/access.ts';
+import type { Purpose } from '../access/purpose.ts';
 
-/** What there is to ask for, in one table: the router, admission and both edges go by it. */
+/** All endpoints in one table: the router, admission and both edges go by it. */
 export interface Endpoint {
   /** As the router writes it: `:name` is one segment of the path. */
   readonly url: string;
@@ -13,7 +13,7 @@ export interface Endpoint {
   readonly many?: readonly string[];
   /** The setting that bounds its body, or the bound in bytes; absent where it takes none. */
   readonly body?: 'MESSAGE_BYTES' | 'BATCH_BYTES' | number;
-  /** It answers GET with an event stream, which takes its connection over. */
+  /** Whether GET answers with an event stream, which takes the connection over. */
   readonly isStream?: true;
 }
 
@@ -21,10 +21,10 @@ export type Method = 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'DELETE';
 
 
 const READ: readonly Method[] = ['GET', 'HEAD'];
-/** What says which messages are read. */
+/** Parameters that select the messages to read. */
 const READING = ['after', 'lastEventId', 'since', 'last', 'pattern'] as const;
 
-/** What a stream takes besides. */
+/** Further parameters of a stream. */
 const STREAMING = ['control', 'names', 'ticket', 'as', 'meta', 'presence'] as const;
 
 /** The secret of a stream. */
@@ -50,9 +50,9 @@ export const ENDPOINTS = {
   /** The topics that have messages or streams. */
   listTopics: { url: '/topics', methods: READ, access: 'presence', once: ['after', 'limit', 'prefix', 'sort'] },
   publishBatch: { url: '/messages', methods: ['POST'], access: 'messages', once: ['idempotencyKey', 'idempotencyHeader'], body: 'BATCH_BYTES' },
-  /** What other systems send. */
+  /** Webhooks of other systems. */
   hook: { url: '/hooks/:hook', methods: ['POST'], access: 'hook', once: [], body: 'MESSAGE_BYTES' },
-  /** The same for systems that can send nothing but a URL. */
+  /** A hook for systems that can send no header: the secret is in the URL. */
   secretHook: { url: '/hooks/:hook/:secret', methods: ['POST'], access: 'hook', once: [], body: 'MESSAGE_BYTES' },
   /** One topic or pattern, with the data alone. */
   streamTopic: { url: '/topics/:topic/events', methods: READ, access: 'messages', once: [...READING, ...STREAMING], isStream: true },
@@ -83,7 +83,7 @@ export const ENDPOINTS = {
   eraseTopic: { url: '/topics/:topic/messages', methods: ['DELETE'], access: 'erasure', once: ['before'] },
   /** The page for browsers, and an index of the API for everybody else. */
   index: { url: '/', methods: READ, access: 'index', once: [] },
-  /** What the page loads. */
+  /** The files of the page. */
   pageFile: { url: '/page/:file', methods: READ, access: 'public', once: [] },
   client: { url: '/client.js', methods: READ, access: 'public', once: [] },
   clientModule: { url: '/client/:module', methods: READ, access: 'public', once: [] },
@@ -111,7 +111,7 @@ export const ENDPOINTS = {
   testWebhook: { url: '/webhooks/:id/test', methods: ['POST'], access: 'administration', once: [] },
   webhookAttempts: { url: '/webhooks/:id/attempts', methods: READ, access: 'administration', once: ['limit'] },
   listConnectors: { url: '/connectors', methods: READ, access: 'administration', once: [] },
-  /** What the sender may do, and what a key may. */
+  /** The permissions of the sender, or of a key. */
   access: { url: '/access', methods: READ, access: 'self', once: ['action', 'topic'] },
   keyAccess: { url: '/keys/:id/access', methods: READ, access: 'administration', once: ['action', 'topic'] },
   createSession: { url: '/session', methods: ['POST'], access: 'session', once: [] },

@@ -10,7 +10,7 @@ import type { Sender } from './rule.ts';
 
 /** Tells a sender its rights beforehand. The rules of admission and the checks of grants decide; nothing is decided here. */
 
-/** What may be asked: the request that it stands for, and its check of a topic where it has one. */
+/** The actions that may be asked about: each with its request, and its check of a topic if it has one. */
 const ACTIONS = {
   publish: { endpoint: ENDPOINTS.publish, check: checkTopic },
   read: { endpoint: ENDPOINTS.streamTopic, check: checkWish },
@@ -27,18 +27,18 @@ export const ACTION_NAMES = Object.keys(ACTIONS) as readonly Action[];
 /** Something that may be done or not. */
 export interface Wish {
   readonly action: Action;
-  /** There is one where the action needs one. */
+  /** The topic, if the action needs one. */
   readonly topic: string | undefined;
 }
 
-/** Who would do it, and from where. */
+/** The sender that would act, and its address. */
 export interface Asker {
   readonly identity: Identity;
   readonly headers: AskedHead['headers'];
   readonly address: Sender['address'];
 }
 
-/** What the query asks for; undefined where it asks for everything. @throws Problem `invalid-request`, `invalid-topic` */
+/** The action in the query; undefined for all actions. @throws Problem `invalid-request`, `invalid-topic` */
 export function readWish({ action, topic }: { readonly action?: string; readonly topic?: string }): Wish | undefined {
   if (action === undefined) {
     if (topic !== undefined) throw new Problem('invalid-request', 'topic needs action beside it, such as action=read.', { field: 'action' });
@@ -84,7 +84,7 @@ export class Entitlement {
     return await this.problem(asker, { action, topic: undefined }) === undefined;
   }
 
-  /** What applies to the topics of an action. */
+  /** The grant for the topics of an action. */
   async grant(asker: Asker, action: Action): Promise<Grant | undefined> {
     const identity = await this.#identityAt(ACTIONS[action].endpoint, asker);
     return identity instanceof Problem ? undefined : identity.grant;

@@ -31,7 +31,7 @@ import { STANDSTILL_MAX_MS } from './server-limits.ts';
 import type { Service } from './service.ts';
 import type { SocketOwner } from './socket-owner.ts';
 
-/** What a stream is begun with. */
+/** The parts that a stream begins with. */
 export interface Beginning {
   readonly admission: Admission;
   /** The head of the response (RFC 9112); empty where the handshake of a WebSocket was answered. */
@@ -77,7 +77,7 @@ export const EVENT_STREAM_HEADERS = {
  */
 export async function resolveStart(service: Service, { identity, isBusy, clientAddress, holder }: Admission, wanted: StartRequest, options: ResolveOptions): Promise<StreamStart | BusyReason> {
   const { starts, streams, filters, limits } = service;
-  // What may be read is asked again when the client comes back.
+  // The permissions are checked again when the client comes back.
   if (isBusy) return service.draining ? 'draining' : 'unavailable';
   const forbidden = streamProblem(identity.grant, options.filter, options.presence);
   if (forbidden !== undefined) throw forbidden;
@@ -136,7 +136,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
   #place: Place = FREE_PLACE;
   #member: string | undefined;
   #isClosed = false;
-  /** By what a WebSocket is named; an event stream tells its client, and forgets. */
+  /** The name of a WebSocket's stream. An event stream sends it to its client, and forgets it. */
   handle: StreamHandle | undefined;
 
   constructor(socket: Socket, service: Service) {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Admission } from './admission.ts';
 
-/** What goes along with the first request of a connection that the fast path hands over. */
+/** The state that goes with the first request of a connection that the fast path hands over. */
 export interface HandedOver {
   /** The decision about the request; undefined where nobody asked. */
   readonly admission?: Admission | undefined;

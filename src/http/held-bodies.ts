@@ -3,9 +3,9 @@ import { Hold, type Budget } from '../runtime/budget.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** What its body holds of the memory for bodies; undefined without a body. */
+    /** The memory of its body; undefined without a body. */
     bodyHold: Hold | undefined;
-    /** What its answer holds of the memory for answers while it is put together; undefined where that counts for nothing. */
+    /** The memory of its answer while that is made; undefined if that does not count. */
     answerHold: Hold | undefined;
   }
 }

@@ -7,10 +7,10 @@ import { NO_ROOM_FOR_HEAD } from './output/client-error.ts';
 /** A parser keeps the bytes of a head, and makes texts of them. */
 const TEXT_FACTOR = 2;
 
-/** What the head of a request under way takes up to here counts for nothing: its connection takes more. Stops ordinary requests from paying for a count. */
+/** The first bytes of a request's head do not count: its connection takes more. Stops ordinary requests from paying for a count. */
 export const FREE_HEAD_BYTES = 2 * 1024;
 
-/** What a header takes besides its bytes, measured: two texts, and their places in a list that grows. */
+/** The memory of a header besides its bytes, measured: two texts, and their places in a list that grows. */
 export const HEADER_OBJECTS_BYTES = 128;
 
 /** The bytes of a line end. A line counts by the second. */
@@ -62,7 +62,7 @@ export class HeldHeads {
   }
 
   newHold(socket: Socket, takeBack: () => void): Hold {
-    // Who sends a head is not known before it is whole.
+    // The sender of a head is unknown until the head is whole.
     const hold = new Hold(this.#budget, holderOf({ scope: '' }, () => socket.remoteAddress ?? '', socket));
     hold.loosen({ takeBack });
     return hold;
@@ -84,7 +84,7 @@ function onClose(this: FollowedSocket): void {
   this[FOLLOWED] = undefined;
 }
 
-/** What arrives on one connection. */
+/** The requests that arrive on one connection. */
 class Followed {
   readonly #socket: Socket;
   readonly #heads: HeldHeads;

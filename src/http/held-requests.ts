@@ -6,7 +6,7 @@ import { FREE_HEAD_BYTES, HEADER_OBJECTS_BYTES } from './held-heads.ts';
 import { holderOf } from './holder.ts';
 import { UntilAnswered } from './output/until-answered.ts';
 
-/** What a request holds besides its head, about: the objects of the HTTP server and of the framework. */
+/** The memory of a request besides its head, about: the objects of the HTTP server and of the framework. */
 const REQUEST_OBJECTS_BYTES = 8 * 1024;
 
 /**

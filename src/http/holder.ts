@@ -9,7 +9,7 @@ export function holderOf({ scope }: Pick<Identity, 'scope'>, address: () => stri
   return scope === '' ? [network, connection] : [scope, network, connection];
 }
 
-/** By whom the place of a stream is counted. Each has a connection of its own, so connections tell nothing. */
+/** The holder of a stream's place. Each stream has a connection of its own, so connections do not count. */
 export function holderOfStream({ scope }: Pick<Identity, 'scope'>, address: () => string): NamedHolder {
   const network = networkName(address);
   return scope === '' ? [network] : [scope, network];

@@ -34,7 +34,7 @@ export class KeptOut {
     this.#note('a credential was refused', `${client()}: ${why}`, request, client, { why });
   }
 
-  /** Who is no administrator tried to administer. */
+  /** A sender that is no administrator tried to administer. */
   administration(request: RequestHead, who: string | undefined, client: () => string): void {
     this.#note('somebody who is no administrator tried to administer', `${client()}: ${who ?? 'nobody'}`, request, client, { credential: who ?? 'none' });
   }
@@ -48,7 +48,7 @@ export class KeptOut {
   }
 }
 
-/** What a client wrote in a header, for people to read. It is cut short. What a terminal would act on is left out, and so is a password before the `@` of a host. */
+/** A client's header, for people to read. It is cut short. What a terminal would act on is left out, and so is a password before the `@` of a host. */
 export function shown(text: string | undefined): string | undefined {
   return text?.slice(text.lastIndexOf('@') + 1).slice(0, SHOWN_MAX_CHARACTERS).replace(/[^\x20-\x7e]/g, '?');
 }

@@ -7,7 +7,7 @@ import { ENDPOINTS } from './endpoints.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Premises, Sender } from './rule.ts';
 
-/** Who is counted: the owner of a credential wherever it comes from, and without one the address. Undefined where there is no access control: then there are no limits. */
+/** The sender that limits count: the owner of a credential at any address, or else the address. Undefined where there is no access control: then there are no limits. */
 export function limitedSender(identity: Identity, address: () => string): LimitedSender | undefined {
   if (identity === EVERYBODY) return undefined;
   return identity.scope === '' ? { id: `address:${networkOf(address())}`, isAnonymous: true } : { id: identity.scope, isAnonymous: false };

@@ -44,14 +44,14 @@ export function foreignPageDetail({ origin, host, 'sec-fetch-site': site }: Inco
 /** Headers of answers that a page may see, besides those that CORS always shows. */
 const EXPOSED_HEADERS = 'Location, Idempotency-Replayed, Retry-After, RateLimit, RateLimit-Policy, Allow, Tidings-Cursor';
 
-/** What a page may send in any case. */
+/** Headers that every page may send. */
 const REQUEST_HEADERS = ['Content-Type', 'Last-Event-ID', 'Idempotency-Key', 'TTL', 'Tidings-Event', 'Authorization', 'Cache-Control'] as const;
 
 /** Names of headers, in a list (RFC 9110, section 5.6.2). */
 const HEADER_NAMES = /^[!#$%&'*+.^_`|~0-9A-Za-z, \t-]+$/;
 
 /**
- * What a page may send. Other code in the page, such as that which traces requests, adds headers of its own to all of them (`traceparent`, `sentry-trace`, `X-Requested-With`). They mean nothing here, so whatever
+ * The headers that a page may send. Other code in the page, such as that which traces requests, adds headers of its own to all of them (`traceparent`, `sentry-trace`, `X-Requested-With`). They mean nothing here, so whatever
  * an allowed page asks for is allowed.
  */
 function preflightHeaders(asked: string | undefined): Readonly<Record<string, string>> {

@@ -6,7 +6,7 @@ import { publishLimited } from './limited-publish.ts';
 import { publishedMessage, type PublishReport } from './output/published.ts';
 import type { Service } from './service.ts';
 
-/** What the publisher of one message is told. */
+/** The answer to the publisher of one message. */
 export interface Published {
   /** The path of the message. */
   readonly location: string;

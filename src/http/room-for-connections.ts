@@ -13,8 +13,8 @@ import { offConnectionEnd, onConnectionEnd } from './let-go.ts';
 const SPARE_CONNECTIONS = 16;
 
 /**
- * Where fewer are free although idle ones were ended, the address with most connections loses one to each that comes from another address. An address that has more than so many gets none of
- * the last ones, so that others can come.
+ * Where fewer are free although idle ones were ended, the address with most connections loses one to each new connection from another address. An address with more connections than this gets
+ * none of the last places, so that others can connect.
  */
 const LAST_SPARE_CONNECTIONS = 8;
 
@@ -32,7 +32,7 @@ export interface RoomForConnections {
   readonly trusted: BlockList | undefined;
 }
 
-/** What connections hold that are no streams: those have a bound of their own. */
+/** The shares of connections that are no streams: streams have a bound of their own. */
 const shares = new WeakMap<Socket, Share>();
 
 /** Bounds the connections of a server, so that sockets never take the files that the database must open. Beyond the bound they are dropped. */
@@ -47,7 +47,7 @@ export function keepRoom(server: Server, { maxConnections, endIdle, streams, cou
   let accepted = 0;
   server.on('connection', (socket: Socket) => {
     accepted++;
-    // This is the most that may be open: counting them costs more.
+    // A cheap upper bound first: counting the open connections costs more.
     if (counted + accepted - streams() <= addressed && counted + accepted <= most) return;
     const come = accepted;
     countConnections(server, (count) => {

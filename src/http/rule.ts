@@ -6,7 +6,7 @@ import type { Problem } from '../model/problem.ts';
 import type { Member } from '../presence/member.ts';
 import type { Peer, RequestHead } from './request-head.ts';
 
-/** What rules go by besides the request. */
+/** The inputs of rules besides the request. */
 export interface Premises {
   readonly config: Config;
   readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
@@ -15,11 +15,11 @@ export interface Premises {
   readonly draining: boolean;
 }
 
-/** Who sends a request. */
+/** The sender of a request. */
 export interface Sender {
   /** Undefined before the rule that finds it out; then nothing may be done. */
   identity: Identity | undefined;
-  /** Who listens; undefined before the rule that finds it out, and where that is nobody. */
+  /** The member that listens; undefined before its rule has run, and for an anonymous stream. */
   member?: Member | undefined;
   /** Where the request comes from. */
   readonly address: () => string;

@@ -30,7 +30,7 @@ export const OTHER_MAX_CONNECTIONS = 4096;
 /** Connections of the listener for operations: a few Prometheus servers and load balancers. Stops others from taking files there. */
 export const OPERATIONS_MAX_CONNECTIONS = 64;
 
-/** What Node's server is told of these. A request without `Host` is admission's to refuse. */
+/** The same limits as options of Node's server. Admission refuses a request without `Host`. */
 export const SERVER_OPTIONS = {
   maxHeaderSize: HEAD_MAX_BYTES, requireHostHeader: false, headersTimeout: HEAD_MAX_MS, requestTimeout: REQUEST_MAX_MS, connectionsCheckingInterval: REQUEST_CHECK_MS, keepAliveTimeout: KEEP_ALIVE_MS,
 } as const;

@@ -41,7 +41,7 @@ export interface Service {
   readonly config: Config;
   readonly logger: Logger;
   readonly publisher: Pick<Publisher, 'publish'>;
-  /** What other systems may send. */
+  /** The hooks for other systems. */
   readonly hooks: Pick<Hooks, 'find'>;
   readonly history: Pick<LongPolls, 'page'> & Pick<History, 'message'>;
   /** Messages without their data. */
@@ -57,16 +57,16 @@ export interface Service {
   readonly draining: boolean;
   /** Identifies the sender of a request, with its rights. */
   readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
-  /** Who would come in with a key. */
+  /** Finds the identity of a key. */
   readonly keyOwners: Pick<Access, 'ofKey'>;
-  /** What ends with a credential. */
+  /** The leases of credentials. */
   readonly leases: Pick<Leases, 'mayHold' | 'hold' | 'release'>;
   readonly renewals: Pick<Renewals, 'renew'>;
   /** The streams that their clients can name. */
   readonly owned: Pick<OwnedStreams<ChangeableStream>, 'add' | 'delete'>;
   /** Numbers for streams. */
   readonly handles: Pick<StreamHandles, 'next'>;
-  /** What clients call themselves. */
+  /** The `User-Agent` of clients. */
   readonly agents: Pick<SharedTexts, 'shared'>;
   /** All instances, and the streams and topics of all. */
   readonly fleet: Pick<Fleet, 'streams' | 'topics' | 'report' | 'close' | 'changeTopics' | 'instances' | 'instance' | 'delivery' | 'drain' | 'rebalance'>;
@@ -75,7 +75,7 @@ export interface Service {
   readonly revocations: Pick<RevocationAdministration, 'revoke' | 'list'>;
   readonly sessions: Pick<SessionAdministration, 'make' | 'end'>;
   readonly tickets: Pick<Tickets, 'use' | 'release'>;
-  /** Who listens, on all instances. */
+  /** Presence on all instances. */
   readonly presence: Pick<Presence, 'enter' | 'leave' | 'change' | 'watch' | 'unwatch' | 'page' | 'counts' | 'topicsOf'>;
   readonly ticketAdministration: Pick<TicketAdministration, 'make'>;
   readonly connectors: Pick<Connectors, 'list'>;

@@ -23,7 +23,7 @@ export class StaticFiles {
    */
   async answer(request: FastifyRequest, reply: FastifyReply, name: string, type: string): Promise<FastifyReply> {
     const { bytes, etag } = await this.#file(name);
-    // It is asked for anew each time: pages of one version of the service do not run with the files of another.
+    // Browsers ask for it each time: a page of one version of the service does not run with the files of another.
     void reply.header('cache-control', 'no-cache').header('etag', etag);
     if (namesTag(request.headers['if-none-match'], etag)) return reply.code(304).send();
     return reply.type(type).send(bytes);

@@ -1,7 +1,7 @@
 import { compressionsAlgorithms } from '@platformatic/kafka';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 
-/** What the batches of one answer may expand to, together. Stops a small batch that somebody compressed with care from filling the memory. */
+/** The most bytes to which the batches of one answer may expand together. Stops a small batch that somebody compressed with care from filling the memory. */
 export const EXPANDED_MAX_BYTES = 128 * 1024 * 1024;
 
 /** The most that a block of LZ4 expands by, and how its frame says how large its blocks are (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md). */
@@ -16,7 +16,7 @@ const FLAG_CHECKSUM = 4;
 const FLAG_SIZED = 8;
 const FLAG_CHECKED = 16;
 
-/** What Java writes around blocks of Snappy: a magic and two versions; then each block after its length. */
+/** The framing that Java writes around blocks of Snappy: a magic number and two versions, then each block after its length. */
 const XERIAL_BEGINNING = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
 const XERIAL_HEAD_BYTES = 16;
 

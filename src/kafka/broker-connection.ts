@@ -33,7 +33,7 @@ export class BrokerConnection {
       connectTimeout: CONNECT_MAX_MS, requestTimeout: KAFKA_ANSWER_MAX_MS,
       ...(isTls ? { tls: serverName(address.host) } : {}), ...(user === undefined ? {} : { sasl: { ...user } }),
     });
-    // It tells of some errors twice, and an error that nobody hears ends the process.
+    // It emits some errors twice, and an error without a listener ends the process.
     this.#connection.on('error', (error) => {
       this.#error ??= error;
     });
@@ -66,12 +66,12 @@ export class BrokerConnection {
     });
   }
 
-  /** One question and its answer. What Kafka refuses is an error, too: see `isCode`. */
+  /** One question and its answer. A refusal of Kafka is an error, too: see `isCode`. */
   async ask<Arguments extends unknown[], Answer>(api: API<Arguments, Answer>, ...args: Arguments): Promise<Answer> {
     try {
       return await api.async(this.#connection, ...args);
     } catch (error) {
-      // What broke the connection says more than that it is closed.
+      // The error that broke the connection says more than "closed".
       throw isRefusal(error) ? error : this.#error ?? error;
     }
   }

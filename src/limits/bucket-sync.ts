@@ -2,7 +2,7 @@ import { within, type Clock, type Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import { LEDGER_WAIT_MS, LedgerAway, type Balance, type Debit, type Ledger } from './ledger.ts';
 
-/** How long a charge waits for others before the ledger is told of them together. Stops each message from being a command. */
+/** How long a charge waits, so that one report to the ledger covers several. Stops each message from being a command. */
 const TELL_MS = 5;
 
 /** Stops one command from keeping the ledger busy. */
@@ -15,9 +15,9 @@ export interface SharedBucket {
   readonly tokenMs: number;
   /** When it is full again, as far as this instance knows. */
   fullAt: number;
-  /** Charged here, and the ledger was not told. */
+  /** Charged here, and not reported yet. */
   unsent: number;
-  /** Charged here, and the ledger has not answered. */
+  /** Charged here and reported, without an answer yet. */
   unconfirmed: number;
 }
 
@@ -34,7 +34,7 @@ export interface BucketSyncDependencies {
   readonly counters: Pick<Counters, 'countedAlone'>;
 }
 
-/** Tells the ledger what this instance has charged to its buckets, many at a time, and takes its answers over. */
+/** Reports the charges of this instance to the ledger, many buckets at a time, and takes over its answers. */
 export class BucketSync {
   readonly #ledger: Ledger;
   readonly #clock: Clock;
@@ -54,7 +54,7 @@ export class BucketSync {
     return this.#ledger.isUp;
   }
 
-  /** Something was charged to a bucket, or given back. The ledger is told soon, and at once when half of the unreported allowance is spent. */
+  /** A bucket was charged or refilled. It is reported soon, and at once when half of the unreported allowance is spent. */
   charged(bucket: SharedBucket, tokens: number, credit: number): void {
     if (!this.#ledger.isUp) {
       if (tokens > 0) this.#counters.countedAlone += tokens;
@@ -67,7 +67,7 @@ export class BucketSync {
     else this.#timer ??= this.#clock.after(TELL_MS, () => this.#tell());
   }
 
-  /** Asks for tokens first. Undefined where no answer comes in time. */
+  /** Asks the ledger for tokens first. Undefined if no answer comes in time. */
   ask(bucket: SharedBucket, tokens: number, onlyWithinMs: number): Promise<Balance | undefined> {
     const { promise, resolve } = Promise.withResolvers<Balance | undefined>();
     this.#questions.push({ bucket, tokens, onlyWithinMs, answer: resolve });

@@ -35,7 +35,7 @@ export interface Debit {
   readonly bucket: string;
   /** By how much later the bucket is full again; negative where something is given back. Milliseconds. */
   readonly costMs: number;
-  /** Nothing is taken where the bucket is full only after this time. Milliseconds. */
+  /** Takes nothing if the bucket would be full only after this time. Milliseconds. */
   readonly onlyWithinMs?: number;
 }
 
@@ -56,11 +56,11 @@ export interface Holding {
   readonly owner: string;
   /** How many this instance holds now. */
   readonly places: number;
-  /** It does not hold the last of them where all instances together would hold more than this; then the answer is false. */
+  /** The most places of the owner on all instances. Beyond it nothing is held, and the answer is false. */
   readonly most?: number;
 }
 
-/** There is no answer to be had. */
+/** The ledger gives no answer. */
 export class LedgerAway extends Error {
   override name = 'LedgerAway';
 }

@@ -43,7 +43,7 @@ export interface LimitsDependencies {
   readonly logger: Pick<Logger, 'info'>;
 }
 
-/** Who is counted: the owner of a credential, or an address. */
+/** The sender that a limit counts: the owner of a credential, or an address. */
 export interface LimitedSender {
   readonly id: string;
   readonly isAnonymous: boolean;
@@ -125,7 +125,7 @@ export class Limits {
     this.#idempotencyKeys?.giveBack(sender.id, 1);
   }
 
-  /** A credential was not good. The answer is why its sender is told so another time. */
+  /** A credential was not good. Returns the refusal of a sender that has failed too often. */
   failedLogin(address: string): Refusal {
     return this.#take('failed-logins', this.#failedLogins, address, 1);
   }

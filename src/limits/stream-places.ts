@@ -3,25 +3,25 @@ import type { Counters } from '../runtime/counters.ts';
 import { LEDGER_WAIT_MS, LedgerAway, type Holding, type Ledger } from './ledger.ts';
 import { ownerDigest } from './token-buckets.ts';
 
-/** How long closed streams wait for others before the ledger is told of them together. */
+/** How long closed streams wait, so that one report to the ledger covers several. */
 const TELL_CLOSED_MS = 20;
 
 /** Stops one command from keeping the ledger busy. */
 const HOLD_MAX_ENTRIES = 200;
 
-/** Everything is told again after this time: the ledger forgets what nobody has told it of for a day. */
+/** How often everything is reported again. Stops the ledger from forgetting it, as it does after a day without a report. */
 const TELL_AGAIN_MS = 6 * 3_600_000;
 
 /** The places of one owner on this instance. */
 interface Held {
   places: number;
-  /** The ledger was told of places and has not confirmed that they are gone: it may still count them. */
+  /** Whether the ledger may still count places: it was told of some, and has not confirmed that they are gone. */
   isTold: boolean;
-  /** How often the ledger was told and has not answered. */
+  /** How many reports the ledger has not answered. */
   unanswered: number;
 }
 
-/** The answer for one place: granted or not, or undefined where the ledger does not say. */
+/** The answer for one place: granted or not, or undefined without an answer of the ledger. */
 type Answer = boolean | undefined;
 
 /** The streams of one owner that wait for their places. */
@@ -40,7 +40,7 @@ export interface Place {
   release(): void;
 }
 
-/** Who holds a place where nobody is counted. */
+/** The holder of a place without a limit. */
 export const FREE_PLACE: Place = { release: () => undefined };
 
 export interface StreamPlacesDependencies {
@@ -50,8 +50,8 @@ export interface StreamPlacesDependencies {
 }
 
 /**
- * How many streams and long polls each owner has open. The ledger adds up what all instances hold, and grants the last place to one of them. What an instance held is free a few seconds after it was
- * killed. While the ledger is away or late, each instance counts alone.
+ * How many streams and long polls each owner has open. The ledger adds up the places of all instances, and grants the last place to one of them. The places of a killed instance are free a few seconds
+ * later. While the ledger is away or late, each instance counts alone.
  */
 export class StreamPlaces {
   readonly #ledger: Ledger;
@@ -59,7 +59,7 @@ export class StreamPlaces {
   readonly #counters: Pick<Counters, 'countedAlone'>;
   /** Owners with places here or, perhaps, in the ledger. Bounded by the streams of this instance, and those it had when the ledger last answered. */
   readonly #held = new Map<string, Held>();
-  /** Some of these owners: the ledger is to be told of them, once it is up. */
+  /** The owners whose changes the ledger lacks. It gets them once it is up. */
   readonly #changed = new Set<string>();
   /** The next question to the ledger. Bounded by the streams that open. */
   readonly #waiting = new Map<string, Takers>();
@@ -91,7 +91,7 @@ export class StreamPlaces {
     return this.#placeOf(owner);
   }
 
-  /** Tells the ledger of everything: it may have forgotten it. */
+  /** Reports everything to the ledger, which may have forgotten it. */
   tellAll(): void {
     for (const owner of this.#held.keys()) this.#changed.add(owner);
     this.tellChanged();
@@ -121,7 +121,7 @@ export class StreamPlaces {
     return promise;
   }
 
-  /** One question after the other, so that a later one never tells of fewer places than an earlier one was granted. */
+  /** Sends one question after the other, so that no question reports fewer places than an earlier one was granted. */
   async #askAll(): Promise<void> {
     while (this.#waiting.size > 0) {
       const some = [...this.#waiting].slice(0, HOLD_MAX_ENTRIES);
@@ -138,7 +138,7 @@ export class StreamPlaces {
       const granted = answers?.[index];
       if (granted !== false || answer.length === 1) for (const each of answer) each(granted);
       else {
-        // There is no room for all of them; perhaps there is for some.
+        // There is no room for all of them, but maybe for some.
         const before = this.#asked(owner) - answer.length;
         answer.forEach((each, at) => last.push({ owner, places: before + at + 1, most, answer: each }));
       }
@@ -192,7 +192,7 @@ export class StreamPlaces {
     return this.#ledger.isUp ? within(this.#clock, LEDGER_WAIT_MS, this.#hold(holdings)) : Promise.resolve(undefined);
   }
 
-  /** Tells the ledger what some owners hold. Undefined where there is no answer. */
+  /** Reports the places of some owners to the ledger. Undefined without an answer. */
   async #hold(holdings: readonly Holding[]): Promise<readonly boolean[] | undefined> {
     const told = holdings.map(({ owner, places }) => ({ owner, places, held: this.#held.get(owner)! }));
     for (const { held } of told) {

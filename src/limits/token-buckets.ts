@@ -6,19 +6,19 @@ import type { BucketSync, SharedBucket } from './bucket-sync.ts';
 /** Owners that are remembered. Stops many addresses from filling the memory: the one known longest is forgotten, and begins with a full bucket here. */
 const BUCKETS_MAX_ENTRIES = 100_000;
 
-/** How much of a burst an instance may grant before the ledger has heard of it. Bounds what instances together let through too much. */
+/** How much of a burst an instance may grant before the ledger confirms it. Bounds the excess over the limit on all instances together. */
 const CREDIT_SHARE = 0.1;
 
 /** Why nothing was granted. */
 export interface Spent {
-  /** When as much would be granted. Milliseconds. */
+  /** When the same request would be granted. Milliseconds. */
   readonly retryMs: number;
   /** The remaining tokens. */
   readonly left: number;
 }
 
 export interface TokenBucketsDependencies {
-  /** What the ledger calls the limit. */
+  /** The name of the limit in the ledger. */
   readonly name: string;
   readonly rate: Rate;
   readonly clock: Clock;
@@ -28,8 +28,8 @@ export interface TokenBucketsDependencies {
 /**
  * One limit: a token bucket for each owner. A bucket is one number, the time when it is full again (the generic cell rate algorithm).
  *
- * An instance grants from its own count, without waiting, and tells the ledger a few milliseconds later. What the ledger has not confirmed is at most a tenth
- * of the burst; beyond that the ledger is asked first. So all instances together grant at most that tenth, once for each instance, more than the limit. While
+ * An instance grants from its own count, without waiting, and reports to the ledger a few milliseconds later. Unconfirmed tokens are at most a tenth
+ * of the burst; beyond that the instance asks the ledger first. So all instances together grant at most that tenth, once for each instance, more than the limit. While
  * the ledger is away or late, each counts alone.
  */
 export class TokenBuckets {
@@ -72,7 +72,7 @@ export class TokenBuckets {
   async #ask(bucket: SharedBucket, tokens: number, onlyWithinMs: number): Promise<Spent | undefined> {
     const balance = await this.#sync.ask(bucket, tokens, onlyWithinMs);
     if (balance?.isTaken === true) return undefined;
-    // What the ledger has answered is known now. Without an answer, this instance decides.
+    // The bucket includes the ledger's answer now. Without an answer, this instance decides.
     const spent = this.#spent(bucket, onlyWithinMs);
     if (spent !== undefined) return spent;
     if (balance !== undefined) return { retryMs: this.#tokenMs, left: 0 };
@@ -109,7 +109,7 @@ export class TokenBuckets {
   }
 }
 
-/** What the ledger calls an owner: a subject may be long, and addresses are nobody's business. */
+/** The name of an owner in the ledger: a hash, because a subject may be long, and an address is private. */
 export function ownerDigest(owner: string): string {
   return hash('sha256', owner, 'base64url').slice(0, 22);
 }

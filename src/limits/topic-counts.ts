@@ -11,7 +11,7 @@ const TOPICS_MAX_ENTRIES = 200_000;
 interface Window {
   /** The topics admitted here. */
   readonly topics: Set<string>;
-  /** How many there are on all instances, as far as this one has heard. */
+  /** How many topics there are on all instances, by the last answer of the ledger. */
   shared: number;
   endsAt: number;
 }
@@ -23,8 +23,8 @@ export interface TopicCountsDependencies {
 }
 
 /**
- * How many distinct topics each owner publishes to in a window. An instance remembers the topics that it admitted. The ledger is told afterwards, and counts
- * those of all instances approximately (HyperLogLog). An owner that has reached its limit goes on with topics that the instance remembers.
+ * How many distinct topics each owner publishes to in a window. An instance remembers the topics that it admitted. It reports them afterwards to the ledger, which counts
+ * the topics of all instances approximately (HyperLogLog). An owner that has reached its limit goes on with topics that the instance remembers.
  */
 export class TopicCounts {
   readonly most: number;

@@ -4,7 +4,7 @@ import { CLOCK_JUMP_MS, type CountedTime } from '../store/believed-clock.ts';
 import type { Trimmed } from '../store/store.ts';
 
 /**
- * While the clock is not believed, the believed clock runs so many times as fast as the time. An instance that was switched off for a day is right again
+ * While the clock is not believed, the believed clock runs faster than the time by this factor. An instance that was switched off for a day is right again
  * after eight hours. A clock that is eight days ahead has made messages three hours too old after one hour.
  */
 const CATCH_UP_FACTOR = 4;

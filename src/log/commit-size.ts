@@ -14,7 +14,7 @@ const COMMITTING_SHARE = 0.5;
 /** The requests of one commit. */
 export interface Stored {
   readonly messages: number;
-  /** Of data. */
+  /** Bytes of data. */
   readonly bytes: number;
 }
 

@@ -1,42 +1,42 @@
 export interface DiskBudgetOptions {
-  /** What may be held; 0 is no bound. */
+  /** The bound: bytes or keys; 0 disables it. */
   readonly most: number;
-  /** Beyond the bound by this factor, the held bytes are growing. */
+  /** This far above the bound, it is growing. */
   readonly wake: number;
   /** Beyond it by this much more, the budget is overdrawn. */
   readonly debt: number;
-  /** How long looks may find nothing deleted while it is overdrawn. Milliseconds. */
-  readonly vainMs: number;
+  /** How long steps may delete nothing while it is overdrawn. Milliseconds. */
+  readonly lockedMs: number;
 }
 
-/** One bound of what the log holds. An instance adds its own stored bytes to the size of the store at the last look. */
+/** One bound of the log: bytes or keys. The size is that of the last look, and what this instance has stored since. */
 export class DiskBudget {
   readonly #options: DiskBudgetOptions;
   #held = 0;
   #stored = 0;
-  /** The stored bytes from before the look that is under way. */
+  /** How much of `#stored` the look under way includes for certain. */
   #looked = 0;
-  /** The least that was held at any look. */
+  /** The smallest size at any look. */
   #least = Infinity;
   #isGrowing = false;
-  /** The first of the last looks in a row, while it was overdrawn, at which nothing had been deleted. */
-  #vainSince = Infinity;
+  /** When the steps began that deleted nothing while it was overdrawn. */
+  #lockedSince = Infinity;
 
   constructor(options: DiskBudgetOptions) {
     this.#options = options;
   }
 
-  /** At the last look. */
+  /** The size at the last look. */
   get held(): number {
     return this.#held;
   }
 
-  /** Whether more is stored than small steps delete: until all that is beyond the bound is gone. */
+  /** Whether small steps cannot keep up. Stays true until the size is within the bound again. */
   get isGrowing(): boolean {
     return this.#isGrowing;
   }
 
-  /** Whether more is stored than retention deletes at all. */
+  /** Whether even large steps cannot keep up. */
   get isOverdrawn(): boolean {
     return this.#growth > this.#options.debt;
   }
@@ -46,37 +46,37 @@ export class DiskBudget {
     this.#judge();
   }
 
-  /** The question to the store is under way. Its answer may leave out bytes stored from now on. */
+  /** A look begins. Its answer may leave out anything stored from now on. */
   beginLook(): void {
     this.#looked = this.#stored;
   }
 
   /**
-   * @param deleted How much the step deleted that the store was asked for.
+   * @param deleted How much the step deleted.
    * @param now By a clock that never goes back. Milliseconds.
-   * @returns Whether the bound counted as the held bytes, because nothing was deleted for too long.
+   * @returns Whether nothing was deleted for too long, so that the present size becomes the bound.
    */
   look(held: number, deleted: number, now: number): boolean {
-    const isVain = this.isOverdrawn && held >= this.#held && deleted === 0;
-    this.#vainSince = isVain ? Math.min(this.#vainSince, now) : Infinity;
+    const isLocked = this.isOverdrawn && held >= this.#held && deleted === 0;
+    this.#lockedSince = isLocked ? Math.min(this.#lockedSince, now) : Infinity;
     this.#held = held;
     this.#stored -= this.#looked;
     this.#looked = 0;
     this.#least = Math.min(this.#least, held);
     this.#judge();
-    if (now - this.#vainSince < this.#options.vainMs) return false;
+    if (now - this.#lockedSince < this.#options.lockedMs) return false;
     this.acceptHeld();
     return true;
   }
 
   /** Uses the present size as the bound until retention deletes some: no publisher waits for undeletable messages. */
   acceptHeld(): void {
-    this.#vainSince = Infinity;
+    this.#lockedSince = Infinity;
     this.#least = this.#held;
     this.#judge();
   }
 
-  /** Beyond the bound, or beyond what retention has come down to: a bound that was lowered makes no publisher wait. */
+  /** The size above the bound, or above the smallest size so far: a lowered bound makes no publisher wait. */
   get #growth(): number {
     const { most } = this.#options;
     return most === 0 ? 0 : this.#held + this.#stored - Math.max(most, this.#least);

@@ -19,19 +19,19 @@ import type { Tail } from './tail.ts';
 const ERASE_STEP_MESSAGES = 500;
 /** The pause between steps, of erasing and of wiping, which leaves the database to the publishers. */
 const ERASE_PAUSE_MS = 20;
-/** How long one request goes on with a topic: below the 60 s at which proxies cut. The next one goes on. */
+/** How long one request erases a topic: less than the 60 s after which proxies give up. The client asks again for the rest. */
 const ERASE_REQUEST_MAX_MS = 20_000;
-/** How many topics an instance erases at once, and how many single messages: each takes the writer from the publishers. */
+/** How many topics, and how many single messages, an instance erases at once. Stops erasures from keeping the writer from the publishers. */
 const ERASING_MAX_REQUESTS = 4;
 /** How many requests for single messages wait. Stops one client from filling the memory with them. */
 const ERASING_MAX_WAITING_REQUESTS = 1_000;
 /**
- * The least time between two rounds of wiping: each may write a large part of the files. After this time an instance also tries again what was held up, and looks for what another
- * instance left when it was killed.
+ * The least time between two rounds of wiping, each of which may write a large part of the files. A round also goes on with wiping that was held up, or that a killed
+ * instance left.
  */
 const WIPE_INTERVAL_MS = 10_000;
 
-/** Before which messages of a topic are erased: those before a message, before a time, or older than so long by the store's clock. */
+/** Which messages of a topic are erased: those before a message, before a time, or older than an age by the store's clock. */
 export type EraseBefore =
   | { readonly kind: 'after'; readonly position: Position }
   | { readonly kind: 'since'; readonly time: number }
@@ -40,7 +40,7 @@ export type EraseBefore =
 export interface ErasedTopic {
   /** How many messages. */
   readonly erased: number;
-  /** Whether the request ended before it was through: ask again. */
+  /** Whether the request ended early: ask again for the rest. */
   readonly more: boolean;
 }
 
@@ -57,8 +57,8 @@ export interface EraserDependencies {
 }
 
 /**
- * Takes messages back. When a call resolves, the data are gone from the log, and from the memory of this instance. Other instances are told to look, and find out at their next look
- * at the latest. What the database still has of them in its files is wiped after that, in the background.
+ * Takes messages back. When a call resolves, the data is gone from the log and from the memory of this instance. Other instances drop it at their next look, for which they are woken.
+ * The data in the files of the database is wiped after that, in the background.
  */
 export class Eraser {
   readonly #store: Store;
@@ -69,18 +69,18 @@ export class Eraser {
   readonly #counters: Counters;
   readonly #logger: Logger;
   readonly #audit: Pick<Logger, 'info'>;
-  /** Single messages. */
+  /** Lets requests for single messages in. */
   readonly #calls: CallLimiter;
-  /** Whose topics are being erased. */
+  /** The requests that erase topics, by the clients that sent them. */
   readonly #places: FairShares;
   #timer: Timer | undefined;
-  /** Whether it wipes, or has done so a short while ago: the timer wipes messages that are erased now. */
+  /** Whether a round of wiping runs or has just ended. Then the timer begins the next one. */
   #isResting = false;
   /** The topics of which messages are being erased. */
   readonly #topics = new Set<string>();
-  /** By the last look the files hold nothing of messages erased up to this version of the erasures. */
+  /** The files hold no data of erasures up to this version, as the last round found; -1 if some may be left. */
   #wipedVersion = 0;
-  /** Whether it was said that the write-ahead log is held up. */
+  /** Whether the log already has a line that wiping is held up. */
   #hasToldOfHold = false;
   #failed = false;
   #isStopped = false;
@@ -98,7 +98,7 @@ export class Eraser {
     this.#places = new FairShares({ gate: 'erasures', counters });
   }
 
-  /** Whether the files of the database hold nothing that was erased, by whichever instance. This one may not have heard of all erasures yet. */
+  /** Whether the files of the database hold no erased data. Erasures that this instance does not know yet do not count. */
   get isWiped(): boolean {
     return this.#wipedVersion >= this.#tail.erasures;
   }
@@ -143,7 +143,7 @@ export class Eraser {
 
   async #eraseMessage(grant: Grant, position: Position, { name, client }: Actor): Promise<void> {
     const { messages: [message] } = await this.#tail.ask(() => this.#store.read({ after: position.seq - 1, filter: undefined, limit: 1, maxBytes: 1, withoutData: true }));
-    // Only a sender that may erase a message learns whether it exists; without its data, also by the time that the answer takes.
+    // Only a sender that may erase a message learns whether it exists. The data is not read, so the time of the answer does not tell either.
     if (message === undefined || message.seq !== position.seq || message.epoch !== position.epoch || !grant.mayErase(message.topic)) throw missing('id');
     const audit = (outcome: Exclude<ErasedMessage, 'absent'> | 'outcome-unknown'): void => {
       this.#audit.info({ audit: 'message-erased', id: message.id, topic: message.topic, outcome, by: name, client }, 'the erasure of a message was asked for');
@@ -161,7 +161,7 @@ export class Eraser {
       this.#counters.erased++;
       this.#wipeSoon();
     }
-    // Also where it was erased before: by another instance, perhaps, and this one has not heard of it.
+    // Also if another instance erased the message before: this one may not know it yet.
     await this.#spread();
   }
 
@@ -182,7 +182,7 @@ export class Eraser {
       outcome = isOutcomeUnknown(error) ? 'outcome-unknown' : 'failed';
       throw error;
     } finally {
-      // Also messages erased before a step that failed, and those that the step may have erased.
+      // Includes messages erased before a step that failed, and messages that the failed step may have erased.
       if (erased > 0 || outcome !== 'failed') {
         this.#counters.erased += erased;
         this.#audit.info({ audit: 'topic-erased', topic, through: formatId(through.epoch, through.seq), messages: erased, more, outcome, by: name, client }, 'the erasure of messages of a topic was asked for');
@@ -193,7 +193,7 @@ export class Eraser {
     return { erased, more };
   }
 
-  /** The last place that is erased. */
+  /** The place of the last message to erase. */
   async #lastBefore(before: EraseBefore): Promise<Position> {
     if (before.kind !== 'after') {
       const time = before.kind === 'since' ? before.time : this.#storeClock.now() - before.milliseconds;
@@ -206,11 +206,11 @@ export class Eraser {
     return log.lineage.at(Math.max(0, position.seq - 1));
   }
 
-  /** This instance lets go of the data before it answers; the others are told. Rejects with `outcome-unknown` where the log cannot be read just now: this instance may still have the data. */
+  /** Wakes the other instances, and drops the data from this one. Rejects with `outcome-unknown` if the log cannot be read: then this instance may still have the data. */
   async #spread(): Promise<void> {
     this.#bus.wake();
     try {
-      // A look would not tell that it failed.
+      // A look would hide its failure.
       await this.#state();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
@@ -218,7 +218,7 @@ export class Eraser {
     }
   }
 
-  /** The state of the log now, once this instance has heard of everything that was erased until then. */
+  /** The state of the log. Resolves once this instance knows all erasures up to it. */
   async #state(): Promise<LogState> {
     const { log } = await this.#tail.ask(async (): Promise<{ readonly log: LogState }> => ({ log: await this.#store.state() }));
     return log;
@@ -237,7 +237,7 @@ export class Eraser {
   async #wipe(): Promise<void> {
     this.#isResting = true;
     this.#timer?.cancel();
-    // Where nothing was ever erased, the database is not asked.
+    // If nothing was ever erased, the database need not be asked.
     const isIdle = (this.isWiped && this.#tail.erasures === 0) || await this.#wipeOnce();
     if (this.#isStopped) return;
     this.#isResting = !isIdle;
@@ -248,7 +248,7 @@ export class Eraser {
   async #wipeOnce(): Promise<boolean> {
     try {
       for (let isFirst = true; !this.#isStopped; isFirst = false) {
-        // Messages erased from now on may miss this step.
+        // This step may miss messages erased from now on.
         const version = this.#tail.erasures;
         const wiped = await this.#store.erasures.wipe();
         if (wiped === 'held-up' && !this.#hasToldOfHold) this.#logger.warn({}, 'erased data is still in the write-ahead log, because something reads the database for long; this instance tries again');

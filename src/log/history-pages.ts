@@ -17,7 +17,7 @@ import type { WalkTurns } from './walk-turns.ts';
 const PAGE_BYTES = 4 * 1024 * 1024;
 /** Bounds the reads for one page; the next request reads on from the cursor. */
 const PAGE_READS = 16;
-/** How far from the end of the tail a page may begin to be read from memory. Long polls begin near it; further back the log's index is faster. */
+/** A page is read from memory if it begins this near to the end of the tail, as long polls do. Further back the log's index is faster. */
 const NEAR_END_MESSAGES = 1_000;
 
 export interface Search {
@@ -28,13 +28,13 @@ export interface Search {
   readonly maxBytes?: number;
   /** Counts the messages from when they are read: a page may wait between its reads. */
   readonly hold: Hold;
-  /** Whether the newest messages are asked for, and not those after a place. Then no gap is reported. */
+  /** Whether the client asked for the newest messages, and not for those after a place. Then no gap is reported. */
   readonly ofHeld: boolean;
   /** A page reads on to this number however many reads that takes; 0 where `PAGE_READS` is the bound. */
   readonly readTo: number;
   /** The last place that is looked at; absent where that is the end of the log. */
   readonly until?: Position | undefined;
-  /** Who asks: reads of different clients take turns. */
+  /** The client that asks. Reads of different clients take turns. */
   readonly holder?: Holder | undefined;
 }
 
@@ -78,14 +78,14 @@ export class History {
   async message(grant: Grant, position: Position, holder?: Holder): Promise<Message | undefined> {
     if (position.seq < 1) return undefined;
     try {
-      // Its data are read once it is known that they may be. Otherwise the time that a refusal takes would tell that there is a large message.
+      // The data is read only after the check. Otherwise the time of a refusal would tell that a large message exists.
       return await this.#readOne(grant, position, { holder, withoutData: true }) === undefined ? undefined : await this.#readOne(grant, position, { holder, withoutData: false });
     } catch (error) {
       throw unavailable(error);
     }
   }
 
-  /** The same without its data. */
+  /** As `message`, without its data. */
   async outline(grant: Pick<Grant, 'mayRead'>, position: Position, holder?: Holder): Promise<Message | undefined> {
     if (position.seq < 1) return undefined;
     try {
@@ -114,11 +114,11 @@ export class History {
       try {
         found = await shared;
       } catch (error) {
-        // Only the first to ask has to make room.
+        // A `Problem` here is that of the first to ask, such as no room.
         if (!(error instanceof Problem)) throw error;
         continue;
       }
-      // The rows read count for the first to ask. But each answer has bytes of its own.
+      // The read counts for the first to ask, but each answer has bytes of its own.
       if (!search.hold.grow(found.messages.reduce((sum, { size }) => sum + size, 0))) throw noRoom();
       return found;
     }
@@ -131,12 +131,12 @@ export class History {
     return found;
   }
 
-  /** The same from the tail, where it has the messages after the place. So thousands of long polls that wake together cost no reads. */
+  /** As `findInLog`, from the tail if it has the messages after the place. So thousands of long polls that wake together cost no reads. */
   findInTail(start: Start, search: Search): Promise<Found> {
     return this.#find(start, search, true, () => undefined);
   }
 
-  /** A page of several reads may have been erased in part before it is whole. */
+  /** Searches again if messages of the page were erased while it was read. */
   async #find(start: Start, search: Search, mayUseTail: boolean, begin: () => void): Promise<Found> {
     const { hold } = search;
     try {
@@ -145,12 +145,12 @@ export class History {
         hold.release();
         const found = await this.#findOnce(start, search, mayUseTail, begin);
         if (hold.isTakenBack) throw noRoom();
-        // From here on it is answered soon, and others may share it.
+        // The answer leaves soon, and others may share it.
         hold.pin();
         if (this.#tail.clean(found.messages, { erasures })) return found;
       }
     } finally {
-      // It was refused before it began.
+      // The search may have been refused before its first read.
       begin();
     }
   }
@@ -190,20 +190,20 @@ export class History {
         continue;
       }
       const { seq } = at;
-      // The tail gets the answer first. When a client is told that a lost log took a message with it, the tail must not deliver that message.
+      // The tail gets the answer first. Once a client has got a gap for a lost message, the tail must not deliver that message.
       const read = await this.#tail.ask(() => this.#reads.pass(() => {
         begin();
         return this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: maxBytes - bytes });
       }, holder));
       if (hold.isTakenBack) throw noRoom();
-      // Invariant 9: a place that is good when it is chosen may not be when it is read.
+      // Invariant 9: a place may become invalid between the choice and the read.
       const there = this.#tail.locate(at, read.log);
       if (there.gap !== undefined) {
         // A page reports only the gap before its messages. The next page reports any later gap.
         if (messages.length > 0) return { messages, at, more: true, gap };
         ({ at } = there);
         if (!ofHeld) gap = gap === undefined ? there.gap : joined(gap, there.gap);
-        // The page was read after a number that is no place: it lacks the messages before that.
+        // The search went back, so this page lacks messages between the new place and the old one.
         if (at.seq < seq) continue;
       }
       const final = take(read.messages);
@@ -241,7 +241,7 @@ function scannedTo(at: Position, scanned: number, log: LogState): Position {
   return scanned > at.seq ? log.lineage.at(scanned) : at;
 }
 
-/** What a client is told of an error of the store. */
+/** The problem for a client when the store fails. */
 export function unavailable(error: unknown): unknown {
   return error instanceof StoreError
     ? new Problem('unavailable', 'The message log cannot be read just now.', { cause: error })

@@ -4,13 +4,13 @@ import { HeavyHitters } from './heavy-hitters.ts';
 /** How many names a summary has. It bounds the size of a summary, and how much a count can be too small: by 1/129 of all. */
 const SUMMARY_MAX_ENTRIES = 128;
 
-/** What each topic, or each sender, holds of the log: as this instance knows it. */
+/** The bytes of the log that each topic, or each sender, holds, as far as this instance knows. */
 export class Holders {
   /** The most that one may hold. */
   readonly limitBytes: number;
   /** By the summaries that the store has, this instance's own among them. */
   #told: ReadonlyMap<string, number> = new Map();
-  /** What this instance has stored in summaries that are not known to be in the store: the one that grows is the last. */
+  /** The own summaries that the store may lack; the last one grows. */
   #own: HeavyHitters[] = [new HeavyHitters(SUMMARY_MAX_ENTRIES)];
   /** Messages that wait to be stored. */
   readonly #waiting = new Map<string, number>();
@@ -45,7 +45,7 @@ export class Holders {
     this.#own.push(new HeavyHitters(SUMMARY_MAX_ENTRIES));
   }
 
-  /** What stands in one of this instance's own summaries, from the oldest on. */
+  /** The entries of one of the own summaries, counted from the oldest. */
   summary(index: number): readonly Holding[] {
     return this.#own[index]!.heaviest();
   }

@@ -5,14 +5,14 @@ import { ERASURES_MAX_ENTRIES, type ErasureStore } from '../store/erasure-store.
 import type { Named } from './recent-messages.ts';
 import type { Knowledge } from './tail-refill.ts';
 
-/** An erasure that an instance has heard of. */
+/** An erasure as an instance knows it. */
 export interface KnownErasure {
   readonly version: number;
   readonly at: Position;
   readonly topic: string;
   /** Whether all messages of the topic up to this place are erased, and not only this one. */
   readonly isPrefix: boolean;
-  /** Of the log in which it happened: a copy of the log may have given the number to another message. */
+  /** The epochs of the log in which it happened: a copy of the log may have given the number to another message. */
   readonly lineage: Lineage;
 }
 
@@ -37,7 +37,7 @@ export interface KnownErasuresDependencies {
 }
 
 /**
- * What one instance knows of erasures. It asks for new ones whenever an answer of the store shows a later version than it knows. It keeps the newest. Answers that were on their way meanwhile
+ * The erasures that one instance knows. It asks for new ones whenever an answer of the store shows a later version than it knows. It keeps the newest. Answers that were on their way meanwhile
  * still have the data, and these erasures take the data out of them.
  */
 export class KnownErasures {
@@ -102,7 +102,7 @@ export class KnownErasures {
     const { version, more, erasures, log } = await store.changes(after);
     const known = erasures?.map(({ seq, ...one }, index): KnownErasure => ({ ...one, at: log.lineage.at(seq), lineage: log.lineage, version: after + 1 + index }));
     if (!take(before, log, known)) return false;
-    // What cannot be told whole leaves nothing to go by.
+    // An incomplete list is of no use.
     this.#kept = known === undefined ? [] : [...this.#kept, ...known].slice(-ERASURES_MAX_ENTRIES);
     this.#version = version;
     return more;

@@ -16,7 +16,7 @@ export interface LostEpochsDependencies {
 }
 
 /**
- * What instances tell each other, through the log, of the epochs that it has lost. A client with an id of such an epoch may come to an instance that never heard of it, because it began
+ * The epochs that the log has lost. Instances share them through the log. A client with an id of such an epoch may come to an instance that never heard of it, because it began
  * after the loss. The stored epochs belong to the log: a copy that replaces it may lack them. Instances that still know them store them again.
  */
 export class LostEpochs {

@@ -15,7 +15,7 @@ export interface NewestQuery {
   readonly count: number;
   /** Whether the client is gone: then the walk stops. */
   readonly hasLeft: () => boolean;
-  /** Who asks. */
+  /** The client that asks. */
   readonly holder: Holder | undefined;
 }
 

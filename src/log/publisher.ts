@@ -27,7 +27,7 @@ export interface PublishedBy {
   readonly holder?: () => Holder;
   /** The sender on whose share of the log it counts. */
   readonly sender?: QuotaSender;
-  /** Of a source. Its messages are a commit of their own; where they are not the next ones the publish rejects with `OutdatedStep`. */
+  /** The step of a source. Its messages are a commit of their own. If they are not the next ones, the publish rejects with `OutdatedStep`. */
   readonly step?: SourceStep;
 }
 

@@ -11,14 +11,14 @@ import { UsageRecord } from './usage-record.ts';
 
 /** How often this instance and the others exchange their counts of stored messages. */
 const QUOTA_LOOK_MS = 5_000;
-/** It tells sooner once it has stored this part of the log's bound: what a crash leaves uncounted is no more. */
+/** An instance reports sooner once it has stored this part of the log's bound. Bounds the bytes that a crash leaves uncounted. */
 const TOLD_SHARE = 1 / 128;
-/** When a publisher that was refused may ask again. Nobody knows when retention deletes enough; it looks every few seconds. */
+/** When a refused publisher should try again. It cannot be known when retention deletes enough; it looks every few seconds. */
 const QUOTA_RETRY_SECONDS = 60;
 
-/** Who published, as far as quotas need to know. */
+/** The publisher, as quotas see it. */
 export interface QuotaSender {
-  /** '' for all who have no credential: they share one quota. */
+  /** '' for all senders without a credential: they share one quota. */
   readonly scope: string;
   readonly name: string | undefined;
 }
@@ -27,13 +27,13 @@ export interface QuotaSender {
 export interface PublishQuota {
   /** Takes room for messages that wait to be stored, all or none. @returns Why the publish is refused. */
   take(drafts: readonly Draft[], sender: QuotaSender | undefined): Problem | undefined;
-  /** They do not wait any more. */
+  /** The messages do not wait any more. */
   giveBack(drafts: readonly Draft[], sender: QuotaSender | undefined): void;
   /** @param first The number of the first of them. */
   stored(drafts: readonly Draft[], sender: QuotaSender | undefined, first: number): void;
 }
 
-/** The null object: everybody may fill the log. */
+/** The null object: no quota. */
 export const NO_QUOTA: PublishQuota = { take: () => undefined, giveBack: () => undefined, stored: () => undefined };
 
 export interface QuotaDependencies {
@@ -54,7 +54,7 @@ export interface QuotaDependencies {
  * change for each topic of each commit. Each instance counts its own messages, and stores a summary every few seconds (usage-record.ts). The other instances
  * and its successors add the summaries up.
  *
- * So a count is behind by what other instances have stored since their last summary. It lacks what an instance that crashed had not told: at most 1/128 of the bound each time. Summaries name the
+ * So a count is behind by what other instances have stored since their last summary. It lacks the unreported bytes of an instance that crashed: at most 1/128 of the bound each time. Summaries name the
  * largest topics and senders alone: a count is too small by at most another 1/128 of the bound (heavy-hitters.ts). What retention deletes comes off with the summaries that it has passed.
  */
 export class Quota implements PublishQuota {

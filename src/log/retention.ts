@@ -9,18 +9,18 @@ import { DiskBudget } from './disk-budget.ts';
 const RETENTION_INTERVAL_MS = 5_000;
 /** One step: small enough that a publish which meets it waits for a few milliseconds at most. */
 const RETENTION_STEP_ROWS = 500;
-/** One step while publishers store faster than such steps delete: twice the messages of a commit. Each then waits for deletion as long as for storing. */
+/** One step while publishers store faster than small steps delete: twice the messages of a commit. */
 const RETENTION_LARGE_STEP_ROWS = 4_000;
 /**
- * How far a bound may be passed until retention begins, rather than wait for its next look. Stops it from deleting after every commit, which would cost a transaction each.
+ * How far a bound may be exceeded before retention begins without waiting for its next look. Stops a deleting transaction after every commit.
  */
 const RETENTION_WAKE_BYTES = 1024 * 1024;
 const RETENTION_WAKE_KEYS = 4_000;
-/** How much more may be stored until publishers wait. Bounds a log whose publishers are faster than retention. Room for a commit or two. */
+/** How far a bound may be exceeded before publishers wait: room for a commit or two. Bounds a log whose publishers are faster than retention. */
 const RETENTION_DEBT_BYTES = 8 * 1024 * 1024;
 const RETENTION_DEBT_KEYS = 20_000;
-/** How long steps may find no messages, or no keys, deleted while commits wait for that. Stops commits from waiting for a database session that keeps rows locked. */
-const RETENTION_VAIN_MS = 1_000;
+/** How long steps may delete nothing while commits wait. Stops commits from waiting for a database session that keeps rows locked. */
+const RETENTION_LOCKED_MS = 1_000;
 /** The pause between small steps, which leaves the database to the publishers. */
 const RETENTION_PAUSE_MS = 20;
 
@@ -38,14 +38,14 @@ export interface RetentionDependencies {
 }
 
 /**
- * What the publisher asks before each commit, and tells after it. So the log stays within its bounds at any rate of writing: commits wait for retention.
+ * Backpressure from retention: the publisher asks it before each commit, and reports to it afterwards. So the log stays within its bounds at any rate of writing.
  */
 export interface Pace {
   /** Whether the next commit has to wait. */
   readonly isBehind: boolean;
-  /** What a commit stored: bytes of messages, about, and idempotency keys. */
+  /** Reports a commit: about how many bytes of messages it stored, and how many idempotency keys. */
   stored(bytes: number, keys: number): void;
-  /** Names who is called when commits need not wait any more. */
+  /** Sets the listener that is called when commits need not wait any more. */
   whenCaughtUp(listener: () => void): void;
 }
 
@@ -53,11 +53,11 @@ export interface Pace {
 export const UNPACED: Pace = { isBehind: false, stored: () => undefined, whenCaughtUp: () => undefined };
 
 /**
- * Deletes messages that are too old or too many, the oldest first, in small steps. Between two looks it also begins when this instance has stored more than the
- * bounds allow. Then its steps are large and follow each other at once, until the log is within its bounds. A store takes appends and steps in turn, and a step
+ * Deletes messages that are too old or too many, the oldest first, in small steps. It does not wait for its next look when this instance has stored more than the
+ * bounds allow. Then steps are large and follow each other at once, until the log is within its bounds. The store takes appends and steps in turn, and a step
  * deletes more than a commit stores.
  *
- * Age is counted by the clock as far as it is believed (clock-jump.ts). The store itself checks its clock when it deletes: the clock may have been stepped
+ * Age is counted by the believed clock (clock-jump.ts). The store checks the clock again when it deletes, because the clock may have been changed
  * since the question.
  */
 export class Retention implements Pace {
@@ -73,11 +73,11 @@ export class Retention implements Pace {
   #timer: Timer | undefined;
   #isRunning = false;
   #isStepping = false;
-  /** Whether commits had to wait since it was last told that they need not. */
-  #keepsWaiting = false;
+  /** Whether commits wait, and the listener has not been called since. */
+  #owesCaughtUp = false;
   readonly #clockJump: ClockJump;
   #failed = false;
-  /** Whether it was said that retention is locked, since something was last deleted. */
+  /** Whether the log has a line about the lock since the last deletion. */
   #hasToldOfLock = false;
   #forgetsEarly = false;
   #caughtUp: () => void = () => undefined;
@@ -90,8 +90,8 @@ export class Retention implements Pace {
     this.#maxAge = maxAge;
     this.#maxBytes = maxBytes;
     this.#maxKeys = maxKeys;
-    this.#messages = new DiskBudget({ most: maxBytes, wake: RETENTION_WAKE_BYTES, debt: RETENTION_DEBT_BYTES, vainMs: RETENTION_VAIN_MS });
-    this.#keys = new DiskBudget({ most: maxKeys, wake: RETENTION_WAKE_KEYS, debt: RETENTION_DEBT_KEYS, vainMs: RETENTION_VAIN_MS });
+    this.#messages = new DiskBudget({ most: maxBytes, wake: RETENTION_WAKE_BYTES, debt: RETENTION_DEBT_BYTES, lockedMs: RETENTION_LOCKED_MS });
+    this.#keys = new DiskBudget({ most: maxKeys, wake: RETENTION_WAKE_KEYS, debt: RETENTION_DEBT_KEYS, lockedMs: RETENTION_LOCKED_MS });
     this.#clockJump = new ClockJump({ clock, logger });
   }
 
@@ -123,8 +123,8 @@ export class Retention implements Pace {
   stored(bytes: number, keys: number): void {
     this.#messages.add(bytes);
     this.#keys.add(keys);
-    // Also during a step, after which the log may be within its bounds again.
-    this.#keepsWaiting ||= this.isBehind;
+    // Noted also during a step: afterwards the log may be within its bounds again.
+    this.#owesCaughtUp ||= this.isBehind;
     if (!this.#isRunning || this.#isStepping || this.#failed || !this.#isGrowing) return;
     this.#timer?.cancel();
     this.#schedule(0);
@@ -153,28 +153,28 @@ export class Retention implements Pace {
     if (!this.#isRunning) return;
     this.#timer = this.#clock.after(milliseconds, () => {
       this.#isStepping = true;
-      this.#keepsWaiting ||= this.isBehind;
+      this.#owesCaughtUp ||= this.isBehind;
       void this.#step().then((more) => {
         this.#isStepping = false;
         this.#schedule(this.#pause(more));
-        if (this.isBehind) this.#keepsWaiting = true;
-        else if (this.#keepsWaiting) {
-          this.#keepsWaiting = false;
+        if (this.isBehind) this.#owesCaughtUp = true;
+        else if (this.#owesCaughtUp) {
+          this.#owesCaughtUp = false;
           this.#caughtUp();
         }
       });
     });
   }
 
-  /** Another instance may be deleting: then a step does nothing, and is not repeated at once. */
+  /** A step that deletes nothing is not repeated at once: another instance may be deleting. */
   #pause(more: boolean): number {
     if (this.#failed) return RETENTION_INTERVAL_MS;
     if (this.#isGrowing) return more ? 0 : RETENTION_PAUSE_MS;
     return more ? RETENTION_PAUSE_MS : RETENTION_INTERVAL_MS;
   }
 
-  /** Commits do not wait for what could not be deleted: that may take long. */
-  #look({ bytes, heldKeys, messages, keys }: Trimmed): void {
+  /** Learns from a step. Commits do not wait for rows that could not be deleted: that may take long. */
+  #learn({ bytes, heldKeys, messages, keys }: Trimmed): void {
     const now = this.#clock.monotonic();
     const areLocked = [this.#messages.look(bytes, messages, now), this.#keys.look(heldKeys, keys, now)];
     if (messages + keys > 0) this.#hasToldOfLock = false;
@@ -189,7 +189,7 @@ export class Retention implements Pace {
     this.#hasToldOfLock = true;
   }
 
-  /** Whether there is more to delete. */
+  /** Returns whether there is more to delete. */
   async #step(): Promise<boolean> {
     try {
       const { counted } = this.#clockJump;
@@ -201,7 +201,7 @@ export class Retention implements Pace {
       this.#counters.trimmed += trimmed.messages;
       this.#counters.trimmedKeys += trimmed.keys;
       this.#counters.forgottenKeys += trimmed.youngKeys;
-      this.#look(trimmed);
+      this.#learn(trimmed);
       this.#failed = false;
       if (trimmed.youngKeys > 0 && !this.#forgetsEarly) {
         this.#forgetsEarly = true;

@@ -20,7 +20,7 @@ export class SharedLook<Result> {
     await this.#current;
     this.#next = undefined;
     const looked = this.#look();
-    // Only the next look waits for this one to end; how it ends, its own requests are told.
+    // Only the next look waits for this one to end. The requests of this look get its result.
     this.#current = looked.then(() => undefined, () => undefined);
     return looked;
   }

@@ -31,7 +31,7 @@ export interface StartOptions {
   readonly filter: Filter;
   /** Whether the client is gone: then a long search stops. */
   readonly hasLeft: () => boolean;
-  /** Who asks: reads of different clients take turns. */
+  /** The client that asks. Reads of different clients take turns. */
   readonly holder?: () => Holder;
 }
 

@@ -5,23 +5,23 @@ import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Page, type Store } from '../store/store.ts';
 import { StoreWatchdog, SILENT } from './store-watchdog.ts';
 
-/** One read of the log for the tail: bounds what the tail takes in within one turn of the event loop. Messages, and bytes of data. */
+/** One read of the log for the tail. Bounds the work of one turn of the event loop. Messages, and bytes of data. */
 const REFILL_MESSAGES = 1_000;
 const REFILL_BYTES = 1024 * 1024;
 
-/** How far back a new instance's tail begins: so clients of the instance before it, which return at once, need no read each. */
+/** How far back the tail of a new instance begins. Clients that return to it at once then cost no read each. */
 const WARM_MESSAGES = 10_000;
-/** The same in bytes of data. Stops large messages, and a large tail, from keeping an instance from being ready: this is read in about a second. The tail grows from there. */
+/** The same bound in bytes of data, which takes about a second to read. Stops large messages from delaying the start of an instance. */
 const WARM_BYTES = 64 * 1024 * 1024;
 
-/** What the tail knows when a question is put to the store. The answer is judged by it. */
+/** What the tail knew when it asked the store. The answer is judged by it. */
 export interface Knowledge {
   /** The end of the tail. */
   readonly position: Position;
   readonly log: LogState | undefined;
 }
 
-/** The tail, as far as reading the log for it needs to know. */
+/** The parts of the tail that a refill needs. */
 export interface RefilledTail {
   /** Whether the log was opened. */
   readonly isOpen: () => boolean;
@@ -31,14 +31,14 @@ export interface RefilledTail {
   /** The highest number among messages that wait for an earlier one; 0 if no message waits. */
   readonly highestEarly: () => number;
   /**
-   * Takes over what a snapshot says of the log. Returns false if the tail had to go back, or the snapshot is outdated: its messages must not be used.
+   * Takes over the state of the log from a snapshot. Returns false if the tail had to go back, or the snapshot is outdated: then its messages must not be used.
    *
    * @param before What the tail knew before the snapshot was asked for.
    */
   readonly verify: (before: Knowledge, log: LogState) => boolean;
   /** Reads new erasures, if the log has another version of them. Rejects with a `StoreError`. */
   readonly lookAtErasures: (log: LogState) => Promise<void>;
-  /** Makes tombstones of messages that were erased since a page was read. False where the page must be read again. */
+  /** Replaces messages erased since the page was read by tombstones. Returns false if the page must be read again. */
   readonly clean: (page: Page) => boolean;
   /** @param expected `highestEarly` before the page was asked for. */
   readonly takePage: (page: Page, expected: number) => void;
@@ -50,16 +50,16 @@ export interface RefillDependencies {
   readonly store: Store;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** What the tail may hold. */
+  /** The most bytes of the tail. */
   readonly maxBytes: number;
-  /** How often the head of the log is looked at in any case. */
+  /** How often the head of the log is polled. */
   readonly pollMs: number;
   readonly tail: RefilledTail;
 }
 
 /**
- * Reads the log for the tail. It asks for the head every `pollMs`, and when a message seems to be missing. Then it reads all messages between the end of the
- * tail and that head. So a message that the bus lost is late, never missing (invariant 6).
+ * Reads the log for the tail. It asks for the head every `pollMs`, and when a message seems to be missing. Then it reads the messages between the end of the
+ * tail and the head. So a message that the bus lost is late, never missing (invariant 6).
  */
 export class Refill {
   readonly #store: Store;
@@ -87,7 +87,7 @@ export class Refill {
     this.#watchdog = new StoreWatchdog(clock);
   }
 
-  /** Why the log cannot be read, as the last look found it; undefined when it can. */
+  /** Why the last look could not read the log; undefined if it could. */
   get failure(): string | undefined {
     return this.#failure ?? (this.#watchdog.isOverdue ? SILENT : undefined);
   }
@@ -96,7 +96,7 @@ export class Refill {
     return this.#isFilling;
   }
 
-  /** Where the tail of a new instance begins. It is filled from there to the head. At the head where the store does not say. */
+  /** Where the tail of a new instance begins: at the head if the store cannot be read. */
   async warmStart({ lineage, oldest, head }: LogState): Promise<Position> {
     try {
       const { seq } = await this.#store.newestWithin({ messages: WARM_MESSAGES, bytes: Math.min(WARM_BYTES, this.#maxBytes) });
@@ -107,7 +107,7 @@ export class Refill {
     }
   }
 
-  /** Begins to look at the head of the log every now and then. */
+  /** Looks at the head of the log every `pollMs` from now on. */
   poll(): void {
     if (this.#isStopped) return;
     this.#poll = this.#clock.after(this.#pollMs, () => {
@@ -169,7 +169,7 @@ export class Refill {
     if (this.#failure === undefined) this.#tail.filled();
   }
 
-  /** Whether there is more to read. */
+  /** Returns whether there is more to read. */
   async #fillOnce(): Promise<boolean> {
     const before = this.#tail.knowledge();
     const expected = this.#tail.highestEarly();

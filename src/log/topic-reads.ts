@@ -23,7 +23,7 @@ export const RECENT_MAX_MESSAGES = 10_000;
 export const TOPICS_PAGE_MAX_ENTRIES = 100;
 
 export interface NamesQuery {
-  /** What the names may begin with. */
+  /** The prefixes that names may have. */
   readonly prefixes: readonly string[];
   /** Only names after it; `''` for all. */
   readonly after: string;
@@ -37,7 +37,7 @@ export interface NamesQuery {
 /** Some names, in order. */
 export interface SomeNames {
   readonly names: readonly string[];
-  /** There are no others up to this one; undefined where there are no others at all. */
+  /** The names are complete up to this one; undefined if they are complete. */
   readonly upTo: string | undefined;
 }
 
@@ -52,11 +52,11 @@ export interface Step {
 export interface TopicReadsDependencies {
   readonly store: Pick<Store, 'topics' | 'state' | 'read'>;
   readonly tail: Pick<Tail, 'ask'>;
-  /** The same gate as for pages of history. */
+  /** The gate of the reads for pages of history. */
   readonly reads: Pick<CallLimiter, 'pass'>;
 }
 
-/** What the log knows of its topics, in bounded reads. Each method rejects with a `Problem`. */
+/** Reads about the topics of the log, each bounded. Each method rejects with a `Problem`. */
 export class TopicReads {
   readonly #store: TopicReadsDependencies['store'];
   readonly #tail: TopicReadsDependencies['tail'];
@@ -103,7 +103,7 @@ export class TopicReads {
       const from = Math.max(end, next - 1 - BACK_STEP_MESSAGES);
       const limit = next - 1 - from;
       const { messages, log } = await this.#ask(() => this.#store.read({ after: from, filter: undefined, limit, maxBytes: Number.MAX_SAFE_INTEGER, withoutData: true }), holder);
-      // What retention has deleted, the read has passed over.
+      // The read has skipped messages that retention deleted.
       yield { messages: messages.filter(({ seq }) => seq < next).reverse(), from: from + 1, log };
       if (log.oldest > from) return;
       next = from + 1;

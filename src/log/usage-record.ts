@@ -12,7 +12,7 @@ export interface UsageRecordDependencies {
   readonly oldest: () => number;
 }
 
-/** A stretch that this instance is about to tell of. */
+/** A stretch of the log that this instance will report. */
 interface OwnStretch {
   readonly id: string;
   first: number;
@@ -21,8 +21,8 @@ interface OwnStretch {
 }
 
 /**
- * Tells the store what this instance has stored, and adds up what all have. A summary stands for a stretch of the log, and grows until it has enough: then the next begins. So the store has few
- * of them, and retention passes one after the other. Where it stands within one, what is held of it is taken for as large a part as its numbers are.
+ * Reports to the store how much this instance has stored, and adds up the reports of all. A summary stands for a stretch of the log, and grows until it is complete: then the next begins. So the store
+ * has few summaries, and retention passes one after the other. A summary that retention has passed in part counts in proportion to the numbers left.
  */
 export class UsageRecord {
   readonly #store: UsageStore;
@@ -30,7 +30,7 @@ export class UsageRecord {
   readonly #senders: Holders | undefined;
   readonly #stretchBytes: number;
   readonly #oldest: () => number;
-  /** Those whose last version the store may not have; the last one grows. */
+  /** Stretches whose last version the store may not have; the last one grows. */
   readonly #own: OwnStretch[] = [newStretch()];
   #untold = 0;
   #stored = new Map<string, StoredStretch>();
@@ -64,7 +64,7 @@ export class UsageRecord {
     this.#addUp();
   }
 
-  /** Afterwards the store has all that stands in a summary that is not added to any more. */
+  /** Stores the summaries that the store may lack, the growing one included. */
   async tell(): Promise<void> {
     if (this.#untold === 0) return;
     const told = this.#untold;
@@ -88,7 +88,7 @@ export class UsageRecord {
     const versions = new Map(alive);
     this.#stored = new Map([...this.#stored].filter(([id]) => versions.has(id)));
     const missing = alive.filter(([id, version]) => this.#stored.get(id)?.version !== version);
-    // The log was restored, and gave versions a second time: everything is read anew.
+    // The log was restored, and gave versions a second time: everything is read again.
     if (missing.some(([, version]) => version <= this.#newest) && changed.length === 0) {
       this.#stored.clear();
       this.#newest = 0;
@@ -104,7 +104,7 @@ export class UsageRecord {
     const topics = new Map<string, number>();
     const senders = new Map<string, number>();
     for (const stretch of this.#stored.values()) {
-      // What this instance itself has stored since then is known here.
+      // This instance knows itself what it has stored since then.
       if (stretch.id === open?.id) continue;
       const part = heldPart(stretch, oldest);
       add(topics, stretch.topics, part);

@@ -68,7 +68,7 @@ export class Ancestry {
     return origin !== undefined && origin.seq < seq ? origin : undefined;
   }
 
-  /** The same from the epoch's name. An invented name gives no more than an id of the named epoch does. */
+  /** As `#before`, from the epoch's name. An invented name reveals no more than an id of the named epoch. */
   #named(name: string, lineage: Lineage): Position | undefined {
     const origin = namedOrigin(name);
     if (origin === undefined) return undefined;

@@ -6,7 +6,7 @@ import { Problem } from './problem.ts';
  * `Problem` that names the field. Messages from the bus pass the same checks.
  */
 
-/** What has no name of its own: `event:` is left out of its frame. */
+/** The default event: its frame has no `event:` line. */
 const DEFAULT_EVENT = 'message';
 
 /** A name that a native EventSource fires by itself: its handlers would take the message for a lost or open connection. */
@@ -26,7 +26,7 @@ export function checkEvent(event: string, maxBytes: number, field = 'event'): st
   return event;
 }
 
-/** What some editors and shells put before a text, to say how it is encoded. */
+/** Some editors and shells put it before a text. */
 const BYTE_ORDER_MARK = '\ufeff';
 
 /** Text may be anything that is UTF-8. */
@@ -47,7 +47,7 @@ export function checkJson(data: Buffer): void {
   }
 }
 
-/** What a parser says of the text that it was given; the caller sent that text. */
+/** The parser's message about the text that the caller sent. */
 export function whyNotJson(error: unknown, text: string): string {
   if (text.startsWith(BYTE_ORDER_MARK)) return 'it begins with a byte order mark (the bytes EF BB BF), which JSON does not have';
   return error instanceof SyntaxError ? error.message : 'it cannot be parsed';

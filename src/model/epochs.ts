@@ -4,7 +4,7 @@ import type { Position } from './position.ts';
 export interface Epoch {
   readonly epoch: string;
   readonly first: number;
-  /** What proves on the bus that a sender can read the log, hexadecimal digits; undefined where a program that had none began the epoch. */
+  /** The secret that proves on the bus that a sender can read the log, in hexadecimal digits; undefined where a program that had none began the epoch. */
   readonly secret?: string | undefined;
 }
 
@@ -24,7 +24,7 @@ export function epochName(random: string, parent: string | undefined, first: num
 
 const NAME_WITH_ORIGIN = new RegExp(`^[a-z0-9]{${EPOCH_RANDOM_CHARACTERS}}([a-z0-9]{${EPOCH_PARENT_CHARACTERS}})([1-9a-f][0-9a-f]*)$`);
 
-/** What an epoch's name tells of where it came from: the first characters of the epoch before it, and the last number before its own. undefined: nothing. */
+/** The origin in an epoch's name: the first characters of the epoch before it, and the last number before its own. undefined: nothing. */
 export function namedOrigin(name: string): { readonly parent: string; readonly seq: number } | undefined {
   const [, parent, digits = ''] = NAME_WITH_ORIGIN.exec(name) ?? [];
   const first = Number.parseInt(digits, 16);
@@ -79,7 +79,7 @@ export class Lineage {
   }
 }
 
-/** What one snapshot of the store says about the log as a whole. */
+/** The state of the log in one snapshot of the store. */
 export interface LogState {
   readonly lineage: Lineage;
   /** The smallest number still held; head + 1 when nothing is. */

@@ -1,19 +1,19 @@
 import { PatternTree } from './pattern-tree.ts';
 import type { Filter } from './topic.ts';
 
-/** What filters stand for in an index. */
+/** An entry of an index: a filter stands for it. */
 export interface Indexed {
   /** Kept by the index: the last match that found this value, so that a topic which several of its names match finds it once. */
   lastMatch: number;
 }
 
-/** What an index and its filter hold for each name besides its text, and for each segment of a pattern: measured, and rounded up. Bytes. */
+/** The memory of an index and a filter for each name besides its text, and for each segment of a pattern: measured, and rounded up. Bytes. */
 const NAME_HELD_BYTES = 384;
 const SEGMENT_HELD_BYTES = 384;
 /** A character of a name stands in the name and in the filter's key, with two bytes where one character is beyond Latin-1. */
 const CHARACTER_HELD_BYTES = 4;
 
-/** What a filter holds in memory once it is in an index, at most. Bytes. */
+/** The most memory of a filter in an index. Bytes. */
 export function indexedBytes({ topics, patterns }: Filter): number {
   let bytes = 0;
   for (const topic of topics) bytes += NAME_HELD_BYTES + CHARACTER_HELD_BYTES * topic.length;

@@ -4,7 +4,7 @@ import { formatId, type Position } from './position.ts';
 
 export type GapReason = 'expired' | 'unknown-log' | 'ahead' | 'forked';
 
-/** What a reader may have missed: the `$gap` event's data. */
+/** A gap in a stream: the `$gap` event's data. */
 export interface Gap {
   readonly requested: string | null;
   readonly resumed: string;

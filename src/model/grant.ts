@@ -4,7 +4,7 @@ import { TopicScope } from './topic-scope.ts';
 import type { Filter } from './topic.ts';
 
 /**
- * What the sender of a request may do with topics. Admission yields it from the request's head. The publisher and the readers require it, because they
+ * The rights of a sender on topics. Admission yields it from the request's head. The publisher and the readers require it, because they
  * alone learn all topics. A batch names its topics in its body, and only the log knows the topic of an id.
  */
 export interface Grant {
@@ -28,9 +28,9 @@ export interface Grant {
   readonly seesPresence?: boolean;
   /** The topics and patterns for which that may be seen; absent where it may be for all. */
   readonly presenceScope?: readonly string[];
-  /** There was no credential: with one, more may be allowed. */
+  /** Whether there was no credential: with one, more may be allowed. */
   readonly isAnonymous?: boolean;
-  /** Nothing may be published or read. */
+  /** Whether nothing may be published or read. */
   readonly isEmpty?: boolean;
 }
 

@@ -5,7 +5,7 @@ import { formatId, type Position } from './position.ts';
  * output, keeps state, or knows another room.
  */
 
-/** What a publisher asks to have stored: checked, but without number and time. */
+/** A checked message that has no number and time yet. */
 export interface Draft {
   readonly topic: string;
   /** The SSE event name; undefined is the default, `message`. */
@@ -31,7 +31,7 @@ export const ERASED_EVENT = '$erased';
 
 const NO_DATA = new Uint8Array(0);
 
-/** What a message costs in memory besides its bytes: the objects around it. An estimate, for bounds only. */
+/** The memory of a message besides its bytes: the objects around it. An estimate, for bounds only. */
 const OBJECT_BYTES = 256;
 
 /** The approximate size in memory of a message without frames. Bytes. */
@@ -134,7 +134,7 @@ function timeText(time: number): string {
   return text;
 }
 
-/** The message as JSON, or that it was erased. JSON data is copied verbatim, so that large integers and the order of keys survive; other data becomes a string. */
+/** The message as JSON, or a tombstone. JSON data is copied verbatim, so that large integers and the order of keys survive; other data becomes a string. */
 export function toJson(message: Message): Buffer {
   return Buffer.concat(jsonParts(message));
 }
@@ -149,7 +149,7 @@ function jsonParts(message: Message): readonly Uint8Array[] {
 /** Bounds what becomes JSON in one go. A piece takes far less than a millisecond. */
 const PIECE_MAX_BYTES = 64 * 1024;
 
-/** The same in pieces, none of which is long work. */
+/** The JSON in small pieces, so that none blocks the event loop. */
 export function* jsonPieces(message: Message): Generator<Uint8Array> {
   const { data } = message;
   if (message.isErased || message.json || data.length <= PIECE_MAX_BYTES) {

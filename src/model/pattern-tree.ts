@@ -6,9 +6,9 @@
  * there 256 paths go on for eight segments more.
  */
 export class PatternTree<Value> {
-  /** What goes on from here, by its next segment; a pattern that is alone there takes no nodes for its other segments. */
+  /** The subtrees by their next segment. A single pattern below it is a leaf, without nodes for its other segments. */
   #next: Map<string, PatternTree<Value> | Leaf<Value>> | undefined;
-  /** The same for `*`: apart, because every match asks for it. */
+  /** The subtree of `*`, kept apart because every match asks for it. */
   #any: PatternTree<Value> | Leaf<Value> | undefined;
   /** The values of patterns that end here, and of patterns that continue with `>`. */
   #here: Set<Value> | undefined;

@@ -1,4 +1,4 @@
-/** What a credential allows. The lists hold topics and patterns: where it may publish, read and erase. */
+/** The permissions of a credential. The lists hold topics and patterns: where it may publish, read and erase. */
 export interface Permissions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];

@@ -1,5 +1,5 @@
 /**
- * What can go wrong, in one table: a stable code, its HTTP status, and a title. The code is part of the
+ * All problems in one table: a stable code, its HTTP status, and a title. The code is part of the
  * wire contract (RFC 9457 `application/problem+json`); the `detail` that goes with it is for people and may change.
  */
 export const PROBLEMS = {
@@ -66,7 +66,7 @@ export class Problem extends Error {
   /** Methods that are possible instead. */
   readonly allow: readonly string[] | undefined;
 
-  /** Of a limit that was reached. */
+  /** The limit that was reached. */
   readonly spent: SpentQuota | undefined;
 
   /** When it may be worth to ask again, where that is known. Seconds. */

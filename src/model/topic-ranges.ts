@@ -30,7 +30,7 @@ export function rangesOf(prefixes: readonly string[], after: string): NameRange[
   return ranges;
 }
 
-/** What the names begin with that have a prefix and belong to any of some topics and patterns. There may be others that begin so. */
+/** The prefixes of names that have a given prefix and match some topic or pattern. There may be others that begin so. */
 export function prefixesWithin(scope: readonly string[], prefix: string): string[] {
   return scope.map((name) => {
     const wildcard = name.search(/[*>]/);

@@ -98,7 +98,7 @@ export function matches(pattern: string, topic: string): boolean {
 }
 
 /**
- * What a reader wants: topics and patterns, without doubles and in one order, so that equal wishes have equal keys.
+ * The topics and patterns of a reader, without duplicates and sorted, so that equal filters have equal keys.
  */
 export class Filter {
   readonly topics: readonly string[];

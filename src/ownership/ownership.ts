@@ -21,7 +21,7 @@ const FINISH_MS = 2_000;
 /** A task as the database knows it. */
 export interface OwnedTask {
   readonly id: string;
-  /** Of its settings; a task with another one is started anew. */
+  /** The version of its settings. A task whose version changes is started again. */
   readonly version: number;
   /** Counts its owners. */
   readonly fence: number;

@@ -51,7 +51,7 @@ class Entry {
   }
 }
 
-/** What changes as one. */
+/** A topic, or a member on it: each changes as one. */
 export type PresenceRecord = Topic | Entry;
 
 export interface LocalPresenceDependencies {
@@ -64,7 +64,7 @@ export interface LocalPresenceDependencies {
   readonly onChange: (record: PresenceRecord) => boolean;
 }
 
-/** Who listens on this instance. A stream is a number in the topics that it names, and in its member's entries. */
+/** Presence on this instance. A stream is a number in the topics that it names, and in its member's entries. */
 export class LocalPresence {
   readonly #clock: Clock;
   readonly #now: () => number;
@@ -198,7 +198,7 @@ export class LocalPresence {
     this.#schedule();
   }
 
-  /** There is a timer while there are any. */
+  /** Keeps a timer while members linger. */
   #schedule(): void {
     const [first] = this.#lingering.values();
     if (first === undefined || this.#timer !== undefined) return;
@@ -249,7 +249,7 @@ export function topicOf(record: PresenceRecord): string {
   return record instanceof Topic ? record.name : record.topic.name;
 }
 
-/** What a place is told of a record. */
+/** A record as a place stores it. */
 export function changeOf(record: PresenceRecord): PresenceChange {
   if (record instanceof Topic) return { topic: record.name, member: '', topicStreams: record.streams, isPresent: record.isPresent, streams: 0, since: 0, meta: undefined, metaAt: 0 };
   const { topic: { name: topic, streams: topicStreams }, member, isPresent, streams, since, meta, metaAt } = record;

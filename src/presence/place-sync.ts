@@ -8,7 +8,7 @@ export interface PlaceSyncDependencies {
   readonly local: () => LocalPresence;
 }
 
-/** Tells the place what changes on this instance, many changes at a time, and everything where it may have forgotten. */
+/** Writes the changes of this instance to the place, many at a time, and everything if the place may have forgotten it. */
 export class PlaceSync {
   readonly #place: PresencePlace;
   readonly #clock: Clock;
@@ -27,7 +27,7 @@ export class PlaceSync {
     this.#local = local;
   }
 
-  /** A record has changed. Returns whether it is to be kept until it was told. */
+  /** A record has changed. Returns whether to keep it until the change was written. */
   changed(record: PresenceRecord): boolean {
     if (this.#round === 0) return false;
     this.#changed.add(record);
@@ -35,7 +35,7 @@ export class PlaceSync {
     return true;
   }
 
-  /** Tells everything. What changes meanwhile is told after it, in its order. */
+  /** Writes everything. Changes that come meanwhile follow in their order. */
   async begin(): Promise<void> {
     this.lost();
     const round = ++this.#rounds;
@@ -52,12 +52,12 @@ export class PlaceSync {
       await this.#write(some);
       if (this.#round === round) await this.#place.activate();
     } catch (error) {
-      // It says so itself, and when it is back.
+      // The place reports its state itself.
       if (!(error instanceof PlaceAway)) throw error;
     }
   }
 
-  /** There is nobody to tell. */
+  /** Stops writing: the place is away, or no other instance reads it. */
   lost(): void {
     this.#timer?.cancel();
     this.#timer = undefined;

@@ -1,26 +1,26 @@
 /**
- * The shared place where the instances of a log put presence together. An instance can send everything in it again: while the place is away, each instance answers from its own streams.
- * `bus/redis/presence-place.ts` is that of instances on many hosts, `sqlite/sqlite.ts` that of several processes on one SQLite file.
+ * The shared place where the instances of a log put presence together. It holds no truth: an instance can write everything again. While it is away, each instance answers from its own streams.
+ * `bus/redis/presence-place.ts` is for instances on many hosts, `sqlite/sqlite.ts` for several processes on one SQLite file.
  *
- * Every method but `join` and `close` rejects with `PlaceAway` when there is no answer to be had, at once where that is known. What an instance has written counts while it lives, and for its lease after that.
+ * Every method but `join` and `close` rejects with `PlaceAway` when no answer comes, at once if that is known. The entries of an instance count while it lives, and until the end of its lease.
  */
 export interface PresencePlace {
-  /** Whether it knows of all instances, this one too, and answers. */
+  /** Whether it answers, and knows all instances, this one included. */
   readonly isUp: boolean;
 
-  /** Whether there is no other instance: what this one knows itself is everything, and the place is not asked. */
+  /** Whether there is no other instance. Then this one knows everything, and does not ask the place. */
   readonly isAlone: boolean;
 
-  /** How changes are told to it. */
+  /** How changes are written to it. */
   readonly telling: Telling;
 
   /** Begins with one log: places of two logs never meet. Called once; never throws. */
   join(logId: string, listener: PlaceListener): void;
 
-  /** Says what has changed. Changes are taken in the order of the calls. */
+  /** Writes changes, in the order of the calls. */
   write(changes: readonly PresenceChange[]): Promise<void>;
 
-  /** Everything was told after `begin`: from now on it counts, in the place of all that this instance had written before. */
+  /** Everything was written since `begin`: it counts from now on, instead of the earlier entries of this instance. */
   activate(): Promise<void>;
 
   /** Members of a topic after one, by the bytes of their ids, and how many streams there are. */
@@ -32,7 +32,7 @@ export interface PresencePlace {
   /** Topics of a member after one, by the bytes of their names. */
   topicsOf(member: string, after: string, limit: number): Promise<MemberPage>;
 
-  /** What has changed after a number that an earlier answer gave; undefined topics where anything may have. 0: from the beginning. */
+  /** The changes after a number from an earlier answer, or 0. `topics` is undefined if any topic may have changed. */
   changes(after: number): Promise<PresenceChanges>;
 
   /** Leaves: the entries of this instance count for this much longer. Does not wait for a server that hangs. */
@@ -44,16 +44,16 @@ export interface Telling {
   readonly everyMs: number;
   /** How many changes one `write` has at most. Stops it from keeping the place busy. */
   readonly maxEntries: number;
-  /** How many writes may be unanswered. Stops a slow place from holding memory: what changes meanwhile waits as a mark on its record. */
+  /** How many writes may be unanswered. Stops a slow place from holding memory: later changes wait as marks on their records. */
   readonly maxRequests: number;
 }
 
 export interface PlaceListener {
-  /** It can be used, and knows nothing of this instance: tell it everything, and then `activate`. Called again whenever it may have forgotten. */
+  /** The place can be used, and knows nothing of this instance: write everything, then `activate`. Called again whenever it may have forgotten. */
   begin(): void;
-  /** It cannot be used. What changes meanwhile need not be told. */
+  /** The place cannot be used. Changes need not be written meanwhile. */
   lost(): void;
-  /** The last of the other instances has gone. What changes need not be told. */
+  /** The last other instance has gone. Changes need not be written. */
   alone(): void;
 }
 
@@ -91,7 +91,7 @@ export interface PresentMember {
 export interface PresencePage {
   readonly streams: number;
   readonly members: readonly PresentMember[];
-  /** What the next page comes after; undefined where this is the last. */
+  /** The key after which the next page begins; undefined on the last page. */
   readonly next: string | undefined;
 }
 
@@ -116,7 +116,7 @@ export interface PresenceChanges {
   readonly topics: readonly string[] | undefined;
 }
 
-/** There is no answer to be had. */
+/** The place gives no answer. */
 export class PlaceAway extends Error {
   override name = 'PlaceAway';
 }

@@ -36,7 +36,7 @@ export interface Told<Answer> {
 }
 
 export interface PresenceDependencies {
-  /** Absent where there is one process, or the others cannot be heard of. */
+  /** Absent for a single process, or if the others cannot be reached. */
   readonly place: PresencePlace | undefined;
   /** Whether there may be instances unknown to the place, or where there is no place, other instances than this. */
   readonly mayHaveOthers: boolean;
@@ -82,12 +82,12 @@ export class Presence {
     return this.#local.size;
   }
 
-  /** Their names. */
+  /** The names of these topics and patterns. */
   named(): Iterable<string> {
     return this.#local.named();
   }
 
-  /** Whether all instances are heard of. */
+  /** Whether all instances can be reached. */
   get isWhole(): boolean {
     return this.#isAlone || (this.#place?.isUp === true && !this.#mayHaveOthers);
   }

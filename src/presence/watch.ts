@@ -4,10 +4,10 @@ import { InTurns } from '../runtime/in-turns.ts';
 import type { PresenceChanges, PresenceCount, PresencePage, PresentMember } from './place.ts';
 import { presentText } from './present-text.ts';
 
-/** How often one topic is told of at most: what happens in between is told together. */
+/** The least time between two reports about a topic. Changes in between share a report. */
 const NEWS_EVERY_MS = 250;
 
-/** Beyond one of these, counts are told and no members. Stop a crowded topic from costing each of its watchers a long list for every change. */
+/** Beyond one of these, watchers get counts and no members. Stop a crowded topic from costing each of its watchers a long list for every change. */
 const WATCHED_MAX_ENTRIES = 500;
 const STATE_MAX_BYTES = 64 * 1024;
 
@@ -16,7 +16,7 @@ const WATCH_MAX_READS = 16;
 
 /** A stream that wants to know who listens. */
 export interface PresenceWatcher {
-  /** Returns false where it can take nothing now: then it is told the state later. */
+  /** Returns false if it can take nothing now: then it gets the state later. */
   tellPresence(frame: Buffer): boolean;
 }
 
@@ -30,7 +30,7 @@ export interface WatchDependencies {
   readonly clock: Clock;
   readonly page: (topic: string, limit: number) => Promise<Look<PresencePage>>;
   readonly count: (topic: string) => Promise<Look<readonly PresenceCount[]>>;
-  /** What has changed on all instances; absent where nothing is heard of others. */
+  /** The changes on all instances; absent if this instance gets no changes of others. */
   readonly changes: ((after: number) => Promise<PresenceChanges | undefined>) | undefined;
   /** Whether this instance receives every change by itself, now. */
   readonly hearsAll: () => boolean;
@@ -55,7 +55,7 @@ interface Watched {
 }
 
 /**
- * Tells streams who comes and goes. A stream is told the state of its topics first, and then what has changed, each with the next number. What a full socket cannot take is not kept for it: it gets the state again. All
+ * Tells streams who comes and goes. A stream gets the state of its topics first, and then each change with the next number. Nothing is queued for a full socket: it gets the state again later. All
  * watchers of a topic share one look and one frame.
  */
 export class PresenceWatch {
@@ -151,7 +151,7 @@ export class PresenceWatch {
     watched.isStale = false;
     const { answer: { streams, members, next }, isPartial } = await this.#page(watched.topic, WATCHED_MAX_ENTRIES);
     if (isPartial && !this.#hearsAll()) {
-      // The others are not gone because they cannot be heard of.
+      // Members of instances that cannot be reached are not gone.
       watched.isStale = true;
       if (watched.state !== undefined) return;
     }
@@ -175,7 +175,7 @@ export class PresenceWatch {
     const head = `{"topic":${JSON.stringify(topic)},"number":${watched.number},${summary}`;
     watched.state = this.#frameOf(`${head}${members === undefined ? '' : `,"members":${listText([...members.values()])}`}}`);
     if (isFirst) return;
-    // Between a list and counts there is no difference to be told.
+    // A list and counts have no difference to report.
     const isState = before === undefined || members === undefined;
     const frame = isState ? watched.state : this.#frameOf(`${head},"joined":${listText(joined)},"changed":${listText(changed)},"left":${JSON.stringify(left)}}`);
     this.#turns.forEach([...watched.watchers], (watcher) => {

@@ -7,7 +7,7 @@ const GATHER_MS = 10;
 /** Questions that wait for their turn. Stops a flood of them from holding memory: beyond it the client that asks most gets no answer to its last. */
 const WAITING_MAX_ENTRIES = 10_000;
 
-/** Questions with one key that wait for calls of their own. Stops who asks the same again and again from keeping all others out. */
+/** Questions with one key that wait for calls of their own. Stops a client that repeats a question from keeping all others out. */
 const KEY_WAITING_MAX_ENTRIES = 100;
 
 interface Waiting<Question, Answer> extends Holding {
@@ -22,7 +22,7 @@ export interface BatchesOptions<Question, Answer> extends Pick<FairSharesDepende
   readonly call: (questions: readonly Question[]) => Promise<readonly Answer[]>;
   /** The most questions of one call. */
   readonly max: number;
-  /** What a call has once. */
+  /** The key of a question: a call has each key once. */
   readonly keyOf: (question: Question) => string;
   /** Whether one answer is for all questions with a key that wait for it. Otherwise each of them has a call of its own, in their order. */
   readonly isShared: boolean;
@@ -95,7 +95,7 @@ export class Batches<Question, Answer> {
     this.#called = clock.monotonic();
   }
 
-  /** Who waits for the next call, by its questions. */
+  /** Callers that wait for the next call, by their questions. */
   #take(): readonly (readonly Waiting<Question, Answer>[])[] {
     const { max, isShared } = this.#options;
     const asking = [...this.#waiting].slice(0, max).map(([key, same]) => {

@@ -66,7 +66,7 @@ export class Budget {
 /** Pinned bytes are never taken back. */
 const PINNED: Holding = { takeBack: () => undefined };
 
-/** What one holds of a budget: it grows, shrinks, and is let go of once, however often that is asked. It is pinned, unless `loosen` says how it is taken back. */
+/** A part of a budget: it grows and shrinks, and is released once, however often that is asked. It is pinned, unless `loosen` says how it is taken back. */
 export class Hold {
   readonly #budget: Budget;
   readonly #holder: Holder;
@@ -101,7 +101,7 @@ export class Hold {
     this.#share = this.#newShare();
   }
 
-  /** It is not taken back any more. */
+  /** From now on the hold is not taken back. */
   pin(): void {
     this.#holding = undefined;
     this.#share?.pin();
@@ -115,7 +115,7 @@ export class Hold {
     return true;
   }
 
-  /** The same for what cannot be refused any more. */
+  /** As `grow`, for bytes that cannot be refused any more. */
   mustGrow(bytes: number): void {
     this.#budget.mustTake(bytes);
     this.#count(bytes);

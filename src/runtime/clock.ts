@@ -1,5 +1,5 @@
 /**
- * What a process itself offers to the code that runs in it: time (here), memory, counting, metrics and a logger. The room `runtime` knows nothing
+ * The services of the process for the code in it: time (here), memory, counting, metrics and a logger. The room `runtime` knows nothing
  * of messages and imports no other room, so every room may use it. Its parts are handed in, and a test or a simulation hands in its own.
  */
 
@@ -40,7 +40,7 @@ export async function waitAtMost(milliseconds: number, promise: Promise<unknown>
   }
 }
 
-/** What a promise resolves to, or undefined where that takes longer. An answer that has arrived counts, also where this process was too busy to read it. */
+/** Waits for a promise. Returns undefined if that takes longer. An answer that has arrived counts, also where this process was too busy to read it. */
 export async function within<Value>(clock: Clock, milliseconds: number, promise: Promise<Value>): Promise<Value | undefined> {
   const late = Promise.withResolvers<undefined>();
   const timer = clock.after(milliseconds, () => clock.soon(() => late.resolve(undefined)));

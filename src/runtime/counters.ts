@@ -3,7 +3,7 @@ export interface Observer {
   observe(value: number): void;
 }
 
-/** Who sees the size and the duration of each commit, and the latency of each sweep. */
+/** Observers of the size and duration of each commit, and of the latency of each sweep. */
 export interface Observers {
   readonly commitMessages: Observer;
   readonly commitMilliseconds: Observer;
@@ -14,7 +14,7 @@ export interface Observers {
 const UNOBSERVED: Observer = { observe: () => undefined };
 
 /**
- * What the spine counts as it goes: plain numbers, so that counting costs nothing on the fan-out path. `Metrics` reads them when Prometheus
+ * The counters of the spine: plain numbers, so that counting costs nothing on the fan-out path. `Metrics` reads them when Prometheus
  * asks. Only commits and sweeps, which are few, are handed to observers one by one.
  */
 export class Counters {
@@ -24,7 +24,7 @@ export class Counters {
   replayed = 0;
   /** Publish requests that failed, by the code of their problem. */
   readonly refused = new Map<string, number>();
-  /** Requests that were refused for their heads, by the code of their problem; streams that are told so by `$busy`, too. */
+  /** Requests refused by their heads, by the code of the problem; also streams refused by `$busy`. */
   readonly turnedAway = new Map<string, number>();
   /** Requests to hooks, by the hook and what became of them, with a blank between. */
   readonly hooks = new Map<string, number>();
@@ -96,7 +96,7 @@ export class Counters {
   /** Messages and keys that retention deleted. */
   trimmed = 0;
   trimmedKeys = 0;
-  /** Of those keys, the ones that had not expired. */
+  /** Deleted keys that had not expired. */
   forgottenKeys = 0;
   /** Sessions that this instance made, and ended before they expired. */
   sessionsMade = 0;

@@ -9,10 +9,10 @@ import { Movements, type Movable } from './standstill.ts';
  */
 export type Holder = readonly [widest: HolderName, ...narrower: HolderName[]];
 
-/** The same without a connection. */
+/** A holder without a connection. */
 export type NamedHolder = readonly [widest: string, ...narrower: string[]];
 
-/** A holder without its connection. */
+/** Leaves the connection out of a holder. */
 export function namesOf(holder: Holder): NamedHolder {
   const [widest = '', ...narrower] = holder.filter((name) => typeof name === 'string');
   return [widest, ...narrower];
@@ -39,13 +39,13 @@ export interface Holding {
 
 /** One thing that is held. */
 export interface Share {
-  /** It takes more room, and so has moved. */
+  /** Takes more room. That counts as a movement. */
   grow(amount: number): void;
-  /** It takes less, but not nothing. */
+  /** Takes less room, but not none. */
   shrink(amount: number): void;
-  /** It cannot be taken back any more. */
+  /** From now on it cannot be taken back. */
   pin(): void;
-  /** It holds nothing any more. A second call does nothing. */
+  /** Gives all room back. A second call does nothing. */
   release(): void;
 }
 

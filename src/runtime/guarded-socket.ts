@@ -53,7 +53,7 @@ class Unfinished {
     return this.#block.subarray(0, length);
   }
 
-  /** Keeps `bytes` from `from` on. What the library was handed is never written to again: the next chunk gets a new block. */
+  /** Keeps `bytes` from `from` on. A block that the library has is never written to again: the next chunk gets a new one. */
   keep(bytes: Buffer, from: number): void {
     if (from === 0 && this.#length === bytes.length) return;
     this.#block = bytes.subarray(from);

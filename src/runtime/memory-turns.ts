@@ -16,7 +16,7 @@ export class MemoryTurns {
   readonly #room: Budget;
   readonly #waiting: FairShares<Waiting>;
   readonly #shares = new Map<Waiting, Share>();
-  /** Whose turn it is, where there is no room for it yet. */
+  /** The work whose turn it is, while there is no room for it yet. */
   #next: Waiting | undefined;
   readonly #refusal: () => Error;
 

@@ -8,7 +8,7 @@ export function ownCopy(bytes: Uint8Array): Buffer {
   return copy;
 }
 
-/** The same for several buffers with about the same lifetime: one block for all, in their order. */
+/** Copies several buffers with about the same lifetime into one block, in their order. */
 export function inOneBlock(all: readonly Uint8Array[]): Uint8Array[] {
   const block = Buffer.allocUnsafeSlow(all.reduce((sum, { length }) => sum + length, 0));
   let at = 0;

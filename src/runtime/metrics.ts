@@ -7,7 +7,7 @@ const COMMIT_BUCKETS_MESSAGES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000,
 const COMMIT_BUCKETS_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
 const DELIVERY_BUCKETS_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30];
 
-/** What runs: labels of `tidings_build_info`. */
+/** The labels of `tidings_build_info`. */
 export interface BuildInfo {
   readonly version: string;
   readonly node: string;
@@ -26,7 +26,7 @@ export interface Limits {
   readonly logSeconds: number;
 }
 
-/** What an instance holds at this moment, as metrics show it. */
+/** The gauges of an instance at this moment. */
 export interface Gauges extends NumberGauges {
   readonly connectors: readonly ConnectorGauge[];
 }
@@ -39,12 +39,12 @@ export interface ConnectorGauge {
   readonly behind: number | undefined;
 }
 
-/** Those with one number each. */
+/** Gauges with one number each. */
 interface NumberGauges {
   readonly streams: number;
   /** History requests that wait for a first message. */
   readonly longPolls: number;
-  /** What larger filters hold, and what streams were written and their clients have not taken. Bytes. */
+  /** The memory of larger filters, and of writes that clients have not taken. Bytes. */
   readonly filterBytes: number;
   readonly unreadBytes: number;
   /** Streams that are behind and read from the log, and by how many numbers of the log the last of them is behind. */
@@ -302,7 +302,7 @@ export class Metrics {
   }
 }
 
-/** Lines of a process' log that tell of something wrong. */
+/** Warnings and errors in the log of a process. */
 export function countWarnings(register: Registry, warnings: Readonly<Record<WarningLevel, number>>): void {
   new Counter({ name: 'tidings_warnings_total', help: 'Log lines at warn and above, by level', registers: [register], labelNames: ['level'], collect() {
     this.reset();

@@ -8,7 +8,7 @@ const SHARED_MAX_ENTRIES = 1_000;
 export class SharedTexts {
   readonly #texts = new Map<string, string>();
 
-  /** The same text, cut short, and the one that others have where there is one. */
+  /** Cuts a text short, and returns one shared copy for all equal texts. */
   shared(text: string | undefined): string | undefined {
     if (text === undefined) return undefined;
     const cut = text.length > TEXT_MAX_CHARACTERS ? text.slice(0, TEXT_MAX_CHARACTERS) : text;

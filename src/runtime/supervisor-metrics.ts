@@ -12,11 +12,11 @@ export interface WorkersState {
   readonly answered: ReadonlySet<number>;
 }
 
-/** What the supervisor of several workers adds to their metrics. */
+/** The metrics that the supervisor adds to those of its workers. */
 export class SupervisorMetrics {
   readonly #count: number;
   readonly #registry = new Registry();
-  /** Of the supervisor's own process. */
+  /** The metrics of the supervisor's own process. */
   readonly #process = new Registry();
   readonly #running: Gauge;
   readonly #ready: Gauge;

@@ -29,7 +29,7 @@ const COLON = 0x3a;
 const SPACE = 0x20;
 /** The state of a socket that listens (include/net/tcp_states.h). */
 const LISTEN = 0x0a;
-/** What a connection's timer waits for (Documentation/networking/proc_net_tcp.rst): an acknowledgement, or an open window. */
+/** A connection's timer waits for an acknowledgement, or for an open window (Documentation/networking/proc_net_tcp.rst). */
 const RETRANSMIT_TIMER_CODE = 1;
 const PROBE_TIMER_CODE = 4;
 

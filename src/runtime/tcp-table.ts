@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { readRows, type RowFilter, type SendQueue } from './tcp-rows.ts';
 
-/** What the kernel knows of this process's connections. */
+/** The kernel's table of this process's connections. */
 export interface TcpTable {
   /** The rows that a filter keeps; undefined where the table has no connection of that port. Rejects where nobody may read the table. */
   read(filter: RowFilter): Promise<readonly SendQueue[] | undefined>;

@@ -2,7 +2,7 @@
 const WARNINGS_MAX_ENTRIES = 50;
 /** The stored part of a sentence. Stops one line from being most of an answer. */
 const SENTENCE_MAX_CHARACTERS = 300;
-/** What a list may have as JSON: it travels between instances beside other things, in a note of 64 KiB. */
+/** The most bytes of a list as JSON: it travels between instances with other things, in a note of 64 KiB. */
 export const WARNINGS_MAX_BYTES = 16 * 1024;
 
 /** The levels of lines that are kept, the least serious first. */
@@ -22,7 +22,7 @@ export interface Warning {
 }
 
 /**
- * What the logger has warned of lately, in words. Only the sentences are kept: facts and errors of a line may hold what others sent. A sentence that comes again is counted, so that one
+ * The latest warnings of the logger. Only the sentences are kept: facts and errors of a line may hold what others sent. A sentence that comes again is counted, so that one
  * that comes a thousand times pushes no other out.
  */
 export class Warnings {

@@ -1,6 +1,6 @@
 import type { Filter } from '../model/topic.ts';
 
-/** What the topics that some patterns match begin with, up to the dot before the first wildcard. */
+/** The prefixes of topics that some patterns match, up to the dot before the first wildcard. */
 export interface Beginnings {
   /** By their first segment. A beginning that another one covers is left out: `a.b.c.` where there is `a.b.`. */
   readonly bySegment: ReadonlyMap<string, readonly string[]>;

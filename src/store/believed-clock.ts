@@ -1,4 +1,4 @@
-/** A clock that is further than this ahead of all that is known of the time is not believed. Milliseconds. */
+/** A clock further ahead of all known times than this is not believed. Milliseconds. */
 export const CLOCK_JUMP_MS = 60 * 60 * 1000;
 /** The believed clock is stored when it has moved on by this much: one small write in a minute. Milliseconds. */
 export const CLOCK_KEPT_MS = 60 * 1000;
@@ -7,11 +7,11 @@ export const CLOCK_KEPT_MS = 60 * 1000;
 export interface KnownTimes {
   /** The machine's clock. */
   readonly machine: number;
-  /** The furthest that the clock was believed, as the log keeps it; null before retention has first looked at a message. */
+  /** The latest believed clock, as the log remembers it; null before retention has first looked at a message. */
   readonly kept: number | null;
-  /** Until then: the time of the oldest message, because a wrong clock may have written the later ones. Undefined for an empty log. */
+  /** The time of the oldest message, used while `kept` is null: a wrong clock may have written the later ones. Undefined for an empty log. */
   readonly oldest?: number | undefined;
-  /** What the caller has counted himself; undefined before his first look. */
+  /** The time as the caller counts it; undefined before its first look. */
   readonly counted?: CountedTime | undefined;
 }
 
@@ -22,7 +22,7 @@ export interface CountedTime {
 }
 
 /**
- * Invariant 10: the machine's clock as far as it is believed. With a clock that is years ahead every message would be too old. So the clock is compared with
+ * Invariant 10: the believed clock. With a clock that is years ahead every message would be too old. So the clock is compared with
  * the times in the log, which outlast every process. A clock that is behind is followed. A log that never had a message
  * has nothing to lose, and believes every clock. PostgreSQL's twin of this is `tidings.believe`.
  */
@@ -32,8 +32,8 @@ export function believe({ machine, kept, oldest, counted }: KnownTimes): number 
 }
 
 /**
- * Whether a count goes on from what the log remembers. Otherwise the log knows better: other instances looked later, or a message refuted what the count began
- * with. A count from an empty log may come from any clock, so the first messages decide.
+ * Whether a count continues from the time that the log remembers. Otherwise the log knows better: other instances looked later, or a message refuted the
+ * beginning of the count. A count from an empty log may come from any clock, so the first messages decide.
  */
 function continues({ from }: CountedTime, kept: number | null): boolean {
   return kept !== null && from >= kept && from - kept < CLOCK_KEPT_MS;
@@ -48,7 +48,7 @@ export function isWorthKeeping(believed: number, { kept, oldest }: KnownTimes): 
 }
 
 /**
- * Whether a new message's time is far behind what the log remembers, so that the log has to remember this time instead. One of two clocks was wrong, and nobody
+ * Whether a new message's time is so far behind the remembered one that the log has to remember it instead. One of two clocks was wrong, and nobody
  * knows which. If the log believed the later one again, retention would delete the message at once, and forget its key.
  */
 export function isRefuted(kept: number | null, time: number): boolean {

@@ -2,7 +2,7 @@ import { CONNECTOR_NAME_MAX_BYTES, CONNECTOR_STATUS_MAX_BYTES, MAX_CONNECTORS, S
 import { checkWhole } from './key-rows.ts';
 import { StoreError, type AppendRequest } from './store.ts';
 
-/** What both stores check of connectors. */
+/** Checks of connectors in both stores. */
 
 export function checkOwner({ names }: ConnectorOwner): void {
   checkConnectors(names);

@@ -8,11 +8,11 @@
 export interface ConnectorStore {
   /**
    * Keeps the lease of an owner, and ends the leases of owners that did not call in time. Then the owner takes named connectors that have no owner, up to its share.
-   * An owner that has more than its share is told so, and lets go of some.
+   * An owner with more than its share learns that, and releases some.
    */
   leaseConnectors(owner: ConnectorOwner): Promise<LeasedConnectors>;
 
-  /** Lets go of connectors, so that another instance takes them at once. Where `names` is undefined the owner lets go of all, and its lease ends. */
+  /** Lets go of connectors, so that another instance takes them at once. Where `names` is undefined the owner releases all, and its lease ends. */
   letGoOfConnectors(owner: string, names: readonly string[] | undefined): Promise<void>;
 
   /** The connectors with these names, at most `MAX_CONNECTORS` of them, in any order. */
@@ -46,7 +46,7 @@ export interface ConnectorOwner {
 }
 
 export interface LeasedConnectors {
-  /** Of the named connectors, those that the owner has. */
+  /** The named connectors that the owner has. */
   readonly held: readonly { readonly id: string; readonly version: number; readonly fence: number }[];
   /** How many it should have at most. */
   readonly share: number;
@@ -57,7 +57,7 @@ export interface ConnectorRecord {
   /** The instance that runs it; '' for none. */
   readonly owner: string;
   readonly fence: number;
-  /** Of a sink: the place in the log up to which everything was sent; '' before it began. */
+  /** The place in the log up to which a sink has sent everything; '' before it began, and for a source. */
   readonly cursor: string;
   /** How it is, as its owner noted it last; '' before. */
   readonly status: string;
@@ -73,13 +73,13 @@ export interface ConnectorNote {
 
 /** A place in what a source reads. */
 export interface SourcePosition {
-  /** Of the stream or topic on the other side. It changes where that is made anew: then positions begin again. Empty where the other side does not tell. */
+  /** Identifies the stream or topic on the other side. A new one of the same name has another identity, and positions begin again. Empty if the other side does not tell. */
   readonly identity: string;
   readonly position: number;
 }
 
 export interface StoredPosition extends SourcePosition {
-  /** What has an order of its own, such as a partition. */
+  /** A part with an order of its own, such as a partition. */
   readonly part: string;
 }
 

@@ -1,7 +1,7 @@
 import { requireLevel } from './level.ts';
 import { ERASURES_MAX_ENTRIES, ERASING_LEVEL, type Erasure, type ErasureChanges } from './erasure-store.ts';
 
-/** What both stores do with an answer about erasures. */
+/** Both stores read answers about erasures with this file. */
 
 /** Throws where the log is at a level at which nothing may be erased. @throws LevelTooLow */
 export function requireErasingLevel(level: number): void {

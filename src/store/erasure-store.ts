@@ -82,6 +82,6 @@ export interface ErasureChanges {
    * have lost some.
    */
   readonly erasures: readonly Erasure[] | undefined;
-  /** Of the same snapshot. */
+  /** The state of the log in the same snapshot. */
   readonly log: LogState;
 }

@@ -4,7 +4,7 @@
  */
 export type FailureReason = 'level' | 'schema' | 'foreign' | 'replaced' | 'damaged' | 'full' | 'locked' | 'read-only' | 'access' | 'unreachable' | 'other';
 
-/** What the sentences of the stores have in common, by the word for it. The first that fits counts. Failures cross threads and rooms as sentences. */
+/** The reason in each sentence of a store, as one word. The first that fits counts. Failures cross threads and rooms as sentences. */
 const SENTENCES: readonly (readonly [FailureReason, RegExp])[] = [
   ['level', /understands levels up to|does not understand the log/],
   ['schema', /made by a newer version/],

@@ -2,7 +2,7 @@ import type { Permissions } from '../model/permissions.ts';
 import type { KeyRecord, KeySecret, NewKey, NewSecret } from './key-store.ts';
 import { StoreError } from './store.ts';
 
-/** What both stores do with a row of the table `api_keys`. */
+/** Both stores read and write rows of the table `api_keys` with this file. */
 
 /** When a key ends that does not end by itself: the last moment of a Date. No key ends later. */
 export const NEVER_MS = 8_640_000_000_000_000;

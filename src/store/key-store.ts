@@ -12,7 +12,7 @@ import type { Permissions } from '../model/permissions.ts';
  * end. A change that rejects with `outcome-unknown` may be asked for again with the same arguments: it happens once.
  */
 export interface KeyStore {
-  /** What changed after a version. Never from a snapshot that is older than the call. Writes nothing. */
+  /** The changes after a version. Never from a snapshot that is older than the call. Writes nothing. */
   keyChanges(after: number): Promise<KeyChanges>;
 
   /** The keys with these ids, at most `FIND_MAX_KEYS` of them, in any order; revoked and expired ones too. Ids that no key has are left out. Never from a snapshot that is older than the call. */
@@ -23,7 +23,7 @@ export interface KeyStore {
 
   /**
    * Stores a new key. If a key has the id and this newest secret already, nothing changes, and the answer is that key. Also deletes keys that ended
-   * `KEPT_ENDED_KEYS_MS` ago, and the oldest of more than `MAX_ENDED_KEYS`. What has ended is decided by the clock as far as it is believed (invariant 10).
+   * `KEPT_ENDED_KEYS_MS` ago, and the oldest of more than `MAX_ENDED_KEYS`. The believed clock decides which keys have ended (invariant 10).
    * @returns undefined, and nothing was stored, where `MAX_KEYS` keys are held that have not ended, or another key has the id.
    */
   createKey(key: NewKey): Promise<KeyRecord | undefined>;

@@ -8,7 +8,7 @@ import { StoreError } from './store.ts';
  * A new log has the level of the program that made it. No program raises the level of a log by itself, because instances that do not understand it may
  * still run. An operator raises it when all are replaced: `npm run migrate -- --raise-level`.
  *
- * Level 2: messages can be erased, and sessions and tickets count. What needs a level is refused below it (`requireLevel`).
+ * Level 2: messages can be erased, and sessions and tickets count. A call that needs a level is refused below it (`requireLevel`).
  */
 export const UNDERSTOOD_LEVEL = 2;
 
@@ -39,7 +39,7 @@ export class LevelTooLow extends StoreError {
   }
 }
 
-/** What the command `npm run migrate` did to a log. */
+/** The result of the command `npm run migrate`. */
 export interface Migrated {
   /** The number of migrations applied. */
   readonly applied: number;

@@ -10,7 +10,7 @@ export const TRIM_STEP_BYTES = 4 * 1024 * 1024;
 export const ERASE_STEP_BYTES = 4 * 1024 * 1024;
 export const ERASE_SCAN_MAX_ROWS = 5_000;
 
-/** How many of the newest epochs stay known after their messages are gone: a client that comes back late is told `expired`, not `unknown-log`. */
+/** How many of the newest epochs stay known after their messages are gone: a client that comes back late gets `expired`, not `unknown-log`. */
 export const KEPT_EPOCHS = 1_000;
 
 /** How many epochs SQLite forgets together, at least: it then looks which epochs the idempotency keys name, and reads all keys for it. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Migration } from './migrations.ts';
 import { StoreError } from './store.ts';
 
-/** What the command `npm run clock` asks of a log: both stores answer it without being opened, while instances run. */
+/** The questions of the command `npm run clock`. Both stores answer them unopened, while instances run. */
 
 /** One step: small enough that a publish which meets it waits for some milliseconds. Messages, and keys, which are smaller. */
 export const ACCEPT_STEP_MESSAGES = 500;
@@ -19,7 +19,7 @@ export interface LogClocks {
   readonly newest: number | undefined;
 }
 
-/** What got the time of now. */
+/** The messages that got the present time. */
 export interface Restamped {
   readonly messages: number;
   readonly keys: number;

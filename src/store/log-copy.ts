@@ -50,7 +50,7 @@ export interface CopySource {
   /** Idempotency keys after a position, in the order of `KEYS`. */
   keys(after: KeyPosition | undefined): readonly CopiedRow[];
   rows(table: CopiedTable): Iterable<CopiedRow>;
-  /** Closes the log to every program, and lets go of it. */
+  /** Closes the log to every program, and releases it. */
   seal(): void;
   close(): void;
 }
@@ -86,7 +86,7 @@ export interface CopyTarget {
   proveRows(table: CopiedTable): Promise<Proof>;
   /** Writes the rest of the log's state. @param bytes The log's size, as this store counts it. */
   writeState(log: SourceState, bytes: number): Promise<void>;
-  /** What a message counts in the log's size. */
+  /** The bytes of a message in the log's size. */
   bytesOf(message: CopiedMessage): number;
   /** Opens the log to instances. */
   open(log: SourceState): Promise<void>;

@@ -18,7 +18,7 @@ export interface Migration {
   readonly isLong: boolean;
 }
 
-/** What a database remembers of a migration. Databases of the first programs do not have `compatible`. */
+/** A migration as the database remembers it. Databases of the first programs do not have `compatible`. */
 export interface AppliedMigration {
   readonly version: number;
   readonly compatible: number | undefined;

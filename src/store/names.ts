@@ -15,7 +15,7 @@ export const LOG_NAME_CHARACTERS = 16;
 /** Bytes that an epoch's secret has: as many as the digest that is made with it. */
 const SECRET_BYTES = 32;
 
-/** What only who can read the log knows: hexadecimal digits. */
+/** A secret that only readers of the log know, in hexadecimal digits. */
 export function randomSecret(): string {
   return randomBytes(SECRET_BYTES).toString('hex');
 }

@@ -2,7 +2,7 @@ import { checkVersion, checkWhole } from './key-rows.ts';
 import { LIST_MAX_REVOCATIONS, type NewRevocation, type Revocation, type RevocationKind } from './revocation-store.ts';
 import { StoreError } from './store.ts';
 
-/** What both stores do with a row of the table `revocations`. */
+/** Both stores read and write rows of the table `revocations` with this file. */
 
 export interface RevocationRow {
   readonly kind: string;

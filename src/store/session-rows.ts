@@ -2,7 +2,7 @@ import { checkDigest, checkWhole, NEVER_MS, permissionsOf } from './key-rows.ts'
 import type { NewSession, SessionKey, SessionOrigin, SessionRecord } from './session-store.ts';
 import { StoreError } from './store.ts';
 
-/** What both stores do with a row of the table `sessions`. */
+/** Both stores read and write rows of the table `sessions` with this file. */
 
 /** A row without its owner. */
 export interface SessionRow {
@@ -17,7 +17,7 @@ export function sessionRecord({ id, digest, created, expires, origin }: SessionR
   return { id, digest, created, expires, origin: originOf(origin) };
 }
 
-/** Whose sessions are counted together. */
+/** The owner whose sessions are counted together. */
 export function ownerOf(origin: SessionOrigin): string {
   return origin.kind === 'key' ? `key:${origin.id}` : `sub:${origin.subject}`;
 }

@@ -60,9 +60,9 @@ export interface TokenOrigin {
   readonly issuedAt: number;
   /** As the token's claims had them. */
   readonly permissions: Permissions;
-  /** What others see of the subject where it listens: JSON. Absent: nothing. */
+  /** The metadata of the subject that others see where it listens: JSON. Absent: nothing. */
   readonly meta?: string;
-  /** What checked the token: where other keys do, its sessions end. 32 bytes. */
+  /** A digest of the keys that checked the token: its sessions end when other keys do. 32 bytes. */
   readonly proof: Uint8Array;
 }
 

@@ -14,20 +14,20 @@ import type { UsageStore } from './usage-store.ts';
  * order of the commits. `sqlite/` and `postgres/` implement this contract, and `test/contract/store.ts` checks them both. No other
  * room knows which of them it has.
  *
- * No method blocks the event loop: not for a lock, not for a disk. Each rejects with a `StoreError` and nothing else. No call waits for ever for a disk or
- * server that hangs. It rejects; a message reported as not stored is never stored later.
+ * No method blocks the event loop: not for a lock, not for a disk. Each rejects with a `StoreError` and nothing else. When a disk or server hangs, a call
+ * rejects after some time. A message reported as not stored is never stored later.
  */
 export interface Store {
-  /** The log's own lasting id (random, made with the database): what keeps two logs apart on one bus. Throws before `open` has resolved. */
+  /** The log's lasting id (random, made with the database). It keeps two logs apart on one bus. Throws before `open` has resolved. */
   readonly logId: string;
 
-  /** What a message counts in the log's size beyond its names and data: `rowBytes` of row-bytes.ts. Bytes. */
+  /** The bytes of a message in the log's size beyond its names and data: `rowBytes` of row-bytes.ts. */
   readonly rowOverheadBytes: number;
 
-  /** What topics and senders hold of the log. */
+  /** How much of the log each topic and sender holds. */
   readonly usage: UsageStore;
 
-  /** What the log holds of each topic. */
+  /** The topics of the log, with their messages. */
   readonly topics: TopicStore;
 
   /** Takes messages back. */
@@ -44,8 +44,8 @@ export interface Store {
    * `kill -9` and a power cut. Inserted rows take their numbers from the head row, under its lock (invariant 2). The messages of one request are consecutive.
    * Keys are looked up under that lock, in a snapshot taken after it; two requests with one key, also within one call, are stored once. `time` is the store's
    * clock, read under the lock, and at least the last
-   * message's. A key expires by the believed clock (invariant 10). A message
-   * whose time is far behind what the log remembers of the clock takes its place (believed-clock.ts).
+   * message's. A key expires by the believed clock (invariant 10). If a
+   * message's time is far behind the clock that the log remembers, the log remembers that time instead (believed-clock.ts).
    *
    * All or nothing: when it rejects with `unavailable` or `refused`, nothing was stored, for certain. An empty list is
    * allowed and writes nothing that a read could see: it shows that the log can be written.
@@ -101,12 +101,12 @@ export interface Appends extends Pick<Store, 'append' | 'rowOverheadBytes'> {
 export interface AppendRequest {
   readonly drafts: readonly Draft[];
   readonly key: IdempotencyKey | undefined;
-  /** Of a source: its position moves with its messages, or nothing is stored. Such a request is the only one of its call, and has no key. */
+  /** The step of a source: its position moves with its messages, or nothing is stored. Such a request is the only one of its call, and has no key. */
   readonly step?: SourceStep;
 }
 
 export interface IdempotencyKey {
-  /** Whose key it is: two scopes never share one. '' where there are no credentials. */
+  /** The namespace of the key: two scopes never share one. '' without credentials. */
   readonly scope: string;
   readonly key: string;
   /** A digest of everything in the request that the answer depends on, 32 bytes. */
@@ -119,13 +119,13 @@ export interface Appended {
   /** One outcome for each request, in order. */
   readonly outcomes: readonly Outcome[];
   readonly log: LogState;
-  /** Another instance wrote it for this one, or this one for others, and all were told. */
+  /** Another instance wrote for this one, or this one for others, and the writer has told all instances. */
   readonly isTold?: boolean;
 }
 
 /**
- * What became of a request. `stored` and `replayed` name the first of its numbers: the others follow it, with the same
- * epoch and time. `replayed`: the key was known, and this is the first answer again. `conflict`: the key was used for
+ * The outcome of a request. `stored` and `replayed` name the first of its numbers: the others follow it, with the same
+ * epoch and time. `replayed`: the key was known, and this repeats the first answer. `conflict`: the key was used for
  * another request; nothing was stored. `outdated`: the step's owner is not the newest, or a position stands elsewhere; nothing was stored.
  */
 export type Outcome =
@@ -156,7 +156,7 @@ export interface Page {
    */
   readonly scanned: number;
   readonly log: LogState;
-  /** How many rows or index entries the database had to look at: what tests and metrics watch. */
+  /** How many rows or index entries the database examined. For tests and metrics. */
   readonly examined: number;
 }
 
@@ -196,20 +196,20 @@ export interface FoundBack {
    */
   readonly from: number;
   readonly log: LogState;
-  /** How many rows or index entries the database had to look at: what tests watch. */
+  /** How many rows or index entries the database examined. For tests. */
   readonly examined: number;
 }
 
 export interface TrimPolicy {
   /** Messages older than this are deleted, in milliseconds; 0 disables the limit. */
   readonly maxAge: number;
-  /** The time as the caller counts it. It helps the store to believe its clock, where it goes on from what the log remembers. */
+  /** The time as the caller counts it. It helps the store to judge its clock if it continues from the time that the log remembers. */
   readonly counted?: CountedTime;
   /** While the messages have more bytes than this, the oldest are deleted; 0 disables the limit. */
   readonly maxBytes: number;
   /** While there are more idempotency keys than this, the next to expire are forgotten; 0 or absent disables the limit. */
   readonly maxKeys?: number;
-  /** The most messages, and the most keys, of this step. */
+  /** The most messages, and the most keys, that this step deletes. */
   readonly rows: number;
 }
 
@@ -222,11 +222,11 @@ export interface Trimmed {
   readonly more: boolean;
   /** Bytes of messages held after this. */
   readonly bytes: number;
-  /** How many idempotency keys are held after this. Rather too many than too few: some that were stored again may count twice. */
+  /** How many idempotency keys are held after this. May be too many, never too few: a key that was stored again may count twice. */
   readonly heldKeys: number;
-  /** Where the machine's clock stood: milliseconds since 1970. Unlike `log.now` it may stand before the newest message. */
+  /** The machine's clock, in milliseconds since 1970. Unlike `log.now` it may be earlier than the newest message. */
   readonly machine: number;
-  /** The machine's clock as far as it is believed (believed-clock.ts), which age was counted by. Never later than `machine`. */
+  /** The believed clock (believed-clock.ts), by which age was counted. Never later than `machine`. */
   readonly believed: number;
   readonly log: LogState;
 }
@@ -249,10 +249,10 @@ export class StoreError extends Error {
   }
 }
 
-/** Mistakes in this program, which a store passes on as the cause of its error. */
+/** Causes of a store's error that are mistakes in this program. */
 const MISTAKES = [TypeError, RangeError, ReferenceError, SyntaxError];
 
-/** Whether an error comes from the database or from the way to it, and not from a mistake in this program. */
+/** Whether an error comes from the database or the connection to it, and not from a mistake in this program. */
 export function isStoreFailure(error: unknown): boolean {
   return error instanceof StoreError && !isMistake(error.cause);
 }

@@ -2,7 +2,7 @@ import { checkDigest, checkVersion, checkWhole, NEVER_MS } from './key-rows.ts';
 import { originOf } from './session-rows.ts';
 import { CALL_MAX_TICKETS, type KeptTicket, type NewTicket, type TicketOrigin, type TicketRecord, type TicketRenewal, type TicketUse } from './ticket-store.ts';
 
-/** What both stores do with a row of the table `tickets`. */
+/** Both stores read and write rows of the table `tickets` with this file. */
 
 /** A row without its owner. */
 export interface TicketRow {

@@ -74,11 +74,11 @@ export interface NewTicket extends TicketOrigin {
 }
 
 export interface TicketRecord extends NewTicket {
-  /** Of the last use; 0 before the first. */
+  /** The generation of its last use; 0 before the first. */
   readonly generation: number;
-  /** Until when it can be used. */
+  /** When it can no longer be used. */
   readonly ends: number;
-  /** Only who shows a position of the log may use it. */
+  /** Only a client that shows a position of the log may use it. */
   readonly isGuarded: boolean;
 }
 
@@ -99,7 +99,7 @@ export interface UsedTicket {
 export interface KeptTicket {
   readonly id: string;
   readonly generation: number;
-  /** From now on only who shows a position of the log may use the ticket. It stays so. */
+  /** From now on only a client that shows a position of the log may use the ticket. It stays so. */
   readonly isGuarded: boolean;
 }
 

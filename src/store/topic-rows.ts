@@ -2,7 +2,7 @@ import type { Position } from '../model/position.ts';
 import { TOPIC_FACTOR } from './row-bytes.ts';
 import type { TopicHolding } from './topic-store.ts';
 
-/** What a database answers of one topic. */
+/** A database's answer about one topic. */
 export interface TopicRow {
   /** How many messages were found, of one more than are counted. */
   readonly found: number;

@@ -3,26 +3,26 @@ import type { NameRange } from '../model/topic-ranges.ts';
 
 /** Which names are asked for. */
 export interface TopicNames {
-  /** They lie in these, which follow each other. */
+  /** The ranges that hold the names, in order. */
   readonly ranges: readonly NameRange[];
   /** At least 1. */
   readonly limit: number;
 }
 
-/** What the log holds of a topic. Tombstones and messages whose TTL has passed count until retention deletes them. */
+/** The messages of a topic in the log. Tombstones and messages whose TTL has passed count until retention deletes them. */
 export interface TopicHolding {
   readonly topic: string;
   /** How many messages, up to the bound of the question. */
   readonly messages: number;
   /** Whether there are more than that. */
   readonly more: boolean;
-  /** What those messages count in the log's size, about (row-bytes.ts). */
+  /** The bytes of those messages in the log's size, about (row-bytes.ts). */
   readonly bytes: number;
   /** undefined without messages. Its time is in milliseconds since 1970. */
   readonly newest: (Position & { readonly time: number }) | undefined;
 }
 
-/** What the log holds of each topic. The cost of a call does not grow with the number of messages. Each call is a snapshot of its own; each rejects with a `StoreError`. */
+/** The topics of the log, with their messages. The cost of a call does not grow with the number of messages. Each call is a snapshot of its own; each rejects with a `StoreError`. */
 export interface TopicStore {
   /** The first names of topics that have messages, in the order of their bytes. It seeks each name in the index, past all entries of the one before. */
   names(query: TopicNames): Promise<readonly string[]>;

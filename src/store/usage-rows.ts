@@ -1,6 +1,6 @@
 import type { Holding, StoredStretch } from './usage-store.ts';
 
-/** What both stores do with a row of the table `usage`. */
+/** Both stores read and write rows of the table `usage` with this file. */
 
 export interface UsageRow {
   readonly id: string;

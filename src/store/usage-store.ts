@@ -7,7 +7,7 @@ export const USAGE_PAGE_ENTRIES = 50;
 /** A name, and the bytes of the messages that it stands for. */
 export type Holding = readonly [name: string, bytes: number];
 
-/** What one instance has stored of a stretch of the log, by the largest topics and senders. Others may have stored what lies between. */
+/** How much one instance has stored in a stretch of the log, by the largest topics and senders. Others may have stored what lies between. */
 export interface UsageStretch {
   /** Random: no two stretches ever have the same. */
   readonly id: string;
@@ -29,7 +29,7 @@ export interface UsageChanges {
   readonly changed: readonly StoredStretch[];
 }
 
-/** Who has stored how much of the log, as instances tell each other and later ones. Each call is a transaction of its own; each rejects with a `StoreError`. */
+/** How much of the log each topic and sender has stored. Instances share this with each other and with later ones. Each call is a transaction of its own; each rejects with a `StoreError`. */
 export interface UsageStore {
   /**
    * Stores stretches, in the place of their earlier versions. A stretch gets a later version than any that is stored. Forgets stretches of which nothing is held any more, and the oldest of

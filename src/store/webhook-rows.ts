@@ -2,7 +2,7 @@ import { checkWhole, NEVER_MS } from './key-rows.ts';
 import { StoreError } from './store.ts';
 import { CALL_MAX_WEBHOOKS, KEPT_MAX_ATTEMPTS, WEBHOOK_TEXT_MAX_BYTES, type DeliveryNote, type DeliveryState, type NewWebhook, type WebhookChange, type WebhookRecord, type WebhookStatus } from './webhook-store.ts';
 
-/** What both stores do with a row of the table `webhooks`. */
+/** Both stores read and write rows of the table `webhooks` with this file. */
 
 export interface WebhookRow {
   readonly id: string;

@@ -29,11 +29,11 @@ export interface WebhookStore {
   /**
    * Keeps the lease of an owner, and ends the leases of owners that did not call in time. No lease lasts longer than `leaseMs` from now: an owner that is gone may have called while the clock was
    * ahead. Then the owner takes webhooks that nobody has, up to its share of all.
-   * An owner that has more than its share is told so, and lets go of some.
+   * An owner with more than its share learns that, and releases some.
    */
   leaseWebhooks(owner: WebhookOwner): Promise<LeasedWebhooks>;
 
-  /** Lets go of webhooks, so that another instance takes them at once. Where `ids` is undefined the owner lets go of all, and its lease ends. */
+  /** Lets go of webhooks, so that another instance takes them at once. Where `ids` is undefined the owner releases all, and its lease ends. */
   letGoOfWebhooks(owner: string, ids: readonly string[] | undefined): Promise<void>;
 
   /** Moves cursors and notes attempts, at most `CALL_MAX_WEBHOOKS` notes, in one transaction. @returns The ids whose fence was the newest. Of the others nothing was noted. */
@@ -61,7 +61,7 @@ export type WebhookStatus = 'active' | 'paused' | 'disabled';
 export interface NewWebhook {
   /** Lower-case letters and digits; nobody else's so far. */
   readonly id: string;
-  /** What the room webhooks knows of it, as text. */
+  /** The settings of the webhook, as a text of the room webhooks. */
   readonly settings: string;
   /** The place after which it begins. */
   readonly cursor: string;
@@ -81,7 +81,7 @@ export interface DeliveryState {
 
 export interface WebhookRecord extends DeliveryState {
   readonly id: string;
-  /** Of the last change by an administrator, or of its status. */
+  /** The version of the last change by an administrator, or of the status. */
   readonly version: number;
   readonly settings: string;
   readonly status: WebhookStatus;
@@ -99,7 +99,7 @@ export interface WebhookChange {
   readonly settings: string;
   readonly status: WebhookStatus;
   /**
-   * Begins anew after a place, or after the present cursor (`here`), with the next fence: failures are forgotten. undefined leaves the delivery as it is.
+   * Restarts after a place, or after the present cursor (`here`), with the next fence: failures are forgotten. undefined leaves the delivery as it is.
    */
   readonly restart: string | undefined;
 }

@@ -13,7 +13,7 @@ const INSIDE_IPV4: readonly (readonly [network: string, prefix: number])[] = [
   // Azure's own services, which answer virtual machines.
   ['168.63.129.16', 32],
 ];
-/** Of 2000::/3, which alone is the public internet: tunnels that carry an IPv4 address inside, and ranges for documents and benchmarks. */
+/** Ranges of 2000::/3, the public internet, that are not public: tunnels that carry an IPv4 address, and ranges for documents and benchmarks. */
 const INSIDE_IPV6: readonly (readonly [network: string, prefix: number])[] = [['2001::', 23], ['2001:db8::', 32], ['2002::', 16], ['3fff::', 20]];
 
 const inside = new BlockList();

@@ -147,7 +147,7 @@ export class WebhookAdministration {
   }
 
   async #cursorOf(from: StartRequest, { topics }: WebhookSettings): Promise<string> {
-    // What retention has deleted after it is delivered as a gap.
+    // Messages after it that retention has deleted are delivered as a gap.
     if (from.kind === 'after') return formatId(from.position.epoch, from.position.seq);
     const { at } = await this.#resolve(from, topics);
     return formatId(at.epoch, at.seq);

@@ -8,7 +8,7 @@ const ASKED_PAUSE_MAX_MS = 86_400_000;
 export const CIRCUIT_OPEN_FAILURES = 5;
 
 /**
- * How long to wait after so many failures in a row. The pause doubles with each. Chance takes up to half of it away, so that not everybody asks a receiver at the moment when it comes back.
+ * How long to wait after a number of failures in a row. The pause doubles with each. Chance takes up to half of it away, so that not everybody asks a receiver at the moment when it comes back.
  * Failures count on from one message to the next: a dead receiver is asked as seldom for the next message as for the last.
  *
  * @param retryAfter What the receiver asked for. Milliseconds.

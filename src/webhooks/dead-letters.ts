@@ -10,7 +10,7 @@ import { DEAD_EVENT } from './settings.ts';
 const DEAD_KEPT_MS = 30 * 86_400_000;
 
 export interface DeadLetter {
-  /** Of the webhook. */
+  /** The id of the webhook. */
   readonly id: string;
   readonly topic: string;
   readonly delivery: Delivery;
@@ -28,7 +28,7 @@ export function isDeadLetter({ event, json, data }: Pick<Message, 'event' | 'jso
   return event === DEAD_EVENT && json && Buffer.compare(data.subarray(0, beginning.length), beginning) === 0;
 }
 
-/** What could not be delivered becomes a message of another topic: once, however often that is attempted. */
+/** Publishes undelivered messages to another topic: each once, however often that is attempted. */
 export class DeadLetters {
   readonly #publisher: Pick<Publisher, 'publish'>;
 
@@ -44,7 +44,7 @@ export class DeadLetters {
     try {
       await this.#publisher.publish(FULL_GRANT, [{ topic, event: DEAD_EVENT, json: true, data, ttl: 0 }], key);
     } catch (error) {
-      // It was published before, to another topic.
+      // The dead letter was published before, to another topic.
       if (!(error instanceof Problem) || error.code !== 'key-reused') throw error;
     }
   }

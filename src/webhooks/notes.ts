@@ -62,9 +62,9 @@ export class Notes {
       return true;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      // One of them is the reason (invariant 13): it must not keep the cursors of all others from moving.
+      // One note is the reason (invariant 13): it must not keep the other cursors from moving.
       if (error.kind === 'refused') return this.#callEach(some);
-      // It may have been noted: the same note again changes nothing but the list of attempts.
+      // The note may be stored: the same note again changes only the list of attempts.
       for (const one of some) this.#putBack(one);
       return false;
     }

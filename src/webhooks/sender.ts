@@ -18,11 +18,11 @@ const ANSWER_REST_MS = 1_000;
 const DNS_WAIT_MS = 2_000;
 const DNS_TRIES_FACTOR = 2;
 
-/** What became of an attempt. */
+/** The outcome of an attempt. */
 export interface Outcome {
-  /** Of the answer; undefined where there was none. */
+  /** The status of the answer; undefined without one. */
   readonly status: number | undefined;
-  /** Why there was none. Nothing of it comes from the receiver. */
+  /** Why no answer came. Has no text of the receiver. */
   readonly error: string | undefined;
   /** The first bytes of the answer, as text. */
   readonly excerpt: string;

@@ -5,7 +5,7 @@ export type WebhookFormat = 'json' | 'cloudevents';
 
 export const FORMATS: readonly WebhookFormat[] = ['json', 'cloudevents'];
 
-/** What an administrator says of a webhook. */
+/** The settings of a webhook from an administrator. */
 export interface WebhookSettings {
   readonly url: string;
   /** Topics and patterns. */

@@ -4,7 +4,7 @@ import { Problem } from '../model/problem.ts';
 /** Signatures of Standard Webhooks (https://www.standardwebhooks.com, symmetric, `v1`): a receiver can tell that a delivery is from here, whole, and not an old one sent again. */
 
 const PREFIX = 'whsec_';
-/** What a new secret is made of; the specification wants 24 to 64. */
+/** The random bytes of a new secret; the specification wants 24 to 64. */
 const SIGNING_SECRET_BYTES = 32;
 const SIGNING_SECRET_MIN_BYTES = 24;
 const SIGNING_SECRET_MAX_BYTES = 64;

@@ -15,7 +15,7 @@ const QUICK_TURN_MS = 1_000;
 export interface Turn {
   /** Scheme, name and port. */
   readonly origin: string;
-  /** It failed last time. */
+  /** Whether the webhook failed last time. */
   readonly isSuspect: boolean;
   /** Resolves when the turn is over; it does not reject. */
   readonly run: () => Promise<void>;
@@ -28,7 +28,7 @@ interface Queue {
 }
 
 /**
- * Who may have a connection now: bounded in all and for each origin, and in turns between origins. A receiver that hangs holds a place of the slow ones: after a second its place among the quick
+ * Gives out connections: bounded in all and for each origin, and in turns between origins. A receiver that hangs holds a place of the slow ones: after a second its place among the quick
  * ones is free again. So receivers that answer wait for those that hang for about a second once, and never again.
  */
 export class Turns {

@@ -44,7 +44,7 @@ export interface WebhookReaderDependencies extends FailureStreakOptions {
   readonly notes: Pick<Notes, 'note'>;
   readonly sender: Pick<Sender, 'send'>;
   readonly deadLetters: Pick<DeadLetters, 'publish'>;
-  /** For the messages of a turn. */
+  /** The memory of the messages of a turn. */
   readonly budget: Budget;
   /** The same for webhooks that failed last time: receivers that hang must not hold the memory of the others. */
   readonly suspectBudget: Budget;
@@ -182,7 +182,7 @@ export class WebhookReader {
           const { gap } = found;
           const delivery = gapDelivery(gap, this.#cursor, this.#settings.format, this.#deps.now());
           const next = await this.#attempt(delivery, parseId(gap.resumed)!);
-          // A gap that was not taken is told again.
+          // A gap that the receiver did not take is sent again.
           if (next !== 'more') return next;
           this.#gap = undefined;
           taken += 1;
@@ -234,7 +234,7 @@ export class WebhookReader {
     const mayStillSend = (): boolean => ownsNow() && !this.#isStopping;
     if (!mayStillSend()) return 'unread';
     const outcome = await sender.send({ url: this.#settings.url, delivery, headers: signatureHeaders(delivery.id, delivery.body, this.#settings.secrets, now()), signal: this.#ended.signal, mayStillSend });
-    // It says nothing of the receiver.
+    // Such a failure says nothing about the receiver.
     if (this.#ended.signal.aborted || (outcome.status === undefined && !mayStillSend())) return 'unread';
     this.#attempts.push(attemptText(delivery.id, outcome, now()));
     if (isTaken(outcome.status)) {
@@ -278,7 +278,7 @@ export class WebhookReader {
     this.#isLocated = true;
   }
 
-  /** Resolves with false where another instance has it since, or it began anew. */
+  /** Resolves with false if another instance owns the webhook by now, or an administrator restarted it. */
   #note(disabled?: string): Promise<boolean> {
     const attempts = this.#attempts;
     this.#attempts = [];

@@ -18,7 +18,7 @@ const EVENTS_MAX_ENTRIES = 100;
 /** How long the secret before stays good, at most: 30 days. */
 export const OVERLAP_MAX_SECONDS = 30 * 86_400;
 
-/** What the database takes, less what a rotation of the secret adds. Stops names that are allowed one by one from being refused by the database all together. */
+/** The bound of the database, less the bytes that a rotation of the secret adds. Stops names that are allowed one by one from being refused by the database all together. */
 const SETTINGS_MAX_BYTES = WEBHOOK_TEXT_MAX_BYTES - 1024;
 
 export interface WebhookBounds {

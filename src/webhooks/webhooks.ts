@@ -11,7 +11,7 @@ import { WebhookReader, type WebhookReaderDependencies } from './webhook-reader.
 
 /** Memory for the messages that are being sent. A webhook that finds no room reads on a second later. */
 export const WEBHOOKS_MAX_BYTES = 16 * 1024 * 1024;
-/** The same for webhooks that failed last time. Stops receivers that hang from holding the memory that others need. */
+/** The same bound for webhooks that failed last time. Stops receivers that hang from holding the memory of others. */
 export const SUSPECT_WEBHOOKS_MAX_BYTES = 16 * 1024 * 1024;
 
 export interface WebhooksDependencies extends Omit<WebhookReaderDependencies, 'ownsNow'> {
@@ -79,7 +79,7 @@ export class Webhooks {
     });
   }
 
-  /** One that cannot be understood, as after a mistake in the database, must not keep the others from being delivered. */
+  /** Undefined if the record cannot be read, as after a mistake in the database: it must not keep the other webhooks from being delivered. */
   #readerOf(record: WebhookRecord, ownsNow: () => boolean): WebhookReader | undefined {
     try {
       return new WebhookReader(record, { ...this.#deps, ownsNow });

@@ -9,7 +9,7 @@ import type { WorkerChild } from './worker-process.ts';
 export function forkWorker(environment: Readonly<Record<string, string>>): WorkerChild {
   try {
     const worker = cluster.fork(environment);
-    // Node throws where nobody listens. The process tells of it, too.
+    // Node throws where nobody listens. The process emits the error, too.
     worker.on('error', () => undefined);
     return worker.process;
   } catch (error) {

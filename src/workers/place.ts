@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import { ConfigError } from '../config/config.ts';
 
-/** What the supervisor tells a worker when it starts it. */
+/** The facts that a worker gets from the supervisor at its start. */
 export interface WorkerPlace {
   /** From 1 on. A worker that takes the place of another has its number. */
   readonly number: number;

@@ -4,21 +4,21 @@ import type { EndingSignal } from './signals.ts';
 /** The two ports of the service. */
 export type WorkerPort = 'main' | 'operations';
 
-/** What a worker says to its supervisor. */
+/** Messages of a worker to its supervisor. */
 export type FromWorker =
-  /** It begins. By this id the other instances know it. */
+  /** The worker begins. By this id the other instances know it. */
   | { readonly kind: 'begins'; readonly instance: string }
-  /** It lives, and its event loop turns. */
+  /** The worker lives, and its event loop turns. */
   | { readonly kind: 'beat'; readonly isReady: boolean }
-  /** It accepts connections on a port, which need not be kept for it any more. */
+  /** The worker accepts connections on a port, which the supervisor need not keep any more. */
   | { readonly kind: 'accepts'; readonly port: WorkerPort }
-  /** Its log is open, and its port listens. */
+  /** The worker's log is open, and its port listens. */
   | { readonly kind: 'listens'; readonly greeting: string }
-  /** It wants the metrics of all. */
+  /** The worker wants the metrics of all. */
   | { readonly kind: 'collect'; readonly id: number }
   | { readonly kind: 'rendered'; readonly id: number; readonly text: string };
 
-/** What the supervisor says to a worker. */
+/** Messages of the supervisor to a worker. */
 export type ToWorker =
   /** The whole service ends as this signal says. */
   | { readonly kind: 'end'; readonly signal: EndingSignal }
@@ -28,6 +28,6 @@ export type ToWorker =
   | { readonly kind: 'warned'; readonly warnings: readonly Warning[] }
   /** How many other workers take work. */
   | { readonly kind: 'others'; readonly ready: number }
-  /** It wants the metrics of this worker. */
+  /** The supervisor wants the metrics of this worker. */
   | { readonly kind: 'render'; readonly id: number }
   | { readonly kind: 'collected'; readonly id: number; readonly text: string };

@@ -10,14 +10,14 @@ import { WorkerProcess, type Exit, type WorkerChild } from './worker-process.ts'
 
 /**
  * This room makes one service of several processes on one machine. The first process supervises: it starts workers, and starts them again. Each worker is an instance as `main.ts` makes it, and
- * all of them listen on one port. Beats and ends of workers come in, and signals. New workers go out, the order to end, and the metrics of all. The supervisor loads neither the store nor HTTP.
- * `supervisor.ts` and `worker-process.ts` are its side, `worker.ts` is the worker's, and `protocol.ts` is what they say to each other.
+ * all of them listen on one port. Signals come in, and the beats and ends of workers. New workers go out, the order to end, and the metrics of all. The supervisor loads neither the store nor HTTP.
+ * `supervisor.ts` and `worker-process.ts` are its side, `worker.ts` is the worker's side, and `protocol.ts` has their messages.
  */
 
-/** How often it is looked whether workers are silent, and whether they have to hear of warnings. Milliseconds. */
+/** How often the supervisor looks for silent workers and for new warnings. Milliseconds. */
 const LOOK_EVERY_MS = 1_000;
 
-/** Why workers were started again, as a metric tells: it ended by an error, by a signal, because it was frozen, or in order. */
+/** Why a worker was started again, for a metric: it failed, was killed by a signal, was frozen, or ended in order. */
 export const RESTART_REASONS = ['failed', 'killed', 'frozen', 'drained'] as const;
 export type RestartReason = (typeof RESTART_REASONS)[number];
 
@@ -27,9 +27,9 @@ export interface SupervisorDependencies {
   readonly fork: (number: number) => WorkerChild;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
-  /** What this process has warned of. */
+  /** The warnings of this process. */
   readonly warnings: Pick<Warnings, 'counts' | 'newest'>;
-  /** Its own metrics. @param answered The workers whose metrics came in time. */
+  /** The supervisor's own metrics. @param answered The workers whose metrics came in time. */
   readonly render: (answered: ReadonlySet<number>) => Promise<string>;
   /** A worker accepts connections on a port. */
   readonly onAccepting: (port: WorkerPort) => void;
@@ -94,7 +94,7 @@ export class Supervisor {
     return this.#endedWell;
   }
 
-  /** The end is no good one then. */
+  /** Kills all workers. The end then counts as failed. */
   killAll(): void {
     this.#endedWell = false;
     for (const worker of this.#workers.values()) worker.kill();
@@ -157,14 +157,14 @@ export class Supervisor {
       if (this.#workers.size === 0) this.#allEnded.resolve();
       return;
     }
-    // Before anything is logged: whoever reads that may ask for the instances.
+    // Before the log line: its reader may ask for the instances at once.
     if (worker.instance !== undefined) for (const other of this.#workers.values()) other.tell({ kind: 'gone', instance: worker.instance });
     this.#tellOthers();
     if (this.#haveListened.size === 0) this.#dependencies.onRefused(exit);
     else this.#startAgain(worker, exit);
   }
 
-  /** A worker that somebody killed a moment before, or while it loaded, has had nothing to end. */
+  /** A worker killed before it began to end had no work to finish, so its end counts as good. */
   #endedWhileEnding({ number, pid, isFrozen, hasBegunToEnd }: WorkerProcess, { code, signal }: Exit): void {
     const endedWell = code === 0 || (signal !== null && !isFrozen && !hasBegunToEnd);
     if (code !== 0) this.#dependencies.logger.warn({ number, process: pid, code, signal }, endedWell ? 'a worker was killed before it could begin to end' : 'a worker did not end in order');
@@ -185,7 +185,7 @@ export class Supervisor {
     }));
   }
 
-  /** Operators ask workers, and none of them asks the supervisor. */
+  /** Operators ask workers for warnings, never the supervisor. */
   #tellWarnings(workers: Iterable<WorkerProcess>): void {
     const warnings = this.#dependencies.warnings.newest.map((warning) => ({ ...warning, worker: 'supervisor' as const }));
     for (const worker of workers) worker.tell({ kind: 'warned', warnings });

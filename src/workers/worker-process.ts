@@ -3,7 +3,7 @@ import type { FromWorker, ToWorker } from './protocol.ts';
 
 /** How many looks a worker may be silent, once it listens. It says something each second, and it is looked each second. */
 const SILENT_WORKER_MAX_BEATS = 10;
-/** The same before that: loading blocks the event loop, for long on a busy machine. */
+/** The same before it listens: loading blocks the event loop, for long on a busy machine. */
 const STARTING_WORKER_MAX_BEATS = 120;
 
 /** How a process ended. */
@@ -12,12 +12,12 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** What of a child process is used. */
+/** The parts of a child process that are used. */
 export type WorkerChild = Pick<ChildProcess, 'on' | 'send' | 'kill' | 'pid' | 'connected'>;
 
 export interface WorkerEvents {
   heard(worker: WorkerProcess, message: FromWorker): void;
-  /** It could not be started, or signalled. */
+  /** The process could not be started, or signalled. */
   failed(worker: WorkerProcess, error: Error): void;
   ended(worker: WorkerProcess, exit: Exit): void;
 }
@@ -56,7 +56,7 @@ export class WorkerProcess {
     });
     child.on('error', (error) => {
       events.failed(this, error);
-      // It could not be started, so it has no end of its own.
+      // A process that could not be started emits no `exit`.
       if (child.pid === undefined) events.ended(this, { code: null, signal: null });
     });
   }
@@ -74,18 +74,18 @@ export class WorkerProcess {
     return this.#isReady && !this.#isFrozen;
   }
 
-  /** It was killed because it said nothing any more. */
+  /** Whether it was killed because it was silent. */
   get isFrozen(): boolean {
     return this.#isFrozen;
   }
 
-  /** It has said that it takes no work any more, because it was told to end. */
+  /** Whether it has stopped taking work, because it was told to end. */
   get hasBegunToEnd(): boolean {
     return this.#hasBegunToEnd;
   }
 
   /**
-   * It was not heard since the last look. Looks are counted rather than time, because a machine that slept has frozen the supervisor, too.
+   * Counts a look without a word from the worker. Looks are counted rather than time, because a machine that slept has frozen the supervisor, too.
    * @returns Whether it has been silent for too long.
    */
   look(): boolean {
@@ -93,7 +93,7 @@ export class WorkerProcess {
     return !this.#isFrozen && this.#silentBeats > (this.#hasListened ? SILENT_WORKER_MAX_BEATS : STARTING_WORKER_MAX_BEATS);
   }
 
-  /** The kernel would go on giving it connections. */
+  /** Kills a frozen worker: the kernel would go on giving it connections. */
   killFrozen(): void {
     this.#isFrozen = true;
     this.kill();
@@ -103,7 +103,7 @@ export class WorkerProcess {
     this.#child.kill('SIGKILL');
   }
 
-  /** How many of the others take work. It is told when that has changed. */
+  /** How many of the others take work. Sent only when that has changed. */
   tellOthers(ready: number): void {
     if (ready === this.#toldOthers) return;
     this.#toldOthers = ready;
@@ -112,7 +112,7 @@ export class WorkerProcess {
 
   tell(message: ToWorker): void {
     if (message.kind === 'end') this.#isToldToEnd = true;
-    // One whose end is about to be heard of cannot be told anything.
+    // A worker that has just ended has no channel.
     if (this.#child.connected) this.#child.send(message, () => undefined);
   }
 }

@@ -18,7 +18,7 @@ export interface WorkerDependencies {
   readonly logger: Pick<Logger, 'error'>;
 }
 
-/** What a worker is asked for by the others. */
+/** The requests of the supervisor and the other workers that a worker answers. */
 export interface WorkerDuties {
   /** The id by which the other instances know this worker. */
   readonly instance: string;
@@ -61,7 +61,7 @@ export class Worker {
     this.#beat();
   }
 
-  /** What the supervisor has warned of lately. */
+  /** The latest warnings of the supervisor. */
   get supervisorWarnings(): readonly Warning[] {
     return this.#supervisorWarnings;
   }
@@ -100,7 +100,7 @@ export class Worker {
     }
     const { promise } = this.#collection;
     const all = await within(this.#clock, COLLECT_MAX_MS, promise);
-    // The next one asks anew.
+    // The next caller asks again.
     if (this.#collection?.promise === promise) this.#collection = undefined;
     return all ?? duties.render();
   }

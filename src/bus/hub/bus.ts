@@ -35,7 +35,7 @@ export class HubBus implements Bus {
   #joined: Joined | undefined;
   #hasJoined = false;
   #members: number | undefined;
-  /** Who listens now. A hub from older files does not say. */
+  /** The instances that listen now. A hub from older files does not say. */
   #names: ReadonlySet<string> | undefined;
   #isClosed = false;
 
@@ -129,7 +129,7 @@ export class HubBus implements Bus {
     const envelope = decode(body, this.#sender, keys);
     if (envelope.kind === 'own') return;
     if (envelope.kind === 'messages') return listener.receive(envelope.messages);
-    // It may be the news of a commit whose epoch this worker has not heard of.
+    // It may bring a commit whose epoch this worker does not know yet.
     if (envelope.kind !== 'look') this.#counters.busRefused[envelope.kind]++;
     wakes.wake();
   }
@@ -139,7 +139,7 @@ export class HubBus implements Bus {
     if (read.kind === 'own') return;
     if (read.kind === 'note') return listener.told(read.note);
     this.#counters.busRefused[read.kind]++;
-    // The sender may know of an epoch that this worker has not heard of, or the other way round.
+    // The sender may know a newer epoch than this worker, or an older one.
     if (read.kind === 'other-epoch') wakes.wake();
     listener.toldUnproved();
   }

@@ -6,14 +6,14 @@ import type { HubCall, HubCalls } from './calls.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { ANSWERED_FRAME_MAX_BYTES, FRAME, frameOf, framesIn, HUB_VERSION, hubFraming, jsonFrame } from './frames.ts';
 
-/** The first wait before reconnecting, and the longest: waits double, less a random part of up to half. Stop a hub that comes back from being met by every worker at once. */
+/** The first and the longest wait before reconnecting. Waits double, less a random part of up to half. Stop all workers from connecting at once to a hub that comes back. */
 const HUB_RECONNECT_FIRST_MS = 50;
 const HUB_RECONNECT_MAX_MS = 2_000;
 
 /** How often the hub is asked whether it is there. */
 const HUB_PING_INTERVAL_MS = 1_000;
 
-/** How often the hub is asked without a word of it before the connection is given up. Requests are counted, not time, because a worker that was frozen has lost time itself. */
+/** How many pings may stay without an answer before the connection is given up. Pings are counted, not time, because a frozen worker has lost time itself. */
 const SILENT_MAX_REQUESTS = 5;
 
 /** Questions that wait for their answers. Stops a hub that hangs from holding memory. */
@@ -27,16 +27,16 @@ export class HubAway extends Error {
   override name = 'HubAway';
 }
 
-/** The hub found the question wrong. It would find so again. */
+/** The hub refused the question as malformed, and would refuse it again. */
 export class HubRefused extends HubAway {
   override name = 'HubRefused';
 }
 
-/** What uses a connection. */
+/** A user of the connection, such as the bus or the limit ledger. */
 export interface HubUser {
   /** The hub answers, and knows nothing of this worker. Called again after every reconnection. */
   readonly onReady: () => void;
-  /** The hub cannot be used, and is being tried again. */
+  /** The connection to the hub is lost. It reconnects by itself. */
   readonly onLost: () => void;
   /** A frame came that answers no question. */
   readonly onFrame?: (kind: number, body: Buffer) => void;
@@ -45,7 +45,7 @@ export interface HubUser {
 }
 
 export interface HubConnectionOptions {
-  /** Of the hub's socket. */
+  /** The path of the hub's socket. */
   readonly path: string;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
@@ -98,7 +98,7 @@ export class HubConnection {
     else if (this.#socket === undefined && this.#retry === undefined) this.#open();
   }
 
-  /** The same, for a user that neither opens the connection nor keeps it open. It never leaves. */
+  /** As `attach`, for a user that neither opens the connection nor keeps it open, and never detaches. */
   follow(user: HubUser): void {
     this.#followers.add(user);
     if (this.#isReady) this.#clock.soon(() => {
@@ -244,7 +244,7 @@ export class HubConnection {
   }
 }
 
-/** The connection itself says when the hub is away, and when it is back. */
+/** Handles a failed question: the connection itself tells its users when the hub is away. */
 export function awayOnly(error: unknown): undefined {
   if (!(error instanceof HubAway)) throw error;
   return undefined;

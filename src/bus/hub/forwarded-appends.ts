@@ -4,7 +4,7 @@ import { FRAME, FRAME_HEAD_BYTES, frameOf, HANDED, nextNumber } from './frames.t
 /** Appends that wait for the writer's answer. Stops a writer that hangs from holding memory: beyond them each worker writes for itself. */
 const FORWARDED_MAX_REQUESTS = 1_000;
 
-/** What may wait for a writer that does not read. Far below the bound at which its connection would end. */
+/** The most bytes that wait for a writer that does not read. Far below the bound at which its connection would end. */
 const FORWARDED_MAX_BYTES = 8 * 1024 * 1024;
 
 const HANDED_NUMBER_BYTES = 4;
@@ -62,7 +62,7 @@ export class ForwardedAppends {
     to.writer.talk(frame, block);
   }
 
-  /** The same for an answer. */
+  /** Hands an answer back to the worker that sent the request. */
   answer(member: Member, frame: Buffer, block: Buffer): void {
     const body = frame.subarray(FRAME_HEAD_BYTES);
     const own = body.readUInt32BE();

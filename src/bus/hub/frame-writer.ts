@@ -8,7 +8,7 @@ export const WAITING_HINTS_MAX_BYTES = 4 * 1024 * 1024;
 /** Questions or answers that wait for one reader. Cuts off a reader that asks more and more without reading its answers. */
 export const WAITING_TALK_MAX_BYTES = 16 * 1024 * 1024;
 
-/** An estimate of what a waiting frame costs besides its bytes. Lets many small frames reach the bounds above too. */
+/** An estimate of the memory of a waiting frame besides its bytes. Lets many small frames reach the bounds above, too. */
 const WAITING_OVERHEAD_BYTES = 256;
 
 const MISSED = frameOf(FRAME.missed, Buffer.alloc(0));

@@ -1,7 +1,7 @@
 import type { Framing } from '../../runtime/guarded-socket.ts';
 
 /**
- * What goes over the sockets of the hub, in both directions:
+ * The frames on the sockets of the hub, in both directions:
  *
  *     length u32, big-endian, of what comes after it | kind u8 | body
  *
@@ -27,7 +27,7 @@ export const FRAME = {
   members: 6,
   /** Requests for the worker that writes. u32, by which the sender knows the answer; then `append-frames.ts`. */
   append: 7,
-  /** What became of them. The same number; what the hub says (`HANDED`), u8; then the writer's answer. */
+  /** The outcome of an append. The same number; what the hub says (`HANDED`), u8; then the writer's answer. */
   appended: 8,
   /** From the hub: whether this worker writes for all. u8. */
   writer: 9,
@@ -37,7 +37,7 @@ export const FRAME = {
   names: 11,
 } as const;
 
-/** What the hub says of requests: the writer's answer follows; they were handed to nobody; the writer ended before it answered. */
+/** The fate of handed requests: the writer's answer follows; there was no writer; the writer ended before it answered. */
 export const HANDED = { answered: 0, toNobody: 1, lost: 2 } as const;
 
 /** A number for the next requests, which no requests that wait for their answer have. It fits into u32, however long a worker lives. */
@@ -49,7 +49,7 @@ export function nextNumber(last: number, isWaiting: (number: number) => boolean)
 }
 
 export const FRAME_HEAD_BYTES = 5;
-/** Of the name in a note for one worker. */
+/** The length field before the name in a note for one worker. */
 export const NAME_LENGTH_BYTES = 2;
 const LENGTH_BYTES = 4;
 

@@ -10,13 +10,13 @@ interface Member {
   readonly writer: FrameWriter;
 }
 
-/** What the hub has of one log. */
+/** The part of the hub that belongs to one log. */
 export class HubLog {
   readonly presence: PresenceBoard;
   readonly limits: LimitBook;
   readonly appends = new ForwardedAppends();
   readonly #connections = new Set<Member>();
-  /** Those of them that joined the bus, with the names of their instances. */
+  /** The connections that joined the bus, with the names of their instances. */
   readonly #members = new Map<Member, string>();
 
   constructor(clock: Clock) {
@@ -24,7 +24,7 @@ export class HubLog {
     this.limits = new LimitBook(clock);
   }
 
-  /** Whether no worker is there that would miss it. */
+  /** Whether no worker uses this part. */
   get isIdle(): boolean {
     return this.#connections.size === 0;
   }

@@ -13,7 +13,7 @@ import { isAnswered, makeSocketFolder, SOCKET_NAME, SOCKET_PATH_MAX_BYTES } from
  * is put together in memory (`presence-board.ts`, `limit-book.ts`), and gone with the hub. The socket lies in a folder that only the hub's user can enter.
  */
 
-/** 64 workers, those that take their places in a rolling restart, and room for a few more. Stops a program from holding all files of the supervisor. */
+/** 64 workers, as many again in a rolling restart, and room for more. Stops a program from holding all file descriptors of the supervisor. */
 const HUB_MAX_CONNECTIONS = 256;
 
 /** How long a connection may stay without a question. Stops connections that say nothing from taking the workers' places. */
@@ -26,16 +26,16 @@ const LOGS_MAX_ENTRIES = 64;
 const HUB_WARN_INTERVAL_MS = 60_000;
 
 export interface HubOptions {
-  /** Of the socket; its folder should let nobody else in. By default the hub makes a folder of its own. */
+  /** The path of the socket; its folder should let no other user in. By default the hub makes a folder of its own. */
   readonly path?: string;
-  /** Of the service, where the hub makes the folder: what a supervisor of this port left that was killed is removed. */
+  /** The port of the service: a folder that a killed supervisor of this port left is removed. */
   readonly port?: number;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'warn'>;
 }
 
 export interface Hub {
-  /** Of the socket. */
+  /** The path of the socket. */
   readonly path: string;
   /** Ends all connections, and removes the socket and its folder. */
   close(): Promise<void>;
@@ -97,7 +97,7 @@ class RunningHub implements Hub {
   async close(): Promise<void> {
     this.#isClosed = true;
     const closed = Promise.withResolvers<void>();
-    // It says that it does not listen where it never did.
+    // An error here says only that the server never listened.
     this.#server.close(() => closed.resolve());
     for (const { socket } of this.#sessions) socket.destroy();
     await closed.promise;

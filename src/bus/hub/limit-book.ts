@@ -18,7 +18,7 @@ interface Window {
   readonly endsAt: number;
 }
 
-/** What the workers of one log have counted together, in the hub's memory. */
+/** The counts of the workers of one log together, in the hub's memory. */
 export class LimitBook {
   readonly #clock: Clock;
   /** When each bucket is full again, by the hub's clock; the one charged last is the last. */
@@ -89,7 +89,7 @@ export class LimitBook {
     });
   }
 
-  /** A worker has ended, and its streams with it: their places are free for where they come back. */
+  /** A worker and its streams have ended: their places are free for the streams to come back. */
   leave(holder: Holder): void {
     for (const owner of holder.owners) this.#release(holder, owner);
     if (this.#holders.get(holder.instance) === holder) this.#holders.delete(holder.instance);

@@ -12,7 +12,7 @@ export interface HubLedgerOptions {
   readonly clock: Clock;
 }
 
-/** The ledger of the workers of one machine, in the hub's memory. What a worker holds is free when its connection ends. While the hub is away or late, each worker counts alone. */
+/** The ledger of the workers of one machine, in the hub's memory. The holdings of a worker are free when its connection ends. While the hub is away or late, each worker counts alone. */
 export class HubLedger implements Ledger {
   readonly #connection: HubConnection;
   readonly #clock: Clock;
@@ -21,7 +21,7 @@ export class HubLedger implements Ledger {
   #logId = '';
   #onReturn: (mayHaveForgotten: boolean) => void = () => undefined;
   #hasJoined = false;
-  /** The hub owes an answer for too long. */
+  /** Whether an answer of the hub is overdue. */
   #isLate = false;
   #isClosed = false;
 
@@ -67,7 +67,7 @@ export class HubLedger implements Ledger {
     await this.#connection.detach(this.#user);
   }
 
-  /** The hub can be used, for the first time or again. It knows nothing of what this worker holds. */
+  /** The hub can be used, for the first time or again. It has no record of this worker. */
   async #join(): Promise<void> {
     try {
       await this.#connection.ask('limits.join', { log: this.#logId, instance: this.#instance });
@@ -101,7 +101,7 @@ export class HubLedger implements Ledger {
     }
   }
 
-  /** What changed while the hub was late is told now: nobody asked it meanwhile. */
+  /** Reports the changes since the hub was late: none was sent meanwhile. */
   #answered(): void {
     const wasLate = this.#isLate;
     this.#isLate = false;

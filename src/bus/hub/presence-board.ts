@@ -2,13 +2,13 @@ import { firstAfter } from '../../model/byte-order.ts';
 import type { MemberPage, MemberTopic, PresenceChange, PresenceChanges, PresenceCount, PresencePage, PresentMember } from '../../presence/place.ts';
 import type { Clock } from '../../runtime/clock.ts';
 
-/** How many topics that have changed are remembered. Stops the list from growing for ever: who comes later looks at everything. */
+/** How many changed topics are remembered. Stops the list from growing for ever: a worker that asks later reads everything. */
 const CHANGED_MAX_ENTRIES = 10_000;
 
 /** Stops one step of a sweep from keeping commits waiting. */
 const HUB_SWEEP_STEP_ENTRIES = 2_000;
 
-/** What a worker writes counts while its lease lasts, and after everything was told. Workers bound it: they tell only of what their streams name. */
+/** A worker's entries. They count from `activate` on while its lease lasts. Bounded by the topics of its streams. */
 interface Lease {
   /** By the hub's clock. */
   endsAt: number;
@@ -34,14 +34,14 @@ interface Row {
   readonly metaAt: number;
 }
 
-/** Who listens on the workers of one log, in the hub's memory. A lease that has ended does not count at once; what was written under it is removed in steps. */
+/** The presence of the workers of one log, in the hub's memory. Entries under a lease stop counting when it ends, and are removed in steps. */
 export class PresenceBoard {
   readonly #clock: Clock;
   readonly #leases = new Map<string, Lease>();
   readonly #topics = new Map<string, Topic>();
   /** The topics of each member. */
   readonly #members = new Map<string, Set<Topic>>();
-  /** The number of each topic's last change, in their order. Numbers begin with the time, so those of a hub that was there before are smaller. */
+  /** The number of each topic's last change, in their order. Numbers begin with the time, so those of an earlier hub are smaller. */
   readonly #changed = new Map<string, number>();
   readonly #firstNumber = Date.now() * 1000;
   #newest = this.#firstNumber;
@@ -56,7 +56,7 @@ export class PresenceBoard {
     this.#leases.set(name, { endsAt: this.#clock.monotonic() + leaseMs, isActive: false, rows: new Set(), topics: new Set() });
   }
 
-  /** The answer is whether the lease has not ended; otherwise nothing was written. */
+  /** Returns whether the lease still runs; otherwise nothing was written. */
   write(name: string, changes: readonly PresenceChange[]): boolean {
     const lease = this.#running(name);
     if (lease === undefined) return false;
@@ -73,7 +73,7 @@ export class PresenceBoard {
     return true;
   }
 
-  /** Everything was told: the name counts, and the one before it no longer. */
+  /** Everything was written: the new name counts, and the old one no longer. */
   activate(name: string, before: string, leaseMs: number): boolean {
     const lease = this.#running(name);
     if (lease === undefined) return false;
@@ -91,7 +91,7 @@ export class PresenceBoard {
     return lease !== undefined;
   }
 
-  /** Undefined where the lease of the asker does not count: it has been away, and does not know what happened meanwhile. */
+  /** Undefined if the lease of the asking worker does not count: it has missed changes. */
   page(name: string, topicName: string, after: string, limit: number): PresencePage | undefined {
     if (!this.#isCounted(name)) return undefined;
     const topic = this.#topics.get(topicName);
@@ -146,7 +146,7 @@ export class PresenceBoard {
       if (own !== undefined) this.#dropRow(lease, own);
       return own !== undefined;
     }
-    // Who comes back elsewhere was never gone.
+    // A member that comes back on another worker was never gone.
     let first = since;
     for (const row of rows?.values() ?? []) first = Math.min(first, row.since);
     if (own?.streams === streams && own.since === first && own.metaAt === metaAt && own.meta === meta) return false;
@@ -233,7 +233,7 @@ export class PresenceBoard {
     this.#dropIfEmpty(topic);
   }
 
-  /** While every lease counts, nobody has to be looked at. */
+  /** While every lease counts, entries need no check. */
   #countMembers(topic: Topic | undefined): number {
     if (topic === undefined) return 0;
     const now = this.#clock.monotonic();
@@ -264,7 +264,7 @@ function streamsOf(topic: Topic | undefined, now: number): number {
   return all;
 }
 
-/** What the workers say of a member together. */
+/** A member as all workers together have it. */
 function together(rows: ReadonlyMap<Lease, Row>, now: number): Omit<PresentMember, 'id'> {
   let [streams, since, newest] = [0, Infinity, -Infinity];
   let meta: string | undefined;

@@ -10,10 +10,10 @@ const LEASE_SHARE = 0.5;
 /** How often a lease is renewed, in the time of one. */
 const RENEWALS_FACTOR = 3;
 
-/** A lease is renewed so often at least. Bounds the time in which counts have members of a worker that has died. */
+/** The longest time between renewals of a lease. Bounds how long counts include members of a dead worker. */
 const RENEW_MAX_MS = 1_000;
 
-/** The hub does two hundred changes in about a millisecond, in which it hands no commit on. */
+/** The hub does two hundred changes in about a millisecond. Stops a write from holding up commits for longer. */
 const TELLING: Telling = { everyMs: 50, maxEntries: 200, maxRequests: 4 };
 
 /** How many characters name a lease. */
@@ -21,15 +21,15 @@ const LEASE_NAME_CHARACTERS = 12;
 
 export interface HubPresencePlaceOptions {
   readonly connection: HubConnection;
-  /** What a killed worker has told counts for this time at most. */
+  /** The entries of a killed worker count for this time at most. */
   readonly ttlMs: number;
   readonly clock: Clock;
 }
 
-/** The place of the workers of one machine, in the hub's memory. A worker that was silent for longer than its lease takes a new name, and tells everything again. */
+/** The place of the workers of one machine, in the hub's memory. A worker that was silent for longer than its lease takes a new name, and writes everything again. */
 export class HubPresencePlace implements PresencePlace {
   readonly telling = TELLING;
-  /** Nobody tells a worker that it is the only one. */
+  /** Always false: no worker learns that it is the only one. */
   readonly isAlone = false;
   readonly #connection: HubConnection;
   readonly #clock: Clock;
@@ -116,7 +116,7 @@ export class HubPresencePlace implements PresencePlace {
     return this.#begun;
   }
 
-  /** Takes a new name, under which everything is told. Until then what stands under the one before counts, if its lease lasts. */
+  /** Takes a new name, and writes everything under it. Until that is done, the entries under the old name count, while its lease lasts. */
   async #begin(): Promise<void> {
     const name = randomName(LEASE_NAME_CHARACTERS);
     this.#name = name;
@@ -173,7 +173,7 @@ export class HubPresencePlace implements PresencePlace {
     this.#listener!.lost();
   }
 
-  /** The hub refused changes, and lacks them. This worker does not count until it has told everything again. */
+  /** The hub refused changes, and lacks them. This worker does not count until it has written everything again. */
   #lacks(name: string): void {
     if (this.#name !== name || this.#isClosed) return;
     this.#lost();

@@ -21,15 +21,15 @@ export interface SessionDependencies {
   readonly socket: Socket;
   /** The part of the hub that belongs to a log. Throws where there are too many. */
   readonly logOf: (id: string) => HubLog;
-  /** A question was refused, and why. */
+  /** Called with the reason when a question is refused. */
   readonly onRefused: (reason: string) => void;
-  /** The connection has ended, and why, where that is no ordinary end. */
+  /** Called when the connection has ended. @param reason Undefined for an ordinary end. */
   readonly onEnd: (session: Session, reason: string | undefined) => void;
 }
 
 /**
- * One connection as the hub sees it. It hands on what the bus sends, and answers questions in their order, each in one turn. A question with a wrong argument fails by itself. A frame that cannot
- * be read ends the connection.
+ * One connection as the hub sees it. It passes the frames of the bus on, and answers questions in their order, each in one turn of the event loop. A question with a wrong argument fails alone. A frame that
+ * cannot be read ends the connection.
  */
 export class Session {
   readonly socket: Socket;
@@ -51,7 +51,7 @@ export class Session {
     socket.on('data', (bytes: Buffer) => this.#receive(bytes));
     socket.on('end', () => socket.destroy());
     socket.on('error', (error: Error) => {
-      // What the system says is the ordinary end of a worker that died.
+      // An error with a code comes from the system: the worker died.
       if (!('code' in error)) reason = error.message;
     });
     socket.on('close', () => {
@@ -61,12 +61,12 @@ export class Session {
     });
   }
 
-  /** Whether it has asked anything yet. */
+  /** Whether the hello came. */
   get isGreeted(): boolean {
     return this.#isGreeted;
   }
 
-  /** Commits and notes that came one after the other are handed on together. */
+  /** Passes on a run of commits and notes in one write. */
   #receive(bytes: Buffer): void {
     let hintsFrom = 0;
     const handOn = (to: number): void => {
@@ -106,7 +106,7 @@ export class Session {
       if (!this.#isGreeted && name !== 'hello') throw new MalformedCall('no hello');
       return { value: this.#calls[name](question.inner('argument')) };
     } catch (error) {
-      // One that has not greeted is no worker.
+      // A connection that has not greeted is no worker's.
       if (!(error instanceof MalformedCall) || !this.#isGreeted) throw error;
       this.#onRefused(error.message);
       return { error: error.message };

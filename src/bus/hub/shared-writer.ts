@@ -49,11 +49,11 @@ export class SharedWriter implements Appends {
   readonly #merged: MergedAppends;
   readonly #handed = new Map<number, Handed>();
   #number = 0;
-  /** What the hub said last: whether this worker writes for all, or another one does. */
+  /** The role from the hub: this worker writes for all, or another one does. */
   #role: 'self' | 'other' | undefined;
   #isFollowing = false;
   #isLate = false;
-  /** What others handed to this worker, and was not answered yet. */
+  /** Requests of other workers that are not answered yet. */
   readonly #serving = new Set<Promise<void>>();
   #lineage: Lineage | undefined;
 
@@ -77,7 +77,7 @@ export class SharedWriter implements Appends {
     return frame.length > HANDED_MAX_BYTES ? this.#merged.append(requests) : this.#hand(requests, frame);
   }
 
-  /** The log's id is known once the store is open: before that nobody appends. */
+  /** Called by the first append, because the log's id is known once the store is open. */
   #follow(): void {
     if (this.#isFollowing) return;
     this.#isFollowing = true;
@@ -143,7 +143,7 @@ export class SharedWriter implements Appends {
         this.#lineage = (await this.#store.state()).lineage;
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
-        // It is stored, but this worker cannot say where.
+        // The commit is stored, but this worker cannot tell its epoch.
         throw new StoreError('outcome-unknown', error.message, error);
       }
     }
@@ -153,7 +153,7 @@ export class SharedWriter implements Appends {
   async #serve({ number, requests }: UnpackedAppend): Promise<void> {
     let answer: Buffer;
     try {
-      // They are certainly not stored, so the worker that handed them on writes them.
+      // Unreadable requests are certainly not stored: the worker that sent them writes them itself.
       if (requests === undefined) throw new StoreError('unavailable', 'the requests that came over the hub cannot be read');
       answer = packAppended(number, await this.#merged.append(requests));
     } catch (error) {

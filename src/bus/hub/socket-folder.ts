@@ -8,7 +8,7 @@ export const SOCKET_PATH_MAX_BYTES = 103;
 
 export const SOCKET_NAME = 'hub';
 
-/** What mkdtemp appends. */
+/** The suffix that mkdtemp appends. */
 const MKDTEMP_SUFFIX = 'XXXXXX';
 
 /** A folder without a socket is left alone for this time: another supervisor may be about to listen in it. Milliseconds. */
@@ -19,7 +19,7 @@ const OTHERS_MODE = 0o077;
 
 /**
  * A folder that only this user can enter: mkdtemp makes it so. `XDG_RUNTIME_DIR` is emptied when the machine restarts, `TMPDIR` may be too long for the path of a socket.
- * @param port Of the service, which no other supervisor has: what one of the same port left that was killed is removed.
+ * @param port The port of the service: a folder that a killed supervisor of this port left is removed.
  */
 export async function makeSocketFolder(port: number | undefined): Promise<string> {
   let last: unknown;
@@ -70,7 +70,7 @@ async function removeLeft(parent: string, prefix: string): Promise<void> {
   }
 }
 
-/** Of what the system says. */
+/** The code of an error of the system, such as ENOENT. */
 function codeOf(error: unknown): string | undefined {
   return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
 }

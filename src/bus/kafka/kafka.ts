@@ -49,7 +49,7 @@ export class KafkaBus implements Bus {
   #joined: Joined | undefined;
   /** The newest connection, whether it can be used yet or not. */
   #connection: TopicConnection | undefined;
-  /** What leaves over the connection that can be used. */
+  /** Sends over the connection that can be used. */
   #outbox: Outbox | undefined;
   #isClosed = false;
 
@@ -154,7 +154,7 @@ export class KafkaBus implements Bus {
     await reading;
   }
 
-  /** What Kafka may take from others, and not from us, is no reason to connect anew. */
+  /** A refusal that concerns only our messages is no reason to connect again. */
   #failed(connection: TopicConnection, error: unknown): void {
     if (isCode(error, 'TOPIC_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED', 'POLICY_VIOLATION', 'INVALID_RECORD', ...TOO_LARGE_CODES)) this.#availability.refused(error);
     else connection.fail(error);

@@ -9,7 +9,7 @@ const ENVELOPE_OVERHEAD_BYTES = 1024;
 /** How much leaves together. Well below what a topic takes by default, which is 1 MiB: a batch that is refused for its size is lost as a whole. */
 const TOGETHER_MAX_BYTES = 512 * 1024;
 
-/** What Kafka says of a batch, or a record, that is too large for the topic. */
+/** Kafka's codes for a batch or a record that is too large for the topic. */
 export const TOO_LARGE_CODES = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'] as const;
 
 export interface Envelope {
@@ -27,7 +27,7 @@ export interface OutboxOptions {
   readonly failed: (error: unknown) => void;
 }
 
-/** What leaves over one connection: one batch at a time, which keeps the order. What is handed in meanwhile leaves together in the next one. */
+/** The envelopes for one connection, sent one batch at a time, which keeps the order. Envelopes that come meanwhile leave together in the next batch. */
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #waiting: Envelope[] = [];

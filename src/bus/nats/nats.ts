@@ -61,7 +61,7 @@ export class NatsBus implements Bus {
   /** Published on this connection, and not confirmed yet. */
   #unconfirmedBytes = 0;
   #isConfirming = false;
-  /** What NATS said last of an error on this connection. */
+  /** The last error that NATS reported on this connection. */
   #lastError: unknown;
   #isClosed = false;
 
@@ -127,14 +127,14 @@ export class NatsBus implements Bus {
     try {
       send(connection);
     } catch (error) {
-      // The client throws for a connection that has just closed, or whose server told nonsense of itself.
+      // The client throws for a connection that has just closed, or whose server describes itself wrongly.
       return this.#refused(connection, error);
     }
     this.#unconfirmedBytes += cost;
     this.#confirm(connection);
   }
 
-  /** Who hears it says so; NATS says where nobody does. */
+  /** Listeners answer; NATS reports if there are none. */
   #request(connection: NatsConnection, subject: string, bytes: Buffer, reached: (listening: number) => void): void {
     connection.request(subject, bytes, { timeout: PRESENT_MAX_MS }).then(
       () => reached(1),
@@ -201,7 +201,7 @@ export class NatsBus implements Bus {
     const hear = (subject: string, take: (payload: Buffer) => boolean | void): void => {
       connection.subscribe(subject, { callback: (error: Error | null, message: Msg) => {
         if (this.#isClosed) return;
-        // It does not let us listen: a new connection tries again, later each time.
+        // NATS refused a subscription: a new connection tries again, later each time.
         if (error !== null) {
           this.#lastError = error;
           return void connection.close();

@@ -7,8 +7,8 @@ import { redactedReason } from './redacted-reason.ts';
 import type { Conversation } from './reply-framing.ts';
 
 /**
- * The wait before the first attempt to reconnect. It doubles with each attempt up to the second bound, less a random part of up to half. Stop a Redis that
- * comes back from being met by every instance at once, again and again.
+ * The first and the longest wait before reconnecting. Waits double, less a random part of up to half. Stop all instances from connecting at once to a Redis that
+ * comes back.
  */
 const REDIS_RECONNECT_FIRST_MS = 100;
 const REDIS_RECONNECT_MAX_MS = 5_000;
@@ -27,7 +27,7 @@ const REDIS_CLOSE_MAX_MS = 500;
 
 export interface RedisConnectionOptions {
   readonly discovery: ServerDiscovery;
-  /** What `CLIENT LIST` shows of it. */
+  /** The name of the connection in `CLIENT LIST`. */
   readonly name: string;
   /** The connection can be used. Called again after every reconnection. */
   readonly onReady: () => void;

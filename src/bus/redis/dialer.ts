@@ -10,7 +10,7 @@ export interface DialerOptions {
   readonly discovery: ServerDiscovery;
   /** Called with the server of each attempt, before the socket connects. */
   readonly onDial: (address: Address) => void;
-  /** What the next reply on the newest socket answers. */
+  /** The question that the next reply on the newest socket answers. */
   readonly conversation: () => Conversation;
 }
 

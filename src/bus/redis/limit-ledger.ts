@@ -10,11 +10,11 @@ import { redactedReason } from './redacted-reason.ts';
 import { discoveryFor } from './redis.ts';
 import { SlotDiscovery } from './slot-discovery.ts';
 
-/** What an instance holds is free when it has not said for this long that it lives. */
+/** The holdings of an instance are free when it was silent for this long. */
 const LEASE_MS = 15_000;
 const RENEW_MS = 5_000;
 
-/** The counts of a log's owners are forgotten when nobody has told of them for this long. They are told again more often. */
+/** Redis forgets the counts of a log's owners after this time without a report. Reports are repeated more often. */
 const HOLDINGS_KEPT_MS = 24 * 3_600_000;
 
 const UNLIMITED_PLACES = -1;
@@ -26,7 +26,7 @@ export interface RedisLimitLedgerOptions {
 }
 
 /**
- * The ledger of several instances, in Redis. The keys of a log have its id in their names, as a hash tag: in a cluster they are all on one node. Each expires by itself when it says nothing any more.
+ * The ledger of several instances, in Redis. The keys of a log have its id in their names, as a hash tag: in a cluster they are all on one node. Each key expires by itself when its count ends.
  * Redis counts by its own clock. A Redis that is away, late, refuses us or forgets everything lets the instances count alone for a while, and nothing else.
  */
 export class RedisLimitLedger implements Ledger {
@@ -39,9 +39,9 @@ export class RedisLimitLedger implements Ledger {
   #discovery: ServerDiscovery | undefined;
   #connection: RedisConnection | undefined;
   #renewal: Timer | undefined;
-  /** It has answered since it was connected to. */
+  /** Whether Redis has answered on this connection. */
   #isWelcome = false;
-  /** It owes an answer for too long. */
+  /** Whether an answer of Redis is overdue. */
   #isLate = false;
   #isLoggedUp: boolean | undefined;
   #isClosed = false;
@@ -88,7 +88,7 @@ export class RedisLimitLedger implements Ledger {
     await Promise.all([this.#connection?.close(), this.#discovery?.close()]);
   }
 
-  /** It can be used, for the first time or again. Its records of this instance may be gone. */
+  /** Redis can be used, for the first time or again. Its records of this instance may be gone. */
   async #ready(): Promise<void> {
     this.#isLate = false;
     if (!await this.#renew(true)) return;
@@ -109,7 +109,7 @@ export class RedisLimitLedger implements Ledger {
     return true;
   }
 
-  /** What changed while it was late is told now: nobody asked it meanwhile. */
+  /** Reports the changes since Redis was late: none was sent meanwhile. */
   #answered(): void {
     const wasLate = this.#isLate;
     this.#isLate = false;

@@ -1,5 +1,5 @@
 /**
- * What Redis does at one time, without anything between (https://redis.io/docs/latest/develop/programmability/eval-intro). Each answers a list of whole numbers.
+ * The scripts that Redis runs for limits, each at one time (https://redis.io/docs/latest/develop/programmability/eval-intro). Each answers a list of whole numbers.
  * They are sent in full. Redis forgets digests when it restarts: a script that is sent again then would come after later ones.
  */
 

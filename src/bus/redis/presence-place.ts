@@ -14,16 +14,16 @@ import { SlotDiscovery } from './slot-discovery.ts';
 /** Keys that nobody writes any more are deleted after this time. */
 const PRESENCE_KEPT_MS = 24 * 3_600_000;
 
-/** Everything is told anew so often: what has been there for longer would be deleted with the keys that nobody writes. */
+/** How often everything is written again. Stops entries of living instances from expiring with the keys that nobody writes. */
 const BEGIN_AGAIN_MS = 6 * 3_600_000;
 
-/** The share of the time to live that a lease has. The rest is for others to notice its end, and sweep. */
+/** A lease lasts for this share of the time to live. The rest is for others to notice its end, and sweep. */
 const LEASE_SHARE = 0.5;
 
 /** How often a lease is renewed, in the time of one. */
 const RENEWALS_FACTOR = 3;
 
-/** A lease is renewed so often at least. Bounds the time in which nobody knows that Redis has forgotten an instance, and that in which counts have members of one that has died. */
+/** The longest time between renewals of a lease. Bounds how late an instance notices that Redis forgot it, and how long counts include members of a dead instance. */
 const RENEW_MAX_MS = 1_000;
 
 /** Stops one command from keeping Redis busy. */
@@ -32,7 +32,7 @@ const SWEEP_MAX_ENTRIES = 100;
 /** How many instances whose leases have ended one answer names. */
 const SWEPT_MAX_ENTRIES = 10;
 
-/** Redis does a hundred changes in about a millisecond, in which it does nothing else. */
+/** Redis does a hundred changes in about a millisecond. Stops a command from blocking it for longer. */
 const TELLING: Telling = { everyMs: 50, maxEntries: 100, maxRequests: 4 };
 
 /** How many characters name an instance. */
@@ -40,7 +40,7 @@ const PRESENCE_NAME_CHARACTERS = 12;
 
 export interface RedisPresencePlaceOptions {
   readonly url: string;
-  /** What a killed instance has written counts for this time at most. */
+  /** The entries of a killed instance count for this time at most. */
   readonly ttlMs: number;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
@@ -52,7 +52,7 @@ export interface RedisPresencePlaceOptions {
  */
 export class RedisPresencePlace implements PresencePlace {
   readonly telling = TELLING;
-  /** Nobody tells an instance that it is the only one. */
+  /** Always false: no instance learns that it is the only one. */
   readonly isAlone = false;
   readonly #location: RedisLocation;
   readonly #clock: Clock;
@@ -157,7 +157,7 @@ export class RedisPresencePlace implements PresencePlace {
     await Promise.all([this.#connection?.close(), this.#discovery?.close()]);
   }
 
-  /** Takes a new name, under which everything is told. Until then what stands under the one before counts, if that lives. */
+  /** Takes a new name, and writes everything under it. Until that is done, the entries under the old name count, while its lease lasts. */
   async #begin(): Promise<void> {
     const instance = randomName(PRESENCE_NAME_CHARACTERS);
     this.#instance = instance;
@@ -193,7 +193,7 @@ export class RedisPresencePlace implements PresencePlace {
     void this.#begin();
   }
 
-  /** Removes what instances have written whose leases have ended. Several may do so side by side: each step is done by one of them. */
+  /** Removes the entries of instances whose leases have ended. Several instances may do so at once: each step is done by one of them. */
   async #sweep(ended: readonly string[]): Promise<void> {
     if (this.#isSweeping) return;
     this.#isSweeping = true;

@@ -1,6 +1,6 @@
 /**
- * What Redis does at one time for presence. An instance writes under a name that lives once (`lease`). When its lease has ended, or it had to begin anew, it takes another name. What stands under the old
- * one does not count any more. The names are in a sorted set, by the time when their leases end, which is negative while an instance has not told everything yet.
+ * The scripts that Redis runs for presence, each at one time. An instance writes under a name that lives once (`lease`). When its lease has ended, or it had to begin again, it takes another name. What stands under the old
+ * one does not count any more. The names are in a sorted set, by the time when their leases end, which is negative while an instance has not written everything yet.
  *
  * A topic has three keys. `members`: its members, in the order of their bytes. `lines`: for each of them a line of each instance: its name, streams, since, when the metadata was given, and the metadata, with tabs between.
  * `streams`: all streams of each instance. A member has the sorted set of its topics. An instance has the set of what it wrote: a topic, NUL, and a member. `changed` has the topics that have changed, by the number of their
@@ -12,7 +12,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;
 
-/** How many topics that have changed are remembered. Stops the list from growing for ever: who comes later looks at everything. */
+/** How many topics that have changed are remembered. Stops the list from growing for ever: an instance that asks later reads everything. */
 const CHANGED_MAX_ENTRIES = 10_000;
 
 /**
@@ -93,14 +93,14 @@ end
 return 1
 `;
 
-/** Begins a lease under a new name, before anything is told. Values: the name, milliseconds, how long keys are kept. */
+/** Begins a lease under a new name, before anything is written under it. Values: the name, milliseconds, how long keys are kept. */
 export const BEGIN = `${NOW}
 redis.call('ZADD', KEYS[1], -(now + tonumber(ARGV[2])), ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 `;
 
-/** Everything was told: the name counts from now on, and the one before it no longer. Values: the name, milliseconds, the one before or nothing. The answer is 0 where the lease has ended. */
+/** Everything was written: the new name counts from now on, and the old one no longer. Values: the name, milliseconds, the one before or nothing. The answer is 0 where the lease has ended. */
 export const ACTIVATE = `${NOW}
 local lease = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or '0')
 if math.abs(lease) <= now then
@@ -182,7 +182,7 @@ end
 return answer
 `;
 
-/** What has changed after a number. Keys: `changed` and its numbers. Values: the number. The answer is the newest number, whether anything may have changed, and otherwise the topics. */
+/** The changes after a number. Keys: `changed` and its numbers. Values: the number. The answer is the newest number, whether anything may have changed, and otherwise the topics. */
 export const CHANGES = `
 local after, newest = tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[2]) or '0')
 if after == newest then

@@ -60,7 +60,7 @@ export class RedisBus implements Bus {
   #isRefused = false;
   #unansweredBytes = 0;
   #receivers: number | undefined;
-  /** The state that the logger was told last. */
+  /** The state in the last log line. */
   #loggedState: BusState | undefined;
   #closed = false;
 

@@ -1,7 +1,7 @@
 import type { Framing } from '../../runtime/guarded-socket.ts';
 
 /**
- * What Redis may say, checked before ioredis reads it (https://redis.io/docs/latest/develop/reference/protocol-spec). ioredis throws where nobody can catch it
+ * Checks replies of Redis before ioredis reads them (https://redis.io/docs/latest/develop/reference/protocol-spec). ioredis throws where nobody can catch it
  * when a reply has no question, or an unexpected form. It also reserves the memory that an array announces.
  */
 
@@ -21,7 +21,7 @@ const NUMBER = /^[+-]?\d+$/;
 const CR = 13;
 const LF = 10;
 
-/** What a reply answers, at the moment when it is handed over. */
+/** The question that a reply answers, at the moment when it is handed over. */
 export interface Conversation {
   /** The oldest unanswered command, in lower case; undefined if all are answered. */
   readonly question: string | undefined;

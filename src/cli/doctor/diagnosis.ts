@@ -26,7 +26,7 @@ export interface Finding {
 
 export interface Diagnosis {
   readonly url: string;
-  /** What the answers say of themselves; undefined where they say nothing. */
+  /** The proxy that the answers name; undefined if they name none. */
   readonly proxy: Proxy | undefined;
   readonly findings: readonly Finding[];
 }

@@ -6,7 +6,7 @@ import { good, quoted, unseen, warning, wrong, type Verdict } from './verdict.ts
 
 /** Whole seconds, a slow answer and ordinary drift are no fault. */
 const CLOCK_MAX_MS = 5_000;
-/** Who renews by a program does so earlier: Let's Encrypt's do it 30 days before. */
+/** Programs renew certificates earlier: those of Let's Encrypt 30 days before. */
 const CERTIFICATE_MIN_MS = 14 * DAY_MS;
 /** HAProxy without `option http-no-delay` holds each frame for 200 ms: each stream takes that time, and what the way takes. Milliseconds. */
 const HELD_FRAME_MIN_MS = 190;
@@ -22,7 +22,7 @@ export function isRedirect({ status }: Answer): boolean {
   return status >= 300 && status < 400;
 }
 
-/** What answered, for people. */
+/** The answer, for people. */
 export function shownAnswer({ status, headers }: Pick<Answer, 'headers'> & { readonly status: number | undefined }): string {
   return `${status ?? 'nothing'} ${quoted(headers['content-type'] ?? 'without a content type')}`;
 }

@@ -11,7 +11,7 @@ export interface Answer {
   readonly status: number;
   /** By their names in lower case; repeated ones are joined. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Its beginning. Empty for an event stream, which is left at its head. */
+  /** The beginning of the body. Empty for an event stream, which is left at its head. */
   readonly body: string;
   /** Milliseconds from the request to the head. */
   readonly headMs: number;
@@ -89,7 +89,7 @@ export function headersOf({ headers }: IncomingMessage, target: Target): Readonl
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, withoutToken(Array.isArray(value) ? value.join(', ') : value ?? '', target)]));
 }
 
-/** What the other side sends back of the request must not show the token, not even where a text is cut. */
+/** Removes the token from a text of the other side, which may repeat the request, also where the text is cut. */
 export function withoutToken(text: string, { token }: Target): string {
   return token === undefined ? text : text.replaceAll(token, '<token>');
 }
@@ -131,7 +131,7 @@ export function send(target: Target, ask: Ask): Promise<Reply> {
           parts.push(part);
           if (bytes > SEEN_MAX_BYTES) answered();
         });
-        // Of an answer that breaks off, the beginning is what counts.
+        // The beginning of an answer that breaks off is enough.
         response.on('error', answered).on('end', answered);
       });
       outgoing.on('error', (error) => done(failureOf(error)));

@@ -1,5 +1,5 @@
 /**
- * What mends a proxy, one line for each. The tests try each line for nginx, HAProxy and Caddy that does not end in "(not tried)". Lines for other proxies come from their documentation.
+ * Lines that mend a proxy. The tests try each line for nginx, HAProxy and Caddy that does not end in "(not tried)". Lines for other proxies come from their documentation.
  * A line that begins with "remove" names what must go: nothing that is added would undo it. The tests put that in, and doctor finds it.
  */
 

@@ -26,7 +26,7 @@ export interface TlsSeen {
 /** Asked first, and alone: where it fails, so does the rest. */
 export interface Reached {
   readonly health: Reply;
-  /** The same once more, over the same connection where that is kept. */
+  /** The answer to a second request, over the same connection if that was kept. */
   readonly again: Reply | undefined;
   readonly tls: TlsSeen | undefined;
   /** How far the clock of this machine was behind when the answer came. Milliseconds. */

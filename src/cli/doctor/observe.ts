@@ -12,7 +12,7 @@ import { watchWebSocket } from './web-socket-watch.ts';
 const TIMED_MESSAGES = 3;
 /** Doctor's messages are of no use to anybody else. */
 const TTL_SECONDS = '60';
-/** So often a stream is opened for the median. */
+/** How many streams are opened for the median. */
 const OPENED_STREAMS = 5;
 /** Above nginx' default of 1 MiB, below the smallest useful bound of batches. */
 const LARGE_BODY_BYTES = 2 * 1024 * 1024;
@@ -38,7 +38,7 @@ export async function observe(target: Target): Promise<Observations> {
   return { ...reached, target, rest: { live, requests, idle, unknownId, openings, ending, webSocket } };
 }
 
-/** Nothing else would tell more: nobody answers, or everything is sent elsewhere. */
+/** Whether further checks are useless: no answer comes, or everything is redirected. */
 function isStoppedBy({ health, tls }: Reached): boolean {
   if (health.kind === 'failure' || tls?.distrust !== undefined) return true;
   return (health.status >= 300 && health.status < 400) || problemOf(health)?.code === 'unknown-host';

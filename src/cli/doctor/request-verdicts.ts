@@ -66,7 +66,7 @@ export function judgePublishing({ publishes, badTtl, published }: Pick<Live, 'pu
   if (first.kind === 'answer' && isRedirect(first)) return wrong(`a publish is redirected (${first.status}) to ${quoted(first.headers['location'] ?? 'nowhere')}: it may arrive as GET`, 'redirect');
   const failed = publishes.find((reply) => !isStored(reply));
   if (failed !== undefined) return wrong(`a publish fails: ${quoted(failed.kind === 'failure' ? failed.reason : problemOf(failed)?.detail ?? shownAnswer(failed))}`);
-  // It was stored, as all were.
+  // Stored, as all others.
   if (!isStored(first)) return unseen('nothing was published');
   const stripped = [
     ...(jsonOf(first) as { readonly event?: unknown }).event === 'doctor' ? [] : ['Tidings-Event'],

@@ -30,7 +30,7 @@ export function wrong(finding: string, mend?: MendName): Verdict {
 /** Stops a page that somebody else wrote from filling the screen. */
 const QUOTED_MAX_CHARACTERS = 160;
 
-/** What the other side sent, for people. */
+/** A text from the other side, for people. */
 export function quoted(text: string): string {
   const line = printable(text.replace(/\s+/g, ' ').trim());
   return line.length <= QUOTED_MAX_CHARACTERS ? line : `${line.slice(0, QUOTED_MAX_CHARACTERS)}…`;

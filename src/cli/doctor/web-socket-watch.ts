@@ -11,7 +11,7 @@ const EMPTY_FRAME = '{}';
 export interface WebSocketSeen {
   /** Whether the handshake came to its end. */
   readonly isOpen: boolean;
-  /** Of an answer that is no handshake. */
+  /** The status and type of an answer that is no handshake. */
   readonly refusal: { readonly status: number; readonly type: string } | undefined;
   readonly failure: Failure | undefined;
   /** Whether a frame came, and whether one from here was answered. */

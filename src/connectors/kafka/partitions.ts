@@ -54,7 +54,7 @@ export async function beginningsOf(leds: readonly Led[], from: 'now' | 'start', 
       const at = stored === undefined ? (from === 'now' && !known.has(topic) ? end : start)
         : isSame ? BigInt(Math.min(Math.max(stored.position, Number(start)), Number(end)))
           : start;
-      // Otherwise "now" would be later after a crash; and what a cluster lost of its newest records, it counts anew.
+      // Otherwise "now" would be later after a crash. And a cluster that lost its newest records gives their offsets again.
       if (stored === undefined || (isSame && (at !== BigInt(stored.position) || stored.identity !== identity))) changed.set(part, { identity, position: Number(at) });
       if (isSame && BigInt(stored.position) < start) lost += Number(start) - stored.position;
       beginnings.set(part, at);
@@ -75,7 +75,7 @@ async function offsetsOf(connection: Led['connection'], partitions: readonly Par
   return offsets;
 }
 
-/** One read. It names topics by their ids where it can: a topic that was made anew under the same name is then not mistaken for the one before. */
+/** One read. It names topics by their ids where it can: so a new topic of the same name is not mistaken for the old one. */
 export async function fetchFrom(connection: Led['connection'], hasIds: boolean, ...asked: Parameters<typeof fetchV13.createRequest>): Promise<readonly { readonly topicId: string; readonly partitions: readonly FetchedPartition[] }[]> {
   const { responses } = hasIds ? await connection.ask(fetchV13.api, ...asked) : await connection.ask(fetchV11.api, ...asked);
   return responses;

@@ -6,7 +6,7 @@ import type { SourceRecord } from '../transport.ts';
 /** A partition of a topic, and the broker that leads it. */
 export interface Partition {
   readonly topic: string;
-  /** Of the topic: another one of the same name has another. Empty where brokers do not tell. */
+  /** The id of the topic: a new topic of the same name has another. Empty if brokers do not tell. */
   readonly topicId: string;
   /** Under which positions are stored: its id, or, where brokers do not tell, the one that is stored. */
   readonly identity: string;
@@ -23,7 +23,7 @@ const FLAG_CONTROL = 32;
 /** A mark says that a transaction was given up. */
 const ABORTED_TYPE_VALUES: number = 0;
 
-/** What an answer says of one partition. */
+/** One partition in an answer. */
 export interface Fetched {
   readonly records?: readonly RecordsBatch[] | null;
   readonly abortedTransactions: readonly AbortedTransaction[] | null;
@@ -40,7 +40,7 @@ export interface Heard {
   readonly next: bigint;
 }
 
-/** What one answer has of a partition, from an offset on. Records of transactions that were given up are left out. */
+/** The records of a partition in one answer, from an offset on. Records of transactions that were given up are left out. */
 export function recordsOf(answer: Fetched, partition: Partition, from: bigint): Heard {
   const aborted = new Aborted(answer.abortedTransactions ?? []);
   const records: SourceRecord[] = [];
@@ -67,7 +67,7 @@ function recordOf({ key, value, headers }: KafkaRecord, offset: bigint, { topic,
   };
 }
 
-/** Which batches belong to transactions that were given up (Kafka tells of those, and leaves it to its clients to pass over them). */
+/** Which batches belong to aborted transactions. Kafka lists these, and its clients have to skip their batches. */
 class Aborted {
   readonly #later: AbortedTransaction[];
   readonly #producers = new Set<bigint>();

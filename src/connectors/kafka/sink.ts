@@ -25,7 +25,7 @@ const KNOWN_TOPICS_MAX_ENTRIES = 10_000;
 export async function openKafkaSink(location: KafkaLocation): Promise<Sink> {
   const brokers = new Brokers(location, SINK_ANSWER_MAX_BYTES);
   try {
-    // It says whether there is a cluster at all.
+    // Fails if there is no cluster at all.
     await brokers.any();
     return new KafkaSink(brokers);
   } catch (error) {
@@ -55,7 +55,7 @@ class KafkaSink implements Sink {
 
   constructor(brokers: Brokers) {
     this.#brokers = brokers;
-    // Brokers close connections that are not used for minutes: the next message connects anew.
+    // Brokers close connections that are not used for minutes: the next message connects again.
     this.lost = this.#closed.promise;
   }
 
@@ -128,7 +128,7 @@ function isFor({ topic, partition, partitions }: Destination, message: Outgoing)
   return message.target === topic && partitionOf(message.topic, partitions) === partition;
 }
 
-/** The leaders of a topic's partitions. Kafka may make the topic, where its brokers are told to. */
+/** The leaders of a topic's partitions. Kafka may make the topic, if its brokers are set up so. */
 async function leadersOf(connection: BrokerConnection, topic: string): Promise<readonly Address[]> {
   const { brokers, topics } = await connection.ask(metadataV8.api, [topic], true, false, false);
   const partitions = topics[0]?.partitions.toSorted((one, other) => one.partitionIndex - other.partitionIndex) ?? [];

@@ -139,7 +139,7 @@ class KafkaSource implements Source {
     await taken;
   }
 
-  /** Rejects when the topics have other partitions than before: they are then read anew. */
+  /** Rejects when the topics have other partitions than before: they are then read again. */
   async #watch(count: number, { signal, positions }: Reading): Promise<void> {
     while (!signal.aborted) {
       await pause(PARTITIONS_INTERVAL_MS);
@@ -150,7 +150,7 @@ class KafkaSource implements Source {
   }
 }
 
-/** Brokers fill an answer in the order of the question. What brought something is asked for last the next time: a few busy partitions would keep the others waiting for ever. */
+/** Brokers fill an answer in the order of the question. A partition that had records is asked last the next time. Otherwise a few busy partitions would keep the others waiting for ever. */
 export async function readInTurns({ connection, partitions }: Led, readOnce: (led: Led) => Promise<ReadonlySet<Partition>>): Promise<never> {
   for (let turn = partitions; ;) {
     const full = await readOnce({ connection, partitions: turn });

@@ -1,4 +1,4 @@
-/** What the client of NATS has handed over and nobody has taken yet. All of it is taken together. */
+/** A queue of items that the client of NATS has received and the source has not taken yet. All of it is taken together. */
 export class Inbox<Item> {
   #items: Item[] = [];
   #end: { readonly reason: Error | undefined } | undefined;
@@ -19,7 +19,7 @@ export class Inbox<Item> {
     this.#wake();
   }
 
-  /** Nothing more comes. The first reason counts; undefined where it was wanted. */
+  /** Ends the queue: no more items come. The first reason counts; undefined where it was wanted. */
   end(reason?: Error): void {
     this.#end ??= { reason };
     this.#wake();

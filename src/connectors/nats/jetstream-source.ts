@@ -8,7 +8,7 @@ import type { OpenContext, Reading, Source } from '../transport.ts';
 import { Deliveries } from './deliveries.ts';
 import { recordOf } from './record.ts';
 
-/** What the server sends before the first of it is acknowledged, if each message is as large as it may be. Bounds the memory. */
+/** The most bytes that the server sends without an acknowledgement. Bounds the memory. */
 const UNACKNOWLEDGED_MAX_BYTES = 64 * 1024 * 1024;
 const UNACKNOWLEDGED_MAX_MESSAGES = 1_024;
 /** How long the server waits for an acknowledgment. The log may be away for longer: deliveries.ts recognises the records that come again. */
@@ -32,7 +32,7 @@ export async function openJetStreamSource(options: JetStreamSourceOptions): Prom
 }
 
 /**
- * Reads a stream by a consumer that is made anew at each opening, after the stored position. Consumers remember what they delivered, and deliver what was not acknowledged later, after newer
+ * Reads a stream by a consumer that is made at each opening, after the stored position. Consumers remember what they delivered, and deliver what was not acknowledged later, after newer
  * messages: a consumer of the owner before would break the order. Messages are acknowledged once the log has them.
  */
 class JetStreamSource implements Source {
@@ -84,7 +84,7 @@ class JetStreamSource implements Source {
       await reading.startAt(new Map([['', { identity, position }]]));
       return position;
     }
-    // The stream was made anew: it is read from its beginning. The first step stores the new identity.
+    // The stream was deleted and made again: it is read from its beginning. The first step stores the new identity.
     if (stored.identity !== identity) return 0;
     const before = state.first_seq - 1;
     // Retention took messages before they were read. Of some subjects nobody knows: others' messages may have gone. A queue's messages go when they are read.

@@ -8,14 +8,14 @@ import { whyNoSubject } from './subject.ts';
 
 /** How long JetStream may take to store a message. Stops a server that hangs from keeping a sink for ever. */
 const STORED_MAX_MS = 5_000;
-/** What headers take at most, beside the data, in a message that just fits. */
+/** The most bytes of headers, beside the data, in a message that just fits. */
 const HEADERS_MAX_BYTES = 5 * 1024;
 /** The error of JetStream for a message that is larger than its stream takes. */
 const STREAM_MESSAGE_TOO_LARGE_CODE = 10_054;
 
 export interface NatsSinkOptions {
   readonly location: NatsLocation;
-  /** Of the connector. */
+  /** The name of the connector. */
   readonly name: string;
   /** Whether a stream stores the messages, and says so. */
   readonly isStored: boolean;

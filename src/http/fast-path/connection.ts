@@ -45,12 +45,12 @@ export interface ConnectionLimits {
   readonly keepAliveMs: number;
 }
 
-/** What a connection needs of the server that it belongs to. */
+/** The parts of its server that a connection needs. */
 export interface ConnectionHost {
   /** For requests that have come in part. Stops many connections, each with a part of its own, from holding memory together. */
   readonly parts: Budget;
   readonly limits: ConnectionLimits;
-  /** Who serves a request; undefined leaves it to the HTTP server. */
+  /** The handler of a request; undefined leaves it to the HTTP server. */
   readonly find: (head: PlainHead) => FastPathHandler | undefined;
   /** Decides whether it is served: once, before its body is waited for. */
   readonly admit: (head: PlainHead, socket: Socket) => Admission | Promise<Admission>;
@@ -66,7 +66,7 @@ export interface HandOver {
   readonly bytes: Buffer;
   /** The decision about it. */
   readonly admission?: Admission | undefined;
-  /** Of the whole request, where that is known. Bytes. */
+  /** The length of the whole request, if known. Bytes. */
   readonly length?: number | undefined;
 }
 
@@ -80,7 +80,7 @@ interface Part {
 interface Admitted {
   readonly head: PlainHead;
   readonly bodyStart: number;
-  /** Of the whole request. Bytes. */
+  /** The length of the whole request. Bytes. */
   readonly length: number;
   readonly handler: FastPathHandler;
   readonly admission: Admission;
@@ -99,11 +99,11 @@ export class FastPathConnection implements SocketOwner {
   /** The decision about the next request, made again: admission took a while, and its bytes waited in the socket. */
   #decided: Admission | undefined;
   #part: Part | undefined;
-  /** Of a request that has come in part, or that is under way and has a long head. */
+  /** The memory of a request that has come in part, or that is under way and has a long head. */
   #hold: Hold | undefined;
-  /** Until when its pieces are put together here. */
+  /** When to stop putting its pieces together here. */
   #deadline = 0;
-  /** Nothing that follows is taken: the client has closed its side, the service ends, or the answer does not. */
+  /** Whether no more bytes are read: the client has closed its side, the service ends, or the answer has no end. */
   #last = false;
   #answered = false;
   #begun = false;
@@ -188,7 +188,7 @@ export class FastPathConnection implements SocketOwner {
   }
 
   received(bytes: Buffer): void {
-    // What follows the last request; its own rest is still taken.
+    // Bytes after the last request are ignored; the rest of that request is still read.
     if (this.#last && this.#part === undefined && this.#decided === undefined) return;
     if (this.#busy || this.#socket.writableNeedDrain) {
       this.#putBack(bytes);
@@ -293,7 +293,7 @@ export class FastPathConnection implements SocketOwner {
     this.#socket.setTimeout(REST_OF_REQUEST_MS);
   }
 
-  /** Who sends a head is not known before it is whole. */
+  /** The sender of a head is unknown until the head is whole. */
   #holderOf({ admitted }: Part): Holder {
     return admitted?.admission.holder() ?? holderOf({ scope: '' }, () => this.#socket.remoteAddress ?? '', this.#socket);
   }

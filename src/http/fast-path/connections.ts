@@ -21,7 +21,7 @@ export class FastPathConnections implements ConnectionHost {
   readonly #server: Server;
   readonly #heads: HeldHeads;
   readonly #serverListeners: readonly ((socket: Socket) => void)[];
-  /** Of connections that are not here. */
+  /** Closes the idle connections that the HTTP server has. */
   readonly #closeServersIdle: () => void;
   readonly #open = new Set<FastPathConnection>();
 

@@ -26,7 +26,7 @@ const LENGTH = /^(?:0|[1-9][0-9]{0,8})$/;
 const NOT_PLAIN = new Set(['transfer-encoding', 'content-encoding', 'expect', 'upgrade', 'trailer', 'proxy-connection', 'http2-settings', 'set-cookie', '__proto__']);
 
 /**
- * Of a header that came more than once, Node joins the values, but for these: the first one counts, or the request is refused.
+ * Node joins the values of a repeated header, except of these: the first value counts, or the request is refused.
  * (https://nodejs.org/api/http.html#messageheaders)
  */
 const NOT_JOINED = new Set([
@@ -36,7 +36,7 @@ const NOT_JOINED = new Set([
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 
-/** What the bytes that were read begin with. */
+/** The request at the beginning of the bytes. */
 export type Read =
   /** A head. The body begins and ends there, in bytes; it may still be on its way, or more may follow. */
   | { readonly kind: 'plain'; readonly head: PlainHead; readonly bodyStart: number; readonly length: number }
@@ -92,7 +92,7 @@ const NONE: readonly string[] = [];
 /** The HTTP server is asked for them: what has no endpoint here is handed over. */
 const allowedMethods = (): readonly string[] => NONE;
 
-/** What the headers of every request inherit: nothing. Without a prototype they would be a hash table from the start, which takes longer to fill and to read. */
+/** The headers of a request inherit nothing. Without a prototype they would be a hash table from the start, which takes longer to fill and to read. */
 const NO_HEADERS: object = Object.create(null) as object;
 
 function readHeaders(lines: readonly string[]): Pick<PlainHead, 'headers' | 'repeated'> | undefined {
@@ -118,7 +118,7 @@ function readHeaders(lines: readonly string[]): Pick<PlainHead, 'headers' | 'rep
   return { headers, repeated: repeated ?? NONE };
 }
 
-/** What follows a place in a line, without the blanks and tabs around it, as Node shows it. A regular expression for that would take long where many are within. */
+/** The rest of a line from a place on, without the blanks and tabs around it, as Node shows it. A regular expression for that would take long where many are within. */
 function withoutBlanks(line: string, from: number): string {
   let begin = from;
   let end = line.length;

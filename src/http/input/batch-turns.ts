@@ -7,8 +7,8 @@ import { parseBatch, type BatchBounds, type BatchFormat } from './batch-body.ts'
 import { tooMany } from './body.ts';
 
 /**
- * What a batch takes while it is parsed, besides its body: the text of the body, and the data of its messages. The text has two bytes for each character where one is beyond Latin-1. So
- * it is a multiple of the body's length.
+ * The memory of a batch while it is parsed, besides its body: the text of the body, and the data of its messages. A multiple of the body's length. The text has two bytes for each character if one is
+ * beyond Latin-1.
  */
 export const PARSING_FACTOR = 3;
 

@@ -4,7 +4,7 @@ import type { Hold } from '../../runtime/budget.ts';
 import { ownCopy } from '../../runtime/memory.ts';
 
 /**
- * So much of a body that is too large is read and thrown away before it is refused. Stops refusals from getting lost: a connection
+ * How much of a body that is too large is read and thrown away before it is refused. Stops refusals from getting lost: a connection
  * that is closed with bytes unread is reset, and its sender often never sees the answer.
  */
 const DISCARDED_MAX_BYTES = 8 * 1024 * 1024;

@@ -71,7 +71,7 @@ function fromHeader(authorization: string): Credential | Problem {
   return text === '' ? invalid('Basic has no password', 'Authorization') : inItsPlace({ text, source: 'header' }, 'Authorization');
 }
 
-/** Of two cookies with one name, a page of a neighbouring host may have set one: neither counts. */
+/** A page of a neighbouring host may have set one of two cookies with the same name: neither counts. */
 function fromCookie(header: string, name: string): Credential | Problem | undefined {
   const [value = '', ...others] = cookieValues(header, name);
   if (others.length > 0) return repeatedCookie(name);
@@ -82,7 +82,7 @@ export function repeatedCookie(name: string): Problem {
   return invalid(`the cookie ${name} was sent more than once`, 'Cookie');
 }
 
-/** What the cookies of a name hold: usually one. */
+/** The values of the cookies with a name: usually one. */
 export function cookieValues(header: string, name: string): readonly string[] {
   return header.split(';').filter((pair) => pair.split('=', 1)[0]!.trim() === name).map((pair) => parseCookie(pair)[name] ?? '');
 }

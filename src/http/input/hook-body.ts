@@ -14,7 +14,7 @@ import { isJson, mediaType } from './content-headers.ts';
 import { KEY_MAX_BYTES } from './idempotency-key.ts';
 import { DuplicateMember, elementSpans, memberSpan, type Span } from './json-source.ts';
 
-/** What a hook's sender sent, once it is known to be the sender. */
+/** The body of a hook's request, after the check of its signature. */
 export interface HookBody {
   readonly json: boolean;
   /** The text of the message, as it came. */
@@ -23,7 +23,7 @@ export interface HookBody {
   readonly value: unknown;
 }
 
-/** What a hook publishes. */
+/** The message that a hook publishes. */
 export interface HookPublish {
   readonly drafts: readonly Draft[];
   readonly key: IdempotencyKey | undefined;
@@ -90,7 +90,7 @@ function filled(what: string, fill: () => string): string {
   }
 }
 
-/** What may be absent: a message has the default event then, and no key. */
+/** Undefined without a template: then the message has the default event, and no key. */
 function valueOf(template: Template | undefined, source: TemplateSource): string | undefined {
   try {
     return template?.text(source);

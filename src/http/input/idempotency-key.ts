@@ -31,7 +31,7 @@ export function parseKey(value: string, field = 'Idempotency-Key'): string {
   return key;
 }
 
-/** What must be the same for a request to be the same one again. */
+/** Two requests are the same if these parts are equal. */
 export interface RequestIdentity {
   readonly kind: 'text' | 'json' | 'array' | 'ndjson';
   /** undefined in a batch, whose body says it. */
@@ -50,7 +50,7 @@ export function fingerprint({ kind, topic, event, ttl, body }: RequestIdentity):
 export interface KeyParts {
   readonly headers: IncomingHttpHeaders;
   readonly query: Query;
-  /** Whose key it is: two senders never share one. */
+  /** The namespace of the key: two senders never share one. */
   readonly scope: string;
 }
 

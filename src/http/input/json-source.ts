@@ -135,7 +135,7 @@ function endOfValue(source: string, at: number, limit = Infinity): number {
   return at;
 }
 
-/** Of an object or array: brackets are counted, whichever they are. */
+/** The end of an object or array. Brackets of both kinds are counted together. */
 function endOfNested(source: string, at: number, limit: number): number {
   let depth = 0;
   while (at < source.length && at <= limit) {

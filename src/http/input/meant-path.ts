@@ -1,7 +1,7 @@
 /** Longer paths are not repeated in an answer. */
 const PATH_MAX_CHARACTERS = 300;
 
-/** What follows may be a hook's secret, which the sender of a webhook would log with the answer. */
+/** The rest may be a hook's secret, which the sender of a webhook would log with the answer. */
 const SECRET_RESOURCES = new Set(['hook', 'hooks']);
 
 /**

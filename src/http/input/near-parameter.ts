@@ -21,7 +21,7 @@ export interface TakenParameters {
 /** Shorter names are cache busters (`_`, `t`, `ts`, `v`, `cb`) rather than mistakes. */
 const SHORTEST_CHARACTERS = 4;
 
-/** Of ours, names from this length on may be two mistakes away, shorter ones one. */
+/** Our names of this length or more may be two mistakes away, and shorter names one. */
 const LONG_CHARACTERS = 8;
 
 /** Stops a URL of thousands of names from taking long. */

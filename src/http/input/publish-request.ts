@@ -22,7 +22,7 @@ export interface PublishParts {
   readonly scope: string;
 }
 
-/** What such a request asks for. */
+/** The request after its checks. */
 export interface PublishRequest {
   readonly draft: Draft;
   readonly key: IdempotencyKey | undefined;

@@ -4,7 +4,7 @@ export type Query = Readonly<Record<string, string | readonly string[]>>;
 /** Under this key stands the name of the first parameter that could not be decoded. */
 const MALFORMED_PARAMETER = Symbol('malformed');
 
-/** What every query inherits: nothing. Without a prototype it would be a hash table from the start, which takes several times as long to fill and to read. */
+/** A query inherits nothing. Without a prototype it would be a hash table from the start, which takes several times as long to fill and to read. */
 const NO_PARAMETERS: object = Object.create(null) as object;
 
 /** The parameter in which a client passes on the last id that it got. */

@@ -6,7 +6,7 @@ import { Problem, type ProblemCode } from '../../model/problem.ts';
 import type { Query } from './query-string.ts';
 
 /**
- * What a client sent, checked. The files of this room read the headers, the query string and the body of a request. They hand out
+ * Checks of the values that a client sent. The files of this room read the headers, the query string and the body of a request. They hand out
  * what the service understands: drafts, idempotency keys, filters, and where reading starts. What is wrong becomes a `Problem` that
  * names the field; nothing here answers. A body stays bytes, because its source text is what the log stores.
  *

@@ -28,7 +28,7 @@ export class OutgoingBytes {
     return bytes <= SMALL_ANSWER_BYTES || this.#held.take(asked(), bytes);
   }
 
-  /** The same for answers that are sent in any case, such as the receipt of a stored message. */
+  /** As `take`, for answers that are sent in any case, such as the receipt of a stored message. */
   add(asked: () => Asked, body: unknown): void {
     const bytes = sizeOf(body);
     if (bytes > SMALL_ANSWER_BYTES) this.#held.mustTake(asked(), bytes);

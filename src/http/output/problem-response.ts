@@ -5,7 +5,7 @@ import { SECURITY_HEADERS } from './security-headers.ts';
 import { STATUS_CODES } from './status.ts';
 
 /**
- * What goes back to a client, except for the frames of streams. Results and errors of the service come in; bodies and headers go out, the same
+ * Answers to clients, except for the frames of streams. Results and errors of the service come in; bodies and headers go out, the same
  * on both edges. The room also bounds the bytes of answers that wait for their clients, and describes the whole interface (openapi.ts).
  *
  * This file shows errors as clients see them: RFC 9457 problem details. Nothing of the inside is in them.
@@ -63,7 +63,7 @@ export function rawProblem(problem: Problem): Buffer {
   return Buffer.concat([Buffer.from(head), body]);
 }
 
-/** What a client is told of an error. Where the error is ours, the service's own lines have more, under the id of the request. */
+/** The problem that a client gets for an error. If the error is ours, the log has more, under the id of the request. */
 export function problemOf(error: unknown, logger: Pick<Logger, 'error'>, requestId: () => string): Problem {
   const known = knownProblem(error);
   if (known !== undefined && known.code !== 'internal') return known;

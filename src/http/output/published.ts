@@ -2,13 +2,13 @@ import type { Receipt } from '../../log/receipt.ts';
 import { describe, type Draft } from '../../model/message.ts';
 import { formatId } from '../../model/position.ts';
 
-/** What a publisher is told, with status 201: each message as it was stored, without its data. */
+/** The answer to a publisher, with status 201: each message as it was stored, without its data. */
 export const PUBLISHED_TYPE = 'application/json; charset=utf-8';
 
 /** Says that a request with the same key was answered before, and that this is its answer. */
 export const REPLAYED_HEADERS = { 'idempotency-replayed': 'true' } as const;
 
-/** Who would be sent the message, as far as that is known at once. */
+/** The streams that would get the message, as far as that is known at once. */
 export interface PublishReport {
   readonly streams: number;
   readonly instances: number;

@@ -1,6 +1,6 @@
 /**
- * What every answer carries for browsers, whatever it is an answer to. But for the page at `/`, nothing here is a page: so a browser may neither run nor show anything of it, and no other page may hold it.
- * What belongs to TLS (Strict-Transport-Security) is said by what speaks TLS, in front.
+ * The headers of every answer, for browsers. But for the page at `/`, nothing here is a page: so a browser may neither run nor show anything of it, and no other page may hold it.
+ * Strict-Transport-Security belongs to the TLS proxy in front.
  */
 export const SECURITY_HEADERS = {
   // No message is taken for a page, a script or a picture, whichever text it has.
@@ -13,5 +13,5 @@ export const SECURITY_HEADERS = {
   'cross-origin-resource-policy': 'same-origin',
 } as const;
 
-/** What the page may do in place of that: run and look as its own files say, and ask this service alone. No text of a message becomes a script or a page, wherever it may get to. */
+/** The page has this policy instead: it uses its own files, and asks this service alone. No text of a message becomes a script or a page, wherever it may get to. */
 export const PAGE_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";

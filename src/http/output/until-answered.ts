@@ -14,7 +14,7 @@ export interface Asked {
 export class UntilAnswered {
   readonly #budget: Budget;
   readonly #standing: (socket: Socket) => Omit<Holding, 'takeBack'>;
-  /** Of connections that are open. An answer that waits for earlier ones on its connection never hears that the connection has ended. */
+  /** The holds of open connections. An answer that waits for earlier ones on its connection never learns that the connection has ended. */
   readonly #held = new WeakMap<Socket, Set<Hold>>();
 
   /** @param standing How it is known whether what a connection holds moves. */
@@ -31,7 +31,7 @@ export class UntilAnswered {
     return true;
   }
 
-  /** The same for what cannot be refused. */
+  /** As `take`, for answers that cannot be refused. */
   mustTake(asked: Asked, bytes: number): void {
     const hold = this.#newHold(asked);
     hold.mustGrow(bytes);

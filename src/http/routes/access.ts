@@ -80,7 +80,7 @@ export function accessRoutes(app: App, service: Service): void {
 
 const ALL: readonly string[] = ['>'];
 
-/** Of a key that has ended. */
+/** The permissions of a key that has ended. */
 const NOTHING = { publish: [], subscribe: [], erase: [], presence: [], operate: false, streams: false, administer: false };
 
 function askerOf({ raw: { headers }, admission: { clientAddress: address } }: FastifyRequest, identity: Identity): Asker {

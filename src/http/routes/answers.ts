@@ -4,14 +4,14 @@ import { jsonProblem } from '../../access/token-json.ts';
 import type { Actor } from '../../model/actor.ts';
 import { Problem } from '../../model/problem.ts';
 
-/** What routes that make changes have in common. */
+/** The common parts of routes that make changes. */
 
-/** Who asks: admission lets nobody through to them without a credential, so there is a name. */
+/** The sender. Admission has refused senders without a credential, so there is a name. */
 export function actorOf({ admission: { identity, clientAddress } }: FastifyRequest): Required<Actor> {
   return { name: identity.name ?? 'nobody', client: clientAddress() };
 }
 
-/** The JSON of a body; undefined where it is empty. What could be read in two ways is refused: another subject would be revoked than the one that was meant. */
+/** The JSON of a body; undefined where it is empty. Refuses an ambiguous body: it could revoke another subject than the one that was meant. */
 export function bodyOf({ body }: FastifyRequest): unknown {
   if (!Buffer.isBuffer(body) || body.length === 0) return undefined;
   if (!isUtf8(body)) throw new Problem('invalid-request', 'The body is not UTF-8.');

@@ -7,7 +7,7 @@ import { StaticFiles } from '../static-files.ts';
 import { at, problems } from './schemas.ts';
 
 const BUILT = join(import.meta.dirname, '../../client/built');
-/** What the library loads when it is used. */
+/** The modules that the library loads on use. */
 export const LATER_MODULES = ['long-poll.js', 'more.js', 'presence.js', 'sharing.js', 'web-socket.js'] as const;
 const JAVASCRIPT = 'text/javascript; charset=utf-8';
 

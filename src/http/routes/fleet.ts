@@ -154,7 +154,7 @@ export function fleetRoutes(app: App, service: Service): void {
     handler: async (request, reply) => {
       const { holder } = request.admission;
       const position = parseId(request.params.id);
-      // Who may see all streams sees their topics, too.
+      // A sender that may see all streams sees their topics, too.
       const message = position === undefined ? undefined : await outlines.outline(FULL_GRANT, position, holder());
       if (message === undefined) throw new Problem('message-not-found', 'There is no message with this id, or not any more.', { field: 'id' });
       if (message.isErased) throw new Problem('message-erased', 'The message was erased.');

@@ -62,7 +62,7 @@ export function pageRoutes(app: App, { config }: Service): void {
   function index(request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const { identity, clientAddress } = request.admission;
     const { grant, name } = identity;
-    // What operates and administers takes a credential in a header, never a cookie.
+    // Operating and administering take a credential in a header, never a cookie.
     const isShown = name === undefined || request.headers.authorization !== undefined;
     const mayOperate = isShown && identity.mayOperate;
     return sendJson(reply, {

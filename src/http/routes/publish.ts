@@ -96,10 +96,10 @@ export function publishRoutes(app: App, service: Service, { batches, answers }: 
   });
 }
 
-/** What a message of a batch takes besides its data and its topic, about. */
+/** The memory of a message of a batch besides its data and topic, about. */
 const DRAFT_BYTES = 256;
 
-/** What the messages of a batch hold until they are stored. */
+/** The memory of the messages of a batch until they are stored. */
 function heldBytes(drafts: readonly Draft[]): number {
   return drafts.reduce((sum, { data, topic }) => sum + data.length + topic.length + DRAFT_BYTES, 0);
 }

@@ -9,7 +9,7 @@ import { LAST_MAX_MESSAGES } from '../input/last-event-id.ts';
 import { SWITCH_VALUES } from '../input/stream-switches.ts';
 import { PROBLEM_TYPE } from '../output/problem-response.ts';
 
-/** What several routes have in common, for checks and for the OpenAPI document. */
+/** Schemas that several routes share, for checks and for the OpenAPI document. */
 
 /** Where a route is, as the framework wants it. Admission finds the endpoint there: a route without one is refused. */
 export function at(endpoint: Endpoint, config: Config): { method: Method[]; url: string; bodyLimit: number; config: { endpoint: Endpoint } } {
@@ -28,7 +28,7 @@ export const StoredMessage = Type.Object(members);
 
 export const FullMessage = Type.Object({ ...members, data: Type.Unknown({ description: 'The JSON that was published, or a string if text was.' }) });
 
-/** What a page has in the place of a message that was erased. */
+/** An erased message on a page. */
 export const Tombstone = Type.Object({ id: members.id, topic: members.topic, time: members.time, erased: Type.Literal(true) }, { description: 'An erased message.' });
 
 export const Gap = Type.Object({
@@ -56,7 +56,7 @@ export function topicsQuery(max: number) {
   return { topic: Type.Array(Type.String(), { minItems: 1, maxItems: max, description: `Topics and patterns. ${PATTERN_BOUNDS}` }) };
 }
 
-/** What may be missing from an answer about all instances. */
+/** The parts that an answer about all instances may lack. */
 export const whole = {
   partial: Type.Optional(Type.Literal(true, { description: 'Other instances did not answer, or may exist.' })),
   missing: Type.Optional(Type.Array(Type.String(), { description: 'The ids of known instances that did not answer.' })),

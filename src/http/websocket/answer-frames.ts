@@ -3,7 +3,7 @@ import type { Problem } from '../../model/problem.ts';
 import { problemBody, problemHeaders } from '../output/problem-response.ts';
 import type { RequestName } from './client-frame.ts';
 
-/** What a client is told of a frame that it sent. */
+/** The answer to a client's frame. */
 
 /** It was carried out. `json` is the body of the same answer by HTTP. */
 export function answerFrame(request: RequestName | undefined, json: string, replayed: boolean): Buffer {
@@ -19,7 +19,7 @@ export function errorFrame(request: RequestName | undefined, problem: Problem): 
   return textFrame(Buffer.from(`{"event":"$error",${named(request)}${retry}"data":${JSON.stringify({ ...body, field: field === undefined ? undefined : MEMBERS[field] ?? field })}}`));
 }
 
-/** What the service calls by its HTTP header is a member of a frame. */
+/** The member of a frame for each HTTP header that a problem names. */
 const MEMBERS: Readonly<Record<string, string>> = { 'Idempotency-Key': 'idempotencyKey' };
 
 function named(request: RequestName | undefined): string {

@@ -15,9 +15,9 @@ import { checkNames } from '../input/topic-change.ts';
 import { TTL_MAX_SECONDS, ttlSeconds } from '../input/ttl.ts';
 import type { RequestHead } from '../request-head.ts';
 
-/** What a client may ask on its WebSocket: the same as by HTTP, one JSON object for each request. */
+/** The requests of a client on its WebSocket: the same as by HTTP, one JSON object each. */
 
-/** By what a client knows an answer: it is repeated there as it is. */
+/** The client's name for a request. The answer repeats it unchanged. */
 export type RequestName = string | number;
 
 /** Stops names of requests from being a way to be sent large answers. */
@@ -53,7 +53,7 @@ export interface FrameBounds {
   readonly takesPatterns: boolean;
 }
 
-/** What admission goes by of the handshake. */
+/** The headers of the handshake that admission reads. */
 export type HandshakeHeaders = Pick<RequestHead['headers'], 'host' | 'origin' | 'sec-fetch-site'>;
 
 /** @throws Problem */

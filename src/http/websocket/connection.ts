@@ -22,7 +22,7 @@ const SOCKET_MAX_REQUESTS = 32;
 /** How many frames in a row may be malformed. Stops a client that repeats a mistake, which costs the service a parse each time. */
 const MALFORMED_MAX_REQUESTS = 20;
 
-/** What a frame that has come in part may hold uncounted: small frames, which come whole, cost nothing more. Bytes. */
+/** The uncounted bytes of a frame that has come in part. Small frames come whole, and cost nothing more. Bytes. */
 const PART_FREE_BYTES = 4 * 1024;
 
 /** The head of a ping from a client: two bytes, and four of its mask. */
@@ -31,7 +31,7 @@ const CONTROL_HEAD_BYTES = 6;
 /** RFC 6455, section 7.4.1, and IANA's registry. */
 const CLOSE = { policy: 1008, later: 1013 } as const;
 
-/** What a stream is begun with; the handshake was its head. */
+/** The parts that a stream begins with; the handshake was its head. */
 export interface SocketBeginning extends Omit<Beginning, 'head'> {
   /** Whether its topics may be patterns. */
   readonly takesPatterns: boolean;
@@ -75,7 +75,7 @@ export class SocketConnection {
   #holder!: Holder;
   #headers: HandshakeHeaders = {};
   #takesPatterns = true;
-  /** By what the stream was open when this connection last knew. */
+  /** The lease of the stream when this connection last looked. */
   #lease: Lease | undefined;
   /** Frames that were not answered yet, and of those the answers that the socket did not take. */
   #unanswered = 0;
@@ -144,7 +144,7 @@ export class SocketConnection {
     this.#webSocket.close(CLOSE.later, 'overloaded: there is no memory for a frame of this size now');
   }
 
-  /** Of a message that comes in parts, control frames may stand between. */
+  /** Control frames may come between the parts of a message. */
   #passed(data: Buffer): void {
     this.#partBytes = Math.max(0, this.#partBytes - CONTROL_HEAD_BYTES - data.length);
   }
@@ -168,7 +168,7 @@ export class SocketConnection {
     void this.#answerTo(data, isBinary).then((frame) => this.#answer(frame));
   }
 
-  /** What the client is told; it never rejects. */
+  /** The answer to the client; never rejects. */
   async #answerTo(data: Buffer, isBinary: boolean): Promise<Buffer> {
     let parsed: ParsedFrame | undefined;
     try {

@@ -11,13 +11,13 @@ import { asksForWebSocket } from '../upgrade.ts';
 import { SocketConnection, StreamSocket, type SocketBeginning } from './connection.ts';
 
 /**
- * The same streams as WebSockets. A handshake comes in as any request does: it passes the door, and the route of its path reads it. If it is refused, it gets an ordinary answer.
+ * Streams as WebSockets. A handshake comes in as any request does: it passes the door, and the route of its path reads it. If it is refused, it gets an ordinary answer.
  * Otherwise `ws` answers it, and reads what the client sends. The reader of the stream writes to the same socket.
  *
  * This file brings handshakes to the door. connection.ts is one open WebSocket, client-frame.ts what a client may ask on it.
  */
 
-/** What a frame may have besides the data of a message: its other members, and what JSON escapes. Bytes. */
+/** The most bytes of a frame besides the data of a message: its other members, and JSON's escapes. Bytes. */
 const FRAME_BESIDES_BYTES = 64 * 1024;
 
 /** In how many frames a message may come. Stops a client from holding memory with frames that hold next to nothing. */

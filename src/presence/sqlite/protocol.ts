@@ -1,6 +1,6 @@
 import type { MemberPage, PresenceChange, PresenceChanges, PresenceCount, PresencePage } from '../place.ts';
 
-/** What the place and its thread say to each other: one reply to each call. */
+/** The calls of the place to its thread: one reply to each. */
 export interface Calls {
   /** Begins a lease that does not count yet. The value is its number, which no other has. */
   begin: { argument: { readonly process: string; readonly leaseMs: number }; value: number };

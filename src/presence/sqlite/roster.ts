@@ -14,7 +14,7 @@ const PROCESS_NAME_CHARACTERS = 12;
 /** How long the file of a process that was killed stays. One that was only frozen makes another. */
 const ENDED_KEPT_MS = 60_000;
 
-/** After the folder was removed, the others count as expected for this number of lease times. Meanwhile they notice it, and make their files anew. */
+/** After the folder was removed, the others count as expected for this number of lease times. Meanwhile they notice it, and write their files again. */
 const EXPECTED_FACTOR = 2;
 
 export interface RosterOptions {
@@ -27,7 +27,7 @@ export interface RosterOptions {
  * The processes that use one log: an empty file for each, whose time is the end of its lease by the host's clock. A process that is alone so learns that it is, at the cost of a few system calls a second.
  */
 export class Roster {
-  /** What the others know this process by. */
+  /** The name of this process among the others. */
   readonly name = randomName(PROCESS_NAME_CHARACTERS);
   readonly #folder: string;
   readonly #prefix: string;
@@ -35,7 +35,7 @@ export class Roster {
   readonly #leaseMs: number;
   /** The others, when they were last looked for. */
   #known: readonly string[] = [];
-  /** Until when processes without their file still count, by the host's clock. */
+  /** When processes without their file stop counting, by the host's clock. */
   #expectedUntil = 0;
 
   constructor({ folder, logId, leaseMs }: RosterOptions) {
@@ -115,7 +115,7 @@ function missingOnly(error: unknown): undefined {
   return undefined;
 }
 
-/** Other processes are there, or the members that several had told. */
+/** Other processes are there, or members that several had written. */
 function inUseOnly(error: unknown): undefined {
   if (!['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes(codeOf(error) ?? '')) throw error;
   return undefined;

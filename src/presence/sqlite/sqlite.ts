@@ -24,7 +24,7 @@ const ROSTER_SHARE = 0.5;
 /** How often this process looks for others, and renews its lease: at most. */
 const ROSTER_LOOK_MS = 1_000;
 
-/** How often it looks while one of them has not told everything yet. */
+/** How often it looks while one of them has not written everything yet. */
 const ROSTER_HURRY_MS = 100;
 
 /** How long a look waits for the thread. It goes on looking at the roster. */
@@ -39,7 +39,7 @@ const TELLING: Telling = { everyMs: 250, maxEntries: 1_000, maxRequests: 1 };
 export interface SqlitePresencePlaceOptions {
   /** The path of the log. */
   readonly file: string;
-  /** What a killed process has told counts for this time at most. */
+  /** The entries of a killed process count for this time at most. */
   readonly ttlMs: number;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
@@ -194,7 +194,7 @@ export class SqlitePresencePlace implements PresencePlace {
     return this.#said !== 'away' && this.#thread !== undefined && (!this.#isActive || this.#untold.length > 0);
   }
 
-  /** What the system says of the folder, or the thread of the file. The next look finds out whether it is still so. */
+  /** An error of the folder, or of the thread that has the file. The next look finds out whether it is still so. */
   #failed(error: unknown): void {
     if (!(error instanceof PlaceAway) && !(error instanceof Error && 'syscall' in error)) throw error;
     this.#rosterAt = -Infinity;
@@ -233,7 +233,7 @@ export class SqlitePresencePlace implements PresencePlace {
     }
   }
 
-  /** Removes what processes have told whose leases have ended. Several may do so side by side. */
+  /** Removes the entries of processes whose leases have ended. Several may do so side by side. */
   async #sweep(thread: PlaceThread, ended: readonly number[]): Promise<void> {
     if (this.#isSweeping) return;
     this.#isSweeping = true;

@@ -3,7 +3,7 @@ import type { PresenceChange } from '../place.ts';
 import { hostMs, isRunning } from './host-clock.ts';
 import type { Calls, Seen } from './protocol.ts';
 
-/** How many topics that have changed are remembered. Stops the list from growing for ever: who comes later looks at everything. */
+/** How many topics that have changed are remembered. Stops the list from growing for ever: a process that asks later reads everything. */
 export const CHANGED_MAX_ENTRIES = 10_000;
 
 /** Stops one step of a sweep from keeping questions waiting. */
@@ -38,7 +38,7 @@ interface LeaseRow {
   readonly counts: number;
 }
 
-/** Of one lease. */
+/** A member under one lease. */
 interface MemberRow {
   readonly lease: number;
   readonly streams: number;
@@ -47,7 +47,7 @@ interface MemberRow {
   readonly meta: string | null;
 }
 
-/** What processes write, each call in one transaction of its own. */
+/** The entries of processes. Each call is a transaction of its own. */
 export class PresenceTables {
   readonly begin: (argument: Calls['begin']['argument']) => number;
   readonly write: (argument: Calls['write']['argument']) => boolean;
@@ -136,7 +136,7 @@ export class PresenceTables {
     const rows = this.#memberRows.all(topic, member);
     const own = rows.find((row) => row.lease === lease);
     if (!isPresent) return own !== undefined && this.#dropMember.run(topic, member, lease).changes > 0;
-    // Who comes back elsewhere was never gone.
+    // A member that comes back on another process was never gone.
     const first = rows.reduce((earliest, row) => Math.min(earliest, row.since), since);
     if (own?.streams === streams && own.since === first && own.metaAt === metaAt && own.meta === (meta ?? null)) return false;
     this.#putMember.run(topic, member, lease, streams, first, metaAt, meta ?? null);

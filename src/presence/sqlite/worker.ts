@@ -48,7 +48,7 @@ function inodeOf(): bigint | undefined {
 function use(name: Call): Open {
   if (open !== undefined && inodeOf() !== open.inode) close();
   if (open !== undefined) return open;
-  // Only who begins anew may find nothing: the others would write under a lease that is not there.
+  // Only a process that begins may find no lease: the others would write under a missing one.
   if (name !== 'begin') throw new Error(`${file} was removed, or could not be used before`);
   closeSync(openSync(file, 'a', FILE_MODE));
   const db = new Database(file, { timeout: BUSY_MS });
@@ -73,7 +73,7 @@ function close(): void {
   db.close();
 }
 
-/** By its names SQLite would find damage again at every attempt. Nothing in it has to survive: all tell everything anew. */
+/** By its names SQLite would find the damage again at every attempt. Nothing in it has to survive: all processes write everything again. */
 function remove(): void {
   for (const name of ['', '-wal', '-shm']) rmSync(`${file}${name}`, { force: true });
 }

@@ -2,7 +2,7 @@ import { CLOCK_JUMP_MS } from '../believed-clock.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { hexadecimal } from './literals.ts';
 
-/** What the calls of keys, sessions and revocations have in common, as SQL and in answers. */
+/** Common SQL and answers for the calls of keys, sessions and revocations. */
 
 /** How far the version leaps where another server gave the one before: beyond every version that it may have given to changes that are lost. */
 export const LOST_MAX_VERSIONS = 1_000_000;

@@ -10,13 +10,13 @@ import type { Row } from './connection.ts';
 import { failureOf } from './errors.ts';
 import { booleans, bytes, elements, hexadecimal, literal, nameIn, numbers, strings, wholeNumber } from './literals.ts';
 
-/** What a message costs beyond its topic and data: its other fields, and its entries in three indexes. Part of the log's size. */
+/** The bytes of a message beyond its topic and data: its other fields, and its entries in three indexes. Part of the log's size. */
 export const PG_ROW_OVERHEAD_BYTES = 128;
 
-/** Of an idempotency key's fingerprint; `tidings.append` knows it, too. */
+/** The length of an idempotency key's fingerprint; `tidings.append` knows it, too. */
 const FINGERPRINT_BYTES = 32;
 
-/** What an append says of the log, beside its requests. */
+/** The state of the log that an append sends with its requests. */
 export interface Circumstances {
   /** Whether a `PgConnection` was lost after the last append: then a new epoch begins, because the log may be another one (invariant 8). */
   readonly begin: boolean;
@@ -24,7 +24,7 @@ export interface Circumstances {
   readonly known: Lineage;
 }
 
-/** What `tidings.append_step` answers as the failure of a step that is not the next one of its source. */
+/** The failure that `tidings.append_step` answers for a step that is not the next one of its source. */
 const OUTDATED_CODE = 'outdated';
 
 /** A call of `tidings.try_append`, or of `tidings.append_step`, whose row has the same columns. */
@@ -98,7 +98,7 @@ export function appendedIn([failure, reason, ...appended]: Row): Row {
   return appended;
 }
 
-/** What became of each request, from the first columns of the row that `tidings.append` answers; and whether it began the epoch of its call. */
+/** The outcome of each request, from the first columns of the row that `tidings.append` answers; and whether it began the epoch of its call. */
 export function outcomesOf(row: Row, requests: readonly AppendRequest[], call: AppendCall): { readonly outcomes: Outcome[]; readonly began: boolean } {
   const [before, storedTime, epoch, kinds, epochs, firsts, times] = row as readonly string[];
   const began = epoch!.startsWith(call.random);

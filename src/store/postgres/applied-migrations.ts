@@ -21,7 +21,7 @@ export async function missing(ask: Ask): Promise<readonly Migration[]> {
 
 /** The migrations that the database has; none where there is no log. */
 export async function appliedMigrations(ask: Ask): Promise<AppliedMigration[]> {
-  // Not by to_regclass, which may answer from what this session knew before it waited for the lock.
+  // to_regclass may answer from a cache that is older than the wait for the lock.
   const [[tables] = []] = await ask("SELECT count(*) FROM pg_tables WHERE schemaname = 'tidings' AND tablename = '__drizzle_migrations'");
   if (tables === '0') return [];
   // The first programs made the table without the second column.

@@ -19,7 +19,7 @@ export interface PgConnectionsOptions {
   readonly maxQueryConnections: number;
 }
 
-/** What each connection to a server is made with. */
+/** The options of each connection to a server. */
 export function connectionConfig(url: string): pg.ClientConfig {
   return { connectionString: url, connectionTimeoutMillis: CONNECT_MS, keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS, fallback_application_name: 'tidings' };
 }
@@ -27,7 +27,7 @@ export function connectionConfig(url: string): pg.ClientConfig {
 /** Turns the rows of an answer into a value. It throws an error of the server that the rows report. Every other throw counts as a loss of the connection, whose next answer would be uncertain. */
 type Understand<Answer> = (rows: readonly Row[]) => Answer;
 
-/** What an error means, once a `PgConnection` was there. */
+/** The meaning of an error, once a `PgConnection` was there. */
 interface Failing {
   /** Whether the `PgConnection` can be used again. */
   readonly survives: (error: unknown) => boolean;
@@ -149,13 +149,13 @@ export class PgConnections {
   async #connectWriter(lost: () => void): Promise<PgConnection> {
     // Several messages may be under way: the server takes the next without waiting for this process.
     const pgConnection = new PgConnection({ ...this.#config, pipeline: true });
-    // It comes twice when the server gives a reason before it closes: `#writer` may be a later `PgConnection` at the second.
+    // The event comes twice when the server gives a reason before it closes: `#writer` may be a later `PgConnection` at the second.
     pgConnection.on('error', lost);
     await pgConnection.connect();
     return pgConnection;
   }
 
-  /** The next write connects anew. */
+  /** The next write connects again. */
   #forget(writer: Promise<PgConnection>): void {
     if (this.#writer === writer) this.#writer = undefined;
   }

@@ -214,7 +214,7 @@ export class PostgresCopyTarget implements CopyTarget {
   }
 }
 
-/** Of a code of PostgreSQL. */
+/** The length of an error code of PostgreSQL. */
 const SQLSTATE_CHARACTERS = 5;
 
 function otherLog(logId: string): StoreError {

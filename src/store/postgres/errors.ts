@@ -2,7 +2,7 @@ import pg from 'pg';
 import { closedReason } from '../level.ts';
 import { StoreError, type StoreErrorKind } from '../store.ts';
 
-/** What PostgreSQL's codes mean to the person who reads the log (https://www.postgresql.org/docs/current/errcodes-appendix.html): codes, or classes of two characters. */
+/** The meaning of PostgreSQL's codes for readers of the log (https://www.postgresql.org/docs/current/errcodes-appendix.html): codes, or classes of two characters. */
 const PG_SENTENCES: Readonly<Record<string, string>> = {
   '08': 'the connection between a pooler and the server was lost',
   '0A000': 'the server is a standby: it does not take messages',

@@ -43,7 +43,7 @@ export function hexadecimal(data: Buffer): string {
 
 const [NUL, QUOTE, BACKSLASH] = Buffer.from("\0'\\") as Iterable<number> as [number, number, number];
 
-/** What an array of numbers or plain names is answered as; `{}` is empty. */
+/** Reads an array of numbers or plain names in an answer; `{}` is empty. */
 export function elements(array: string): string[] {
   return array === '{}' ? [] : array.slice(1, -1).split(',');
 }

@@ -21,7 +21,7 @@ const PG_IN_HAND = /^(23505|42P07|55P03)$/;
 /**
  * The migrations that take too long for a start: indexes of a log of hundreds of millions of messages, say. PostgreSQL makes them beside the traffic
  * (`CREATE INDEX CONCURRENTLY`, https://www.postgresql.org/docs/current/sql-createindex.html), over a connection of their own that waits without end. An
- * interrupted one leaves an index that is not valid: it is dropped and made anew. Several instances may be at it; one makes the index.
+ * interrupted one leaves an index that is not valid: it is dropped and made again. Several instances may be at it; one makes the index.
  */
 export interface LongMigrationsOptions {
   readonly url: string;

@@ -107,7 +107,7 @@ export function messagesOf(rows: readonly Row[], filter: Filter | undefined, lin
 }
 
 /**
- * What any of the patterns matches, and where they are long or many also more than that. One that has no segment before its wildcards matches by this alone.
+ * Matches everything that a pattern matches, and more where patterns are long or many. One that has no segment before its wildcards matches by this alone.
  */
 function regularExpression(patterns: readonly string[]): string {
   const most = Math.max(1, Math.min(COMPARED_MAX_SEGMENTS, Math.floor(FILTER_MAX_SEGMENTS / patterns.length)));

@@ -27,7 +27,7 @@ export const head = tidings.table('head', {
   bytes: number('bytes'),
   /** Which server, in which of its lives, the last append met: `tidings.server()`. Another one may have lost messages (invariant 8). */
   server: text('server').notNull(),
-  /** What a program must understand to use this log: level.ts. */
+  /** The level that a program must understand to use this log: level.ts. */
   level: integer('level').notNull().default(1),
   /**
    * Grows with the log. While an old snapshot keeps all versions of this row, `ORDER BY generation DESC LIMIT 1` reads the newest few alone. Appends of few messages
@@ -36,7 +36,7 @@ export const head = tidings.table('head', {
   generation: bigint('generation', { mode: 'number' }).generatedAlwaysAs(sql`seq / 64`).primaryKey(),
 });
 
-/** What retention has deleted: one row, apart from the head, whose lock it must never take (invariant 9). Its key grows, for the same reason as the head's. */
+/** The totals that retention has deleted: one row, apart from the head, whose lock it must never take (invariant 9). Its key grows, for the same reason as the head's. */
 export const retention = tidings.table('retention', {
   id: smallint('id').notNull(),
   /** The smallest number still held. */
@@ -51,7 +51,7 @@ export const retention = tidings.table('retention', {
   namedFrom: number('named_from').default(0),
 });
 
-/** What topics and senders have stored of stretches of the log (usage-store.ts). Holdings as JSON. */
+/** How much topics and senders have stored in stretches of the log (usage-store.ts). Holdings as JSON. */
 export const usage = tidings.table('usage', {
   id: name('id').primaryKey(),
   version: number('version'),
@@ -66,7 +66,7 @@ export const epochs = tidings.table('epochs', {
   id: integer('id').primaryKey(),
   epoch: text('epoch').notNull().unique(),
   first: number('first'),
-  /** What proves on the bus that a sender can read this log: hexadecimal digits; null where a program that had none began the epoch. */
+  /** The secret that proves on the bus that a sender can read this log: hexadecimal digits; null where a program that had none began the epoch. */
   secret: text('secret'),
 });
 
@@ -129,7 +129,7 @@ export const apiKeys = tidings.table('api_keys', {
   lastUsed: bigint('last_used', { mode: 'number' }),
   /** SHA-256 of the secret. */
   digest: bytea('digest').notNull(),
-  /** Of the secret before, and when that one ends; null before the first rotation. */
+  /** The digest of the previous secret, and when that ends; null before the first rotation. */
   oldDigest: bytea('old_digest'),
   oldExpires: bigint('old_expires', { mode: 'number' }),
   name: text('name').notNull(),
@@ -226,13 +226,13 @@ export const ticketState = tidings.table('ticket_state', {
 /** Tickets (ticket-store.ts). Times are milliseconds since 1970. */
 export const tickets = tidings.table('tickets', {
   id: name('id').primaryKey(),
-  /** Of its last use; 0 before the first. */
+  /** The generation of its last use; 0 before the first. */
   generation: number('generation'),
-  /** Until when it can be used. */
+  /** When it can no longer be used. */
   ends: number('ends'),
   /** When its credential ends, or `NEVER_MS`. */
   until: number('until'),
-  /** Whether only who shows a position of the log may use it. */
+  /** Whether only a client that shows a position of the log may use it. */
   guarded: boolean('guarded').notNull(),
   /** SHA-256 of the secret. */
   digest: bytea('digest').notNull(),
@@ -249,9 +249,9 @@ export const tickets = tidings.table('tickets', {
 /** Webhooks (webhook-store.ts). Times are milliseconds since 1970. */
 export const webhooks = tidings.table('webhooks', {
   id: name('id').primaryKey(),
-  /** Of the last change by an administrator, or of its status. */
+  /** The version of the last change by an administrator, or of the status. */
   version: number('version'),
-  /** What the room webhooks knows of it, as JSON, with the secrets that it signs with. */
+  /** The settings of the webhook as JSON, with the secrets that it signs with. */
   settings: text('settings').notNull(),
   /** `WebhookStatus`. */
   status: text('status').notNull(),
@@ -265,7 +265,7 @@ export const webhooks = tidings.table('webhooks', {
   nextAt: number('next_at'),
   /** The instance that delivers it; '' for none. */
   owner: name('owner').notNull(),
-  /** Counts its owners, and each time that it began anew. */
+  /** Counts its owners and its restarts. */
   fence: number('fence'),
   /** How many attempts there were. */
   attempted: number('attempted'),
@@ -291,7 +291,7 @@ export const connectors = tidings.table('connectors', {
   owner: name('owner').notNull(),
   /** Counts its owners. */
   fence: number('fence'),
-  /** Of a sink: the place in the log up to which everything was sent. */
+  /** The place in the log up to which a sink has sent everything. */
   cursor: name('cursor').notNull(),
   /** How it is, as JSON. */
   status: text('status').notNull(),
@@ -307,7 +307,7 @@ export const connectorOwners = tidings.table('connector_owners', {
 export const connectorPositions = tidings.table('connector_positions', {
   connector: name('connector').notNull(),
   part: name('part').notNull(),
-  /** Of the stream or topic on the other side. */
+  /** Identifies the stream or topic on the other side. */
   identity: name('identity').notNull(),
   position: number('position'),
 }, (table) => [primaryKey({ columns: [table.connector, table.part] })]);

@@ -25,7 +25,7 @@ export interface PackedAppended {
 /** The packed outcome of a step that is not the next one of its source. */
 export const OUTDATED: readonly number[] = [OUTDATED_CODE, 0, 0, 0];
 
-/** What becomes of requests: their outcomes, and the rows that are to be inserted, as `MultiRowInsert` takes them. */
+/** The outcomes of requests, and the rows to insert for them, as `MultiRowInsert` takes them. */
 interface Plan {
   readonly outcomes: PackedOutcomes;
   readonly keys: readonly unknown[];
@@ -73,7 +73,7 @@ export class Appender {
     const { outcomes, seq, bytes } = plan;
     this.#topicIndex.add(before.seq, seq);
     const time = seq === before.seq ? before.time : now;
-    // An empty append has to find out whether the log can be written. SQLite writes no page for an UPDATE that changes nothing, but does for two that cancel out.
+    // An empty append tests whether the log can be written. SQLite writes no page for an UPDATE that changes nothing, but does for two that cancel out.
     if (packed.requests === 0) this.#moveHead.run(seq, time, bytes + 1);
     this.#moveHead.run(seq, time, bytes);
     // Invariant 10.
@@ -82,7 +82,7 @@ export class Appender {
     return { outcomes, log: { ...before, seq, time, bytes, keptClock: isClockRefuted ? now : before.keptClock } };
   }
 
-  /** Almost always every key is new: then inserting them is all that it takes to know that. undefined if one is there already. */
+  /** The usual case: every key is new, and inserting them proves it. Returns undefined if one is there already. */
   #withNewKeys(packed: PackedRequests, before: LogRow, now: number): Plan | undefined {
     const plan = planOf(packed, before, now, undefined);
     const inserted = this.#newKeys.insert(plan.keys);
@@ -92,10 +92,10 @@ export class Appender {
   }
 
   #withKnownKeys(packed: PackedRequests, before: LogRow, now: number): Plan {
-    // Invariant 10: a clock that is far ahead forgets no key, or a publish would be stored twice.
+    // Invariant 10: a clock that is far ahead must not forget a key, or a publish would be stored twice.
     const believed = believe(this.#logState.times(before));
     const plan = planOf(packed, before, now, (scope, key) => this.#findKey.get(scope, key, believed));
-    // The rows in the way have expired.
+    // Rows with the same keys have expired, and are replaced.
     this.#keys.insert(plan.keys);
     return plan;
   }
@@ -107,7 +107,7 @@ function planOf(packed: PackedRequests, before: LogRow, now: number, find: ((sco
   const outcomes = new Float64Array(packed.requests * OUTCOME_NUMBERS);
   const keys: unknown[] = [];
   const messages: unknown[] = [];
-  /** Keys of this plan. */
+  /** New keys in this plan. */
   const added = new Map<string, KeyRow>();
   const { epoch } = before;
   let { seq, bytes } = before;

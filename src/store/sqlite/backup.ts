@@ -15,10 +15,10 @@ const PRIVATE_MODE = 0o600;
 const RANDOM_CHARACTERS = 8;
 /** How often a run shows that it lives. Milliseconds. */
 const TOUCH_MS = 1_000;
-/** A partial file that was not written to for so long belongs to a run that was killed. Stops such files from filling the disk; a run that only stood still fails in order. Milliseconds. */
+/** How long a partial file must be unchanged before it counts as left by a killed run. Stops such files from filling the disk; a run that only stood still fails in order. Milliseconds. */
 const STALE_AFTER_MS = 60_000;
 
-/** What a backup holds. */
+/** The contents of a backup. */
 export interface BackedUp {
   readonly file: string;
   /** The log's id; undefined where no instance has opened it. */

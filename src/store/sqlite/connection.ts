@@ -5,7 +5,7 @@ import { isBusy, toCommitError, toStoreError, toUnknownError } from './errors.ts
 import { SECURE_DELETE_USUALLY } from './secure-delete.ts';
 import { CHECKPOINT_PAGES, WAL_KEPT_BYTES } from './write-ahead-log.ts';
 
-/** What a worker reads and writes the database through, and the files that it has open. */
+/** The connection of a worker to the database, and the files that it has open. */
 export interface SqliteConnection {
   readonly db: Database.Database;
   readonly files: DatabaseFiles;
@@ -28,7 +28,7 @@ const LOCK_RETRY_MAX_MS = 5;
 export interface ConnectOptions {
   /** The only file that may be opened. A worker that starts again must not go on in a copy that someone is still restoring. */
   readonly expected?: FileIdentity | undefined;
-  /** What another connection of this process has open. */
+  /** The files that another connection of this process has open. */
   readonly inUse?: SideIdentities | undefined;
   /** Looks at the file before anything in it is changed, and throws where it must stay as it is. */
   readonly inspect?: (db: Database.Database) => void;
@@ -73,7 +73,7 @@ export function connect(file: string, deadline: number, { expected, inUse, inspe
 
 /**
  * Closes a connection. The last one to close makes a checkpoint and removes the write-ahead log. That must not happen by an index that others have
- * replaced: they may have begun the write-ahead log anew. A read-only connection that closes last changes nothing.
+ * replaced: they may have restarted the write-ahead log. A read-only connection that closes last changes nothing.
  */
 export function disconnect({ db, files }: SqliteConnection): void {
   let last: Database.Database | undefined;
@@ -81,7 +81,7 @@ export function disconnect({ db, files }: SqliteConnection): void {
     if (db.open && files.isIndexReplaced) last = new Database(db.name, { readonly: true, fileMustExist: true, timeout: 0 });
     last?.pragma('schema_version');
   } catch {
-    // The file cannot be opened now. The connection must still close, or no thread could connect anew.
+    // The file cannot be opened now. The connection must still close, or no thread could connect again.
   } finally {
     db.close();
     last?.close();
@@ -155,7 +155,7 @@ function rollBack(sqliteConnection: SqliteConnection): void {
   try {
     sqliteConnection.rollback.run();
   } catch {
-    // Closing rolls back too, and the worker connects anew for the next call. The first error is the one to tell.
+    // Closing rolls back too, and the worker connects again for the next call. The first error is the one to tell.
     sqliteConnection.db.close();
   }
 }

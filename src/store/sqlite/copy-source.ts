@@ -11,7 +11,7 @@ import { connect, disconnect, monotonic, patiently, type SqliteConnection } from
 import { toCommitError, toStoreError } from './errors.ts';
 import { appliedMigrations, refuseForeign } from './migrate.ts';
 
-/** How long one step waits for another process to let go of the database. */
+/** How long one step waits for another process to release the database. */
 const COPY_LOCK_MS = 10_000;
 /** Rows read at once: bounds the memory of a copy, and the work that a crash repeats. */
 const COPIED_BATCH_MAX_MESSAGES = 2_000;

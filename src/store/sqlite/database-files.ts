@@ -12,11 +12,11 @@ export interface SideIdentities {
   readonly index: FileIdentity;
 }
 
-/** What the write-ahead log consists of (https://www.sqlite.org/fileformat2.html#walformat). */
+/** The parts of the write-ahead log (https://www.sqlite.org/fileformat2.html#walformat). */
 const WAL_HEADER_BYTES = 32;
 const WAL_FRAME_HEADER_BYTES = 24;
 
-/** How often the length of the write-ahead log is read before it counts as cut: another process may begin it anew between the two questions. */
+/** How often the length of the write-ahead log is read before it counts as cut: another process may restart it between the two reads. */
 const WAL_LENGTH_READS = 3;
 
 /** Permissions (chmod(2)): the owner reads and writes; everything for the owner; everything for users outside of the group. */
@@ -81,7 +81,7 @@ export class DatabaseFiles {
     return Number(this.#walBytes);
   }
 
-  /** Whether it was shorter than before: cut, or begun anew by a checkpoint. `compareWal` tells which. */
+  /** Whether it was shorter than before: cut, or restarted by a checkpoint. `compareWal` tells which. */
   get isWalShorter(): boolean {
     return this.#walBytes < this.#wholeWalBytes;
   }
@@ -96,7 +96,7 @@ export class DatabaseFiles {
     return Number(this.#links);
   }
 
-  /** Whether other processes use a new index. They may have begun the write-ahead log anew, so that this connection's index no longer describes it. */
+  /** Whether other processes use a new index. They may have restarted the write-ahead log, so that this connection's index no longer describes it. */
   get isIndexReplaced(): boolean {
     const found = identityOf(stat(this.#index));
     return found !== undefined && found !== this.#sides.index;
@@ -189,7 +189,7 @@ export function makePrivate(file: string): void {
   }
 }
 
-/** Takes permissions back that earlier versions, or SQLite, gave to everybody. What an operator gave to a group stays. */
+/** Takes permissions back that earlier versions, or SQLite, gave to everybody. Permissions that an operator gave to a group stay. */
 export function shutOthersOut(file: string): void {
   const path = realpathSync(file);
   for (const name of [path, `${path}-wal`, `${path}-shm`]) {

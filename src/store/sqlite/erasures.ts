@@ -104,7 +104,7 @@ export class Erasures implements ErasureCallTable {
   }
 
   #eraseAll(seqs: readonly number[], bytes: number, { topic, prefix }: { readonly topic: string; readonly prefix: 0 | 1 }): void {
-    // What the rows were is overwritten with zeros in the pages that they leave.
+    // The old rows are overwritten with zeros in the pages that they leave.
     secureDelete(this.#db, () => {
       for (const seq of seqs) this.#erase.run(seq);
     });

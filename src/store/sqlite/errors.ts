@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3';
 import { StoreError, type StoreErrorKind } from '../store.ts';
 
-/** What SQLite's result codes mean to the person who reads the log (https://www.sqlite.org/rescode.html). */
+/** The meaning of SQLite's result codes for readers of the log (https://www.sqlite.org/rescode.html). */
 const SQLITE_SENTENCES: Readonly<Record<string, string>> = {
   SQLITE_BUSY: 'another process kept the database locked for too long',
   SQLITE_LOCKED: 'another process kept the database locked for too long',
@@ -21,7 +21,7 @@ const SQLITE_SENTENCES: Readonly<Record<string, string>> = {
 /** Codes whose reason is one row of the request (invariant 13). */
 const SQLITE_ROW_CODES = new Set(['SQLITE_TOOBIG', 'SQLITE_CONSTRAINT', 'SQLITE_MISMATCH', 'SQLITE_RANGE']);
 
-/** Codes after which the connection itself may be the reason: it is closed, and opened anew for the next call. */
+/** Codes after which the connection itself may be the reason: it is closed, and opened again for the next call. */
 const SQLITE_CONNECTION_CODES = new Set(['SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_IOERR', 'SQLITE_NOMEM']);
 
 /** Codes for stored bytes that cannot be read. */
@@ -34,7 +34,7 @@ export class DamageError extends StoreError {
   }
 }
 
-/** No name leads any more to a file that SQLite keeps beside the database. New connections make it anew. */
+/** No name leads any more to a file that SQLite keeps beside the database. New connections make it again. */
 export class LostFileError extends StoreError {
   readonly which: 'wal' | 'index';
 

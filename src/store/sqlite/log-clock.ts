@@ -12,7 +12,7 @@ import { LogStateQuery, type LogRow } from './log-state.ts';
 import { appliedMigrations, refuseForeign } from './migrate.ts';
 import { Seeker } from './seek.ts';
 
-/** How long one step waits for another process to let go of the database. */
+/** How long one step waits for another process to release the database. */
 const STEP_WAIT_MS = 5_000;
 
 /** The clocks of a database file. Blocks the thread, as all of this does: for the command line. Rejects with a `StoreError`. */
@@ -65,7 +65,7 @@ function acceptStep(db: Database.Database): Restamped & { readonly more: boolean
   return { messages, keys, more };
 }
 
-/** The last message of a step that begins at a number: a row is written anew with its data, so a step is bounded in bytes too. */
+/** The last message of a step that begins at a number: a row is written again with its data, so a step is bounded in bytes, too. */
 function lastOfStep(db: Database.Database, first: number): number {
   let last = first - 1;
   let bytes = 0;

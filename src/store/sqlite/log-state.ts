@@ -5,14 +5,14 @@ import { refuseLevel } from '../level.ts';
 import { TOPIC_FACTOR } from '../row-bytes.ts';
 import { StoreError } from '../store.ts';
 
-/** What a message costs beyond its names and data: its other fields, and its entries in two indexes. Part of the log's size. */
+/** The bytes of a message beyond its names and data: its other fields, and its entries in two indexes. Part of the log's size. */
 export const SQLITE_ROW_OVERHEAD_BYTES = 64;
 
 /** Whether a row of `messages` was counted with its topic alone, as SQL. */
 const IS_COUNTED_ONCE = 'seq < (SELECT named_from FROM retention)';
-/** What the event name of a row counts (row-bytes.ts), as SQL. What stands in the place of an erased one counts nothing. */
+/** The bytes that the event name of a row counts (row-bytes.ts), as SQL. What stands in the place of an erased one counts nothing. */
 export const EVENT_NAME_BYTES = `(CASE WHEN event IS NULL OR event = '${ERASED_EVENT}' OR ${IS_COUNTED_ONCE} THEN 0 ELSE octet_length(event) END)`;
-/** What its topic counts, and its event name. */
+/** The bytes that its topic and event name count. */
 export const NAME_BYTES = `((CASE WHEN ${IS_COUNTED_ONCE} THEN 1 ELSE ${TOPIC_FACTOR} END) * octet_length(topic) + ${EVENT_NAME_BYTES})`;
 
 /** An epoch as it crosses to the main thread. */
@@ -23,7 +23,7 @@ export interface EpochRow {
   readonly secret: string | null;
 }
 
-/** What one snapshot says about the log; the epochs only when the main thread does not know the newest one. */
+/** The state of the log in one snapshot; the epochs only when the main thread does not know the newest one. */
 export interface Snapshot {
   readonly head: number;
   readonly oldest: number;

@@ -7,7 +7,7 @@ import { StoreError } from '../store.ts';
 import { connect, monotonic, writeTransaction } from './connection.ts';
 import { toStoreError } from './errors.ts';
 
-/** How long `migrate` waits for another process to let go of the database. */
+/** How long `migrate` waits for another process to release the database. */
 const MIGRATE_WAIT_MS = 30_000;
 
 /**

@@ -9,7 +9,7 @@ import { SqliteKeyStore, type CallKeys } from './key-store.ts';
 import { LogStateQuery } from './log-state.ts';
 import { appliedMigrations, applyMigrations, makeFolder, refuseForeign } from './migrate.ts';
 
-/** How long one call waits for another process to let go of the database. */
+/** How long one call waits for another process to release the database. */
 const CALL_WAIT_MS = 5_000;
 
 /**

@@ -139,7 +139,7 @@ export class ScanMerge {
 
   /** The next place. */
   next(): number | undefined {
-    // What a source has not looked at yet could come before what the others have found: nothing after `known` is certain.
+    // Nothing after `known` is certain: a source may still find rows that come before those of the others.
     let known = Infinity;
     let place = Infinity;
     for (const source of this.#sources) {

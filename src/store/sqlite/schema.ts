@@ -13,11 +13,11 @@ export const head = sqliteTable('head', {
   time: integer('time').notNull(),
   /** The bytes of all messages ever appended; less `retention.bytes` it is the log's size. */
   bytes: integer('bytes').notNull(),
-  /** What a program must understand to use this log: level.ts. */
+  /** The level that a program must understand to use this log: level.ts. */
   level: integer('level').notNull().default(1),
 });
 
-/** What retention has deleted: one row, apart from the head so that PostgreSQL's twin never waits for the head's lock. */
+/** The totals that retention has deleted: one row, apart from the head so that PostgreSQL's twin never waits for the head's lock. */
 export const retention = sqliteTable('retention', {
   id: integer('id').primaryKey(),
   /** The smallest number still held. */
@@ -32,7 +32,7 @@ export const retention = sqliteTable('retention', {
   namedFrom: integer('named_from').notNull().default(0),
 });
 
-/** What topics and senders have stored of stretches of the log (usage-store.ts). Holdings as JSON. */
+/** How much topics and senders have stored in stretches of the log (usage-store.ts). Holdings as JSON. */
 export const usage = sqliteTable('usage', {
   id: text('id').primaryKey(),
   version: integer('version').notNull(),
@@ -47,7 +47,7 @@ export const epochs = sqliteTable('epochs', {
   id: integer('id').primaryKey(),
   epoch: text('epoch').notNull().unique(),
   first: integer('first').notNull(),
-  /** What proves on the bus that a sender can read this log: hexadecimal digits; null where a program that had none began the epoch. */
+  /** The secret that proves on the bus that a sender can read this log: hexadecimal digits; null where a program that had none began the epoch. */
   secret: text('secret'),
 });
 
@@ -118,7 +118,7 @@ export const apiKeys = sqliteTable('api_keys', {
   lastUsed: integer('last_used'),
   /** SHA-256 of the secret. */
   digest: blob('digest', { mode: 'buffer' }).notNull(),
-  /** Of the secret before, and when that one ends; null before the first rotation. */
+  /** The digest of the previous secret, and when that ends; null before the first rotation. */
   oldDigest: blob('old_digest', { mode: 'buffer' }),
   oldExpires: integer('old_expires'),
   name: text('name').notNull(),
@@ -207,13 +207,13 @@ export const ticketState = sqliteTable('ticket_state', {
 /** Tickets (ticket-store.ts). Times are milliseconds since 1970. */
 export const tickets = sqliteTable('tickets', {
   id: text('id').primaryKey(),
-  /** Of its last use; 0 before the first. */
+  /** The generation of its last use; 0 before the first. */
   generation: integer('generation').notNull(),
-  /** Until when it can be used. */
+  /** When it can no longer be used. */
   ends: integer('ends').notNull(),
   /** When its credential ends, or `NEVER_MS`. */
   until: integer('until').notNull(),
-  /** 1: only who shows a position of the log may use it. */
+  /** 1: only a client that shows a position of the log may use it. */
   guarded: integer('guarded').notNull(),
   /** SHA-256 of the secret. */
   digest: blob('digest', { mode: 'buffer' }).notNull(),
@@ -230,9 +230,9 @@ export const tickets = sqliteTable('tickets', {
 /** Webhooks (webhook-store.ts). Times are milliseconds since 1970. */
 export const webhooks = sqliteTable('webhooks', {
   id: text('id').primaryKey(),
-  /** Of the last change by an administrator, or of its status. */
+  /** The version of the last change by an administrator, or of the status. */
   version: integer('version').notNull(),
-  /** What the room webhooks knows of it, as JSON, with the secrets that it signs with. */
+  /** The settings of the webhook as JSON, with the secrets that it signs with. */
   settings: text('settings').notNull(),
   /** `WebhookStatus`. */
   status: text('status').notNull(),
@@ -246,7 +246,7 @@ export const webhooks = sqliteTable('webhooks', {
   nextAt: integer('next_at').notNull(),
   /** The instance that delivers it; '' for none. */
   owner: text('owner').notNull(),
-  /** Counts its owners, and each time that it began anew. */
+  /** Counts its owners and its restarts. */
   fence: integer('fence').notNull(),
   /** How many attempts there were. */
   attempted: integer('attempted').notNull(),
@@ -272,7 +272,7 @@ export const connectors = sqliteTable('connectors', {
   owner: text('owner').notNull(),
   /** Counts its owners. */
   fence: integer('fence').notNull(),
-  /** Of a sink: the place in the log up to which everything was sent. */
+  /** The place in the log up to which a sink has sent everything. */
   cursor: text('cursor').notNull(),
   /** How it is, as JSON. */
   status: text('status').notNull(),
@@ -288,7 +288,7 @@ export const connectorOwners = sqliteTable('connector_owners', {
 export const connectorPositions = sqliteTable('connector_positions', {
   connector: text('connector').notNull(),
   part: text('part').notNull(),
-  /** Of the stream or topic on the other side. */
+  /** Identifies the stream or topic on the other side. */
   identity: text('identity').notNull(),
   position: integer('position').notNull(),
 }, (table) => [primaryKey({ columns: [table.connector, table.part] })]);

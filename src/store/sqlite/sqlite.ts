@@ -227,7 +227,7 @@ export class SqliteStore implements Store {
     this.#hasToldOfLinks = links > 1;
   }
 
-  /** Who reads for long keeps all that is written meanwhile in the write-ahead log, on the disk. */
+  /** Warns of a long write-ahead log: a long read keeps everything that is written meanwhile in it. */
   #watchWal(walBytes: number): void {
     if (walBytes >= WAL_HELD_BYTES && !this.#hasToldOfWal) {
       this.#logger.warn({ walBytes }, `the write-ahead log ${this.#file}-wal grows with each publish: a program that has read ${this.#file} for long, a backup maybe, keeps it from being emptied. It shrinks when that program ends its transaction`);

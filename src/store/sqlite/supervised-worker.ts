@@ -34,12 +34,12 @@ interface Waiting {
 }
 
 export interface SupervisedWorkerOptions {
-  /** What the worker is called in the logs. */
+  /** The name of the worker in log lines. */
   readonly name: 'writer' | 'query worker';
   /** The path of the database. */
   readonly file: string;
   readonly sharedFiles: SharedFiles;
-  /** The worker found that a file beside the database is lost: no worker can connect anew while another keeps the lost one open. */
+  /** The worker found that a file beside the database is lost: no worker can connect again while another keeps the lost one open. */
   readonly onLost: () => void;
   /** How long a call waits for the lock that another process holds on the database, in milliseconds. */
   readonly lockWaitMs: number;
@@ -88,7 +88,7 @@ export class SupervisedWorker {
     return `the database's ${this.#name} does not answer: the disk may hang`;
   }
 
-  /** What workers that boot from now on must find. */
+  /** The log that workers must find when they boot from now on. */
   set opened(opened: Opened) {
     this.#opened = opened;
   }
@@ -96,7 +96,7 @@ export class SupervisedWorker {
   call<Name extends Call>(name: Name, argument: Calls[Name]['argument'], transfer: Transferable[] = []): Promise<Calls[Name]['value']> {
     const worker = this.#worker;
     if (worker === undefined) return Promise.reject(new StoreError('unavailable', `the database's ${this.#name} has ended and boots again soon`));
-    // It is still told to close, for when it goes on.
+    // A silent worker still gets `close`, for when it goes on.
     if (this.#isSilent && name !== 'close') return Promise.reject(new StoreError('unavailable', this.#silenceSentence));
     return new Promise((resolve, reject) => {
       const patience = name === 'open' ? this.#lockWaitMs * OPEN_PATIENCE_FACTOR : this.#lockWaitMs;

@@ -5,7 +5,7 @@ import { holdingOf } from '../topic-rows.ts';
 import type { TopicHolding, TopicNames, TopicStore } from '../topic-store.ts';
 import { SQLITE_ROW_OVERHEAD_BYTES } from './log-state.ts';
 
-/** What the index says of one topic; nulls where it has no messages. */
+/** One topic in the index; nulls if it has no messages. */
 export interface TopicCount {
   readonly found: number;
   readonly seq: number | null;

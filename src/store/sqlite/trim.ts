@@ -17,7 +17,7 @@ interface OldKey {
   readonly expires: number;
 }
 
-/** What a step did to the keys. */
+/** The keys that a step deleted. */
 interface TrimmedKeys {
   readonly keys: number;
   readonly youngKeys: number;
@@ -87,7 +87,7 @@ export class Trimmer {
     }
     const { moreKeys, ...trimmedKeys } = this.#trimKeys(believed, maxKeys, rows);
     more ||= moreKeys;
-    // Of an empty log nothing is counted. Stops what an older version counted otherwise, before 0008_counted_names.sql, from keeping the log above its bound for ever.
+    // An empty log counts as 0 bytes. Before 0008_counted_names.sql rows were counted otherwise, which could keep a log above its bound for ever.
     if ((last?.seq ?? before.oldest - 1) === before.seq) freed = size;
     if (last === undefined && freed !== 0) this.#moveOldest.run(before.oldest, freed, before.deletedTime);
     if (last === undefined) return { messages, ...trimmedKeys, more, bytes: size - freed, machine, believed, log: { ...before, deletedBytes: before.deletedBytes + freed } };

@@ -9,11 +9,11 @@ import type { AppendRequest, Outcome } from '../store.ts';
 /** Requests and their messages one after the other: what `Requests` walks over. */
 export interface PackedRequests {
   readonly requests: number;
-  /** Of each request REQUEST_NUMBERS, followed by DRAFT_NUMBERS of each of its messages. */
+  /** For each request: REQUEST_NUMBERS, then DRAFT_NUMBERS for each of its messages. */
   readonly numbers: Float64Array<ArrayBuffer>;
-  /** Of each request its key's scope and name, followed by topic and event of each of its messages. */
+  /** For each request: its key's scope and name, then topic and event of each of its messages. */
   readonly text: string;
-  /** Of each request its key's fingerprint, followed by the data of each of its messages. */
+  /** For each request: its key's fingerprint, then the data of each of its messages. */
   readonly bytes: ArrayBuffer;
 }
 
@@ -131,7 +131,7 @@ export class Requests {
   }
 }
 
-/** What became of each request, four numbers each: kind, epoch id, first number, time. */
+/** The outcome of each request, four numbers each: kind, epoch id, first number, time. */
 export type PackedOutcomes = Float64Array<ArrayBuffer>;
 
 export const OUTCOME_NUMBERS = 4;
@@ -154,7 +154,7 @@ export function unpackOutcomes(packed: PackedOutcomes, epochOf: (id: number) => 
 export type MessageRow = [seq: number, epoch: number, time: number, expires: number, topic: string, event: string | null, json: number, data: Buffer];
 
 export interface PackedMessages {
-  /** Of each message: seq, epoch id, time, expires, json, the bytes of its data. */
+  /** For each message: seq, epoch id, time, expires, json, the bytes of its data. */
   readonly numbers: Float64Array<ArrayBuffer>;
   readonly topics: readonly string[];
   readonly events: readonly (string | null)[] | undefined;

@@ -26,7 +26,7 @@ type SideWorkerCalls = { readonly [Name in SideCall]: { argument: SideCalls[Name
 
 type ErasureWorkerCalls = { readonly [Name in ErasureCall]: { argument: ErasureCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: ErasureCalls[Name]['answer'] }> } };
 
-/** What the store's threads say to each other: jobs to a worker, one reply to each. */
+/** The jobs that the main thread sends to its workers, with one reply to each. */
 export interface Calls extends SideWorkerCalls, ErasureWorkerCalls {
   open: { argument: undefined; value: { opened: Opened; log: Snapshot } };
   append: { argument: PackedRequests; value: AnswerWith<Snapshot, PackedAppended> };
@@ -40,7 +40,7 @@ export interface Calls extends SideWorkerCalls, ErasureWorkerCalls {
   findBack: { argument: PackedBackQuery; value: AnswerWith<Snapshot, FoundBack> };
   trim: { argument: TrimPolicy; value: AnswerWith<Snapshot, Trimmed> };
   wipe: { argument: undefined; value: { log: Snapshot; wiped: Wiped } };
-  /** Closes a connection whose files are lost, so that the other thread can connect anew. */
+  /** Closes a connection whose files are lost, so that the other thread can connect again. */
   look: { argument: undefined; value: undefined };
   close: { argument: undefined; value: undefined };
 }
@@ -54,7 +54,7 @@ export interface Job<Name extends Call> {
   readonly id: number;
   readonly name: Name;
   readonly argument: Calls[Name]['argument'];
-  /** Until when it may wait for a lock, by `monotonic`. */
+  /** When it stops waiting for a lock, by `monotonic`. */
   readonly deadline: number;
 }
 

@@ -12,7 +12,7 @@ export const WAL_KEPT_BYTES = 64 * 1024 * 1024;
 
 /**
  * At this length of the write-ahead log's file the writer waits for read transactions to leave it, so that it can begin
- * anew. Stops it from growing for ever where some read is always under way.
+ * again. Stops it from growing for ever where some read is always under way.
  */
 export const WAL_MAX_BYTES = 96 * 1024 * 1024;
 
@@ -37,7 +37,7 @@ export class WalShortener {
   }
 }
 
-/** Empties the write-ahead log now. Returns false where somebody who reads or writes holds it up. */
+/** Empties the write-ahead log now. Returns false if a reader or writer holds it up. */
 export function truncateWal({ db, files }: { readonly db: Database.Database; readonly files: DatabaseFiles }): boolean {
   let isDone = false;
   waitingBriefly(db, () => {
