@@ -203,7 +203,7 @@ export class SinkRunner implements Runner {
       if (!this.#deps.ownsNow()) throw new Error('the lease of this instance has ended');
       // Messages erased while others were sent are not sent. If the erasures are no longer known, the messages are read again.
       if (!this.#deps.tail.clean(some, { erasures })) return false;
-      await this.#sender.send(sink, some.filter((message) => this.#wants(message, isFromThere)), (message) => this.#moveTo(message));
+      await this.#sender.send(sink, some.filter((message) => this.#wants(message, isFromSystem)), (message) => this.#moveTo(message));
       this.#moveTo(some.at(-1)!);
       if (this.#deps.clock.monotonic() - this.#notedAt >= CURSOR_KEPT_MS) await this.#note();
     }

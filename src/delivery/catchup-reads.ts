@@ -46,7 +46,7 @@ export class CatchupReads {
   readonly #backlogOf: CatchupReadsDependencies['backlogOf'];
   readonly #goOn: CatchupReadsDependencies['goOn'];
   /** Groups that wait for one of the reads to end. */
-  readonly #turns: CatchupTurns;
+  readonly #readTurns: CatchupTurns;
   #underWay = 0;
   /** Whether the last read failed: the log says that once, not for each group and attempt. */
   #hasFailed = false;
@@ -61,7 +61,7 @@ export class CatchupReads {
     this.#logger = logger;
     this.#backlogOf = backlogOf;
     this.#goOn = goOn;
-    this.#turns = new CatchupTurns(counters);
+    this.#readTurns = new CatchupTurns(counters);
   }
 
   stop(): void {
@@ -71,19 +71,19 @@ export class CatchupReads {
   /** @param readers Those of the group that are far behind. */
   serve(group: Group, backlog: Backlog, readers: readonly Reader[]): void {
     if (backlog.isReading) return;
-    if (this.#underWay >= CATCHUP_READS || !this.#turns.isEmpty) this.#turns.wait(group, readers);
+    if (this.#underWay >= CATCHUP_READS || !this.#readTurns.isEmpty) this.#readTurns.wait(group, readers);
     else void this.#read(group, backlog, nextPlace(readers, group.readUpTo));
   }
 
   /** The group waits for no read any more. */
   leave(group: Group): void {
-    this.#turns.leave(group);
+    this.#readTurns.leave(group);
   }
 
   /** Begins the reads that there are places for. */
   #readNext(): void {
     while (this.#underWay < CATCHUP_READS) {
-      const group = this.#turns.next();
+      const group = this.#readTurns.next();
       if (group === undefined) return;
       const backlog = this.#backlogOf(group)!;
       const readers = [...backlog.readers].filter((reader) => canGoOn(reader) && !isNear(this.#tail, reader.cursorSeq));
@@ -113,7 +113,7 @@ export class CatchupReads {
     }
     this.#hasFailed = false;
     this.#distribute(group, backlog, after, page);
-    if (page.scanned <= after && !isNear(this.#tail, after)) this.#disagree(group, page.log);
+    if (page.scanned <= after && !isNear(this.#tail, after)) this.#waitForTail(group, page.log);
     else this.#goOn(group);
   }
 
@@ -145,7 +145,7 @@ export class CatchupReads {
   }
 
   /** The tail is further than the log: the tail must look again, and the group waits for that. */
-  #disagree(group: Group, log: LogState): void {
+  #waitForTail(group: Group, log: LogState): void {
     this.#logger.warn({ tail: this.#tail.last, head: log.head }, 'the log ends before the tail');
     void this.#tail.look();
     this.#clock.after(CATCHUP_RETRY_MS, () => this.#goOn(group));

@@ -15,10 +15,10 @@ import type { Reader } from './reader.ts';
 
 /** How long readers are served before the event loop goes on with other things. */
 const CATCHUP_TURN_MS = 8;
-/** How many groups of a crowd are put in order before each walk. Stops a storm of streams from making one turn long. */
-const CROWD_STEP_MAX_ENTRIES = 1_024;
-/** How many readers of such a group are looked at for their clients. Stops a group of thousands from costing much. */
-const CROWD_READERS = 64;
+/** How many groups get a turn by their clients before each walk. Stops a storm of streams from making one turn of the event loop long. */
+const WALK_TURN_MAX_ENTRIES = 1_024;
+/** How many readers of a group stand for its clients. Stops a group of thousands from costing much. */
+const WALK_TURN_READERS = 64;
 /** How many readers are served between two looks at the clock. */
 const LOOK_EVERY_READERS = 64;
 
@@ -48,8 +48,8 @@ export class Catchup {
   readonly #backlogs = new Map<Group, Backlog>();
   /** Groups that wait for a walk through the tail, in order of arrival. */
   readonly #queue = new Set<Group>();
-  /** The same, where one walk has no room for all of them: their clients take turns. */
-  readonly #crowd: CatchupTurns;
+  /** Groups of the queue once one walk has no room for all of them: their clients take turns. */
+  readonly #walkTurns: CatchupTurns;
   /** Serves readers that are far behind. */
   readonly #reads: CatchupReads;
   readonly #walkSize = new WalkSize();
@@ -63,7 +63,7 @@ export class Catchup {
     this.#clock = clock;
     this.#storeClock = storeClock;
     this.#tailChunks = tailChunks(tail);
-    this.#crowd = new CatchupTurns(counters);
+    this.#walkTurns = new CatchupTurns(counters);
     this.#reads = new CatchupReads({ store, tail, clock, storeClock, counters, logger, backlogOf: (group) => this.#backlogs.get(group), goOn: (group) => this.#goOn(group) });
   }
 
@@ -94,7 +94,7 @@ export class Catchup {
   #tidy(group: Group): void {
     if (this.#backlogs.get(group)?.isDone !== true) return;
     this.#backlogs.delete(group);
-    this.#crowd.leave(group);
+    this.#walkTurns.leave(group);
     this.#reads.leave(group);
   }
 

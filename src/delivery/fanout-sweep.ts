@@ -128,16 +128,16 @@ export class Sweep {
     return true;
   }
 
-  #deliver(reader: Reader, part: Part): void {
-    const bundle = part.bundleFor(reader.cursorSeq);
+  #deliver(reader: Reader, swept: SweptGroup): void {
+    const bundle = swept.bundleFor(reader.cursorSeq);
     if (bundle.last !== undefined) {
       this.#writes++;
       this.#oldestTime = Math.min(this.#oldestTime, bundle.messages[0]!.time);
     }
     this.#delivered += bundle.messages.length;
-    reader.passOn(bundle, part.end);
+    reader.passOn(bundle, swept.end);
     // The next sweep has to know which readers have some of the pending messages. `placeOf` has to know whether the sweep has reached a reader.
-    reader.skipTo(part.end);
+    reader.skipTo(swept.end);
   }
 
   #isOver(until: number): boolean {
