@@ -49,8 +49,8 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'unfilled',
     what: 'what an instance did not hear of and read from the log is not passed on to its live streams',
-    file: 'log/tail.ts',
-    instead: { 'this.#append(message);\n      this.#counters.filled++;': 'this.#recent.push(message);\n      this.#position = message;\n      this.#counters.filled++;' },
+    file: 'log/tail-growth.ts',
+    instead: { 'this.#append(message);\n      this.#counters.filled++;': 'this.#recent.push(message);\n      this.#counters.filled++;' },
     shows: 'unannounced gap',
     follows: ['lost'],
   },
