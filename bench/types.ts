@@ -38,6 +38,8 @@ export interface Server {
 export interface ServerOptions {
   /** How many instances share the log or the Redis; 1 if absent. */
   readonly instances?: number;
+  /** Each instance of the service under test has a log of its own, and they share nothing. */
+  readonly apart?: boolean;
   /** With Redis between the instances; as the peer's default if absent. */
   readonly redis?: boolean;
   /** With NATS between the instances of the service under test. */

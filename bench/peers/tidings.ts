@@ -43,7 +43,7 @@ export const tidings: Peer = {
       args: [...options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`], ...startArguments()],
       env: {
         PORT: String(port),
-        DATABASE_URL: postgresUrl ?? `file:${join(folder, 'tidings.db')}`,
+        DATABASE_URL: postgresUrl ?? `file:${join(folder, options.apart === true ? `tidings-${port}.db` : 'tidings.db')}`,
         ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl }),
         ...(natsUrl === undefined ? {} : { BUS_URL: natsUrl }),
         ...(kafkaUrl === undefined ? {} : { BUS_URL: kafkaUrl }),
