@@ -46,7 +46,7 @@ export function nextPlace(readers: readonly Reader[], last: number): number {
 }
 
 /**
- * Goes through places from the lowest up, and then from the lowest again. A round ends at the number where the tail ended when the round began. So streams that
+ * Goes through cursors from the lowest up, and then from the lowest again. A round ends at the number where the tail ended when the round began. So streams that
  * fall behind near the end again and again do not keep the readers further back waiting.
  */
 export class Elevator {

@@ -178,13 +178,13 @@ export class StreamSocket<Stream extends Fillable & Unread> {
     else this.#write(frame === HEARTBEAT ? HEARTBEAT_CHUNK : httpChunk([frame]));
   }
 
-  /** Writes a frame whose id is this place. */
+  /** Writes a frame whose id is this position. */
   sayAt(at: Position, frame: Buffer): void {
     this.say(frame);
     this.#sentSeq = at.seq;
   }
 
-  /** The stream goes on at another place, whose id counts as sent. */
+  /** The stream goes on at another position, whose id counts as sent. */
   movedTo({ seq }: Position): void {
     this.#sentSeq = seq;
   }
@@ -194,7 +194,7 @@ export class StreamSocket<Stream extends Fillable & Unread> {
     return this.isWebSocket ? NOTHING : comment;
   }
 
-  /** Tells of erasures before this place. */
+  /** Tells of erasures before this position. */
   tellErased(news: ErasureNews, at: Position): void {
     const bytes = news.bytes(at, this.#format.form, this.#format.chunked);
     if (bytes === undefined) return;

@@ -193,7 +193,7 @@ export class Eraser {
     return { erased, more };
   }
 
-  /** The place of the last message to erase. */
+  /** The position of the last message to erase. */
   async #lastBefore(before: EraseBefore): Promise<Position> {
     if (before.kind !== 'after') {
       const time = before.kind === 'since' ? before.time : this.#storeClock.now() - before.milliseconds;

@@ -10,7 +10,7 @@ export interface KnownErasure {
   readonly version: number;
   readonly at: Position;
   readonly topic: string;
-  /** Whether all messages of the topic up to this place are erased, and not only this one. */
+  /** Whether all messages of the topic up to this position are erased, not only the message there. */
   readonly isPrefix: boolean;
   /** The epochs of the log in which it happened: a copy of the log may have given the number to another message. */
   readonly lineage: Lineage;

@@ -38,7 +38,7 @@ export interface RefilledTail {
   readonly verify: (before: Knowledge, log: LogState) => boolean;
   /** Reads new erasures, if the log has another version of them. Rejects with a `StoreError`. */
   readonly lookAtErasures: (log: LogState) => Promise<void>;
-  /** Replaces messages erased since the page was read by tombstones. Returns false if the page must be read again. */
+  /** Puts tombstones in the place of messages that were erased after the page was read. Returns false if the page must be read again. */
   readonly clean: (page: Page) => boolean;
   /** @param expected `highestEarly` before the page was asked for. */
   readonly takePage: (page: Page, expected: number) => void;

@@ -207,7 +207,7 @@ export const revocations = tidings.table('revocations', {
 export const lostEpochs = tidings.table('lost_epochs', {
   id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
   epoch: name('epoch').notNull().unique(),
-  /** The epoch and the number of the place before its first number. */
+  /** The epoch and the number of the position before its first number. */
   parent: name('parent').notNull(),
   seq: number('seq'),
 });
@@ -258,7 +258,7 @@ export const webhooks = tidings.table('webhooks', {
   /** Why it is disabled. */
   reason: text('reason'),
   created: number('created'),
-  /** The place in the log up to which everything was delivered. */
+  /** The position up to which everything was delivered. */
   cursor: name('cursor').notNull(),
   failures: number('failures'),
   failingSince: bigint('failing_since', { mode: 'number' }),
@@ -291,7 +291,7 @@ export const connectors = tidings.table('connectors', {
   owner: name('owner').notNull(),
   /** Counts its owners. */
   fence: number('fence'),
-  /** The place in the log up to which a sink has sent everything. */
+  /** The position up to which a sink has sent everything. */
   cursor: name('cursor').notNull(),
   /** How it is, as JSON. */
   status: text('status').notNull(),
