@@ -7,7 +7,7 @@ import type { Reader } from './reader.ts';
  */
 const NEAR_TAIL_MESSAGES = 20_000;
 
-/** What catch-up knows of a group while some of its readers are behind, or the log is being read for them. */
+/** The state of a group in catch-up while some of its readers are behind, or the log is being read for them. */
 export class Backlog {
   /** Readers that are behind and can be written to. */
   readonly readers = new Set<Reader>();

@@ -30,7 +30,7 @@ export interface Outlet {
   readonly bytesWritten?: number;
 }
 
-/** What a client asked of its stream. */
+/** A client's wishes for its stream. */
 export interface StreamOptions extends StreamFraming {
   readonly form: Form;
   /** Whether control events are wanted. */
@@ -39,7 +39,7 @@ export interface StreamOptions extends StreamFraming {
   readonly presence?: boolean;
 }
 
-/** What all sockets share: each stream is known there by itself. */
+/** Shared by all sockets. Each stream stands for itself there. */
 export interface StreamSocketDependencies<Stream extends Fillable & Unread> {
   readonly counters: Pick<Counters, 'deliveredBytes'>;
   readonly fullSockets: FullSockets<Stream>;

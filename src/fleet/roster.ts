@@ -64,7 +64,7 @@ export interface RosterDependencies {
 }
 
 /**
- * Which other instances there are. Each tells of itself every `REPORT_EVERY_MS`. One that ends says so. One that falls silent is expected to answer for `KNOWN_MS` more, so that whoever
+ * The other instances. Each reports itself every `REPORT_EVERY_MS`. One that ends says so. One that falls silent is expected to answer for `KNOWN_MS` more, so that whoever
  * asks is told that it does not.
  */
 export class Roster {

@@ -31,7 +31,7 @@ const ERASING_MAX_WAITING_REQUESTS = 1_000;
  */
 const WIPE_INTERVAL_MS = 10_000;
 
-/** Which messages of a topic are erased: those before a message, before a time, or older than an age by the store's clock. */
+/** The messages of a topic to erase: those before a message, before a time, or older than an age by the store's clock. */
 export type EraseBefore =
   | { readonly kind: 'after'; readonly position: Position }
   | { readonly kind: 'since'; readonly time: number }

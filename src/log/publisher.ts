@@ -123,7 +123,7 @@ export class Publisher {
     });
   }
 
-  /** The process ends: everyone who still waits is answered now. What the store has may be stored. */
+  /** The process ends: everyone who still waits is answered now. Requests that the store has may be stored. */
   giveUp(): void {
     for (const commit of this.#commits.underWay) this.#giveUp(commit, commit.requests.filter(({ isAnswered }) => !isAnswered));
     this.#refuse(this.#queue.takeUntil(() => false));

@@ -19,7 +19,7 @@ export interface Stretch {
 /** A message, or the commit that came over the bus and has it as bytes. */
 type Kept = Message | ReceivedMessages;
 
-/** Which message it is. */
+/** The identity of a message. */
 export type Named = Position & Pick<Message, 'topic'>;
 
 /**
@@ -99,7 +99,7 @@ export class Recent {
    * back does not find it.
    */
   beforeNewest(count: number, wanted: (topic: string) => boolean, counts: (message: Message) => boolean, { oldest, lineage }: LogState): Position | undefined {
-    // What retention has deleted may still be in memory.
+    // Deleted messages may still be in memory.
     const until = Math.max(this.first, oldest, this.last - WALK_MESSAGES + 1);
     let found = 0;
     let at = this.last;

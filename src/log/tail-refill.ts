@@ -14,7 +14,7 @@ const WARM_MESSAGES = 10_000;
 /** The same bound in bytes of data, which takes about a second to read. Stops large messages from delaying the start of an instance. */
 const WARM_BYTES = 64 * 1024 * 1024;
 
-/** What the tail knew when it asked the store. The answer is judged by it. */
+/** The tail's knowledge when it asked the store. It judges the answer by this. */
 export interface Knowledge {
   /** The end of the tail. */
   readonly position: Position;

@@ -21,7 +21,7 @@ export function namesOf(holder: Holder): NamedHolder {
 /** The holder of everything that no other holder is named for: the process itself. */
 export const ANYBODY: NamedHolder = [''];
 
-/** What a gate does with one thing that it lets in. */
+/** The actions of a gate on one thing that it lets in. */
 export interface Holding {
   /** The holder loses it to a newcomer. It must answer whoever waits for it. */
   takeBack(): void;
@@ -174,7 +174,7 @@ export class FairShares<Held extends Holding = Holding> {
     }
   }
 
-  /** What makes room for a newcomer, besides the lifted things; undefined where nothing does. */
+  /** The next thing to take back for a newcomer, besides the lifted things; undefined where nothing makes room. */
   #loser(holder: Holder, amount: number, lifted: readonly HeldShare<Held>[]): HeldShare<Held> | undefined {
     let around = this.#all;
     let own: HolderNode<HeldShare<Held>> | undefined = around;

@@ -163,7 +163,7 @@ export class WebhookReader {
     if (next === 'more') this.#askTurn();
     else if (next === 'quiet') void this.#waitForMessages();
     else if (next === 'unread') this.#after(WEBHOOK_READ_RETRY_MS);
-    // That it is over is told by the timer: the clock may be set back meanwhile.
+    // The timer alone ends the pause: the clock may be set back meanwhile.
     else this.#after(this.#streak.pauseLeft, () => this.#askTurn());
   }
 

@@ -27,7 +27,7 @@ export function newestOf(table: StateTable): string {
   return `(SELECT * FROM tidings.${table} ORDER BY ${NEWEST_BY[table]} DESC LIMIT 1)`;
 }
 
-/** Which version of the row of a table is to be changed, as a condition. The caller holds its lock, and changes the column. */
+/** The condition, as SQL, that a row is the newest version. The caller holds its lock, and changes the column. */
 export function isNewest(table: StateTable): string {
   const column = NEWEST_BY[table];
   return `${column} = (SELECT n.${column} FROM ${newestOf(table)} n)`;

@@ -101,7 +101,7 @@ export function isOfConnection(error: unknown): boolean {
   return code !== undefined && SQLITE_CONNECTION_CODES.has(primary(code));
 }
 
-/** Which file was found to be lost, also by a look after the commit. */
+/** The file that was found lost, also by a look after the commit. */
 export function lostFile(error: unknown): LostFileError | undefined {
   if (error instanceof LostFileError) return error;
   return error instanceof StoreError && error.cause !== undefined ? lostFile(error.cause) : undefined;

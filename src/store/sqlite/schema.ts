@@ -293,7 +293,7 @@ export const connectorPositions = sqliteTable('connector_positions', {
   position: integer('position').notNull(),
 }, (table) => [primaryKey({ columns: [table.connector, table.part] })]);
 
-/** Which messages came from which system: ranges of numbers, which do not overlap. */
+/** The messages of each source, as ranges of numbers that do not overlap. */
 export const connectorOrigins = sqliteTable('connector_origins', {
   first: integer('first').primaryKey(),
   last: integer('last').notNull(),
