@@ -60,7 +60,7 @@ export class ControlChannel {
   readonly #handlers = new Map<string, NoteHandler>();
   readonly #questions = new Map<string, (answer: unknown, from: unknown) => void>();
   readonly #shares: FairShares;
-  /** The notes by which this instance has answered last, by the ids of the questions. */
+  /** The newest answers of this instance, by the ids of the questions. */
   readonly #answered = new Map<string, string | typeof UNDER_WAY>();
   #answeredCharacters = 0;
 

@@ -33,7 +33,7 @@ export interface SourceRunnerDependencies {
     readonly queueMessages: number;
     readonly queueBytes: number;
   };
-  /** The log's own id, by which a source knows what this log has sent. */
+  /** The log's own id. A source recognizes this log's own records by it. */
   readonly logId: () => string;
   readonly clock: Clock;
   readonly now: () => number;
@@ -295,6 +295,6 @@ export class SourceRunner implements Runner {
 
   #warnOfRenewal(part: string, from: SourcePosition, to: SourcePosition): void {
     countConnector(this.#deps.counters.connectors, this.#plan.name, 'renewed');
-    this.#deps.logger.warn({ connector: this.#plan.name, part, from, to }, 'the other system recreated or reset the stream or topic of a source, which goes on at the new position');
+    this.#deps.logger.warn({ connector: this.#plan.name, part, from, to }, 'the other system recreated or reset a stream or topic: its source reads on from the new position');
   }
 }

@@ -153,7 +153,7 @@ class HeldFilter implements Holding {
     this.#count();
   }
 
-  /** The filter is to count for the next user in place of the first. */
+  /** Makes the filter count for its next user. */
   #next(): void {
     const next = this.#others?.entries().next().value;
     this.#first = next && { member: next[0], user: next[1] };

@@ -57,7 +57,7 @@ interface Question extends TopicChange {
   readonly proof: string;
   readonly credential?: Credential | undefined;
   readonly name?: string | undefined;
-  /** The topics and patterns that may be read, and of which it may be seen who listens; absent where there is no access control. */
+  /** The topics and patterns that may be read, and those whose listeners may be seen; absent where there is no access control. */
   readonly subscribe?: readonly string[] | undefined;
   readonly presence?: readonly string[] | undefined;
 }

@@ -71,7 +71,7 @@ export const ENDPOINTS = {
   drainInstance: { url: '/instances/:id/drain', methods: ['POST'], access: 'administration', once: [] },
   topicHistory: { url: '/topics/:topic/messages', methods: READ, access: 'messages', once: [...READING, 'until', 'limit', 'wait'] },
   history: { url: '/messages', methods: READ, access: 'messages', once: [...READING, 'until', 'limit', 'wait'], many: ['topic'] },
-  /** The place where the log ends. */
+  /** The position where the log ends. */
   cursor: { url: '/cursor', methods: READ, access: 'messages', once: ['pattern'], many: ['topic'] },
   message: { url: '/messages/:id', methods: READ, access: 'messages', once: [] },
   topicPresence: { url: '/topics/:topic/presence', methods: READ, access: 'presence', once: ['after', 'limit', 'pattern'] },

@@ -76,7 +76,7 @@ export class Eraser {
   #timer: Timer | undefined;
   /** Whether a round of wiping runs or has just ended. Then the timer begins the next one. */
   #isResting = false;
-  /** The topics of which messages are being erased. */
+  /** The topics whose messages are being erased. */
   readonly #topics = new Set<string>();
   /** The files hold no data of erasures up to this version, as the last round found; -1 if some may be left. */
   #wipedVersion = 0;

@@ -228,7 +228,7 @@ function keyOf({ at, gap }: Start, { filter, limit, ofHeld, readTo, until }: Sea
   return JSON.stringify([at.epoch, at.seq, gap, limit, ofHeld, readTo, until?.seq, filter.key]);
 }
 
-/** Reasons of a gap. Of two, the later in this list is the one that a single look at the newer log would have given. */
+/** Reasons of a gap. If two gaps become one, the reason later in this list stays: one look at the newer log would have found it. */
 const BY_REACH: readonly GapReason[] = ['ahead', 'forked', 'expired', 'unknown-log'];
 
 /** Two gaps in a row are one. If either leads to the oldest message held, the client has to know that. */

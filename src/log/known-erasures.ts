@@ -56,7 +56,7 @@ export class KnownErasures {
     return this.#version;
   }
 
-  /** Begins with a log of which nothing is in memory yet. */
+  /** Begins with a log that has nothing in memory yet. */
   begin({ erasures = 0 }: LogState): void {
     this.#version = erasures;
   }
@@ -73,7 +73,7 @@ export class KnownErasures {
 
   /**
    * Makes tombstones of messages that an answer still has with their data.
-   * @param read The version by which they were read.
+   * @param read Their version of the erasures when they were read.
    * @returns False where the erasures since then are not known any more: the messages must not be used.
    */
   clean(messages: readonly Message[], read: number): boolean {

@@ -18,7 +18,7 @@ export interface Waiting {
   readonly request: AppendRequest;
   readonly sender: QuotaSender | undefined;
   readonly bytes: number;
-  /** The bytes by which it enlarges the log. */
+  /** The bytes that it adds to the log. */
   readonly diskBytes: number;
   readonly since: Since;
   readonly resolve: (receipt: Receipt) => void;

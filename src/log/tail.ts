@@ -37,7 +37,7 @@ export interface TailDependencies {
  * copy took the place of the log. The tail then goes back to the last position that both share (invariant 8). If the
  * end lies below the oldest number, retention was faster than this instance: the tail jumps.
  *
- * Every page also says by which version of the erasures it was read. Messages in memory that are erased become tombstones there. Messages that come late, by the bus or from
+ * Every page also names its version of the erasures. Messages in memory that are erased become tombstones there. Messages that come late, by the bus or from
  * a read that began before, do not bring the data back (known-erasures.ts).
  */
 export class Tail {

@@ -60,7 +60,7 @@ export function enough(missing: number): IsEnough<Holding> {
   return (_holding, amount) => (left -= amount) <= 0;
 }
 
-/** Of what is not counted. */
+/** The share of a thing that is not counted. */
 export const UNCOUNTED: Share = { grow: () => undefined, shrink: () => undefined, pin: () => undefined, release: () => undefined };
 
 export interface FairSharesDependencies {
@@ -278,7 +278,7 @@ class HeldShare<Held extends Holding> implements Share, Movable, Linked<HeldShar
     this.#amount = 0;
   }
 
-  /** The branch that it is in, of those that begin at a node. */
+  /** The child of a node that it is below. */
   branchOf(around: HolderNode<HeldShare<Held>>): HolderNode<HeldShare<Held>> | undefined {
     let branch: HolderNode<HeldShare<Held>> | undefined = this.#node;
     while (branch !== undefined && branch.parent !== around) branch = branch.parent;

@@ -51,7 +51,7 @@ export class HolderNode<Part extends Linked<Part>> {
     return made;
   }
 
-  /** Of the largest children the one that became so last. */
+  /** The largest child; among several of that size, the newest. */
   get largest(): HolderNode<Part> | undefined {
     return this.#filled === 0 ? undefined : this.#buckets![bucketOf(this.#filled >>> 0)];
   }

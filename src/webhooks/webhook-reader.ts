@@ -278,7 +278,7 @@ export class WebhookReader {
     this.#isLocated = true;
   }
 
-  /** Resolves with false if another instance owns the webhook by now, or an administrator restarted it. */
+  /** Resolves with false if another instance owns the webhook, or an administrator restarted it. */
   #note(disabled?: string): Promise<boolean> {
     const attempts = this.#attempts;
     this.#attempts = [];

@@ -14,7 +14,7 @@ export const HEAD = '(SELECT * FROM tidings.head ORDER BY generation DESC LIMIT 
 export const RETENTION = '(SELECT * FROM tidings.retention ORDER BY oldest DESC LIMIT 1)';
 
 /**
- * The columns by which the newest version of the only row is found: every change makes them larger. While a transaction holds an old snapshot, as `pg_dump` does, the server keeps all versions
+ * The columns that tell the newest version of the only row: every change makes them larger. While a transaction holds an old snapshot, as `pg_dump` does, the server keeps all versions
  * of the row, and a scan of the table reads them all.
  */
 const NEWEST_BY = { access: 'version', revocation_list: 'version', session_state: 'changes', ticket_state: 'changes' } as const;
