@@ -45,8 +45,8 @@ export interface FanoutDependencies extends Omit<SweepDependencies, 'chunkOf'> {
  * When much is pending, an urgent write does not wait for the end of the rest, and takes no longer than a part. When messages come faster than that,
  * the readers of a group with too many fall behind, and catch-up serves them. So no turn of the event loop grows with the messages and their readers.
  *
- * Long sweeps are taken in parts. While messages are pending for a group, or a sweep is in it, some of its live readers may not be at the end of the tail:
- * `Group.isWaiting` is true. Code that writes anything else to a reader checks that first, or calls `flush`. So nothing overtakes a message (invariant 4).
+ * Long sweeps are taken in parts. `Group.isWaiting` is true while messages are pending for a group, or a sweep is in it: some of its live readers may not
+ * be at the end of the tail. Code that writes anything else to a reader checks that first, or calls `flush`. So nothing overtakes a message (invariant 4).
  */
 export class Fanout implements TailListener {
   readonly #tail: Tail;

@@ -35,8 +35,8 @@ export interface ReaderParts {
  * - `behind`: everything up to the cursor has been written; catchup.ts reads on from there.
  * - `live`: everything up to the end of the tail has been written, or up to its cursor, if that is later. The fan-out
  *   writes new messages to it as they come.
- * - `blocked`: behind, with a full socket. Nothing is written to it before the socket drains, so a reader costs bounded memory, however
- *   slow it is (invariant 5): the socket holds at most one write, which has a bound of its own, and one heartbeat.
+ * - `blocked`: behind, with a full socket. Nothing is written to it before the socket drains. So the socket holds at most one write, which has a
+ *   bound of its own, and one heartbeat: a reader costs bounded memory (invariant 5).
  * - `dismissed`: the client was sent away. The connection closes a little later.
  * - `closed`: the socket is gone, or about to be.
  */
