@@ -30,7 +30,7 @@ export function hasSecret(digest: Uint8Array, secrets: readonly KeySecret[]): bo
   return secrets.some((secret) => timingSafeEqual(digest, secret.digest));
 }
 
-/** Which of the secrets that are good at a time has a digest. It takes the same time for all digests that none has. */
+/** The secret with this digest, if it is good at this time. It takes the same time for all unknown digests. */
 export function goodSecret(digest: Uint8Array, secrets: readonly KeySecret[], now: number): KeySecret | undefined {
   let found: KeySecret | undefined;
   for (const secret of secrets) {

@@ -10,7 +10,7 @@ export class CredentialsUnavailable extends Error {
 }
 
 /**
- * What the database answers about credentials, if it does in time. Rejects with `CredentialsUnavailable` otherwise.
+ * The database's answer about credentials, if it comes in time. Rejects with `CredentialsUnavailable` otherwise.
  * @param name The kind of record, for messages: `keys`.
  */
 export async function inTime<Answer>(clock: Clock, name: string, answer: Promise<Answer>): Promise<Answer> {

@@ -15,7 +15,7 @@ export interface Identity {
   readonly scope: string;
   /** For log lines; undefined where there was no credential. */
   readonly name: string | undefined;
-  /** The credential, with the names by which it can be revoked; undefined without one. */
+  /** The credential, with the names that a revocation can use; undefined without one. */
   readonly credential: Credential | undefined;
   /** The origin for a session or ticket; undefined without a credential. */
   readonly origin?: SessionOrigin;

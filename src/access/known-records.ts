@@ -19,7 +19,7 @@ export const KEPT_ENTRIES = 10_000;
 /** How old the list of changes may be while a row is believed. Bounds how late a revocation counts everywhere. Polling is more frequent. */
 const FRESH_MS = 3_000;
 
-/** Which rows have changed since a version, as `KeyChanges` says it. */
+/** The rows that have changed since a version, as in `KeyChanges`. */
 export interface Changes {
   readonly version: number;
   readonly changed: readonly string[] | undefined;

@@ -6,7 +6,7 @@ export interface KnownRevocationsDependencies {
   readonly logger: Pick<Logger, 'info'>;
 }
 
-/** The claims of a token by which it can be revoked. Times are milliseconds since 1970. */
+/** The claims of a token that a revocation can name. Times are milliseconds since 1970. */
 export interface Revocable {
   readonly subject: string;
   readonly tokenId: string | undefined;

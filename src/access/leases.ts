@@ -28,8 +28,9 @@ type Ended = Map<string | undefined, number>;
 export interface LeasesDependencies {
   readonly standing: Pick<Standing, 'now' | 'isOver' | 'recall' | 'ask'>;
   readonly access: {
-    /** Undefined while it is not known. */
+    /** Whether everybody may come in without a credential; undefined while that is not known. */
     readonly isOpen: boolean | undefined;
+    /** Whether the first key ends that. */
     readonly mayClose: boolean;
     readonly anonymous: Identity;
   };
@@ -48,7 +49,7 @@ export class Leases {
   readonly #access: LeasesDependencies['access'];
   readonly #clock: Clock;
   readonly #logger: Pick<Logger, 'info'>;
-  /** By their origins. A key whose row was read again gets a second lease. What ends one ends the other. */
+  /** By the credential that each began with. A key whose row was read again gets a second lease, which ends with the first. */
   readonly #leases = new Map<Credential | undefined, Lease>();
   /** Leases whose keys have changed, or were not known when the lease began. */
   readonly #unsure = new Set<Lease>();
@@ -93,15 +94,15 @@ export class Leases {
 
   release(lease: Lease, holder: Holder): void {
     lease.delete(holder);
-    if (lease.size > 0 || !this.#isOpen(lease)) return;
+    if (lease.size > 0 || !this.#isKept(lease)) return;
     this.#leases.delete(lease.origin);
     this.#unsure.delete(lease);
   }
 
   /** API keys have changed; undefined: any of them may have. */
   keysChanged(ids: readonly string[] | undefined): void {
-    const open = this.#leases.get(undefined);
-    if (open !== undefined) this.#reviewOpen(open);
+    const lease = this.#leases.get(undefined);
+    if (lease !== undefined) this.#reviewWithoutCredential(lease);
     this.#changed(ids, ({ owner }) => owner.kind === 'key' ? owner.id : undefined);
   }
 
@@ -125,7 +126,7 @@ export class Leases {
   /** Time has passed. Nothing is looked up. */
   #lookAtClock(lease: Lease): void {
     const { credential } = lease;
-    if (credential === undefined) this.#reviewOpen(lease);
+    if (credential === undefined) this.#reviewWithoutCredential(lease);
     else if (credential.expires !== undefined) this.#take(lease, this.#standing.isOver(credential) ? undefined : credential);
   }
 
@@ -138,7 +139,7 @@ export class Leases {
     void this.#askForUnsure();
   }
 
-  #isOpen(lease: Lease): boolean {
+  #isKept(lease: Lease): boolean {
     return this.#leases.get(lease.origin) === lease;
   }
 
@@ -187,8 +188,8 @@ export class Leases {
     this.#goRound(lease, (holder) => holder.cut(reason));
   }
 
-  /** Once there is access control, streams without a credential go on with public topics only. Nothing can end that any more. */
-  #reviewOpen(lease: Lease): void {
+  /** The lease of streams without a credential. Once there is access control, they go on with public topics only, and need no lease. */
+  #reviewWithoutCredential(lease: Lease): void {
     if (this.#access.isOpen !== false) return;
     this.#close(lease);
     const ended = lease.holders.filter(({ filter, isWatching }) => isWatching === true || !this.#isPublic(filter));
@@ -225,7 +226,7 @@ export class Leases {
     }
   }
 
-  /** Asks for the unknown ones, some at a time. Where the database does not answer, the next look asks again. */
+  /** Asks the database about unsure leases, some at a time. Where it does not answer, the next look asks again. */
   async #askForUnsure(): Promise<void> {
     if (this.#isAsking) return;
     this.#isAsking = true;
@@ -248,7 +249,7 @@ export class Leases {
       return true;
     } catch (error) {
       if (!(error instanceof CredentialsUnavailable)) throw error;
-      if (this.#isOpen(lease)) this.#unsure.add(lease);
+      if (this.#isKept(lease)) this.#unsure.add(lease);
       return false;
     }
   }

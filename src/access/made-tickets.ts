@@ -1,7 +1,7 @@
 import type { Clock } from '../runtime/clock.ts';
 import { FIRST_USE_MS, type TicketRecord } from '../store/ticket-store.ts';
 
-/** The most tickets that are remembered, of which each has less than a kilobyte. Stops a flood of tickets from holding memory. */
+/** The most tickets that are remembered. Each takes less than a kilobyte. Stops a flood of tickets from holding memory. */
 const MADE_MAX_TICKETS = 10_000;
 
 /** The most characters of the topics of one. Tickets with more are looked up. */

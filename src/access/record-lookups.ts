@@ -19,7 +19,7 @@ interface Question<Item> extends Holding {
   readonly id: string;
   /** Who asks. */
   readonly holder: Holder;
-  /** Which rows take the place of the one that is known. */
+  /** Whether a row replaces the known one. */
   readonly isKept: (record: Item) => boolean;
   readonly answer: (record: Item | undefined) => void;
   readonly fail: (error: unknown) => void;

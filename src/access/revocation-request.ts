@@ -4,7 +4,7 @@ import type { NewRevocation } from '../store/revocation-store.ts';
 import { CLOCK_TOLERANCE_SECONDS, nameProblem } from './jwt-claims.ts';
 import { members } from './key-request.ts';
 
-/** Which tokens an administrator revokes: checked here. */
+/** Checks an administrator's choice of tokens to revoke. */
 
 const TOLERANCE_MS = CLOCK_TOLERANCE_SECONDS * 1000;
 

@@ -49,7 +49,7 @@ export class SessionAdministration {
     counters.sessionsEnded += ended.length;
     logger.info({ audit: 'session-made', session: id, by: name, client, expires: session.expires, ended }, 'a session was made');
     if (ended.length > 0) await this.#dependencies.onChange();
-    // By the clock of the database, which need not be the one by which the token was good.
+    // By the database's clock; the token was checked by another one.
     if (session.expires <= session.created) throw new Problem('invalid-credential', 'The credential has expired.', { field: 'Authorization' });
     return { session, text };
   }

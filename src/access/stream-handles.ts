@@ -51,7 +51,7 @@ export class StreamHandles {
     return `${this.instance}-${number.toString(36)}`;
   }
 
-  /** Which stream an id names; undefined where it is no id. */
+  /** The stream that an id names; undefined where it is no id. */
   read(id: string): NamedStream | undefined {
     const named = readStreamId(id);
     return named && { id, ...named, isHere: named.instance === this.instance };

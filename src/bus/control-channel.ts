@@ -10,7 +10,7 @@ import { WakeLimiter } from './wake-limiter.ts';
  * Every sender of a note can read the log, and so may do everything that a note can ask for.
  */
 
-/** How often to send a question again: the instance that knows may not have seen the newest epoch yet, by which notes are proved. Milliseconds. */
+/** How often to send a question again. An instance that has not seen the newest epoch yet refuses a note proved by it. Milliseconds. */
 const ASK_AGAIN_MS = 500;
 /** How long to wait for an answer. Milliseconds. */
 const ANSWER_MAX_MS = 2_500;
@@ -23,16 +23,18 @@ const ANSWERED_MAX_CHARACTERS = 2 * 1024 * 1024;
 /** Answers that one question collects. Stops a program that answers under many names from filling the memory. */
 const COLLECTED_MAX_ENTRIES = 1_000;
 
-/** Answers a question, now or later; undefined: another instance has to. A promise never rejects. */
+/** Answers a question, now or later; undefined leaves it to another instance. A promise never rejects. */
 export type NoteHandler = (body: unknown) => unknown;
 
 /** The answers of all instances, by their ids. */
 export type Answers = ReadonlyMap<string, unknown>;
 
-/** Who asks, and the one instance that a question is for. */
-export interface Asking {
+export interface AskOptions {
+  /** Where too many questions wait, the client with most gets no more answers to its newest. */
   readonly asker?: Holder | undefined;
+  /** Asked before each attempt: the only instance that hears the question; undefined: all do. */
   readonly to?: (() => string | undefined) | undefined;
+  /** Called with the number of listeners under that name, if the bus knows. */
   readonly reached?: ((listening: number) => void) | undefined;
 }
 
@@ -57,8 +59,8 @@ export class ControlChannel {
   readonly #looks: WakeLimiter;
   readonly #handlers = new Map<string, NoteHandler>();
   readonly #questions = new Map<string, (answer: unknown, from: unknown) => void>();
-  readonly #asking: FairShares;
-  /** The notes by which this instance has answered last, by the ids of the questions. */
+  readonly #shares: FairShares;
+  /** The newest answers of this instance, by the ids of the questions. */
   readonly #answered = new Map<string, string | typeof UNDER_WAY>();
   #answeredCharacters = 0;
 
@@ -68,10 +70,10 @@ export class ControlChannel {
     this.#counters = counters;
     this.#instance = instance;
     this.#looks = new WakeLimiter(clock, look);
-    this.#asking = new FairShares({ gate: 'questions', counters });
+    this.#shares = new FairShares({ gate: 'questions', counters });
   }
 
-  /** Tells the other instances that keys or revocations have changed. It carries no truth: they read the list of changes. */
+  /** Tells the other instances that keys or revocations have changed: they read the list of changes. */
   tellToLook(): void {
     this.#tell({ kind: 'look' });
   }
@@ -88,7 +90,7 @@ export class ControlChannel {
 
   /**
    * Asks all other instances. Resolves with the first answer; with undefined where none comes.
-   * @param asker Where too many questions wait, the client with most gets no answer to its newest.
+   * @param asker As in `AskOptions`.
    */
   async ask(kind: string, body: object, asker?: Holder): Promise<unknown> {
     let first: unknown;
@@ -102,12 +104,9 @@ export class ControlChannel {
   /**
    * Asks all other instances, and takes the answers of all of them. Instances of an older version never answer.
    * @param isEnough Whether no more answers are waited for. It is asked after each answer, and when the question is sent again.
-   * @param asker Where too many questions wait, the client with most gets no more answers to its newest.
-   * @param to Asked before each attempt: the only instance that hears the question; undefined: all do.
-   * @param reached Called with the number of listeners under that name, if the bus knows.
    * @returns The answers that arrived until then, or within `ANSWER_MAX_MS`.
    */
-  async collect(kind: string, body: object, isEnough: (answers: Answers) => boolean, { asker, to, reached }: Asking = {}): Promise<Answers> {
+  async collect(kind: string, body: object, isEnough: (answers: Answers) => boolean, { asker, to, reached }: AskOptions = {}): Promise<Answers> {
     const answers = new Map<string, unknown>();
     await this.#ask(kind, body, (answer, from) => {
       if (typeof from === 'string' && (answers.size < COLLECTED_MAX_ENTRIES || answers.has(from))) answers.set(from, answer);
@@ -121,15 +120,15 @@ export class ControlChannel {
    * @param take Takes an answer; true: no more is waited for.
    * @param isOver Whether no more is waited for, though no answer came.
    */
-  async #ask(kind: string, body: object, take: (answer: unknown, from: unknown) => boolean, { isOver = () => false, asker = ANYBODY, to, reached }: Asking & { readonly isOver?: () => boolean }): Promise<void> {
-    if (this.#bus.state !== 'up' || (this.#asking.total >= ASKING_MAX_REQUESTS && !this.#asking.makeRoom(asker, 1))) return;
+  async #ask(kind: string, body: object, take: (answer: unknown, from: unknown) => boolean, { isOver = () => false, asker = ANYBODY, to, reached }: AskOptions & { readonly isOver?: () => boolean }): Promise<void> {
+    if (this.#bus.state !== 'up' || (this.#shares.total >= ASKING_MAX_REQUESTS && !this.#shares.makeRoom(asker, 1))) return;
     this.#counters.asked++;
     const id = randomBytes(16).toString('hex');
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#questions.set(id, (answer, from) => {
       if (take(answer, from)) resolve();
     });
-    const share = this.#asking.hold(asker, 1, { takeBack: resolve });
+    const share = this.#shares.hold(asker, 1, { takeBack: resolve });
     const until = this.#clock.monotonic() + ANSWER_MAX_MS;
     let timer: Timer | undefined;
     const send = (): void => {
@@ -158,7 +157,7 @@ export class ControlChannel {
     }
   }
 
-  /** A note came in that does not count. Others may have something to look at; how often they can make this instance look has a bound. */
+  /** A note came in that does not count (`BusListener`). It may have been a `look`, so this instance looks, at a bounded rate. */
   toldUnproved(): void {
     this.#looks.wake();
   }

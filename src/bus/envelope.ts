@@ -20,7 +20,7 @@ import { ENVELOPE_MAX_BYTES, FLAG_EVENT, FLAG_JSON, MESSAGE_HEAD_BYTES, readMess
 /** Changes whenever the layout above does: instances of two versions meet on one bus during every deployment. Version 1 had no proof. */
 const ENVELOPE_VERSION = 2;
 
-/** The random number by which an instance knows its own envelopes. */
+/** A random number that marks an instance's own envelopes. */
 export const SENDER_BYTES = 8;
 
 /** The fixed part of an envelope, and of the lengths in a message. */

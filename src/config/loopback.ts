@@ -12,7 +12,7 @@ export function isLoopback(host: string): boolean {
 
 /**
  * Whether a text is an address of this machine, however it is written: `127.1`, `0x7f000001`, `[0:0::1]`, `[::ffff:127.0.0.1]`. curl and browsers normalise an
- * address; the clients of Python and Go send it as typed. What a URL takes for an address is never looked up, so no page can have it for its name.
+ * address; the clients of Python and Go send it as typed. A name that a URL reads as an address is never looked up, so no page can have it.
  */
 export function isLoopbackAddress(host: string): boolean {
   // The usual form: to parse a URL costs more than most of a request.

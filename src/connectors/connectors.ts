@@ -22,7 +22,7 @@ import type { Transport } from './transport.ts';
 
 /** Memory for the messages that sinks are sending. Each has an equal part: a sink that hangs keeps nothing from the others. */
 const CONNECTORS_MAX_BYTES = 16 * 1024 * 1024;
-/** What a sink has at a time at most, however few there are. Stops one sink from holding the memory of all for one page. */
+/** A sink's most memory at a time, however few sinks there are. Stops one sink from holding the memory of all for one page. */
 const SINK_PAGE_MAX_BYTES = 4 * 1024 * 1024;
 /** How often the database learns how each connector is, so that any instance can say it. */
 const STATUS_KEPT_MS = 5_000;

@@ -16,7 +16,7 @@ import { deadRecord, draftOf, type ContentBounds } from './record-draft.ts';
 import { RetryPause } from './retry-pause.ts';
 import { LOG_HEADER, type Reading, type Source, type SourceRecord } from './transport.ts';
 
-/** The most records of one append, and their most bytes. Stops a source from filling the publishers' queue. */
+/** The most records of one step, and their most bytes. Stops a source from filling the publishers' queue. */
 export const STEP_MAX_RECORDS = 256;
 const STEP_MAX_BYTES = 1024 * 1024;
 /** The most parts whose positions the status shows. */
@@ -33,7 +33,7 @@ export interface SourceRunnerDependencies {
     readonly queueMessages: number;
     readonly queueBytes: number;
   };
-  /** The log's own id, by which a source knows what this log has sent. */
+  /** The log's own id. A source recognizes this log's own records by it. */
   readonly logId: () => string;
   readonly clock: Clock;
   readonly now: () => number;
@@ -234,7 +234,7 @@ export class SourceRunner implements Runner {
     });
   }
 
-  /** @returns Undefined on success; otherwise why nothing was stored, or may not have been. */
+  /** @returns Undefined once stored; otherwise the failure. After `outcome-unknown` the step may be stored. */
   async #step(records: readonly SourceRecord[], storedAs: StoredAs): Promise<Problem | OutdatedStep | undefined> {
     const { counters } = this.#deps;
     const { name } = this.#plan;
@@ -248,7 +248,7 @@ export class SourceRunner implements Runner {
     return undefined;
   }
 
-  /** @returns Undefined on success; otherwise why nothing was stored, or may not have been. */
+  /** @returns As `#step`. */
   async #publish(drafts: readonly Draft[], moves: readonly PositionMove[]): Promise<Problem | OutdatedStep | undefined> {
     const { name, opener } = this.#plan;
     try {
@@ -295,6 +295,6 @@ export class SourceRunner implements Runner {
 
   #warnOfRenewal(part: string, from: SourcePosition, to: SourcePosition): void {
     countConnector(this.#deps.counters.connectors, this.#plan.name, 'renewed');
-    this.#deps.logger.warn({ connector: this.#plan.name, part, from, to }, 'the stream or topic of a source was made anew, or set back, on the other side: the source reads on from the new position');
+    this.#deps.logger.warn({ connector: this.#plan.name, part, from, to }, 'the other system recreated or reset a stream or topic: its source reads on from the new position');
   }
 }

@@ -7,7 +7,7 @@ import type { Reader } from './reader.ts';
  */
 const NEAR_TAIL_MESSAGES = 20_000;
 
-/** What catch-up knows of a group while some of its readers are behind, or the log is being read for them. */
+/** The state of a group in catch-up while some of its readers are behind, or the log is being read for them. */
 export class Backlog {
   /** Readers that are behind and can be written to. */
   readonly readers = new Set<Reader>();
@@ -46,7 +46,7 @@ export function nextPlace(readers: readonly Reader[], last: number): number {
 }
 
 /**
- * Goes through places from the lowest up, and then from the lowest again. A round ends at the number where the tail ended when the round began. So streams that
+ * Goes through cursors from the lowest up, and then from the lowest again. A round ends at the number where the tail ended when the round began. So streams that
  * fall behind near the end again and again do not keep the readers further back waiting.
  */
 export class Elevator {

@@ -11,7 +11,7 @@ import type { Reader } from './reader.ts';
 import type { Outlet } from './stream-socket.ts';
 import { isOfAge, UNWATCHED_MAX_AGE_MS } from './unwatched-age.ts';
 
-/** The part of `stallMs` between two looks, and so the most by which the watch finds a client late. */
+/** The part of `stallMs` between two looks. The watch finds a client late by this much at most. */
 const LOOK_PAUSE_SHARE = 1 / 6;
 /** The shortest pause between two looks. It stops a short STALL_SECONDS from having the table read all the time. */
 const LOOK_PAUSE_MIN_MS = 1000;

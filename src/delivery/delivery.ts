@@ -13,7 +13,7 @@ import { StreamRegistry, type StreamSettings } from './stream-registry.ts';
 /**
  * This room brings messages to clients. The tail hands each new message to the fan-out, which finds the groups of readers that want it (audience)
  * and writes to their sockets in sweeps. A reader that is behind is served by catch-up, from the tail or from the log, until it is live. The stream registry
- * opens and ends streams. What goes out are SSE frames in HTTP chunks. Long polls wait at the same place, and are answered with a page of history.
+ * opens and ends streams. SSE frames in HTTP chunks go out. Long polls wait at the same position, and are answered with a page of history.
  */
 
 export interface DeliveryDependencies {

@@ -13,7 +13,7 @@ export class ErasureNews {
     this.#erasures = erasures;
   }
 
-  /** The news for a reader at a place; undefined where it has yet to come to everything that was erased, and will get tombstones. */
+  /** The news for a reader at a position; undefined if everything erased lies after it, so that the reader will get tombstones. */
   bytes(at: Position, form: Form, chunked: boolean): Buffer | undefined {
     const key = `${at.seq} ${form === 'websocket' ? form : isObject(form)} ${chunked}`;
     if (!this.#encoded.has(key)) this.#encoded.set(key, this.#encode(at, form, chunked));

@@ -32,8 +32,8 @@ export interface SweepDependencies {
  * A sweep can be taken in parts, with anything else between them: the tail may grow, readers may come, go, fall behind and catch up. Messages that
  * come between two parts go to the readers that the sweep has yet to reach, in the same write as the older ones. They also stay pending for the
  * next sweep, which skips the readers that have them. So a message is late by one sweep and one rest at most. The
- * first reader of a sweep waits no longer than the last one. Each live reader has everything of its group up to one place. That is
- * the end of the tail at this part, at the last sweep, or at the end of its own replay.
+ * first reader of a sweep waits no longer than the last one. Each live reader has everything of its group up to one position.
+ * That is the end of the tail at this part, at the last sweep, or at the end of its own replay.
  */
 export class Sweep {
   readonly #tail: Tail;
@@ -82,7 +82,7 @@ export class Sweep {
     return isDone;
   }
 
-  /** The place up to which the readers not yet reached in a group were written; undefined if the sweep is not in this group. */
+  /** The position up to which the readers not yet reached in a group were written; undefined if the sweep is not in this group. */
   startOf(group: Group): Position | undefined {
     return this.#swept?.group === group ? this.#swept.start : undefined;
   }
@@ -136,7 +136,7 @@ export class Sweep {
     }
     this.#delivered += bundle.messages.length;
     reader.passOn(bundle, swept.end);
-    // The next sweep has to know which readers have some of the pending messages. `placeOf` has to know whether the sweep has reached a reader.
+    // The next sweep has to know which readers have some of the pending messages. `positionOf` has to know whether the sweep has reached a reader.
     reader.skipTo(swept.end);
   }
 

@@ -15,16 +15,16 @@ import type { Group } from './reader-group.ts';
 import type { Reader } from './reader.ts';
 import { restAfter } from './write-coalescing.ts';
 
-/** Bounds the pending messages of all groups together. Stops them from outliving the tail for long. A sweep may hold as much again. Bytes of data. */
+/** Pending messages of all groups together: at this bound they are written at once, at twice the bound catch-up takes over. Stops them from outliving the tail for long. A sweep may hold as much again. Bytes of data. */
 const PENDING_BYTES = 1024 * 1024;
-
-/** How many readers get news of erasures between two looks at the clock. */
-const TELL_LOOK_EVERY_READERS = 16;
 /** Bounds the entries in the pending lists of all groups. Stops many small messages that many groups want from filling the memory. */
 const PENDING_MAX_ENTRIES = 4 * 1024 * 1024;
 
 /** How long one turn of the event loop writes to readers. Bounds how long a publisher waits for a sweep. */
 const SWEEP_PART_MS = 4;
+
+/** How many readers get news of erasures between two looks at the clock. */
+const TELL_LOOK_EVERY_READERS = 16;
 
 export interface FanoutDependencies extends Omit<SweepDependencies, 'chunkOf'> {
   readonly catchup: Catchup;
@@ -45,9 +45,8 @@ export interface FanoutDependencies extends Omit<SweepDependencies, 'chunkOf'> {
  * When much is pending, an urgent write does not wait for the end of the rest, and takes no longer than a part. When messages come faster than that,
  * the readers of a group with too many fall behind, and catch-up serves them. So no turn of the event loop grows with the messages and their readers.
  *
- * Long sweeps are taken in parts. So a live reader is at the end of the tail only while nothing is pending for its group and no sweep is in it:
- * `Group.isWaiting` says so. Code that writes anything else to a reader asks it, or calls `flush` first. So nothing overtakes a
- * message (invariant 4).
+ * Long sweeps are taken in parts. `Group.isWaiting` is true while messages are pending for a group, or a sweep is in it: some of its live readers may not
+ * be at the end of the tail. Code that writes anything else to a reader checks that first, or calls `flush`. So nothing overtakes a message (invariant 4).
  */
 export class Fanout implements TailListener {
   readonly #tail: Tail;
@@ -66,7 +65,7 @@ export class Fanout implements TailListener {
   /** When the rest after the last sweep is over. */
   #restUntil = 0;
   #isScheduled = false;
-  /** When this turn of the event loop must stop writing outside of its own sweep; undefined until something is written so. */
+  /** When the urgent writes of this turn of the event loop must stop; undefined before the first of them. */
   #urgentDeadline: number | undefined;
   /** Runs while the next sweep waits for the end of a rest. */
   #restTimer: Timer | undefined;
@@ -216,8 +215,8 @@ export class Fanout implements TailListener {
     this.#writeNow();
   }
 
-  /** Everything up to this place was written to the reader, also while its group is waiting. */
-  placeOf(reader: Reader): Position {
+  /** Everything up to this position was written to the reader, also while its group is waiting. */
+  positionOf(reader: Reader): Position {
     const { group } = reader;
     const [first] = group.pending.messages;
     const end = this.#sweep?.startOf(group) ?? (first === undefined ? this.#tail.position : this.#tail.log!.lineage.at(first.seq - 1));
@@ -226,7 +225,7 @@ export class Fanout implements TailListener {
 
   /** Makes a live reader fall behind at its cursor, so that it can leave its group and the messages pending there. */
   setAside(reader: Reader): void {
-    reader.leaveBehind(this.placeOf(reader));
+    reader.leaveBehind(this.positionOf(reader));
   }
 
   /** A reader has left its group. Its socket may be full, and may still hold messages of the group. */
@@ -267,7 +266,7 @@ export class Fanout implements TailListener {
       for (const message of group.pending.messages) if (isErased(message)) message.erase();
     }
     this.#sweep?.erased(isErased);
-    // Every live reader's place is known then, and nothing overtakes a message (invariant 4).
+    // Every live reader's position is known then, and nothing overtakes a message (invariant 4).
     const deadline = this.#deadlineOfTurn();
     this.#settle(deadline);
     const byGroup = new Map<Group, KnownErasure[]>();

@@ -22,7 +22,7 @@ export interface FilterMemoryOptions {
 }
 
 /**
- * What filters hold that are not small. Equal filters are held once, and count for one client at a time, at first for the one that came first. Past the bound the client that holds most loses its
+ * The memory of filters that are not small. Equal filters are held once, and count for one client at a time, at first for the first. Past the bound the client that holds most loses its
  * newest: all streams and long polls with that filter end. A filter that another client has, too, makes no room, so it counts for that one then, and nobody loses it.
  */
 export class FilterMemory {
@@ -153,7 +153,7 @@ class HeldFilter implements Holding {
     this.#count();
   }
 
-  /** The filter is to count for the next user in place of the first. */
+  /** Makes the filter count for its next user. */
   #next(): void {
     const next = this.#others?.entries().next().value;
     this.#first = next && { member: next[0], user: next[1] };
@@ -178,7 +178,7 @@ function isSame(one: NamedHolder, other: NamedHolder): boolean {
   return one.length === other.length && one.every((name, index) => name === other[index]);
 }
 
-/** What counts for a filter; 0 for a small one. */
+/** The bytes that count for a filter; 0 for a small one. */
 export function countedBytes(filter: Filter): number {
   const bytes = indexedBytes(filter);
   return bytes <= SMALL_FILTER_BYTES ? 0 : bytes;

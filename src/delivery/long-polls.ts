@@ -21,7 +21,7 @@ export interface HistoryRequest {
   readonly grant: Grant;
   readonly filter: Filter;
   readonly start: StartRequest;
-  /** The last place that is looked at; absent where that is the end of the log. Then nothing is waited for. */
+  /** The last position that is looked at; absent where that is the end of the log. Then nothing is waited for. */
   readonly until?: Position | undefined;
   /** Messages. */
   readonly limit: number;
@@ -143,7 +143,7 @@ export class LongPolls {
     }
   }
 
-  /** Where a place at which reading is to end lies in the log as it is now. */
+  /** The position at which reading is to end, in the log as it is now. */
   async #end(until: Position, options: StartOptions): Promise<Position> {
     const { at, gap } = await this.#starts.resolve({ kind: 'after', position: until }, options);
     if (gap?.reason === 'unknown-log') throw new Problem('invalid-cursor', 'until is an id that this log does not know.', { field: 'until' });
@@ -179,7 +179,7 @@ export class LongPolls {
     }
     this.#waiting.add(end);
     signal.addEventListener('abort', end);
-    // While the log was read, nobody listened, and the tail may have gone past the place that was read.
+    // While the log was read, nobody listened, and the tail may have gone past the position that was read.
     if (this.#tail.last > at.seq) wake(undefined);
     try {
       return await promise;

@@ -33,10 +33,10 @@ export interface ReaderParts {
 
 /**
  * - `behind`: everything up to the cursor has been written; catchup.ts reads on from there.
- * - `live`: everything up to the end of the tail has been written, or up to the position where it became live, if that is later. The fan-out
+ * - `live`: everything up to the end of the tail has been written, or up to its cursor, if that is later. The fan-out
  *   writes new messages to it as they come.
- * - `blocked`: behind, with a full socket. Nothing is written to it before the socket drains, so a reader costs bounded memory, however
- *   slow it is (invariant 5): the socket holds at most one write, which has a bound of its own, and one heartbeat.
+ * - `blocked`: behind, with a full socket. Nothing is written to it before the socket drains. So the socket holds at most one write, which has a
+ *   bound of its own, and one heartbeat: a reader costs bounded memory (invariant 5).
  * - `dismissed`: the client was sent away. The connection closes a little later.
  * - `closed`: the socket is gone, or about to be.
  */
@@ -45,7 +45,7 @@ export type ReaderState = 'behind' | 'live' | 'blocked' | 'dismissed' | 'closed'
 /**
  * One stream: a cursor, a filter (its group's), and a socket (stream-socket.ts).
  *
- * It moves the cursor and writes in one turn of the event loop. So the position in a control event is true at that place of the stream (invariant 4).
+ * It moves the cursor and writes in one turn of the event loop. So the position in a control event is true where the event stands in the stream (invariant 4).
  */
 export class Reader {
   #group: Group;
@@ -59,8 +59,8 @@ export class Reader {
   readonly #deps: ReaderDependencies;
   readonly #socket: StreamSocket<Reader>;
   /**
-   * The cursor. Not live: everything up to here has been written. Live: everything that its group was written has been written, and everything up to here, which may lie further.
-   * Nothing up to here may be written again. It is no object of its own: that would take 32 bytes more of each stream.
+   * The cursor: everything up to here has been written, and is not written again. A live reader seldom moves it, and has also been written what its group has (`position`).
+   * It is no object of its own: that would take 32 bytes more of each stream.
    */
   #epoch: string;
   #seq: number;
@@ -68,9 +68,9 @@ export class Reader {
   /** How it ended; undefined while it is written to. */
   #end: 'dismissed' | 'closed' | undefined;
   #beats = 0;
-  /** Whether it is behind because the fan-out has left it there: its client takes everything, as far as is known. */
-  #isLeft = false;
-  /** What it is told before anything else that has a place. */
+  /** Whether the fan-out has left it behind, through no known fault of its client. */
+  #isLeftBehind = false;
+  /** News that goes before any other frame with a position. */
   #news: UntoldNews | undefined;
 
   constructor({ group, options, outlet, at, client, openedTenths }: ReaderParts, deps: ReaderDependencies) {
@@ -146,8 +146,8 @@ export class Reader {
   }
 
   /**
-   * Where the stream is: everything up to here that it wants has been written to its socket. True only while its group is
-   * not waiting (`Group.isWaiting`).
+   * Up to here, everything that the stream wants was written: its cursor, or `end` where it is live and that is later.
+   * Without `end`, true only while its group is not waiting (`Group.isWaiting`).
    *
    * @param end How far its group has been written.
    */
@@ -186,7 +186,7 @@ export class Reader {
     // Also without a message: the client learns of the new filter at the position where it took effect.
     this.#tellNews();
     this.#deliver(bundle);
-    if (this.#isLeft && this.isFull) this.#countSlow();
+    if (this.#isLeftBehind && this.isFull) this.#countSlow();
     this.#advanceTo(end);
   }
 
@@ -196,7 +196,7 @@ export class Reader {
     this.#advanceTo(this.#deps.tail.position);
     if (this.state !== 'behind') return;
     this.#isLive = true;
-    this.#isLeft = false;
+    this.#isLeftBehind = false;
   }
 
   /**
@@ -216,17 +216,17 @@ export class Reader {
     if (!this.isLive) return;
     this.fallBehind(end);
     if (this.isFull) this.#countSlow();
-    else this.#isLeft = true;
+    else this.#isLeftBehind = true;
   }
 
   #countSlow(): void {
-    this.#isLeft = false;
+    this.#isLeftBehind = false;
     this.#deps.counters.fellBehind++;
   }
 
-  /** The live reader has been written everything up to `end`, which its group has not. */
-  skipTo(place: Position): void {
-    if (this.isLive) this.#advanceTo(place);
+  /** A sweep has written everything up to `end` to this reader, if it is live still, but not to all of its group. */
+  skipTo(end: Position): void {
+    if (this.isLive) this.#advanceTo(end);
   }
 
   /**
@@ -269,7 +269,7 @@ export class Reader {
     (this.#news ??= new UntoldNews()).erased(news);
     if (!this.isLive) return;
     this.fallBehind();
-    this.#isLeft = true;
+    this.#isLeftBehind = true;
   }
 
   #takesNews(news: ErasureNews): boolean {
@@ -290,7 +290,7 @@ export class Reader {
       socket.ping();
       if (socket.isFull) return;
     }
-    // Messages are about to be written to it, and its place lies before them: a comment names no place.
+    // Messages are about to be written to it, and its position lies before them: a comment names none.
     if (this.isLive && this.group.isWaiting) return socket.say(HEARTBEAT);
     const at = this.position();
     const frame = heartbeatFrame({ control: socket.wantsControl, at, sentSeq: socket.sentSeq, beats: ++this.#beats }, socket.controlWriter);
@@ -298,12 +298,12 @@ export class Reader {
     else socket.sayAt(at, frame);
   }
 
-  /** Says when the credential of the stream ends. It names no place, so it may stand anywhere. */
+  /** Says when the credential of the stream ends. It names no position, so it may stand anywhere. */
   warn(secondsLeft: number): void {
     if (this.#socket.wantsControl && !this.isGone) this.#socket.warn(expiringFrame(secondsLeft, this.#socket.controlWriter));
   }
 
-  /** Says who listens. It names no position, so it may stand anywhere. @returns False where the socket is full: nothing is written to it (invariant 5). */
+  /** Says who listens. As `tell`. */
   tellPresence(frame: Buffer): boolean {
     return this.tell(this.#socket.isWebSocket ? presenceTextFrame(frame) : frame);
   }
@@ -365,7 +365,7 @@ export class Reader {
     this.#seq = seq;
   }
 
-  /** Moves on to a later place; an earlier one changes nothing. */
+  /** Moves on to a later position; an earlier one changes nothing. */
   #advanceTo(at: Position): void {
     if (at.seq > this.#seq) this.#moveTo(at);
   }

@@ -59,7 +59,7 @@ export function cursorFrame(at: Position, write = sseFrame): Buffer {
   return control(write, '$cursor', {}, at);
 }
 
-/** The topics of the stream from this place on, after a change by its client. */
+/** The topics of the stream from this position on, after a change by its client. */
 export function topicsFrame(at: Position, topics: readonly string[], write = sseFrame): Buffer {
   return control(write, '$topics', { topics, cursor: formatId(at.epoch, at.seq) }, at);
 }
@@ -106,7 +106,7 @@ export function busyFrame(retryMs: number, reason: BusyReason, write = sseFrame)
 export interface ControlEvent {
   readonly event: string;
   readonly json: string;
-  /** Undefined where it names no place. */
+  /** Undefined where it names no position. */
   readonly at?: Position | undefined;
   readonly retryMs?: number | undefined;
 }

@@ -1,6 +1,6 @@
 import type { NamedHolder } from '../runtime/fair-shares.ts';
 
-/** Whose stream it is, for those who administer streams. What costs memory is read when somebody asks. */
+/** The client of a stream, for administrators. Values that cost memory are read when an administrator asks. */
 export interface StreamClient {
   /** Names the stream on this instance. */
   readonly number: number;
@@ -10,9 +10,9 @@ export interface StreamClient {
   readonly credential: string | undefined;
   /** The address as a trusted proxy told it; undefined where it is the other end of the connection. */
   readonly address: string | undefined;
-  /** What the client calls itself. */
+  /** The client's name for itself. */
   readonly agent: string | undefined;
-  /** By whom its place is counted. */
+  /** The holder on whom its place counts. */
   holder(): NamedHolder;
   /** By what its next attempt can be refused: the use of a ticket, or the id of a session. */
   readonly ownIdentity: { readonly ticket: string; readonly generation: number } | { readonly session: string } | undefined;

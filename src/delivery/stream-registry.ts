@@ -42,7 +42,7 @@ export interface StreamSettings {
 /** The names by which a stream can be found. */
 export interface StreamNames {
   readonly client?: StreamClient;
-  /** The data of `$open` besides the place of the stream. */
+  /** The data of `$open` besides the position of the stream. */
   readonly handle?: object | undefined;
   /** The client that its place counts for. */
   readonly holder?: () => Holder;
@@ -178,14 +178,14 @@ export class StreamRegistry {
   }
 
   /** Up to where a stream was written. */
-  placeOf(reader: Reader): Position {
-    return this.#fanout.placeOf(reader);
+  positionOf(reader: Reader): Position {
+    return this.#fanout.positionOf(reader);
   }
 
   /**
-   * Goes on with another filter from the place up to which the stream was written by the one before. All of it happens in one turn of the event loop, and catch-up reads on from that
-   * place: nothing is lost or doubled there (invariant 4).
-   * @returns That place.
+   * Goes on with another filter at the position that the stream has reached with the one before. All of it happens in one turn of the event loop, and catch-up reads on from that
+   * position: nothing is lost or doubled there (invariant 4).
+   * @returns That position.
    */
   changeFilter(reader: Reader, filter: Filter): Position {
     this.#fanout.setAside(reader);

@@ -30,7 +30,7 @@ export interface Outlet {
   readonly bytesWritten?: number;
 }
 
-/** What a client asked of its stream. */
+/** A client's wishes for its stream. */
 export interface StreamOptions extends StreamFraming {
   readonly form: Form;
   /** Whether control events are wanted. */
@@ -39,7 +39,7 @@ export interface StreamOptions extends StreamFraming {
   readonly presence?: boolean;
 }
 
-/** What all sockets share: each stream is known there by itself. */
+/** Shared by all sockets. Each stream stands for itself there. */
 export interface StreamSocketDependencies<Stream extends Fillable & Unread> {
   readonly counters: Pick<Counters, 'deliveredBytes'>;
   readonly fullSockets: FullSockets<Stream>;
@@ -178,13 +178,13 @@ export class StreamSocket<Stream extends Fillable & Unread> {
     else this.#write(frame === HEARTBEAT ? HEARTBEAT_CHUNK : httpChunk([frame]));
   }
 
-  /** Writes a frame whose id is this place. */
+  /** Writes a frame whose id is this position. */
   sayAt(at: Position, frame: Buffer): void {
     this.say(frame);
     this.#sentSeq = at.seq;
   }
 
-  /** The stream goes on at another place, whose id counts as sent. */
+  /** The stream goes on at another position, whose id counts as sent. */
   movedTo({ seq }: Position): void {
     this.#sentSeq = seq;
   }
@@ -194,7 +194,7 @@ export class StreamSocket<Stream extends Fillable & Unread> {
     return this.isWebSocket ? NOTHING : comment;
   }
 
-  /** Tells of erasures before this place. */
+  /** Tells of erasures before this position. */
   tellErased(news: ErasureNews, at: Position): void {
     const bytes = news.bytes(at, this.#format.form, this.#format.chunked);
     if (bytes === undefined) return;

@@ -2,7 +2,7 @@
 export interface Unread {
   /** Bytes that its socket has not handed to the kernel. */
   readonly unsent: number;
-  /** Ends the stream: its client comes back to its place in the log. */
+  /** Ends the stream: its client comes back with its position. */
   giveWay(): void;
 }
 

@@ -8,7 +8,7 @@ import type { Unread } from './unread-writes.ts';
 /** How many erasures one stream may have yet to be told. Stops erasures that come faster than catch-up from filling the memory. */
 const NEWS_MAX_ENTRIES = 100;
 
-/** News that one stream is told at its next place, before anything else that has one: erasures, and its other filter. A stream without news has none of this. */
+/** News for one stream, told before its next frame with a position: erasures, and its other filter. Only a stream with news has this object. */
 export class UntoldNews {
   #erasures: ErasureNews[] = [];
   #topics: readonly string[] | undefined;

@@ -9,7 +9,7 @@
  */
 const REST_MIN_FACTOR = 0.25;
 const REST_MAX_FACTOR = 4;
-/** No rest is longer than this: it bounds what a rest makes a message late by, however many readers there are. */
+/** The longest rest. Bounds the delay of a message, however many readers there are. */
 const REST_MAX_MS = 20;
 
 /** The cost of a sweep. */

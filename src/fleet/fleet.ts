@@ -30,7 +30,7 @@ import { WantedTopics, type WantedReport } from './wanted-topics.ts';
 /**
  * This room makes one service of all instances, for those who administer it. Questions come in from any instance: which streams and topics there are, how the instances are, to close a stream, to
  * drain an instance. They go to the others as notes on the bus, and the answers are put together; who did not answer is named. Nothing is kept of any stream: what is told of it is read when
- * somebody asks. What the fleet knows of itself is a hint: nothing that messages or their order depend on comes from here.
+ * somebody asks. The figures of the fleet are hints: messages and their order depend on none of them.
  */
 
 /** Questions of one sender that wait for other instances. Each may wait for seconds, and makes all instances look through their streams. */

@@ -61,9 +61,9 @@ export interface LackingRow {
 /** How far the streams of a topic are. */
 export interface Passing {
   readonly streams: number;
-  /** Streams that are at the place or beyond it. */
+  /** Streams that are at the position or beyond it. */
   readonly passed: number;
-  /** Streams before the place, the furthest first, as many as fit. */
+  /** Streams before the position, the furthest first, as many as fit. */
   readonly lacking: readonly LackingRow[];
 }
 
@@ -125,7 +125,7 @@ export class OpenStreams {
     return { streams, more: isCut || sorted.length > limit };
   }
 
-  /** How many streams get the messages of a topic, and which of them have not come to a place of the log. */
+  /** How many streams get the messages of a topic, and which of them have not come to a position. */
   async passing(topic: string, seq: number, { limit, maxBytes }: Omit<PageBounds, 'after'>): Promise<Passing> {
     let streams = 0;
     let passed = 0;

@@ -26,7 +26,7 @@ const SHED_PER_LOOK_SHARE = 0.02;
 const ROUND_MS = 10_000;
 /** How long after the last of them may have come back the reports of the others count them: two reports and more. Milliseconds. */
 const SETTLE_MS = 12_000;
-/** The part of the streams that were sent away by which the others must have grown. Some clients never come back, and others close meanwhile. */
+/** The others must have grown by this part of the streams that were sent away. Some clients never come back, and others close meanwhile. */
 const ARRIVED_SHARE = 0.5;
 /** How long nothing is sent away after streams did not arrive elsewhere, because the balancer brings them back here: first, and at most. It doubles each time. Milliseconds. */
 const FIRST_REST_MS = 30_000;

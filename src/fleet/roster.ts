@@ -64,8 +64,8 @@ export interface RosterDependencies {
 }
 
 /**
- * Which other instances there are. Each tells of itself every `REPORT_EVERY_MS`. One that ends says so. One that falls silent is expected to answer for `KNOWN_MS` more, so that whoever
- * asks is told that it does not.
+ * The other instances. Each reports itself every `REPORT_EVERY_MS`. One that ends says so. One that falls silent is still expected to answer for `KNOWN_MS`, so that
+ * answers name it as missing.
  */
 export class Roster {
   readonly #self: string;
@@ -159,9 +159,9 @@ export class Roster {
   }
 
   /**
-   * Asks one instance, which alone hears it. The others keep silent also where all have to hear it, because it is of an older version or has told nothing of itself yet.
-   * @returns Its answer; or, where none came, whether there may be such an instance. It is certain that there is none where the bus says that nobody listens under its name, or, on a bus that does
-   * not say, where it has neither reported nor answered for as long as may be waited. In doubt there may be one.
+   * Asks one instance, which alone hears it. All hear it if that instance is of an older version, or has not reported yet; the others keep silent.
+   * @returns Its answer; or, where none came, whether the instance may exist. It does not exist if the bus says that nobody listens under its name. A bus may not know that:
+   * then the instance does not exist if it has neither reported nor answered in the longest wait.
    */
   async askOne(instance: string, kind: string, body: object, asker?: Holder): Promise<{ readonly answer: unknown } | { readonly mayExist: boolean }> {
     const began = this.#clock.monotonic();

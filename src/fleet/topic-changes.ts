@@ -30,10 +30,10 @@ export interface ChangeableStream extends Renewable {
   /** Whether its client was sent away, or has gone. */
   readonly isOver: boolean;
   /** Up to where it was written. */
-  readonly place: Position;
+  readonly position: Position;
   /** The client that the memory of its topics counts for. */
   holder(): NamedHolder;
-  /** Goes on with another filter from its place on. Returns that place. */
+  /** Goes on with another filter from its position on. Returns that position. */
   changeTopics(filter: Filter): Position;
 }
 
@@ -57,7 +57,7 @@ interface Question extends TopicChange {
   readonly proof: string;
   readonly credential?: Credential | undefined;
   readonly name?: string | undefined;
-  /** The topics and patterns that may be read, and of which it may be seen who listens; absent where there is no access control. */
+  /** The topics and patterns that may be read, and those whose listeners may be seen; absent where there is no access control. */
   readonly subscribe?: readonly string[] | undefined;
   readonly presence?: readonly string[] | undefined;
 }
@@ -156,8 +156,8 @@ export class TopicChanges {
     if (!this.#filters.makeRoom(wanted, () => stream.holder())) return { code: 'overloaded', detail: 'This instance has no memory for these topics now.', field: 'add' };
 
     this.#goOnBy(stream, lessee);
-    const place = wanted.key === filter.key ? stream.place : stream.changeTopics(wanted);
-    return { topics: wanted.names, cursor: formatId(place.epoch, place.seq) };
+    const { epoch, seq } = wanted.key === filter.key ? stream.position : stream.changeTopics(wanted);
+    return { topics: wanted.names, cursor: formatId(epoch, seq) };
   }
 
   /** An added topic may be allowed to the new credential only: from now on the stream ends with that one, as after a renewal. */

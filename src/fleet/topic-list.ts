@@ -25,7 +25,7 @@ export interface TopicsRequest {
   readonly after: string | undefined;
   /** At most `TOPICS_PAGE_MAX_ENTRIES`. */
   readonly limit: number;
-  /** Only topics are shown of which it may be seen who listens. */
+  /** It shows only topics whose listeners the asker may see. */
   readonly grant: Grant;
   readonly holder: Holder;
 }

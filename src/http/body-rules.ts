@@ -10,7 +10,7 @@ import { BODY_MAX_BYTES } from './server-limits.ts';
 
 /**
  * The rules about the body that a request's head announces: its length is known, it is short enough, and the endpoint takes its kind. `RULES` (admission.ts)
- * has them in order. What the bytes themselves say is read later (input/).
+ * has them in order. The bytes themselves are read later (input/).
  */
 
 /** RFC 9110, section 10.1.1. HTTP/1.0 has no expectations: one that is there is somebody else's. */

@@ -36,7 +36,7 @@ const TICKET_REQUEST_MAX_BYTES = 64 * 1024;
 /** The topics that a stream is to gain and lose, at their greatest length. */
 const TOPIC_CHANGE_MAX_BYTES = 64 * 1024;
 
-/** Which tokens are revoked. */
+/** The fields of a revocation. */
 const REVOCATION_MAX_BYTES = 4 * 1024;
 
 /** The fields of a key: its lists of topics, at their greatest length. */
@@ -71,13 +71,13 @@ export const ENDPOINTS = {
   drainInstance: { url: '/instances/:id/drain', methods: ['POST'], access: 'administration', once: [] },
   topicHistory: { url: '/topics/:topic/messages', methods: READ, access: 'messages', once: [...READING, 'until', 'limit', 'wait'] },
   history: { url: '/messages', methods: READ, access: 'messages', once: [...READING, 'until', 'limit', 'wait'], many: ['topic'] },
-  /** The place where the log ends. */
+  /** The position where the log ends. */
   cursor: { url: '/cursor', methods: READ, access: 'messages', once: ['pattern'], many: ['topic'] },
   message: { url: '/messages/:id', methods: READ, access: 'messages', once: [] },
   topicPresence: { url: '/topics/:topic/presence', methods: READ, access: 'presence', once: ['after', 'limit', 'pattern'] },
   presence: { url: '/presence', methods: READ, access: 'presence', once: ['pattern'], many: ['topic'] },
   member: { url: '/members/:id', methods: READ, access: 'presence', once: ['after', 'limit'] },
-  /** Which streams have passed it. */
+  /** The streams that have passed it. */
   messageDelivery: { url: '/messages/:id/delivery', methods: READ, access: 'fleet', once: [] },
   eraseMessage: { url: '/messages/:id', methods: ['DELETE'], access: 'erasure', once: [] },
   eraseTopic: { url: '/topics/:topic/messages', methods: ['DELETE'], access: 'erasure', once: ['before'] },

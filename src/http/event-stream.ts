@@ -226,20 +226,20 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
     return this.#reader?.isGone !== false;
   }
 
-  get place(): Position {
-    return this.#service.streams.placeOf(this.#reader!);
+  get position(): Position {
+    return this.#service.streams.positionOf(this.#reader!);
   }
 
   changeTopics(filter: Filter): Position {
     const { streams, presence } = this.#service;
     const before = this.filter;
-    const place = streams.changeFilter(this.#reader!, filter);
+    const position = streams.changeFilter(this.#reader!, filter);
     presence.change(before, filter, this.#member);
     if (this.isWatching) {
       presence.unwatch(new Filter(namesBesides(before, filter)), this);
       presence.watch(new Filter(namesBesides(filter, before)), this);
     }
-    return place;
+    return position;
   }
 
   warn(secondsLeft: number): void {
@@ -250,7 +250,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
     return this.#reader!.tellPresence(frame);
   }
 
-  /** Writes a frame that names no place. Returns false where the socket is full. */
+  /** Writes a frame that names no position. Returns false where the socket is full. */
   tell(frame: Buffer): boolean {
     return this.#reader!.tell(frame);
   }

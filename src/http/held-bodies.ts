@@ -16,7 +16,7 @@ export function holdBody(request: FastifyRequest, budget: Budget): Hold {
 }
 
 /**
- * Lets go of the body of a request, of which the messages are kept.
+ * Lets go of a request's body: its messages are kept.
  * @param bytes The memory they hold until they are stored.
  */
 export function keepOnly(request: FastifyRequest, bytes: number): void {

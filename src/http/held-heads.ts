@@ -132,7 +132,7 @@ class Followed {
     if (!this.#hold.grow(takenBy(rest))) this.#refuse();
   }
 
-  /** Where the requests end of which these bytes have a part, perhaps beyond the bytes; undefined where that cannot be told. */
+  /** The end of the last request that these bytes have a part of, perhaps beyond them; undefined where that cannot be told. */
   #requestsEnd(chunk: Buffer): number | undefined {
     let end = this.#bodyLeftBytes;
     let tail = this.#tail;

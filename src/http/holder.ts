@@ -3,7 +3,7 @@ import type { Holder, NamedHolder } from '../runtime/fair-shares.ts';
 import { networkOf } from './client-address.ts';
 import type { Peer } from './request-head.ts';
 
-/** By whom is counted what a request holds: by the owner of its credential if there is one, by its address, and by its connection. */
+/** The holders of a request: the owner of its credential if there is one, its address, and its connection. */
 export function holderOf({ scope }: Pick<Identity, 'scope'>, address: () => string, connection: Peer): Holder {
   const network = networkName(address);
   return scope === '' ? [network, connection] : [scope, network, connection];

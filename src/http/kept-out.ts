@@ -48,7 +48,7 @@ export class KeptOut {
   }
 }
 
-/** A client's header, for people to read. It is cut short. What a terminal would act on is left out, and so is a password before the `@` of a host. */
+/** A client's header, for people to read. It is cut short. Control characters for terminals are left out, and so is a password before the `@` of a host. */
 export function shown(text: string | undefined): string | undefined {
   return text?.slice(text.lastIndexOf('@') + 1).slice(0, SHOWN_MAX_CHARACTERS).replace(/[^\x20-\x7e]/g, '?');
 }

@@ -48,7 +48,7 @@ export interface Service {
   readonly outlines: Pick<History, 'outline'>;
   readonly eraser: Pick<Eraser, 'message' | 'topic'>;
   readonly starts: Pick<Starts, 'isReady' | 'resolve'>;
-  readonly streams: Pick<StreamRegistry, 'hasRoomFor' | 'makeRoom' | 'open' | 'refuse' | 'end' | 'placeOf' | 'changeFilter' | 'drained' | 'closed'>;
+  readonly streams: Pick<StreamRegistry, 'hasRoomFor' | 'makeRoom' | 'open' | 'refuse' | 'end' | 'positionOf' | 'changeFilter' | 'drained' | 'closed'>;
   /** Whether there is memory for the filter of a stream. */
   readonly filters: Pick<Audience, 'hasRoomFor' | 'makeRoom'>;
   readonly counters: Counters;

@@ -12,7 +12,7 @@ export function asksForWebSocket({ method, httpVersion, headers: { upgrade, conn
   return method === 'GET' && httpVersion === '1.1' && upgrade !== undefined && SAYS_WEBSOCKET.test(upgrade) && SAYS_UPGRADE.test(connection ?? '');
 }
 
-/** Which header of a handshake is wrong; undefined where all are right. */
+/** The wrong header of a handshake; undefined where all are right. */
 export function wrongHandshakeHeader({ headers, repeated }: Pick<RequestHead, 'headers' | 'repeated'>): { readonly field: string; readonly why: string } | undefined {
   if (headers['sec-websocket-version'] !== VERSION) return { field: 'Sec-WebSocket-Version', why: `it must be ${VERSION}` };
   if (repeated.includes('sec-websocket-key') || !KEY.test(headers['sec-websocket-key'] ?? '')) return { field: 'Sec-WebSocket-Key', why: 'it must be 16 bytes in base64, once' };

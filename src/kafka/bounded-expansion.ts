@@ -10,11 +10,8 @@ const LZ4_MAGIC_CODE = 0x184d2204;
 const LZ4_HEAD_BYTES = 7;
 const LZ4_WORD_BYTES = 4;
 const LZ4_CONTENT_SIZE_BYTES = 8;
-/** Flags of such a frame: it names a dictionary; ends with a checksum of its content; tells the size of its content; each block ends with a checksum. */
-const FLAG_DICTIONARY = 1;
-const FLAG_CHECKSUM = 4;
-const FLAG_SIZED = 8;
-const FLAG_CHECKED = 16;
+/** Flags of such a frame, by their names in the format. */
+const LZ4_FLAG = { dictionaryId: 1, contentChecksum: 4, contentSize: 8, blockChecksum: 16 } as const;
 
 /** The framing that Java writes around blocks of Snappy: a magic number and two versions, then each block after its length. */
 const XERIAL_BEGINNING = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
@@ -113,15 +110,15 @@ function lz4Bound(bytes: Buffer): number {
     if (at + LZ4_HEAD_BYTES > bytes.length || bytes.readUInt32LE(at) !== LZ4_MAGIC_CODE) throw new Error('compressed records are no frame of LZ4');
     const flags = bytes[at + 4]!;
     const blockMax = 2 ** (8 + 2 * ((bytes[at + 5]! >> 4) & 7));
-    at += LZ4_HEAD_BYTES + ((flags & FLAG_SIZED) === 0 ? 0 : LZ4_CONTENT_SIZE_BYTES) + ((flags & FLAG_DICTIONARY) === 0 ? 0 : LZ4_WORD_BYTES);
+    at += LZ4_HEAD_BYTES + ((flags & LZ4_FLAG.contentSize) === 0 ? 0 : LZ4_CONTENT_SIZE_BYTES) + ((flags & LZ4_FLAG.dictionaryId) === 0 ? 0 : LZ4_WORD_BYTES);
     for (let isLast = false; !isLast && at + LZ4_WORD_BYTES <= bytes.length;) {
       // The highest bit says that the block is not compressed.
       const length = bytes.readUInt32LE(at) & 0x7fffffff;
       sum += Math.min(blockMax, length * LZ4_MAX_FACTOR);
       isLast = length === 0;
-      at += LZ4_WORD_BYTES + length + (isLast || (flags & FLAG_CHECKED) === 0 ? 0 : LZ4_WORD_BYTES);
+      at += LZ4_WORD_BYTES + length + (isLast || (flags & LZ4_FLAG.blockChecksum) === 0 ? 0 : LZ4_WORD_BYTES);
     }
-    at += (flags & FLAG_CHECKSUM) === 0 ? 0 : LZ4_WORD_BYTES;
+    at += (flags & LZ4_FLAG.contentChecksum) === 0 ? 0 : LZ4_WORD_BYTES;
   }
   return sum;
 }

@@ -31,7 +31,7 @@ export interface Ledger {
 export const LEDGER_WAIT_MS = 20;
 
 export interface Debit {
-  /** Which bucket: the name of the limit, and whose it is. */
+  /** The bucket: the name of the limit, and its owner. */
   readonly bucket: string;
   /** By how much later the bucket is full again; negative where something is given back. Milliseconds. */
   readonly costMs: number;

@@ -31,7 +31,7 @@ const ERASING_MAX_WAITING_REQUESTS = 1_000;
  */
 const WIPE_INTERVAL_MS = 10_000;
 
-/** Which messages of a topic are erased: those before a message, before a time, or older than an age by the store's clock. */
+/** The messages of a topic to erase: those before a message, before a time, or older than an age by the store's clock. */
 export type EraseBefore =
   | { readonly kind: 'after'; readonly position: Position }
   | { readonly kind: 'since'; readonly time: number }
@@ -76,7 +76,7 @@ export class Eraser {
   #timer: Timer | undefined;
   /** Whether a round of wiping runs or has just ended. Then the timer begins the next one. */
   #isResting = false;
-  /** The topics of which messages are being erased. */
+  /** The topics whose messages are being erased. */
   readonly #topics = new Set<string>();
   /** The files hold no data of erasures up to this version, as the last round found; -1 if some may be left. */
   #wipedVersion = 0;
@@ -193,7 +193,7 @@ export class Eraser {
     return { erased, more };
   }
 
-  /** The place of the last message to erase. */
+  /** The position of the last message to erase. */
   async #lastBefore(before: EraseBefore): Promise<Position> {
     if (before.kind !== 'after') {
       const time = before.kind === 'since' ? before.time : this.#storeClock.now() - before.milliseconds;

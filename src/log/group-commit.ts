@@ -15,7 +15,7 @@ export interface Commit extends Stored {
   isGivenUp: boolean;
 }
 
-/** What becomes of commits. */
+/** Hears how commits end. */
 export interface CommitListener {
   /** @param before What the tail knew when the commit began. */
   stored(requests: readonly Waiting[], before: Knowledge, appended: Appended): void;
@@ -100,7 +100,7 @@ export class GroupCommit {
       // Before any publisher is answered: the store may have nothing to do.
       this.#next();
     });
-    // What did not fit into it.
+    // Requests that did not fit into it.
     this.#next();
   }
 

@@ -28,17 +28,17 @@ export interface Search {
   readonly maxBytes?: number;
   /** Counts the messages from when they are read: a page may wait between its reads. */
   readonly hold: Hold;
-  /** Whether the client asked for the newest messages, and not for those after a place. Then no gap is reported. */
+  /** Whether the client asked for the newest messages, and not for those after a position. Then no gap is reported. */
   readonly ofHeld: boolean;
   /** A page reads on to this number however many reads that takes; 0 where `PAGE_READS` is the bound. */
   readonly readTo: number;
-  /** The last place that is looked at; absent where that is the end of the log. */
+  /** The last position that is looked at; absent where that is the end of the log. */
   readonly until?: Position | undefined;
   /** The client that asks. Reads of different clients take turns. */
   readonly holder?: Holder | undefined;
 }
 
-/** The messages found after a place. */
+/** The messages found after a position. */
 export interface Found {
   readonly messages: Message[];
   /** Where the next search begins. */
@@ -103,7 +103,7 @@ export class History {
   }
 
   /**
-   * Messages after a place, in the log itself: it shows at once what another instance has acknowledged, though the tail may not have it
+   * Messages after a position, in the log itself: it shows at once what another instance has acknowledged, though the tail may not have it
    * yet. Rejects with a `StoreError` when the log cannot be read, and with a `Problem` when too many reads wait already.
    * Clients that ask for the same share a read that has not begun. So thousands of polls that come back at once cost a few reads, and no answer is older than its question.
    */
@@ -131,7 +131,7 @@ export class History {
     return found;
   }
 
-  /** As `findInLog`, from the tail if it has the messages after the place. So thousands of long polls that wake together cost no reads. */
+  /** As `findInLog`, from the tail if it has the messages after the position. So thousands of long polls that wake together cost no reads. */
   findInTail(start: Start, search: Search): Promise<Found> {
     return this.#find(start, search, true, () => undefined);
   }
@@ -178,9 +178,9 @@ export class History {
     const page = (head: number): Found => ({ messages, at: until !== undefined && at.seq > last ? until : at, more: at.seq < Math.min(head, last), gap });
     for (let reads = 0; reads < PAGE_READS || at.seq < readTo; reads++) {
       if (at.seq >= last) return page(last);
-      const place = at;
-      // While the walk waited for its turn, the tail may have lost the place.
-      const walked = mayUseTail && this.#isInTail(place) ? await this.#walks.pass(() => this.#isInTail(place) ? this.#tail.after(place.seq, (topic) => filter.matches(topic), limit - messages.length) : undefined, holder) : undefined;
+      const position = at;
+      // While the walk waited for its turn, the tail may have lost the position.
+      const walked = mayUseTail && this.#isInTail(position) ? await this.#walks.pass(() => this.#isInTail(position) ? this.#tail.after(position.seq, (topic) => filter.matches(topic), limit - messages.length) : undefined, holder) : undefined;
       if (hold.isTakenBack) throw noRoom();
       if (walked !== undefined) {
         const { messages: some, end } = walked;
@@ -196,14 +196,14 @@ export class History {
         return this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: maxBytes - bytes });
       }, holder));
       if (hold.isTakenBack) throw noRoom();
-      // Invariant 9: a place may become invalid between the choice and the read.
+      // Invariant 9: a position may become invalid between the choice and the read.
       const there = this.#tail.locate(at, read.log);
       if (there.gap !== undefined) {
         // A page reports only the gap before its messages. The next page reports any later gap.
         if (messages.length > 0) return { messages, at, more: true, gap };
         ({ at } = there);
         if (!ofHeld) gap = gap === undefined ? there.gap : joined(gap, there.gap);
-        // The search went back, so this page lacks messages between the new place and the old one.
+        // The search went back, so this page lacks messages between the new position and the old one.
         if (at.seq < seq) continue;
       }
       const final = take(read.messages);
@@ -213,7 +213,7 @@ export class History {
     return page(Infinity);
   }
 
-  /** Whether the tail can show the messages after a place. It does not show deleted messages, though they may still be in memory. */
+  /** Whether the tail can show the messages after a position. It does not show deleted messages, though they may still be in memory. */
   #isInTail(at: Position): boolean {
     return this.#tail.knows(at) && at.seq >= this.#tail.last - NEAR_END_MESSAGES && at.seq >= this.#tail.log!.oldest - 1;
   }
@@ -228,7 +228,7 @@ function keyOf({ at, gap }: Start, { filter, limit, ofHeld, readTo, until }: Sea
   return JSON.stringify([at.epoch, at.seq, gap, limit, ofHeld, readTo, until?.seq, filter.key]);
 }
 
-/** Reasons of a gap. Of two, the later in this list is the one that a single look at the newer log would have given. */
+/** Reasons of a gap. If two gaps become one, the reason later in this list stays: one look at the newer log would have found it. */
 const BY_REACH: readonly GapReason[] = ['ahead', 'forked', 'expired', 'unknown-log'];
 
 /** Two gaps in a row are one. If either leads to the oldest message held, the client has to know that. */

@@ -10,7 +10,7 @@ export interface KnownErasure {
   readonly version: number;
   readonly at: Position;
   readonly topic: string;
-  /** Whether all messages of the topic up to this place are erased, and not only this one. */
+  /** Whether all messages of the topic up to this position are erased, not only the message there. */
   readonly isPrefix: boolean;
   /** The epochs of the log in which it happened: a copy of the log may have given the number to another message. */
   readonly lineage: Lineage;
@@ -56,7 +56,7 @@ export class KnownErasures {
     return this.#version;
   }
 
-  /** Begins with a log of which nothing is in memory yet. */
+  /** Begins with a log that has nothing in memory yet. */
   begin({ erasures = 0 }: LogState): void {
     this.#version = erasures;
   }
@@ -73,7 +73,7 @@ export class KnownErasures {
 
   /**
    * Makes tombstones of messages that an answer still has with their data.
-   * @param read The version by which they were read.
+   * @param read Their version of the erasures when they were read.
    * @returns False where the erasures since then are not known any more: the messages must not be used.
    */
   clean(messages: readonly Message[], read: number): boolean {

@@ -14,7 +14,7 @@ export interface KnownLogDependencies {
   readonly logger: Logger;
 }
 
-/** What snapshots have told of the log, and of epochs that it has lost. It judges whether a snapshot is older than what is known, or of a log that took the place of the known one (invariant 8). */
+/** The log and its lost epochs, as snapshots showed them. It judges whether a snapshot is older than what is known, or of a log that took the place of the known one (invariant 8). */
 export class KnownLog {
   #log: LogState | undefined;
   /** Of the logs that it has seen. */
@@ -66,7 +66,7 @@ export class KnownLog {
     return shared === undefined ? isNewer(log, this.#log!) : shared < end.seq;
   }
 
-  /** Where a reader that holds `cursor` goes on in a log. What came before an epoch that the log has lost is still known. */
+  /** Where a reader that holds `cursor` goes on in a log. It knows the origins of lost epochs. */
   locate(cursor: Position, log: LogState): Start {
     return locate(cursor, log, this.#ancestry);
   }

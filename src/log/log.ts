@@ -21,11 +21,11 @@ import { WalkTurns } from './walk-turns.ts';
 /**
  * This room is the message log as one instance sees it. Drafts come in through the publisher, which stores them in group commits and tells the bus.
  * The tail holds the newest messages in order: from this instance's commits, the bus, and the store. It passes each to its listener, the room delivery.
- * `Starts` turns what a client asks for into a place in the log, `History` reads pages from there, and retention deletes the oldest messages. The eraser takes
+ * `Starts` turns a client's request into a position in the log, `History` reads pages from there, and retention deletes the oldest messages. The eraser takes
  * messages back.
  */
 
-/** Bounds the reads under way for pages, for the newest messages, and for places by their time. Stops a burst of requests from keeping streams and publishers from the log. */
+/** Bounds the reads under way for pages, for the newest messages, and for positions by their time. Stops a burst of requests from keeping streams and publishers from the log. */
 const HISTORY_READS = 4;
 /** Bounds how many reads may wait for one of these. */
 const HISTORY_WAITING_READS = 1_000;

@@ -28,7 +28,7 @@ export interface NewestMatchesDependencies {
   readonly walks: Pick<WalkTurns, 'pass'>;
 }
 
-/** Walks back through the log, from its head to the place before the newest messages that match. Expired messages do not count. */
+/** Walks back through the log, from its head to the position before the newest messages that match. Expired messages do not count. */
 export class NewestMatches {
   readonly #store: Store;
   readonly #tail: Tail;
@@ -45,7 +45,7 @@ export class NewestMatches {
   }
 
   /**
-   * The place before the oldest of them, or the head where nothing matches. It lies just before a counted message, not at the oldest number. So retention makes
+   * The position before the oldest of them, or the head where nothing matches. It lies just before a counted message, not at the oldest number. So retention makes
    * a gap only where it deletes a message that was asked for.
    *
    * @param log A fresh look: what another instance has acknowledged counts, though the tail may not have it yet.

@@ -56,7 +56,7 @@ export class PublishAnswers {
     this.#reject(requests, ...PROBLEM_OF[kind]);
   }
 
-  /** It had to make room in the queue. */
+  /** The request made room in the queue for another. */
   evict(waiting: Waiting): void {
     this.#reject([waiting], 'overloaded', FULL);
   }
@@ -76,7 +76,8 @@ export class PublishAnswers {
     return this.#problem(...PROBLEM_OF.unavailable);
   }
 
-  counted(problem: Problem): Problem {
+  /** @returns The same problem, counted. */
+  countRefusal(problem: Problem): Problem {
     this.#counters.refuse(problem.code);
     return problem;
   }
@@ -96,6 +97,6 @@ export class PublishAnswers {
   }
 
   #problem(code: ProblemCode, detail: string, field?: string): Problem {
-    return this.counted(new Problem(code, detail, field === undefined ? {} : { field }));
+    return this.countRefusal(new Problem(code, detail, field === undefined ? {} : { field }));
   }
 }

@@ -18,17 +18,17 @@ export interface Waiting {
   readonly request: AppendRequest;
   readonly sender: QuotaSender | undefined;
   readonly bytes: number;
-  /** The bytes by which it enlarges the log. */
+  /** The bytes that it adds to the log. */
   readonly diskBytes: number;
   readonly since: Since;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (problem: Problem | OutdatedStep) => void;
-  /** What its publisher holds of the queue; it can be taken back until the store has it. */
+  /** Its publisher's part of the queue; it can be taken back until the store has it. */
   share: Share;
   isAnswered: boolean;
 }
 
-/** What a publisher holds of the queue. */
+/** A publisher's part of the queue. */
 interface Queued extends Holding {
   waiting(): Waiting;
 }
@@ -54,7 +54,7 @@ export class PublishQueue {
   /** In the queue, and in commits that the store has. */
   #waitingMessages = 0;
   #waitingBytes = 0;
-  /** Whose turn it is, where the last commit had no room for it. */
+  /** The request whose turn it is, where the last commit had no room for it. */
   #nextInTurn: Waiting | undefined;
 
   constructor({ counters, commitSize, maxMessages, maxBytes, onEvicted }: PublishQueueDependencies) {
@@ -140,7 +140,7 @@ export class PublishQueue {
     return this.#waitingMessages + messages <= this.#maxMessages && this.#waitingBytes + bytes <= this.#maxBytes;
   }
 
-  /** What so much is of the whole queue. */
+  /** The part of the whole queue that so much takes. */
   #partOf(messages: number, bytes: number): number {
     return Math.max(messages / this.#maxMessages, bytes / this.#maxBytes);
   }
@@ -196,7 +196,7 @@ export class PublishQueue {
     return taken;
   }
 
-  /** Whose turn it is. It stays so until it is chosen. */
+  /** The request whose turn it is, until it is chosen. */
   #turn(): Waiting | undefined {
     if (this.#nextInTurn?.isAnswered !== false) this.#nextInTurn = this.#shares.next()?.waiting();
     return this.#nextInTurn;

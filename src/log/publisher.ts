@@ -21,9 +21,9 @@ import type { Tail } from './tail.ts';
 import { WaitLimits } from './wait-limits.ts';
 import { WriteHealth } from './write-health.ts';
 
-/** The publisher, as a holder. */
+/** The origin of a publish. */
 export interface PublishedBy {
-  /** When the queue is full, it makes room by taking requests back from the largest holders. */
+  /** Its share of the queue: a full queue takes requests back from the largest holders. */
   readonly holder?: () => Holder;
   /** The sender on whose share of the log it counts. */
   readonly sender?: QuotaSender;
@@ -115,7 +115,7 @@ export class Publisher {
     if (!this.#queue.makeRoom(drafts.length, bytes, holder)) return Promise.reject(this.#answers.queueFull());
     if (this.#isSilent) return Promise.reject(this.#answers.storeSilent());
     const exceeded = this.#quota.take(drafts, sender);
-    if (exceeded !== undefined) return Promise.reject(this.#answers.counted(exceeded));
+    if (exceeded !== undefined) return Promise.reject(this.#answers.countRefusal(exceeded));
     const since = this.#waits.begin();
     return new Promise((resolve, reject) => {
       this.#queue.add({ request: step === undefined ? { drafts, key } : { drafts, key, step }, sender, bytes, diskBytes, since, resolve, reject, share: UNCOUNTED, isAnswered: false }, holder);
@@ -123,7 +123,7 @@ export class Publisher {
     });
   }
 
-  /** The process ends: everyone who still waits is answered now. What the store has may be stored. */
+  /** The process ends: everyone who still waits is answered now. Requests that the store has may be stored. */
   giveUp(): void {
     for (const commit of this.#commits.underWay) this.#giveUp(commit, commit.requests.filter(({ isAnswered }) => !isAnswered));
     this.#refuse(this.#queue.takeUntil(() => false));
@@ -149,7 +149,7 @@ export class Publisher {
     this.#fail(requests, new StoreError('outcome-unknown', SILENT));
   }
 
-  /** The store has not got them, so nothing of them is stored. */
+  /** For requests that the store has not got: none of their messages is stored. */
   #refuse(requests: readonly Waiting[]): void {
     if (requests.length === 0) return;
     // The log can be written: it is full, and that says nothing against this instance.

@@ -55,7 +55,7 @@ export interface QuotaDependencies {
  * and its successors add the summaries up.
  *
  * So a count is behind by what other instances have stored since their last summary. It lacks the unreported bytes of an instance that crashed: at most 1/128 of the bound each time. Summaries name the
- * largest topics and senders alone: a count is too small by at most another 1/128 of the bound (heavy-hitters.ts). What retention deletes comes off with the summaries that it has passed.
+ * largest topics and senders alone: a count is too small by at most another 1/128 of the bound (heavy-hitters.ts). Deleted messages come off with the summaries that retention has passed.
  */
 export class Quota implements PublishQuota {
   readonly #clock: Clock;

@@ -1,4 +1,4 @@
-/** What a publisher gets for one request: its messages have the numbers `first`, `first` + 1, … and one time. */
+/** A publisher's receipt for one request: its messages have the numbers `first`, `first` + 1, … and one time. */
 export interface Receipt {
   readonly epoch: string;
   readonly first: number;

@@ -6,7 +6,7 @@ import type { Position } from '../model/position.ts';
 /** One walk through the messages: stops a filter that matches little from holding up everything else. */
 const WALK_MESSAGES = 2_000;
 
-/** The array is cut when this many places at its front are empty. That is rare enough to cost each message nothing. */
+/** The array is cut when this many entries at its front are empty. That is rare enough to cost each message nothing. */
 const EMPTY_PLACES = 1024;
 
 /** A part of the tail, as far as a filter matches it. */
@@ -19,7 +19,7 @@ export interface Stretch {
 /** A message, or the commit that came over the bus and has it as bytes. */
 type Kept = Message | ReceivedMessages;
 
-/** Which message it is. */
+/** The identity of a message. */
 export type Named = Position & Pick<Message, 'topic'>;
 
 /**
@@ -28,7 +28,7 @@ export type Named = Position & Pick<Message, 'topic'>;
  */
 export class Recent {
   readonly #maxBytes: number;
-  /** The messages from index `#begin` on; the places before it are empty. */
+  /** The messages from index `#begin` on; the entries before it are empty. */
   #kept: (Kept | undefined)[] = [];
   #begin = 0;
   #position: Position = { epoch: '', seq: 0 };
@@ -38,7 +38,7 @@ export class Recent {
     this.#maxBytes = maxBytes;
   }
 
-  /** The place after the newest message. */
+  /** The end: the position of the newest message. */
   get position(): Position {
     return this.#position;
   }
@@ -95,11 +95,11 @@ export class Recent {
   }
 
   /**
-   * The place before the newest `count` messages that pass `wanted` and `counts`. If there are fewer and the whole log is here, it is the place before all of them. undefined when a short walk
+   * The position before the newest `count` messages that pass `wanted` and `counts`. If there are fewer and the whole log is here, it is the position before all of them. undefined when a short walk
    * back does not find it.
    */
   beforeNewest(count: number, wanted: (topic: string) => boolean, counts: (message: Message) => boolean, { oldest, lineage }: LogState): Position | undefined {
-    // What retention has deleted may still be in memory.
+    // Deleted messages may still be in memory.
     const until = Math.max(this.first, oldest, this.last - WALK_MESSAGES + 1);
     let found = 0;
     let at = this.last;
@@ -143,9 +143,9 @@ export class Recent {
     this.forgetAll();
   }
 
-  /** Goes back to a place that another log has too, and keeps the messages before it where they lead there. */
+  /** Goes back to a position that another log has too, and keeps the messages before it where they lead there. */
   goBack(at: Position, lineage: Lineage): void {
-    // Where retention has gone past the place that both logs share, none of these messages leads to the new end.
+    // Where retention has gone past the position that both logs share, none of these messages leads to the new end.
     const isShared = at.seq >= this.first && at.seq <= this.last && lineage.isGood(this.#positionAt(at.seq));
     this.#keep(isShared ? at.seq - this.first + 1 : 0);
     this.#position = at;

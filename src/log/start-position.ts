@@ -43,7 +43,7 @@ export interface StartsDependencies {
   readonly walks: Pick<WalkTurns, 'pass'>;
 }
 
-/** Turns what a client asks for into a place in the log, and says what may be missing before it. */
+/** Turns a client's request into a position in the log, and says what may be missing before it. */
 export class Starts {
   readonly #store: Store;
   readonly #tail: Tail;

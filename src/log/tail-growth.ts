@@ -109,7 +109,7 @@ export class TailGrowth {
     this.#takeEarly();
   }
 
-  /** Gives what is missing before an early message a short while to come by itself. */
+  /** Waits a short time for the messages that are missing before an early one. */
   awaitMissing(): void {
     if (!this.#isFilling() && !this.#isStopped) this.#early.wait();
   }

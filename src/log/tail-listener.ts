@@ -10,10 +10,10 @@ export interface TailListener {
    */
   append(seq: number, topic: string, message: () => Message): void;
   /**
-   * The end of the tail changes in another way than by growth. Readers stop being live, `change` is applied, and each reader looks up its place again.
+   * The end of the tail changes in another way than by growth. Readers stop being live, `change` is applied, and each reader looks up its position again.
    */
   moveEnd(change: () => void): void;
-  /** The log has an epoch that it did not have: readers that are ahead of the tail look whether they stand in it. */
+  /** The log has a new epoch. Readers ahead of the tail fall behind, because their position may not exist in it. */
   epochAdded(): void;
   /**
    * Messages were erased. The tail's messages are tombstones already. Messages that have left the tail, and that readers still have to write, become tombstones here.

@@ -14,7 +14,7 @@ const WARM_MESSAGES = 10_000;
 /** The same bound in bytes of data, which takes about a second to read. Stops large messages from delaying the start of an instance. */
 const WARM_BYTES = 64 * 1024 * 1024;
 
-/** What the tail knew when it asked the store. The answer is judged by it. */
+/** The tail's knowledge when it asked the store. It judges the answer by this. */
 export interface Knowledge {
   /** The end of the tail. */
   readonly position: Position;
@@ -38,7 +38,7 @@ export interface RefilledTail {
   readonly verify: (before: Knowledge, log: LogState) => boolean;
   /** Reads new erasures, if the log has another version of them. Rejects with a `StoreError`. */
   readonly lookAtErasures: (log: LogState) => Promise<void>;
-  /** Replaces messages erased since the page was read by tombstones. Returns false if the page must be read again. */
+  /** Puts tombstones in the place of messages that were erased after the page was read. Returns false if the page must be read again. */
   readonly clean: (page: Page) => boolean;
   /** @param expected `highestEarly` before the page was asked for. */
   readonly takePage: (page: Page, expected: number) => void;

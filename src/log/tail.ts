@@ -37,7 +37,7 @@ export interface TailDependencies {
  * copy took the place of the log. The tail then goes back to the last position that both share (invariant 8). If the
  * end lies below the oldest number, retention was faster than this instance: the tail jumps.
  *
- * Every page also says by which version of the erasures it was read. Messages in memory that are erased become tombstones there. Messages that come late, by the bus or from
+ * Every page also names its version of the erasures. Messages in memory that are erased become tombstones there. Messages that come late, by the bus or from
  * a read that began before, do not bring the data back (known-erasures.ts).
  */
 export class Tail {
@@ -210,7 +210,7 @@ export class Tail {
   /**
    * Asks the store, and takes over what the answer says of the log before anybody goes by it. So a reader never has a position that the tail does not know,
    * such as one of an epoch that began in another process. The tail would take it for a position of another log. An outdated answer is discarded and the
-   * question asked again: its numbers may be those of a lost log. What the answer says was erased is erased from memory first. Erasures that happened while the
+   * question asked again: its numbers may be those of a lost log. Messages that the answer names as erased are erased from memory first. Erasures that happened while the
    * answer was on its way are applied to it.
    */
   async ask<Answer extends { readonly log: LogState; readonly messages?: readonly Message[] }>(question: () => Promise<Answer>): Promise<Answer> {

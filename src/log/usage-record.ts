@@ -104,7 +104,7 @@ export class UsageRecord {
     const topics = new Map<string, number>();
     const senders = new Map<string, number>();
     for (const stretch of this.#stored.values()) {
-      // This instance knows itself what it has stored since then.
+      // This instance counts its own newest messages itself.
       if (stretch.id === open?.id) continue;
       const part = heldPart(stretch, oldest);
       add(topics, stretch.topics, part);

@@ -9,7 +9,7 @@ export interface WriteHealthDependencies {
   readonly store: Pick<Appends, 'append'>;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info'>;
-  /** Whether the store owes an answer for too long. That answer tells, too. */
+  /** Whether the store owes an answer for too long. That answer counts, too. */
   readonly isSilent: () => boolean;
 }
 

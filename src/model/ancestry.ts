@@ -4,19 +4,19 @@ import type { Position } from './position.ts';
 /** How many epochs are remembered after the log has lost them: bounds their memory, and their rows. */
 export const REMEMBERED_EPOCHS = 1_000;
 
-/** An epoch that the log has lost, and the place before its first number, in the log that had it. */
+/** An epoch that the log has lost, and the position before its first number, in the log that had it. */
 export interface LostEpoch {
   readonly epoch: string;
   readonly before: Position;
 }
 
 /**
- * Where epochs came from that the log does not have. A failover or a restore can lose the newest epochs, of which ids are still about. They share with the log
+ * Where epochs came from that the log does not have. A failover or a restore can lose the newest epochs, whose ids clients still have. They share with the log
  * everything before these epochs. One instance remembers it of all epochs that it ever heard of, and is told what others have kept in the log
  * (log/lost-epochs.ts). Of what nobody kept, their names tell.
  */
 export class Ancestry {
-  /** For each epoch, the place before its first number, in the log that had it. */
+  /** For each epoch, the position before its first number, in the log that had it. */
   readonly #origins = new Map<string, Position>();
   /** The newest epoch of the log that was learnt last. */
   #newest: string | undefined;
@@ -53,7 +53,7 @@ export class Ancestry {
 
   /**
    * The last number that a log shares with the log of a position (invariant 8). It is `Lineage.shared` for an epoch that the log has. For an epoch that the log
-   * has lost, it is the answer for the place before that epoch. So a position in a lost epoch always leads to a gap.
+   * has lost, it is the answer for the position before that epoch. So a position in a lost epoch always leads to a gap.
    */
   shared(position: Position, lineage: Lineage): number | undefined {
     let at: Position | undefined = position;
@@ -62,7 +62,7 @@ export class Ancestry {
     return at === undefined ? undefined : lineage.shared(at);
   }
 
-  /** The place before the epoch of a position; undefined when that is not known, or the epoch cannot have given such a number. */
+  /** The position before the epoch of a position; undefined when that is not known, or the epoch cannot have given such a number. */
   #before({ epoch, seq }: Position, lineage: Lineage): Position | undefined {
     const origin = this.#origins.get(epoch) ?? this.#named(epoch, lineage);
     return origin !== undefined && origin.seq < seq ? origin : undefined;

@@ -18,7 +18,7 @@ export interface Grant {
   readonly readable?: readonly string[];
   /** Whether messages of a topic may be erased. */
   mayErase(topic: string): boolean;
-  /** The topics and patterns of which they may be; absent where they may be of all. */
+  /** The topics and patterns whose messages may be erased; absent for all. */
   readonly erasable?: readonly string[];
   /** Whether there is any such topic. */
   readonly erases?: boolean;
@@ -26,7 +26,7 @@ export interface Grant {
   maySeePresence(pattern: string): boolean;
   /** Whether there is any such topic. */
   readonly seesPresence?: boolean;
-  /** The topics and patterns for which that may be seen; absent where it may be for all. */
+  /** The topics and patterns whose presence may be seen; absent for all. */
   readonly presenceScope?: readonly string[];
   /** Whether there was no credential: with one, more may be allowed. */
   readonly isAnonymous?: boolean;

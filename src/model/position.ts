@@ -1,9 +1,9 @@
 /**
- * Ids and positions. A position is a place in the log: everything up to and including number `seq` lies before it.
+ * Ids and positions. A position is a point in the log: everything up to and including number `seq` lies before it.
  * On the wire it is the id of the message there, `<epoch>-<seq>`, and opaque to clients.
  */
 
-/** A place in the log; `seq` 0 is the place before the first message. */
+/** A point in the log; `seq` 0 is before the first message. */
 export interface Position {
   readonly epoch: string;
   readonly seq: number;

@@ -63,7 +63,7 @@ export function checkWish(pattern: string, field = 'topic'): string {
   return pattern;
 }
 
-/** Checks what names of topics are to begin with. Throws `invalid-topic`. */
+/** Checks the beginning of topic names in a search. Throws `invalid-topic`. */
 export function checkPrefix(prefix: string, field: string): string {
   if (prefix === '') throw invalid(field, 'it is empty; leave it out for all');
   if (prefix.includes('*') || prefix.includes('>')) throw invalid(field, 'it contains a wildcard (* or >), and names begin with it as it is');

@@ -104,19 +104,19 @@ export class LocalPresence {
     for (const name of patterns) this.#leave(name, member);
   }
 
-  /** The topics and patterns that streams name. What changes meanwhile is seen or not. */
+  /** The topics and patterns that streams name. A change meanwhile may be seen or not. */
   * named(): Generator<string> {
     for (const topic of this.#topics.values()) if (topic.isPresent) yield topic.name;
   }
 
-  /** A stream names other topics. What others see of its member is the same there. */
+  /** A stream names other topics. Others see its member unchanged there. */
   change(before: Filter, after: Filter, member: string | undefined): void {
     const known = member === undefined ? undefined : { id: member, meta: this.#topics.get(before.names[0]!)?.members?.get(member)?.meta };
     for (const name of namesBesides(after, before)) this.#enter(name, known);
     for (const name of namesBesides(before, after)) this.#leave(name, member, 0);
   }
 
-  /** All records with something present. What changes meanwhile is seen or not. */
+  /** All records with something present. A change meanwhile may be seen or not. */
   * records(): Generator<PresenceRecord> {
     for (const topic of this.#topics.values()) {
       if (topic.isPresent) yield topic;

@@ -4,7 +4,7 @@ export interface CallLimiterOptions extends Pick<FairSharesDependencies, 'gate' 
   /** How many run at the same time. */
   readonly places: number;
   readonly maxWaiting: number;
-  /** What a call rejects with that may not wait. */
+  /** The error of a call that may not wait. */
   readonly refusal: () => Error;
 }
 

@@ -84,7 +84,7 @@ export class Counters {
   readonly limited = { publish: 0, streams: 0, 'failed-logins': 0, sessions: 0, topics: 0, 'idempotency-keys': 0 };
   /** How often the largest holder lost something to a newcomer, by its kind (fair-shares.ts). */
   readonly evicted = { publishes: 0, bodies: 0, answers: 0, 'long-polls': 0, streams: 0, filters: 0, reads: 0, erasures: 0, tickets: 0, credentials: 0, presence: 0, questions: 0, connections: 0 };
-  /** What this instance counted alone against a limit: it has no Redis, or Redis was away or late. */
+  /** Counted against a limit by this instance alone: it has no Redis, or Redis was away or late. */
   countedAlone = 0;
   /** Questions for presence that were answered with a part of the instances: there is no Redis, or it was away or late. */
   presencePartial = 0;

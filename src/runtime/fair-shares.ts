@@ -21,7 +21,7 @@ export function namesOf(holder: Holder): NamedHolder {
 /** The holder of everything that no other holder is named for: the process itself. */
 export const ANYBODY: NamedHolder = [''];
 
-/** What a gate does with one thing that it lets in. */
+/** The actions of a gate on one thing that it lets in. */
 export interface Holding {
   /** The holder loses it to a newcomer. It must answer whoever waits for it. */
   takeBack(): void;
@@ -60,7 +60,7 @@ export function enough(missing: number): IsEnough<Holding> {
   return (_holding, amount) => (left -= amount) <= 0;
 }
 
-/** Of what is not counted. */
+/** The share of a thing that is not counted. */
 export const UNCOUNTED: Share = { grow: () => undefined, shrink: () => undefined, pin: () => undefined, release: () => undefined };
 
 export interface FairSharesDependencies {
@@ -174,7 +174,7 @@ export class FairShares<Held extends Holding = Holding> {
     }
   }
 
-  /** What makes room for a newcomer, besides the lifted things; undefined where nothing does. */
+  /** The next thing to take back for a newcomer, besides the lifted things; undefined where nothing makes room. */
   #loser(holder: Holder, amount: number, lifted: readonly HeldShare<Held>[]): HeldShare<Held> | undefined {
     let around = this.#all;
     let own: HolderNode<HeldShare<Held>> | undefined = around;
@@ -278,7 +278,7 @@ class HeldShare<Held extends Holding> implements Share, Movable, Linked<HeldShar
     this.#amount = 0;
   }
 
-  /** The branch that it is in, of those that begin at a node. */
+  /** The child of a node that it is below. */
   branchOf(around: HolderNode<HeldShare<Held>>): HolderNode<HeldShare<Held>> | undefined {
     let branch: HolderNode<HeldShare<Held>> | undefined = this.#node;
     while (branch !== undefined && branch.parent !== around) branch = branch.parent;

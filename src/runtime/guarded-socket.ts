@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 export type Framing = (bytes: Buffer) => number;
 
 /**
- * Puts a check between a socket and the library that reads it. The library gets whole messages, which `framing` found sound. What `framing` throws, or a
+ * Puts a check between a socket and the library that reads it. The library gets whole messages, which `framing` found sound. An error of `framing`, or of a
  * listener of the library, destroys the socket with that error. Node would end the process: nobody catches what a listener of a socket throws.
  */
 export function guardSocket(socket: Socket, framing: Framing): void {

@@ -4,7 +4,7 @@ const COMPARED_MAX_ENTRIES = 0xffffffff;
 /** The name of a sender, or of an address, or a connection. */
 export type HolderName = string | object;
 
-/** What a holder holds, in a list: its neighbours. */
+/** One of a holder's things, in a list: its neighbours. */
 export interface Linked<Part> {
   older: Part | undefined;
   newer: Part | undefined;
@@ -22,13 +22,13 @@ export class HolderNode<Part extends Linked<Part>> {
   #children: Map<HolderName, HolderNode<Part>> | undefined;
   /** Children that have something that can be taken back, by the power of two of how much: of each bucket the child that came into it last. */
   #buckets: (HolderNode<Part> | undefined)[] | undefined;
-  /** Which buckets have children: a bit for each. */
+  /** A bit for each bucket that has children. */
   #filled = 0;
   /** Only where there are no children: what can be taken back, the oldest first. */
   #first: Part | undefined;
   #last: Part | undefined;
   amount = 0;
-  /** What of it can be taken back. */
+  /** The part of it that can be taken back. */
   loose = 0;
   /** Its neighbours in its bucket. */
   #earlier: HolderNode<Part> | undefined;
@@ -51,7 +51,7 @@ export class HolderNode<Part extends Linked<Part>> {
     return made;
   }
 
-  /** Of the largest children the one that became so last. */
+  /** The largest child; among several of that size, the newest. */
   get largest(): HolderNode<Part> | undefined {
     return this.#filled === 0 ? undefined : this.#buckets![bucketOf(this.#filled >>> 0)];
   }

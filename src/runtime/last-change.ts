@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
 
-/** How often the count is looked at, and so the most by which a change may be older than `quietMs` says. */
+/** How often the count is looked at. A change may be older than `quietMs` by this much. */
 const CHANGE_LOOK_MS = 250;
 
 /** Knows for how long a count has not changed. It costs the counting code nothing. */

@@ -4,7 +4,7 @@ const TEXT_MAX_CHARACTERS = 80;
 /** Different texts that are remembered at once. Stops clients that each call themselves something else from filling the memory. */
 const SHARED_MAX_ENTRIES = 1_000;
 
-/** Texts of which many are alike, such as the names of browsers: each is kept once. */
+/** Keeps one copy of each text that often repeats, such as the name of a browser. */
 export class SharedTexts {
   readonly #texts = new Map<string, string>();
 

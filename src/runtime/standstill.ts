@@ -20,7 +20,7 @@ export interface Movable {
 /** When things last moved, as far as that is known. */
 export class Movements<Thing extends Movable> {
   readonly #clock: Pick<Clock, 'monotonic'>;
-  /** What can be taken back, in the order in which it moved. */
+  /** Things that can be taken back, in the order in which they moved. */
   readonly #order = new Set<Thing>();
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
@@ -44,7 +44,7 @@ export class Movements<Thing extends Movable> {
     this.#order.delete(thing);
   }
 
-  /** What has stood still for longest, and for long enough, of what may be taken. */
+  /** The thing that has stood still for longest, and for long enough, among those that may be taken. */
   standing(mayTake: (thing: Thing) => boolean): Thing | undefined {
     const until = this.#clock.monotonic() - STANDSTILL_MS;
     let looks = 0;

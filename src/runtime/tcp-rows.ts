@@ -13,7 +13,7 @@ export interface SendQueue {
   readonly unanswered: number;
 }
 
-/** Which rows of the table are kept. */
+/** The rows of the table to keep. */
 export interface RowFilter {
   /** The port that the process listens on. */
   readonly localPort: number;

@@ -30,7 +30,7 @@ export function endOf(beginning: string): string {
   return `${beginning.slice(0, -1)}/`;
 }
 
-/** Whether a beginning says more than the first segment, by which topics have an index. */
+/** Whether a beginning is longer than the first segment. The index has first segments. */
 export function isDeep(beginning: string): boolean {
   return beginning.indexOf('.') < beginning.length - 1;
 }

@@ -30,7 +30,7 @@ const REMEMBERED_COMMITS = 8;
  */
 const COMMIT_QUICK_MS = 3;
 
-/** What gets the requests. */
+/** The receiver of the requests. */
 interface Target {
   readonly restMaxMs: number;
   readonly quickMs: number;

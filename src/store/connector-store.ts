@@ -57,7 +57,7 @@ export interface ConnectorRecord {
   /** The instance that runs it; '' for none. */
   readonly owner: string;
   readonly fence: number;
-  /** The place in the log up to which a sink has sent everything; '' before it began, and for a source. */
+  /** The position up to which a sink has sent everything; '' before it began, and for a source. */
   readonly cursor: string;
   /** How it is, as its owner noted it last; '' before. */
   readonly status: string;
@@ -71,7 +71,7 @@ export interface ConnectorNote {
   readonly status: string;
 }
 
-/** A place in what a source reads. */
+/** A position in the stream or topic that a source reads. */
 export interface SourcePosition {
   /** Identifies the stream or topic on the other side. A new one of the same name has another identity, and positions begin again. Empty if the other side does not tell. */
   readonly identity: string;
@@ -83,7 +83,7 @@ export interface StoredPosition extends SourcePosition {
   readonly part: string;
 }
 
-/** How the position of a part moves: only from the place that the source believes to be stored. */
+/** How the position of a part moves: only from the position that the source believes to be stored. */
 export interface PositionMove {
   readonly part: string;
   /** undefined where nothing is stored of the part. */

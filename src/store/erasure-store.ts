@@ -6,8 +6,8 @@ import type { Position } from '../model/position.ts';
  * time and expiry, so the log has no hole (invariants 2 and 3). Its data and event name are gone: it is read as a tombstone (`Message.isErased`). Idempotency keys still
  * answer the first answer.
  *
- * Each call that erases something takes the next `version` in its own transaction, so versions are in the order of the commits. Every page says by which version
- * it was read (`LogState.erasures`): an instance that knows a later one knows what the page should not show. Calls that erase never take the head's lock where the database
+ * Each call that erases something takes the next `version` in its own transaction, so versions are in the order of the commits. Every page names its version
+ * (`LogState.erasures`): an instance with a later one knows which messages the page must not show. Calls that erase never take the head's lock where the database
  * has more than one, are durable when they resolve, and may be made again after `outcome-unknown`.
  *
  * Methods reject with a `StoreError` and nothing else. Erasing rejects with `LevelTooLow` where the log is below `ERASING_LEVEL`.

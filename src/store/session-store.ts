@@ -12,7 +12,7 @@ import type { Permissions } from '../model/permissions.ts';
  * A change that rejects with `outcome-unknown` may be asked for again with the same arguments: it happens once.
  */
 export interface SessionStore {
-  /** Which sessions were ended after a version. Never from a snapshot that is older than the call. Writes nothing. */
+  /** The sessions that were ended after a version. Never from a snapshot that is older than the call. Writes nothing. */
   sessionChanges(after: number): Promise<SessionChanges>;
 
   /** The sessions with these ids, at most `FIND_MAX_SESSIONS` of them, in any order; expired sessions may be among them. Never from a snapshot that is older than the call. */

@@ -29,7 +29,7 @@ export interface TicketStore {
   /** Says that the streams of these uses are still open: at most `CALL_MAX_TICKETS`. Each ticket can be used for `RETURN_MS` from now on. A use that has lost its ticket changes nothing. */
   keepTickets(kept: readonly KeptTicket[]): Promise<void>;
 
-  /** Which tickets were used with a later generation, in the order of the generations, at most `CALL_MAX_TICKETS`. Never from a snapshot that is older than the call. Writes nothing. */
+  /** The tickets that were used with a later generation, in the order of the generations, at most `CALL_MAX_TICKETS`. Never from a snapshot that is older than the call. Writes nothing. */
   ticketUses(after: number): Promise<TicketUses>;
 
   /** From now on the ticket of a use lasts like another credential of its owner. @returns Whether that use still had it. */

@@ -1,7 +1,7 @@
 import type { Position } from '../model/position.ts';
 import type { NameRange } from '../model/topic-ranges.ts';
 
-/** Which names are asked for. */
+/** The names to find. */
 export interface TopicNames {
   /** The ranges that hold the names, in order. */
   readonly ranges: readonly NameRange[];

@@ -63,13 +63,13 @@ export interface NewWebhook {
   readonly id: string;
   /** The settings of the webhook, as a text of the room webhooks. */
   readonly settings: string;
-  /** The place after which it begins. */
+  /** The position after which it begins. */
   readonly cursor: string;
 }
 
 /** How the delivery of the next message goes. */
 export interface DeliveryState {
-  /** The place in the log up to which everything was delivered. */
+  /** The position up to which everything was delivered. */
   readonly cursor: string;
   /** How many attempts have failed since the last that succeeded. */
   readonly failures: number;
@@ -99,7 +99,7 @@ export interface WebhookChange {
   readonly settings: string;
   readonly status: WebhookStatus;
   /**
-   * Restarts after a place, or after the present cursor (`here`), with the next fence: failures are forgotten. undefined leaves the delivery as it is.
+   * Restarts after a position, or after the present cursor (`here`), with the next fence: failures are forgotten. undefined leaves the delivery as it is.
    */
   readonly restart: string | undefined;
 }

@@ -2,7 +2,7 @@ import { BlockList, isIP } from 'node:net';
 import type { WebhookAllow } from '../config/webhook-allow.ts';
 
 /**
- * Which addresses a webhook may go to. An administrator of webhooks must not reach through this service its own machine, its network, or the metadata of its cloud.
+ * The addresses that a webhook may go to. An administrator of webhooks must not reach, through this service, its own machine, its network, or the metadata of its cloud.
  * An address is judged as it is about to be connected to, never a name: a name may resolve to another address a moment later.
  */
 

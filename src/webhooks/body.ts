@@ -19,7 +19,7 @@ export function messageDelivery(message: Message, format: WebhookFormat): Delive
   return { id: message.id, type: CLOUDEVENTS_TYPE, body: Buffer.concat([Buffer.from(`${head.slice(0, -1)},"data":`), data, Buffer.from('}')]) };
 }
 
-/** A gap: retention deleted messages before they could be delivered. Its id follows from the place that was asked for, so that an attempt after it has the same. */
+/** A gap: retention deleted messages before they could be delivered. Its id follows from the position that was asked for, so that an attempt after it has the same. */
 export function gapDelivery(gap: Gap, cursor: string, format: WebhookFormat, now: number): Delivery {
   return control(`gap-${cursor}`, '$gap', gap, format, now);
 }

@@ -163,7 +163,7 @@ export class WebhookReader {
     if (next === 'more') this.#askTurn();
     else if (next === 'quiet') void this.#waitForMessages();
     else if (next === 'unread') this.#after(WEBHOOK_READ_RETRY_MS);
-    // That it is over is told by the timer: the clock may be set back meanwhile.
+    // The timer alone ends the pause: the clock may be set back meanwhile.
     else this.#after(this.#streak.pauseLeft, () => this.#askTurn());
   }
 
@@ -278,7 +278,7 @@ export class WebhookReader {
     this.#isLocated = true;
   }
 
-  /** Resolves with false if another instance owns the webhook by now, or an administrator restarted it. */
+  /** Resolves with false if another instance owns the webhook, or an administrator restarted it. */
   #note(disabled?: string): Promise<boolean> {
     const attempts = this.#attempts;
     this.#attempts = [];

@@ -10,7 +10,7 @@ import { WorkerProcess, type Exit, type WorkerChild } from './worker-process.ts'
 
 /**
  * This room makes one service of several processes on one machine. The first process supervises: it starts workers, and starts them again. Each worker is an instance as `main.ts` makes it, and
- * all of them listen on one port. Signals come in, and the beats and ends of workers. New workers go out, the order to end, and the metrics of all. The supervisor loads neither the store nor HTTP.
+ * all of them listen on one port. Signals of the system and messages of workers come in; orders to workers, and the metrics of all, go out. The supervisor loads neither the store nor HTTP.
  * `supervisor.ts` and `worker-process.ts` are its side, `worker.ts` is the worker's side, and `protocol.ts` has their messages.
  */
 
@@ -35,7 +35,7 @@ export interface SupervisorDependencies {
   readonly onAccepting: (port: WorkerPort) => void;
   /** Called once, when all listen. @param greeting What one of them would have printed alone. */
   readonly onAll: (greeting: string) => void;
-  /** The first worker ended before it had ever listened: the service cannot start, and the worker has said why. */
+  /** The first worker ended before it listened: the service cannot start, and the worker has logged why. */
   readonly onRefused: (exit: Exit) => void;
 }
 
@@ -68,7 +68,7 @@ export class Supervisor {
     return this.#workers.size;
   }
 
-  /** The first worker opens the log alone: where it cannot, or the settings are wrong, that is said once. The others follow when it listens. */
+  /** Starts the first worker alone, so that a wrong setting, or a log that cannot be opened, is reported once. The others follow when it listens. */
   open(): void {
     this.#start(1);
     this.#tick();

@@ -30,7 +30,7 @@ export interface WorkerDuties {
   readonly render: () => Promise<string>;
 }
 
-/** The worker's side: it lives while its supervisor does, tells it how it is, and ends when it says so. */
+/** The worker's side: it lives while its supervisor does, reports its state, and ends on its order. */
 export class Worker {
   readonly place: WorkerPlace;
   readonly #clock: Clock;

@@ -128,7 +128,7 @@ t.test('a stream that was made anew is read from its beginning, and that is logg
     await until('all are there', async () => (await log.held()).length === 5 * round);
     t.same((await log.held()).slice(-5), range(1, 5).map((number) => `again=${round}.${number}`));
     t.equal(log.count('it', 'renewed'), round - 1);
-    t.equal(log.lines.filter((line) => line.includes('made anew')).length, round - 1);
+    t.equal(log.lines.filter((line) => line.includes('recreated or reset')).length, round - 1);
     await log.close();
     await manager.streams.delete('AGAIN');
   }

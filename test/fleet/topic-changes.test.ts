@@ -17,7 +17,7 @@ class TestStream implements ChangeableStream {
   lease: Lease | undefined;
   isOver = false;
   isWatching = false;
-  readonly place: Position = { epoch: 'abcdefgh', seq: 7 };
+  readonly position: Position = { epoch: 'abcdefgh', seq: 7 };
 
   constructor(names: readonly string[], credential?: Credential) {
     this.filter = new Filter(names);

@@ -191,7 +191,7 @@ t.test('what follows a stream that waits for its turn is passed over, and a floo
     history: { page: () => polled, message: () => Promise.resolve(undefined) },
     streams: { hasRoomFor: () => false, makeRoom: () => false, open: () => {
       throw new Error('No stream is begun.');
-    }, end: () => undefined, placeOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, refuse: (_options, outlet) => {
+    }, end: () => undefined, positionOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, refuse: (_options, outlet) => {
       streams++;
       outlet.destroySoon();
     } },

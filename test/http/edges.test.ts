@@ -8,7 +8,7 @@ import { serve, turns, type Served } from './fast-path/ways.ts';
 
 function service(): Service {
   return fakeService({ streams: {
-    hasRoomFor: () => false, makeRoom: () => false, end: () => undefined, placeOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, open: (): never => {
+    hasRoomFor: () => false, makeRoom: () => false, end: () => undefined, positionOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, open: (): never => {
       throw new Error('No stream is begun.');
     }, refuse: (options, outlet) => {
       outlet.write(Buffer.from(JSON.stringify(options)));

@@ -41,7 +41,7 @@ async function ask(t: Test, served: Served, request: Buffer | string): Promise<A
 
 const streams = { hasRoomFor: () => false, makeRoom: () => false, open: (): never => {
   throw new Error('No stream is begun.');
-}, end: () => undefined, placeOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, refuse: (_options: object, outlet: { destroySoon(): void }) => outlet.destroySoon() };
+}, end: () => undefined, positionOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, refuse: (_options: object, outlet: { destroySoon(): void }) => outlet.destroySoon() };
 
 for (const { edge, fastPath } of EDGES) {
   const open = (t: Test, environment: Record<string, string> = {}, logger = recordingLogger().logger): Promise<Served> =>

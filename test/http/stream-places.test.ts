@@ -66,7 +66,7 @@ function world(): World {
         outlet.write(Buffer.from('busy'));
         outlet.destroySoon();
       },
-      end: () => undefined, placeOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined,
+      end: () => undefined, positionOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined,
     },
   };
   return Object.assign(state, {

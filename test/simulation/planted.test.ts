@@ -52,7 +52,7 @@ const MISTAKES: readonly Mistake[] = [
   {
     name: 'a stream that changes its topics leaves its group at the end of the tail, whatever is pending',
     file: 'delivery/fanout.ts',
-    right: 'reader.leaveBehind(this.placeOf(reader));',
+    right: 'reader.leaveBehind(this.positionOf(reader));',
     wrong: 'reader.leaveBehind(this.#tail.position);',
     invariants: ['cursor ahead of its frames', 'unannounced gap', 'lost'],
   },

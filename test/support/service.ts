@@ -32,7 +32,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     outlines: { outline: () => Promise.resolve(undefined) },
     eraser: { message: never, topic: never },
     starts: { isReady: false, resolve: never },
-    streams: { hasRoomFor: () => false, makeRoom: () => false, open: never, refuse: never, end: never, placeOf: never, changeFilter: never, drained: never, closed: never },
+    streams: { hasRoomFor: () => false, makeRoom: () => false, open: never, refuse: never, end: never, positionOf: never, changeFilter: never, drained: never, closed: never },
     filters: { hasRoomFor: () => true, makeRoom: () => true },
     draining: false,
     access: { ignoresCredentials: () => false, identify: () => EVERYBODY },

@@ -20,7 +20,7 @@ import { FRAME, FRAME_HEAD_BYTES, frameFor, HANDED } from './frames.ts';
  *
  *     answer: number u32 | HANDED u8 | kind u8 | what was written, or the failure; nothing after HANDED where only the hub answers
  *     written: flags u8 | oldest, head, now f64 | erasures f64, if flagged | epoch, after its length u32 | count u32 | count outcomes
- *     outcome: kind u8 | first, time f64 | epoch, after its length u32, where it is not that of the log
+ *     outcome: code u8 | first, time f64 | epoch, after its length u32, where it is not that of the log
  *     failure: kind u8 | message, after its length u32
  */
 
@@ -35,13 +35,11 @@ const APPENDED_MAX_REQUESTS = 10_000;
 /** The longest scope or name of an idempotency key. */
 const APPENDED_KEY_MAX_CHARACTERS = 2_000;
 
-const FLAG_KEY = 1;
-const FLAG_STEP = 2;
-const FLAG_FROM = 1;
-const FLAG_JSON = 1;
-const FLAG_EVENT = 2;
-const FLAG_TOLD = 1;
-const FLAG_ERASURES = 2;
+/** The flags of each part that has some. */
+const REQUEST_FLAG = { key: 1, step: 2 } as const;
+const MOVE_FLAG = { before: 1 } as const;
+const MESSAGE_FLAG = { json: 1, event: 2 } as const;
+const WRITTEN_FLAG = { told: 1, erasures: 2 } as const;
 
 const ANSWER_WRITTEN_CODE = 0;
 const ANSWER_FAILURE_CODE = 1;
@@ -50,8 +48,8 @@ const OUTCOME_CONFLICT_CODE = 0;
 const OUTCOME_STORED_CODE = 1;
 const OUTCOME_REPLAYED_CODE = 2;
 const OUTCOME_OUTDATED_CODE = 3;
-/** Beside the codes of stored and replayed requests: the outcome names its epoch. */
-const FLAG_FOREIGN = 4;
+/** Added to the code of a stored or replayed request whose epoch is not that of the log: its epoch follows. */
+const OUTCOME_FLAG = { epoch: 4 } as const;
 
 const FAILURE_KINDS: readonly StoreErrorKind[] = ['unavailable', 'outcome-unknown', 'refused'];
 
@@ -83,7 +81,7 @@ export function packAppend(number: number, requests: readonly AppendRequest[]): 
   to.u32(number);
   to.u32(requests.length);
   for (const { drafts, key, step } of requests) {
-    to.u8((key === undefined ? 0 : FLAG_KEY) | (step === undefined ? 0 : FLAG_STEP));
+    to.u8((key === undefined ? 0 : REQUEST_FLAG.key) | (step === undefined ? 0 : REQUEST_FLAG.step));
     to.u32(drafts.length);
     if (key !== undefined) {
       to.f64(key.window);
@@ -93,7 +91,7 @@ export function packAppend(number: number, requests: readonly AppendRequest[]): 
     }
     if (step !== undefined) packStep(to, step);
     for (const { topic, event, json, ttl, data } of drafts) {
-      to.u8((json ? FLAG_JSON : 0) | (event === undefined ? 0 : FLAG_EVENT));
+      to.u8((json ? MESSAGE_FLAG.json : 0) | (event === undefined ? 0 : MESSAGE_FLAG.event));
       to.f64(ttl);
       to.text(topic);
       to.bytes(data);
@@ -109,7 +107,7 @@ function packStep(to: ByteWriter, { connector, fence, origin, moves }: SourceSte
   to.text(origin);
   to.u32(moves.length);
   for (const { part, from, to: after } of moves) {
-    to.u8(from === undefined ? 0 : FLAG_FROM);
+    to.u8(from === undefined ? 0 : MOVE_FLAG.before);
     to.text(part);
     for (const position of from === undefined ? [after] : [from, after]) {
       to.text(position.identity);
@@ -145,7 +143,7 @@ export interface UnpackedAppend {
 export function unpackAppend(body: Buffer): UnpackedAppend {
   const number = body.readUInt32BE();
   // The tail keeps messages. Without a copy, a small one would hold all of one large read from the socket.
-  return { number, requests: readable(() => readRequests(new ByteReader(ownCopy(body.subarray(APPEND_NUMBER_BYTES))))) };
+  return { number, requests: unlessMalformed(() => readRequests(new ByteReader(ownCopy(body.subarray(APPEND_NUMBER_BYTES))))) };
 }
 
 function readRequests(from: ByteReader): readonly AppendRequest[] {
@@ -157,8 +155,8 @@ function readRequests(from: ByteReader): readonly AppendRequest[] {
 function readRequest(from: ByteReader): AppendRequest {
   const flags = from.u8();
   const count = countOf(from, APPENDED_MAX_REQUESTS, 'drafts');
-  const key = (flags & FLAG_KEY) === 0 ? undefined : readKey(from);
-  const step = (flags & FLAG_STEP) === 0 ? undefined : readStep(from);
+  const key = (flags & REQUEST_FLAG.key) === 0 ? undefined : readKey(from);
+  const step = (flags & REQUEST_FLAG.step) === 0 ? undefined : readStep(from);
   const drafts: Draft[] = [];
   for (let index = 0; index < count; index++) drafts.push(readDraft(from));
   return step === undefined ? { drafts, key } : { drafts, key, step };
@@ -178,7 +176,7 @@ function readStep(from: ByteReader): SourceStep {
 function readMove(from: ByteReader): PositionMove {
   const flags = from.u8();
   const part = from.text('part', CONNECTOR_NAME_MAX_BYTES);
-  const before = (flags & FLAG_FROM) === 0 ? undefined : readPosition(from);
+  const before = (flags & MOVE_FLAG.before) === 0 ? undefined : readPosition(from);
   return { part, from: before, to: readPosition(from) };
 }
 
@@ -191,15 +189,15 @@ function readDraft(from: ByteReader): Draft {
   const ttl = from.wholeNumber('ttl');
   const topic = from.text('topic', TOPIC_MAX_BYTES);
   const data = from.bytes();
-  return { topic, event: (flags & FLAG_EVENT) === 0 ? undefined : from.text('event', EVENT_MAX_BYTES), json: (flags & FLAG_JSON) !== 0, ttl, data };
+  return { topic, event: (flags & MESSAGE_FLAG.event) === 0 ? undefined : from.text('event', EVENT_MAX_BYTES), json: (flags & MESSAGE_FLAG.json) !== 0, ttl, data };
 }
 
-/** @returns The whole frame, with room for what the hub says. */
+/** @returns The whole frame. The hub may replace its HANDED byte. */
 export function packAppended(number: number, { outcomes, log: { lineage, oldest, head, now, erasures }, isTold = false }: Appended): Buffer {
   const epoch = lineage.epochs.at(-1)?.epoch ?? '';
   const size = FLAGS_BYTES + 3 * F64_BYTES + (erasures === undefined ? 0 : F64_BYTES) + textBytes(epoch) + COUNT_BYTES + outcomes.reduce((sum, outcome) => sum + outcomeBytes(outcome, epoch), 0);
   const { frame, to } = answerFrame(number, ANSWER_WRITTEN_CODE, size);
-  to.u8((isTold ? FLAG_TOLD : 0) | (erasures === undefined ? 0 : FLAG_ERASURES));
+  to.u8((isTold ? WRITTEN_FLAG.told : 0) | (erasures === undefined ? 0 : WRITTEN_FLAG.erasures));
   for (const value of [oldest, head, now]) to.f64(value);
   if (erasures !== undefined) to.f64(erasures);
   to.text(epoch);
@@ -209,11 +207,11 @@ export function packAppended(number: number, { outcomes, log: { lineage, oldest,
       to.u8(outcome.kind === 'conflict' ? OUTCOME_CONFLICT_CODE : OUTCOME_OUTDATED_CODE);
       continue;
     }
-    const isOther = outcome.epoch !== epoch;
-    to.u8((outcome.kind === 'stored' ? OUTCOME_STORED_CODE : OUTCOME_REPLAYED_CODE) + (isOther ? FLAG_FOREIGN : 0));
+    const hasEpoch = outcome.epoch !== epoch;
+    to.u8((outcome.kind === 'stored' ? OUTCOME_STORED_CODE : OUTCOME_REPLAYED_CODE) + (hasEpoch ? OUTCOME_FLAG.epoch : 0));
     to.f64(outcome.first);
     to.f64(outcome.time);
-    if (isOther) to.text(outcome.epoch);
+    if (hasEpoch) to.text(outcome.epoch);
   }
   return frame;
 }
@@ -222,7 +220,7 @@ function outcomeBytes(outcome: Outcome, epoch: string): number {
   return FLAGS_BYTES + (outcome.kind === 'conflict' || outcome.kind === 'outdated' ? 0 : 2 * F64_BYTES + (outcome.epoch === epoch ? 0 : textBytes(outcome.epoch)));
 }
 
-/** @returns The whole frame, with room for what the hub says. */
+/** @returns The whole frame. The hub may replace its HANDED byte. */
 export function packFailure(number: number, { kind, message }: StoreError): Buffer {
   const { frame, to } = answerFrame(number, ANSWER_FAILURE_CODE, FLAGS_BYTES + textBytes(message));
   to.u8(FAILURE_KINDS.indexOf(kind));
@@ -243,7 +241,7 @@ function answerFrame(number: number, kind: number, size: number): { readonly fra
 export function unpackAppended(body: Buffer): { readonly number: number; readonly handed: number; readonly answer: Answer } {
   const [number, handed] = [body.readUInt32BE(), body[APPEND_NUMBER_BYTES]!];
   if (body.length === APPEND_NUMBER_BYTES + FLAGS_BYTES && handed !== HANDED.answered) return { number, handed, answer: {} };
-  const answer = readable(() => readAnswer(new ByteReader(body.subarray(APPEND_NUMBER_BYTES + FLAGS_BYTES))));
+  const answer = unlessMalformed(() => readAnswer(new ByteReader(body.subarray(APPEND_NUMBER_BYTES + FLAGS_BYTES))));
   return answer === undefined ? { number, handed: HANDED.lost, answer: {} } : { number, handed, answer };
 }
 
@@ -264,17 +262,17 @@ function readFailure(from: ByteReader): Answer['failure'] {
 function readWritten(from: ByteReader): Written {
   const flags = from.u8();
   const [oldest, head, now] = [from.wholeNumber('oldest'), from.wholeNumber('head'), from.wholeNumber('now')];
-  const erasures = (flags & FLAG_ERASURES) === 0 ? {} : { erasures: from.wholeNumber('erasures') };
+  const erasures = (flags & WRITTEN_FLAG.erasures) === 0 ? {} : { erasures: from.wholeNumber('erasures') };
   const epoch = from.text('epoch', Infinity);
   const outcomes = listOf(from, APPENDED_MAX_REQUESTS, 'outcomes', (outcome) => readOutcome(outcome, epoch));
-  return { outcomes, log: { epoch, oldest, head, now, ...erasures }, isTold: (flags & FLAG_TOLD) !== 0 };
+  return { outcomes, log: { epoch, oldest, head, now, ...erasures }, isTold: (flags & WRITTEN_FLAG.told) !== 0 };
 }
 
 function readOutcome(from: ByteReader, epoch: string): Outcome {
   const code = from.u8();
   if (code === OUTCOME_CONFLICT_CODE) return { kind: 'conflict' };
   if (code === OUTCOME_OUTDATED_CODE) return { kind: 'outdated' };
-  const kind = code & ~FLAG_FOREIGN;
+  const kind = code & ~OUTCOME_FLAG.epoch;
   if (kind !== OUTCOME_STORED_CODE && kind !== OUTCOME_REPLAYED_CODE) throw new MalformedCall('outcome');
   const [first, time] = [from.wholeNumber('first'), from.wholeNumber('time')];
   return { kind: kind === OUTCOME_STORED_CODE ? 'stored' : 'replayed', epoch: kind === code ? epoch : from.text('epoch', Infinity), first, time };
@@ -292,8 +290,7 @@ function countOf(from: ByteReader, max: number, name: string): number {
   return count;
 }
 
-/** Undefined where the bytes are malformed. */
-function readable<Value>(read: () => Value): Value | undefined {
+function unlessMalformed<Value>(read: () => Value): Value | undefined {
   try {
     return read();
   } catch (error) {

@@ -25,7 +25,7 @@ export const FRAME = {
   answer: 5,
   /** From the hub: how many have joined the same log. u32. */
   members: 6,
-  /** Requests for the worker that writes. u32, by which the sender knows the answer; then `append-frames.ts`. */
+  /** Requests for the worker that writes. u32, which the answer repeats; then `append-frames.ts`. */
   append: 7,
   /** The outcome of an append. The same number; what the hub says (`HANDED`), u8; then the writer's answer. */
   appended: 8,

@@ -9,7 +9,7 @@ import { isAnswered, makeSocketFolder, SOCKET_NAME, SOCKET_PATH_MAX_BYTES } from
 
 /**
  * The room `hub` is what the workers of one machine talk over. The supervisor starts the hub, a server on a Unix socket; each worker has one connection to it (`connection.ts`), and on top of that a
- * bus, a presence place and a limit ledger. Commits and notes come in from one worker and go out to the others, as hints: one write for each worker, and none for one that does not read. What workers tell of presence and limits
+ * bus, a presence place and a limit ledger. Commits and notes come in from one worker and go out to the others, as hints: one write for each worker, and none for one that does not read. Presence and limits of workers
  * is put together in memory (`presence-board.ts`, `limit-book.ts`), and gone with the hub. The socket lies in a folder that only the hub's user can enter.
  */
 

@@ -7,7 +7,7 @@ const BUCKETS_MAX_ENTRIES = 100_000;
 /** Topics and owners that are remembered. Stops them from filling the memory: the window that began first is forgotten. One owner alone may have more, as many as its limit. */
 const TOPICS_MAX_ENTRIES = 200_000;
 
-/** A worker, and the owners of whose places it holds some. */
+/** A worker, and the owners whose places it holds. */
 export interface Holder {
   readonly instance: string;
   readonly owners: Set<string>;

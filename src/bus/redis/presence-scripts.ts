@@ -1,5 +1,5 @@
 /**
- * The scripts that Redis runs for presence, each at one time. An instance writes under a name that lives once (`lease`). When its lease has ended, or it had to begin again, it takes another name. What stands under the old
+ * The scripts that Redis runs for presence, each at one time. An instance writes under a name that lives once (`lease`). When its lease has ended, or it had to begin again, it takes another name. Entries under the old
  * one does not count any more. The names are in a sorted set, by the time when their leases end, which is negative while an instance has not written everything yet.
  *
  * A topic has three keys. `members`: its members, in the order of their bytes. `lines`: for each of them a line of each instance: its name, streams, since, when the metadata was given, and the metadata, with tabs between.

@@ -36,7 +36,7 @@ export interface Led {
 }
 
 /**
- * The offset at which to read each partition. A stored position is the next offset, as a consumer group commits it. What has none begins where the declaration says; but a partition
+ * The offset at which to read each partition. A stored position is the next offset, as a consumer group commits it. A partition without one begins where the declaration says; but a partition
  * that a topic got later begins at its start. All are stored together: otherwise a partition that is not stored would look, after a crash, like one that came later.
  */
 export async function beginningsOf(leds: readonly Led[], from: 'now' | 'start', reading: Pick<Reading, 'positions' | 'startAt' | 'lost'>): Promise<ReadonlyMap<string, bigint>> {

@@ -67,7 +67,7 @@ function recordOf({ key, value, headers }: KafkaRecord, offset: bigint, { topic,
   };
 }
 
-/** Which batches belong to aborted transactions. Kafka lists these, and its clients have to skip their batches. */
+/** The batches of aborted transactions. Kafka lists the transactions, and clients have to skip their batches. */
 class Aborted {
   readonly #later: AbortedTransaction[];
   readonly #producers = new Set<bigint>();

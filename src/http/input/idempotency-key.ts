@@ -5,7 +5,7 @@ import type { IdempotencyKey } from '../../store/store.ts';
 import { headerNamedBy, KEY_HEADER, readNamedHeader } from './named-header.ts';
 import type { Query } from './query-string.ts';
 
-/** Stops keys from filling the database: each is stored with its request. What counts is the key without its quotes. */
+/** Stops keys from filling the database: each is stored with its request. The key counts without its quotes. */
 export const KEY_MAX_BYTES = 255;
 
 const BARE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;

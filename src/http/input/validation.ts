@@ -7,7 +7,7 @@ import type { Query } from './query-string.ts';
 
 /**
  * Checks of the values that a client sent. The files of this room read the headers, the query string and the body of a request. They hand out
- * what the service understands: drafts, idempotency keys, filters, and where reading starts. What is wrong becomes a `Problem` that
+ * what the service understands: drafts, idempotency keys, filters, and where reading starts. A mistake becomes a `Problem` that
  * names the field; nothing here answers. A body stays bytes, because its source text is what the log stores.
  *
  * This file checks values against schemas: what the queries of URLs say, and the messages of a batch.

@@ -6,7 +6,7 @@ Streams carry control events besides messages. Their names begin with \`$\` and 
 
 | event | when | data |
 |---|---|---|
-| \`$open\` | first, with \`retry:\`; its id is the place where reading begins | \`{"cursor","stream"?:{"id","secret"}}\` |
+| \`$open\` | first, with \`retry:\`; its id is the position where reading begins | \`{"cursor","stream"?:{"id","secret"}}\` |
 | \`$cursor\` | now and then on a quiet stream; its id keeps the cursor fresh | \`{}\` |
 | \`$gap\` | messages after the cursor may be gone | \`{"requested","resumed","oldest","reason"}\`; reason \`expired\`, \`unknown-log\`, \`ahead\` or \`forked\` |
 | \`$erased\` | in the place of an erased message, with its id; on a live stream also about a message that it may have got | \`{"id"}\`, \`{"id","topic"}\` or \`{"topic","through"}\` |

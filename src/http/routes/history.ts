@@ -110,7 +110,7 @@ export function historyRoutes(app: App, service: Service, { answers, pages }: Ht
     ...at(ENDPOINTS.cursor, config),
     schema: {
       tags: ['history'], summary: 'The position at which the log ends: later messages come after it', querystring: Type.Object({ ...topicsQuery(config.TOPICS_PER_STREAM), pattern: cursorQuery.pattern }),
-      response: { 200: json('The place.', Type.Object({ cursor: Type.String({ description: 'The value of `after` for a stream or a page of history.' }) })), ...problems('invalid-request', 'invalid-topic', 'forbidden', 'overloaded', 'unavailable') },
+      response: { 200: json('The position.', Type.Object({ cursor: Type.String({ description: 'The value of `after` for a stream or a page of history.' }) })), ...problems('invalid-request', 'invalid-topic', 'forbidden', 'overloaded', 'unavailable') },
     },
     handler: async (request, reply) => {
       const filter = filterFromQuery(request.query, config.TOPICS_PER_STREAM);

@@ -11,7 +11,7 @@ const params = Type.Object({ id: Type.String({ description: 'The id of a stream,
 const Renewal = Type.Object({ secret: Type.String({ description: 'The secret of the stream, from its `$open`.' }) });
 const Renewed = Type.Object({ expires: Type.Optional(Type.String({ format: 'date-time', description: 'When the stream ends now, if the credential ends by itself.' })) });
 
-/** The problems that count as a failed login. What cannot be said now does not. */
+/** The problems that count as a failed login. Temporary ones do not. */
 const REFUSALS: readonly ProblemCode[] = ['invalid-credential', 'forbidden', 'not-found'];
 
 /** `POST /streams/{id}/credential`: an open stream goes on by the credential of this request. */

@@ -8,7 +8,7 @@ import type { Call, Calls } from './protocol.ts';
 import { Roster } from './roster.ts';
 
 /**
- * The room `sqlite` puts together who listens on several processes of one host that share a SQLite log. What each of them tells comes in; answers for all of them go out. It is kept in a SQLite file of its own, beside the log: it
+ * The room `sqlite` puts together who listens on several processes of one host that share a SQLite log. Reports of each come in; answers for all of them go out. It is kept in a SQLite file of its own, beside the log: it
  * takes no lock of the log, and never waits for the disk where a publish does. A thread uses the file (worker.ts), and only while there are several processes (roster.ts). All of it may be deleted at any time.
  */
 

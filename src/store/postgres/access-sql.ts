@@ -14,7 +14,7 @@ export const HEAD = '(SELECT * FROM tidings.head ORDER BY generation DESC LIMIT 
 export const RETENTION = '(SELECT * FROM tidings.retention ORDER BY oldest DESC LIMIT 1)';
 
 /**
- * The columns by which the newest version of the only row is found: every change makes them larger. While a transaction holds an old snapshot, as `pg_dump` does, the server keeps all versions
+ * The columns that tell the newest version of the only row: every change makes them larger. While a transaction holds an old snapshot, as `pg_dump` does, the server keeps all versions
  * of the row, and a scan of the table reads them all.
  */
 const NEWEST_BY = { access: 'version', revocation_list: 'version', session_state: 'changes', ticket_state: 'changes' } as const;
@@ -27,7 +27,7 @@ export function newestOf(table: StateTable): string {
   return `(SELECT * FROM tidings.${table} ORDER BY ${NEWEST_BY[table]} DESC LIMIT 1)`;
 }
 
-/** Which version of the row of a table is to be changed, as a condition. The caller holds its lock, and changes the column. */
+/** The condition, as SQL, that a row is the newest version. The caller holds its lock, and changes the column. */
 export function isNewest(table: StateTable): string {
   const column = NEWEST_BY[table];
   return `${column} = (SELECT n.${column} FROM ${newestOf(table)} n)`;

@@ -30,7 +30,7 @@ const PG_SENTENCES: Readonly<Record<string, string>> = {
 const PG_ROW_CLASSES = new Set(['22', '23', '54']);
 
 /**
- * Classes of which an answer to an append proves that nothing was stored (invariant 1). The server raises them while it reads, plans or runs a statement,
+ * Classes of errors that prove, in answer to an append, that nothing was stored (invariant 1). The server raises them while it reads, plans or runs a statement,
  * or before the record of the commit is written, and has rolled back when it answers. A failure after that point is no ERROR: the server ends the
  * connection (FATAL), or restarts (PANIC). The following classes leave the outcome open, even as an ERROR:
  * - 08, connection, and 57P: a pooler reports them when it lost the server, maybe during the commit. Of class 57 only 57014, a cancelled statement, proves something.

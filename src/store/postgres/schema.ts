@@ -25,7 +25,7 @@ export const head = tidings.table('head', {
   time: number('time'),
   /** The bytes of all messages ever appended; less `retention.bytes` it is the log's size. */
   bytes: number('bytes'),
-  /** Which server, in which of its lives, the last append met: `tidings.server()`. Another one may have lost messages (invariant 8). */
+  /** The server, and its life, that the last append met: `tidings.server()`. Another one may have lost messages (invariant 8). */
   server: text('server').notNull(),
   /** The level that a program must understand to use this log: level.ts. */
   level: integer('level').notNull().default(1),
@@ -112,7 +112,7 @@ export const access = tidings.table('access', {
   version: bigint('version', { mode: 'number' }).primaryKey(),
   /** The first version that this server gave. Before it, another server may have given the same versions to changes that are lost. */
   since: number('since'),
-  /** Which server, in which of its lives, the last change met: `tidings.session_server()`. Another one may have lost changes. */
+  /** The server, and its life, that the last change met: `tidings.session_server()`. Another one may have lost changes. */
   server: text('server').notNull(),
 });
 
@@ -176,7 +176,7 @@ export const erasures = tidings.table('erasures', {
   /** Whether the table of messages was vacuumed after it. */
   wiped: boolean('wiped').notNull(),
   topic: name('topic').notNull(),
-  /** Which server gave the version, in which of its lives: `tidings.session_server()`. Another one may have lost versions. */
+  /** The server, and its life, that gave the version: `tidings.session_server()`. Another one may have lost versions. */
   server: text('server').notNull(),
 });
 
@@ -207,7 +207,7 @@ export const revocations = tidings.table('revocations', {
 export const lostEpochs = tidings.table('lost_epochs', {
   id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
   epoch: name('epoch').notNull().unique(),
-  /** The epoch and the number of the place before its first number. */
+  /** The epoch and the number of the position before its first number. */
   parent: name('parent').notNull(),
   seq: number('seq'),
 });
@@ -258,7 +258,7 @@ export const webhooks = tidings.table('webhooks', {
   /** Why it is disabled. */
   reason: text('reason'),
   created: number('created'),
-  /** The place in the log up to which everything was delivered. */
+  /** The position up to which everything was delivered. */
   cursor: name('cursor').notNull(),
   failures: number('failures'),
   failingSince: bigint('failing_since', { mode: 'number' }),
@@ -291,7 +291,7 @@ export const connectors = tidings.table('connectors', {
   owner: name('owner').notNull(),
   /** Counts its owners. */
   fence: number('fence'),
-  /** The place in the log up to which a sink has sent everything. */
+  /** The position up to which a sink has sent everything. */
   cursor: name('cursor').notNull(),
   /** How it is, as JSON. */
   status: text('status').notNull(),
@@ -312,7 +312,7 @@ export const connectorPositions = tidings.table('connector_positions', {
   position: number('position'),
 }, (table) => [primaryKey({ columns: [table.connector, table.part] })]);
 
-/** Which messages came from which system: ranges of numbers, which do not overlap. */
+/** The messages of each source, as ranges of numbers that do not overlap. */
 export const connectorOrigins = tidings.table('connector_origins', {
   first: bigint('first', { mode: 'number' }).primaryKey(),
   last: number('last'),

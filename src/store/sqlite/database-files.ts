@@ -3,7 +3,7 @@ import type Database from 'better-sqlite3';
 import { StoreError } from '../store.ts';
 import { DamageError, LostFileError, ReplacedError } from './errors.ts';
 
-/** Which file a name stood for: device and inode. */
+/** The file that a name stood for: device and inode. */
 export type FileIdentity = string;
 
 /** The files that SQLite keeps beside the database file: the write-ahead log, and its index. */

@@ -64,7 +64,7 @@ export function toStoreError(error: unknown, other: StoreErrorKind): StoreError 
 }
 
 /**
- * Codes of which an error of the COMMIT proves that nothing was stored (invariant 1), with the reason. SQLite reports each before the frame that makes the
+ * Codes that prove, as errors of the COMMIT, that nothing was stored (invariant 1), with the reason. SQLite reports each before the frame that makes the
  * transaction part of the write-ahead log is complete, and rolls back. After any other code that frame may be in the file:
  * - IOERR: the sync failed, or the index of the write-ahead log could not be extended. This process writes over the frame, but a recovery after a crash may find it.
  * - NOMEM, CANTOPEN, PROTOCOL, READONLY, CORRUPT and the rest: the index is updated after the frame was written, and may fail so.
@@ -101,7 +101,7 @@ export function isOfConnection(error: unknown): boolean {
   return code !== undefined && SQLITE_CONNECTION_CODES.has(primary(code));
 }
 
-/** Which file was found to be lost, also by a look after the commit. */
+/** The file that was found lost, also by a look after the commit. */
 export function lostFile(error: unknown): LostFileError | undefined {
   if (error instanceof LostFileError) return error;
   return error instanceof StoreError && error.cause !== undefined ? lostFile(error.cause) : undefined;

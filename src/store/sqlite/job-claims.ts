@@ -1,5 +1,5 @@
 /**
- * Which jobs a worker has begun, in memory shared with the main thread. The worker claims each job before it touches the database, and the main thread abandons
+ * The jobs that a worker has begun, in memory shared with the main thread. The worker claims each job before it touches the database, and the main thread abandons
  * jobs that wait too long. Only one of the two gets a job, so an abandoned job is never performed.
  */
 export class JobClaims {

@@ -10,7 +10,7 @@ export const SQLITE_ROW_OVERHEAD_BYTES = 64;
 
 /** Whether a row of `messages` was counted with its topic alone, as SQL. */
 const IS_COUNTED_ONCE = 'seq < (SELECT named_from FROM retention)';
-/** The bytes that the event name of a row counts (row-bytes.ts), as SQL. What stands in the place of an erased one counts nothing. */
+/** The bytes that the event name of a row counts (row-bytes.ts), as SQL. The mark of an erased one counts nothing. */
 export const EVENT_NAME_BYTES = `(CASE WHEN event IS NULL OR event = '${ERASED_EVENT}' OR ${IS_COUNTED_ONCE} THEN 0 ELSE octet_length(event) END)`;
 /** The bytes that its topic and event name count. */
 export const NAME_BYTES = `((CASE WHEN ${IS_COUNTED_ONCE} THEN 1 ELSE ${TOPIC_FACTOR} END) * octet_length(topic) + ${EVENT_NAME_BYTES})`;

@@ -2,16 +2,16 @@ import type Database from 'better-sqlite3';
 import type { Filter } from '../../model/topic.ts';
 import { beginningsOf, endOf, isDeep } from '../beginnings.ts';
 
-/** Entries that a source fetches at first: few, because of a hundred sources most may be needed for one message only. */
-const CHUNK_MIN_ENTRIES = 16;
+/** Entries of a source's first chunk: few, because a read may need one message of each of a hundred sources. */
+const FIRST_CHUNK_ENTRIES = 16;
 
-/** Entries that a source fetches at once in the end: bounds the entries fetched in vain when the read stops. */
+/** The first chunks of all sources together. With many sources each chunk is smaller, but has one entry at least. */
+const FIRST_CHUNKS_ENTRIES = 4_096;
+
+/** The most entries of a later chunk. Bounds the entries fetched in vain when the read stops. */
 const CHUNK_MAX_ENTRIES = 1_024;
 
-/** Entries that all sources of a read together fetch at first, if each takes one at least: of many sources each is to fetch fewer. */
-const FIRST_ENTRIES = 4_096;
-
-/** Entries of a first segment that are fetched before its topics are: a reader near the end of the log needs no more. */
+/** Entries of a first segment that are fetched before its topics are looked up: a reader near the end of the log needs no more. */
 const PROBE_ENTRIES = 16;
 
 /** Topics that are scanned one by one. Where more lie below the beginnings of patterns, all with their first segment are scanned. Bounds the sources of a merge. */
@@ -60,7 +60,7 @@ export class Scans {
 
   /**
    * Two index scans for each topic. For patterns that begin with several names, the topics below these are looked up and scanned, if they are few. For other
-   * patterns, one scan finds all topics with their first segment. The whole log, and that alone, where a pattern begins with a wildcard.
+   * patterns, one scan finds all topics with their first segment. If a pattern begins with a wildcard, one scan of the whole log replaces all others.
    */
   of(filter: Filter, after: number): ChosenScans {
     const { bySegment, areOpen } = beginningsOf(filter);
@@ -120,7 +120,7 @@ export class ScanMerge {
 
   constructor({ scans, filter, after, budget }: ScanMergeOptions) {
     const chosen = scans.of(filter, after);
-    const chunk = Math.max(1, Math.min(CHUNK_MIN_ENTRIES, Math.floor(FIRST_ENTRIES / chosen.scans.length)));
+    const chunk = Math.max(1, Math.min(FIRST_CHUNK_ENTRIES, Math.floor(FIRST_CHUNKS_ENTRIES / chosen.scans.length)));
     this.#sources = chosen.scans.map((scan) => new Source({ scan, filter, after, chunk }));
     this.#examined = chosen.examined;
     this.#budget = budget;
@@ -182,12 +182,12 @@ class Source {
     return this.#found[this.#at];
   }
 
-  /** Lets go of everything up to a place. */
+  /** Drops everything up to a place. */
   drop(place: number): void {
     while (this.#at < this.#found.length && this.#found[this.#at]! <= place) this.#at += 1;
   }
 
-  /** Returns how many entries it looked at. */
+  /** Fetches the next chunk. Returns how many entries it looked at. */
   fetch(): number {
     const entries = this.#scan(this.looked, this.#chunk);
     this.isFresh = false;

@@ -192,7 +192,7 @@ export const revocations = sqliteTable('revocations', {
 export const lostEpochs = sqliteTable('lost_epochs', {
   id: integer('id').primaryKey({ autoIncrement: true }),
   epoch: text('epoch').notNull().unique(),
-  /** The epoch and the number of the place before its first number. */
+  /** The epoch and the number of the position before its first number. */
   parent: text('parent').notNull(),
   seq: integer('seq').notNull(),
 });
@@ -239,7 +239,7 @@ export const webhooks = sqliteTable('webhooks', {
   /** Why it is disabled. */
   reason: text('reason'),
   created: integer('created').notNull(),
-  /** The place in the log up to which everything was delivered. */
+  /** The position up to which everything was delivered. */
   cursor: text('cursor').notNull(),
   failures: integer('failures').notNull(),
   failingSince: integer('failing_since'),
@@ -272,7 +272,7 @@ export const connectors = sqliteTable('connectors', {
   owner: text('owner').notNull(),
   /** Counts its owners. */
   fence: integer('fence').notNull(),
-  /** The place in the log up to which a sink has sent everything. */
+  /** The position up to which a sink has sent everything. */
   cursor: text('cursor').notNull(),
   /** How it is, as JSON. */
   status: text('status').notNull(),
@@ -293,7 +293,7 @@ export const connectorPositions = sqliteTable('connector_positions', {
   position: integer('position').notNull(),
 }, (table) => [primaryKey({ columns: [table.connector, table.part] })]);
 
-/** Which messages came from which system: ranges of numbers, which do not overlap. */
+/** The messages of each source, as ranges of numbers that do not overlap. */
 export const connectorOrigins = sqliteTable('connector_origins', {
   first: integer('first').primaryKey(),
   last: integer('last').notNull(),

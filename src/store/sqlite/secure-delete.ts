@@ -7,7 +7,7 @@ import type Database from 'better-sqlite3';
 export const SECURE_DELETE_USUALLY = 'secure_delete = FAST';
 const SECURE_DELETE_WHOLLY = 'secure_delete = ON';
 
-/** Does something of which the pages that become free must not tell. */
+/** Runs a change, and overwrites the data in the pages that it frees. */
 export function secureDelete(db: Database.Database, work: () => void): void {
   db.pragma(SECURE_DELETE_WHOLLY);
   try {

@@ -9,7 +9,7 @@ const TEXT_BYTES = 128;
 const UNLOCKED = -1;
 
 /**
- * Which write-ahead log and index the connections of this process have open, in memory that the store's threads share. SQLite opens the index once for a
+ * The write-ahead log and the index that the connections of this process have open, in memory that the store's threads share. SQLite opens the index once for a
  * process and keeps it until the last connection closes. A connection that opens meanwhile gets that same index, even if its name is gone or stands for
  * a new file. Other processes would use the new file, and the locks would keep nobody apart. So a thread joins another only while the names are unchanged.
  */

@@ -41,7 +41,7 @@ import { WAL_HELD_BYTES, WAL_MAX_BYTES } from './write-ahead-log.ts';
 /**
  * The room `sqlite` keeps the log in a file, which several processes of one host may share. SQLite waits for locks and disks in the thread
  * that calls it, so two workers call it: the writer and the query worker (worker.ts). Calls of the store come in on the main thread and go
- * to a worker as jobs (supervised-worker.ts), packed so that little is copied (worker-packing.ts). What a worker answers is unpacked here.
+ * to a worker as jobs (supervised-worker.ts), packed so that little is copied (worker-packing.ts). A worker's answers are unpacked here.
  */
 
 /** How long a call waits for the lock that another process holds on the database. */

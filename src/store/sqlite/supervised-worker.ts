@@ -50,7 +50,7 @@ export interface SupervisedWorkerOptions {
 
 /**
  * The main thread's end of one worker, which boots again when it ends. Its calls reject with a `StoreError` and nothing else, and never wait without
- * end: a worker that does not answer is given up until it does. What it had not begun by then it never performs.
+ * end: a worker that does not answer is given up until it does. It never performs the jobs that it had not begun by then.
  */
 export class SupervisedWorker {
   readonly #name: string;

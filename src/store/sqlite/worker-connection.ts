@@ -67,7 +67,7 @@ export class WorkerConnection {
   readonly #file: string;
   readonly #opener: Opener;
   readonly #sharedFiles: SharedFiles;
-  /** What the log was when the store opened it: no other is ever used. */
+  /** The log that the store opened: no other is ever used. */
   #opened: Opened | undefined;
   #current: Statements | undefined;
   /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
@@ -166,7 +166,7 @@ export class WorkerConnection {
     try {
       if (lost?.which === 'wal') rescueWal(sqliteConnection);
     } catch {
-      // What could be rescued was; the next connection finds out whether the newest message is there.
+      // The rescue saved as much as it could; the next connection finds out whether the newest message is there.
     }
     if (lost !== undefined || isOfConnection(error) || !sqliteConnection.db.open) this.end();
   }

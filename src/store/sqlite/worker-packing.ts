@@ -6,7 +6,7 @@ import type { AppendRequest, Outcome } from '../store.ts';
  * is transferred without a copy. A structured clone of each message would cost more than storing it. The clone of a small `Buffer` copies its whole pool.
  */
 
-/** Requests and their messages one after the other: what `Requests` walks over. */
+/** Requests and their messages, one after the other. `Requests` walks over them. */
 export interface PackedRequests {
   readonly requests: number;
   /** For each request: REQUEST_NUMBERS, then DRAFT_NUMBERS for each of its messages. */
@@ -67,7 +67,7 @@ export function packRequests(requests: readonly AppendRequest[]): PackedRequests
 export class Requests {
   /** How many messages the request has. */
   messages = 0;
-  /** Whether it has a key; then what the key is. */
+  /** Whether it has a key. Without one, the four fields below mean nothing. */
   hasKey = false;
   scope = '';
   key = '';
@@ -117,7 +117,7 @@ export class Requests {
     this.#number += DRAFT_NUMBERS;
   }
 
-  /** Passes over the request's messages: in place of `nextDraft`. */
+  /** Skips the request's messages. */
   passOver(): void {
     for (let count = 0; count < this.messages; count++) this.nextDraft();
   }

@@ -47,7 +47,7 @@ export interface Calls extends SideWorkerCalls, ErasureWorkerCalls {
 
 export type Call = keyof Calls;
 
-/** Jobs of which the caller must know whether they happened (invariant 1). One that began, and has no answer, may have. */
+/** Jobs whose outcome the caller must know (invariant 1). A job that began, and has no answer, may have happened. */
 export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'appendStep', 'createKey', 'rotateKey', 'revokeKey', 'createSession', 'endSession', 'createTicket', 'useTickets', 'renewTicket', 'revoke', 'eraseMessage', 'eraseTopic', 'createWebhook', 'changeWebhook', 'deleteWebhook']);
 
 export interface Job<Name extends Call> {
@@ -65,7 +65,7 @@ export interface Reply {
   readonly failure?: { readonly kind: StoreErrorKind; readonly message: string; readonly isDamage: boolean; readonly isLost: boolean };
 }
 
-/** The database that a store has opened, by which a worker that boots later knows it again. */
+/** Identifies the database that a store has opened, for workers that boot later. */
 export interface Opened {
   readonly identity: FileIdentity;
   readonly logId: string;

@@ -451,7 +451,7 @@ t.test('the end of the service does not wait for stuck connections', async (t) =
     hasRoomFor: () => !isFull, makeRoom: () => !isFull,
     open: () => {
       throw new Error('No stream is begun.');
-    }, end: () => undefined, placeOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, refuse: (_options, outlet) => void outlets.push(outlet),
+    }, end: () => undefined, positionOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, refuse: (_options, outlet) => void outlets.push(outlet),
   } });
   const [busy, opening, refused, halfSent, ordinary] = [await connectTo(t, served), await connectTo(t, served), await connectTo(t, served), await connectTo(t, served), await connectTo(t, served)];
   await sendApart(busy, PUBLISH);

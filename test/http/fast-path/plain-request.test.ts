@@ -222,7 +222,7 @@ const saying = record({
 t.test('both ways answer a plain request alike', async (t) => {
   const refused = { hasRoomFor: () => false, makeRoom: () => false, open: (): never => {
     throw new Error('No stream is begun.');
-  }, end: () => undefined, placeOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, refuse: (options: object, outlet: { write(bytes: Uint8Array): boolean; destroySoon(): void }) => {
+  }, end: () => undefined, positionOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, refuse: (options: object, outlet: { write(bytes: Uint8Array): boolean; destroySoon(): void }) => {
     outlet.write(Buffer.from(JSON.stringify(options)));
     outlet.destroySoon();
   } };
