@@ -47,7 +47,7 @@ const MISTAKES: readonly Mistake[] = [
     file: 'log/recent-messages.ts',
     right: 'const message = kept.at(seq - kept.first);',
     wrong: 'const message = kept.at(Math.min(seq - kept.first + 1, kept.length - 1));',
-    invariants: ['lost', 'out of order', 'doubled'],
+    invariants: ['unannounced gap', 'lost', 'out of order', 'doubled'],
   },
   {
     name: 'a cursor moves before its frame is written',
