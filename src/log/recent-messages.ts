@@ -102,6 +102,18 @@ export class Recent {
   }
 
   /**
+   * Visits the next messages after a number, in order, until `visit` returns false. Returns how far it came; every call gets further, up to the end. `covers(seq)` must hold.
+   * @param visit Gets the function that makes the object, if this message came as bytes.
+   */
+  walk(seq: number, visit: (topic: string, message: () => Message) => boolean): Position {
+    let next = Math.max(this.first, seq + 1);
+    const until = Math.min(this.last + 1, next + WALK_MESSAGES);
+    const message = (): Message => this.#at(next);
+    for (let goesOn = true; goesOn && next < until; next++) goesOn = visit(this.#topicAt(next), message);
+    return next <= this.last ? this.#positionAt(next - 1) : this.#position;
+  }
+
+  /**
    * The place before the newest `count` messages that pass `wanted` and `counts`. If there are fewer and the whole log is here, it is the place before all of them. undefined when a short walk
    * back does not find it.
    */

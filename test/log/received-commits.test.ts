@@ -11,6 +11,7 @@ import { content } from '../contract/bus.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { quietLogger } from '../support/logger.ts';
 import { MemoryStore } from '../support/memory-store.ts';
+import { begin as beginSpine, numbers } from '../support/spine.ts';
 import type { Scope } from '../support/temp.ts';
 
 /** Commits that come over the bus stay bytes in the tail until a reader wants one of their messages. Nobody may see a difference. */
@@ -62,6 +63,16 @@ t.test('a message of a commit from the bus becomes an object only where a reader
   const [again] = tail.after(0, (topic) => topic === 'b', 10).messages;
   t.equal(again, objects[0], 'all readers share the object, and with it its frames');
   t.same(made(), []);
+});
+
+t.test('a stream that is behind makes objects only of the messages that it wants', async (t) => {
+  const { store, clock, tail, open, at } = await beginSpine(t);
+  const received = overTheBus(TOPICS.map((topic) => store.commit({ topic })));
+  const made = t.capture(received, 'at', received.at.bind(received));
+  tail.receive(received);
+  const { outlet } = open(['b', 'c'], at(0));
+  await clock.advance(10);
+  t.same([numbers(outlet), made().map(({ args }) => args)], [[2, 5], [[1], [4]]]);
 });
 
 t.test('what a message takes in memory counts the same as bytes and as an object', async (t) => {
