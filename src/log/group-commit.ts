@@ -144,7 +144,7 @@ export class GroupCommit {
   }
 
   /**
-   * @param requests Those of the commit, or a part of them.
+   * @param requests The requests of the commit, or a part of them.
    * @param done Called when the store has nothing more to do for these requests, before their publishers are answered.
    */
   async #commit(commit: Commit, requests: readonly Waiting[], done: () => void): Promise<void> {
