@@ -25,7 +25,8 @@ export class KnownTexts {
     if (!isUtf8(part)) return undefined;
     const text = part.toString();
     if (!this.#isGood(text)) return undefined;
-    this.#known[place] = text;
+    // Bytes that are not UTF-8 may be the characters of a remembered text that is not ASCII.
+    if (text.length === part.length) this.#known[place] = text;
     return text;
   }
 }
@@ -37,7 +38,7 @@ function placeOf(bytes: Uint8Array, from: number, to: number): number {
   return (hash ^ (hash >>> 16)) & (KNOWN_TEXTS_MAX_ENTRIES - 1);
 }
 
-/** Whether these bytes are this text. False for all others than ASCII: they have more bytes than characters. */
+/** Whether these bytes are this text. @param text Only ASCII. */
 function isAscii(text: string, bytes: Uint8Array, from: number, to: number): boolean {
   if (text.length !== to - from) return false;
   for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) !== bytes[from + at]) return false;

@@ -66,6 +66,11 @@ export class ReceivedMessages implements Iterable<Message> {
     return this.#begins.length;
   }
 
+  /** The memory that holds all of them. */
+  get block(): ArrayBufferLike {
+    return this.#bytes.buffer;
+  }
+
   timeAt(index: number): number {
     return this.#heads.getFloat64(this.#begins[index]! + TIME_OFFSET_BYTES);
   }

@@ -1,4 +1,4 @@
-import type { Stretch } from '../log/recent-messages.ts';
+import type { Tail } from '../log/tail.ts';
 import { FilterIndex, type Indexed } from '../model/filter-index.ts';
 import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
@@ -29,6 +29,9 @@ export interface Share extends NearReaders, Indexed {
   end: Position;
 }
 
+/** The end of a share that has room for more messages. */
+const OPEN: Position = { epoch: '', seq: 0 };
+
 export interface Walk {
   readonly shares: readonly Share[];
   /** How many messages were found for all groups together. */
@@ -53,29 +56,30 @@ export class WalkSize {
 }
 
 /**
- * Finds the messages that each group wants in a stretch of the tail, at most `STEP_MESSAGES` for each group. It looks at each message once, however many groups there
- * are. So when thousands of streams with filters of their own come back, the walks cost no more than the deliveries.
+ * Finds the messages after a number of the tail that each group wants, at most `STEP_MESSAGES` for each group. It looks at each topic once, however many groups there
+ * are, and makes no object of a message that none of them wants. So when thousands of streams with filters of their own come back, the walks cost no more than the deliveries.
  */
-export function walk(near: readonly NearReaders[], { messages, end }: Stretch): Walk {
-  const shares = near.map((one): Share => ({ ...one, lastMatch: 0, messages: [], end }));
+export function walk(near: readonly NearReaders[], tail: Pick<Tail, 'walk'>, after: number): Walk {
+  const shares = near.map((one): Share => ({ ...one, lastMatch: 0, messages: [], end: OPEN }));
   // Not before the first message: most streams open with nothing to catch up with.
   let index: FilterIndex<Share> | undefined;
   let matches = 0;
   let open = shares.length;
-  for (const message of messages) {
+  const end = tail.walk(after, (topic, message) => {
+    let wanted: Message | undefined;
     index ??= indexOf(shares);
-    index.match(message.topic, (share) => {
-      if (share.end !== end) return;
+    index.match(topic, (share) => {
+      if (share.end !== OPEN) return;
+      wanted ??= message();
       matches++;
-      share.messages.push(message);
+      share.messages.push(wanted);
       if (share.messages.length < STEP_MESSAGES) return;
-      share.end = message;
+      share.end = wanted;
       open--;
     });
-    if (matches < WALK_MAX_MESSAGES && open > 0) continue;
-    for (const share of shares) if (share.end === end) share.end = message;
-    return { shares, matches, end: message };
-  }
+    return matches < WALK_MAX_MESSAGES && open > 0;
+  });
+  for (const share of shares) if (share.end === OPEN) share.end = end;
   return { shares, matches, end };
 }
 

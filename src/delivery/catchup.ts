@@ -207,7 +207,7 @@ export class Catchup {
 
   /** Returns how many groups were reached before the time was up. */
   #walk(near: readonly NearReaders[], from: number, until: number): number {
-    const { shares, matches, end } = walk(near, this.#tail.after(from, () => true, Infinity));
+    const { shares, matches, end } = walk(near, this.#tail, from);
     this.#walkSize.learn(matches);
     this.#elevator.moveTo(end.seq);
     const now = this.#storeClock.now();

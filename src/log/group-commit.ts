@@ -13,6 +13,8 @@ export interface Commit extends Stored {
   readonly requests: readonly Waiting[];
   /** Whether its publishers were answered without it. */
   isGivenUp: boolean;
+  /** Whether another process owes the answer for long. It takes the place of no other commit then. */
+  isLate: boolean;
 }
 
 /** Hears how commits end. */
@@ -53,6 +55,8 @@ export class GroupCommit {
   #restTimer: Timer | undefined;
   /** In the order in which the store has them. */
   readonly #commits: Commit[] = [];
+  /** How many of them are late. */
+  #late = 0;
   /** Whether this turn of the event loop ends with a look at the queue. */
   #willLook = false;
 
@@ -75,7 +79,7 @@ export class GroupCommit {
 
   /** Something was queued. Requests of one turn of the event loop share a commit. */
   queued(): void {
-    if (this.#willLook || this.#commits.length === CONCURRENT_COMMITS) return;
+    if (this.#willLook || this.#busy === CONCURRENT_COMMITS) return;
     this.#willLook = true;
     this.#clock.soon(() => {
       this.#willLook = false;
@@ -91,12 +95,13 @@ export class GroupCommit {
   #next(): void {
     if (this.#queue.length === 0 || !this.#isTime()) return;
     const queued = this.#queue.messages;
-    const requests = this.#queue.takeCommit(this.#commits.length > 0);
+    const requests = this.#queue.takeCommit(this.#busy > 0);
     if (requests.length === 0) return;
-    const commit: Commit = { messages: queued - this.#queue.messages, bytes: requests.reduce((sum, { bytes }) => sum + bytes, 0), requests, isGivenUp: false };
+    const commit: Commit = { messages: queued - this.#queue.messages, bytes: requests.reduce((sum, { bytes }) => sum + bytes, 0), requests, isGivenUp: false, isLate: false };
     this.#commits.push(commit);
-    void this.#commit(requests, () => {
+    void this.#commit(commit, requests, () => {
       this.#commits.splice(this.#commits.indexOf(commit), 1);
+      if (commit.isLate) this.#late--;
       // Before any publisher is answered: the store may have nothing to do.
       this.#next();
     });
@@ -106,9 +111,9 @@ export class GroupCommit {
 
   #isTime(): boolean {
     if (this.#pace.isBehind) return false;
-    const before = this.#commits.at(-1);
+    const before = this.#commits.findLast(({ isLate }) => !isLate);
     if (before === undefined) return this.#hasRested();
-    if (this.#commits.length === CONCURRENT_COMMITS) return false;
+    if (this.#busy === CONCURRENT_COMMITS) return false;
     const { request: { drafts }, bytes } = this.#queue.first;
     if (!this.#commitSize.leavesRoom(before) || !this.#commitSize.leavesRoom({ messages: drafts.length, bytes })) return false;
     return this.#timing.mayFollow(before.messages, this.#queue.messages, this.#commitSize.messages);
@@ -125,12 +130,28 @@ export class GroupCommit {
     return false;
   }
 
-  /** @param done Called when the store has nothing more to do for these requests, before their publishers are answered. */
-  async #commit(requests: readonly Waiting[], done: () => void): Promise<void> {
+  /** How many commits are under way that are not late. */
+  get #busy(): number {
+    return this.#commits.length - this.#late;
+  }
+
+  /** The process that has a commit may hang: the publishers after it are not held up for that. */
+  #becameLate(commit: Commit): void {
+    if (commit.isLate || !this.#commits.includes(commit)) return;
+    commit.isLate = true;
+    this.#late++;
+    this.#next();
+  }
+
+  /**
+   * @param requests The requests of the commit, or a part of them.
+   * @param done Called when the store has nothing more to do for these requests, before their publishers are answered.
+   */
+  async #commit(commit: Commit, requests: readonly Waiting[], done: () => void): Promise<void> {
     const began = this.#clock.monotonic();
     const before = this.#tail.knowledge;
     try {
-      const appended = await this.#store.append(requests.map(({ request }) => request));
+      const appended = await this.#store.append(requests.map(({ request }) => request), () => this.#becameLate(commit));
       const tookMs = this.#timing.ended(began, this.#waitingRequests);
       // Before the next commit, which may have to wait.
       this.#countStored(requests, appended.outcomes);
@@ -142,8 +163,8 @@ export class GroupCommit {
       if (error.kind === 'refused' && requests.length > 1) {
         // Invariant 13: one of the requests is the reason, and only that one shall fail.
         const middle = requests.length >> 1;
-        await this.#commit(requests.slice(0, middle), () => undefined);
-        await this.#commit(requests.slice(middle), done);
+        await this.#commit(commit, requests.slice(0, middle), () => undefined);
+        await this.#commit(commit, requests.slice(middle), done);
         return;
       }
       done();
@@ -152,7 +173,7 @@ export class GroupCommit {
   }
 
   get #waitingRequests(): number {
-    return this.#commits.reduce((sum, { requests }) => sum + requests.length, this.#queue.length);
+    return this.#commits.reduce((sum, { requests, isLate }) => isLate ? sum : sum + requests.length, this.#queue.length);
   }
 
   #countStored(requests: readonly Waiting[], outcomes: readonly Outcome[]): void {

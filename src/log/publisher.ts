@@ -95,7 +95,7 @@ export class Publisher {
   }
 
   get #isSilent(): boolean {
-    return this.#commits.underWay.some(({ isGivenUp }) => isGivenUp);
+    return this.#commits.underWay.some(({ isGivenUp, isLate }) => isGivenUp && !isLate);
   }
 
   /**

@@ -2,12 +2,19 @@ import type { ReceivedMessages } from '../bus/received-messages.ts';
 import type { Lineage, LogState } from '../model/epochs.ts';
 import { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
+import { ownCopy } from '../runtime/memory.ts';
 
 /** One walk through the messages: stops a filter that matches little from holding up everything else. */
 const WALK_MESSAGES = 2_000;
 
 /** The array is cut when this many entries at its front are empty. That is rare enough to cost each message nothing. */
 const EMPTY_PLACES = 1024;
+
+/** How far around erased messages others are looked at that share memory with them. Bounds that walk. */
+const BLOCK_WALK_MESSAGES = 1_000;
+
+/** A block of memory may be this many times as large as its messages count. Stops a message of one byte from keeping a megabyte of erased data. */
+const BLOCK_MAX_FACTOR = 2;
 
 /** A part of the tail, as far as a filter matches it. */
 export interface Stretch {
@@ -95,6 +102,18 @@ export class Recent {
   }
 
   /**
+   * Visits the next messages after a number, in order, until `visit` returns false. Returns how far it came; every call gets further, up to the end. `covers(seq)` must hold.
+   * @param visit Gets the function that makes the object, if this message came as bytes.
+   */
+  walk(seq: number, visit: (topic: string, message: () => Message) => boolean): Position {
+    let next = Math.max(this.first, seq + 1);
+    const until = Math.min(this.last + 1, next + WALK_MESSAGES);
+    const message = (): Message => this.#at(next);
+    for (let goesOn = true; goesOn && next < until; next++) goesOn = visit(this.#topicAt(next), message);
+    return next <= this.last ? this.#positionAt(next - 1) : this.#position;
+  }
+
+  /**
    * The position before the newest `count` messages that pass `wanted` and `counts`. If there are fewer and the whole log is here, it is the position before all of them. undefined when a short walk
    * back does not find it.
    */
@@ -173,9 +192,47 @@ export class Recent {
 
   /** Makes tombstones of some. Looks at those between two numbers, both included. */
   erase(unwanted: (message: Named) => boolean, from: number, to: number): void {
+    let firstErased = Infinity;
+    let lastErased = 0;
     for (let seq = Math.max(this.first, from); seq <= Math.min(this.last, to); seq++) {
-      if (unwanted(this.#nameAt(seq))) this.#bytes += this.#at(seq).erase();
+      if (!unwanted(this.#nameAt(seq))) continue;
+      this.#bytes += this.#at(seq).erase();
+      firstErased = Math.min(firstErased, seq);
+      lastErased = seq;
     }
+    if (lastErased > 0) this.#leaveBlocks(firstErased, lastErased);
+  }
+
+  /** The messages of a commit or page lie in one block of memory. Where erasures leave little of it, the others get memory of their own. */
+  #leaveBlocks(from: number, to: number): void {
+    const first = Math.max(this.first, from - BLOCK_WALK_MESSAGES);
+    const last = Math.min(this.last, to + BLOCK_WALK_MESSAGES);
+    const counted = new Map<ArrayBufferLike, number>();
+    for (let seq = first; seq <= last; seq++) {
+      const block = this.#blockAt(seq);
+      if (block !== undefined) counted.set(block, (counted.get(block) ?? 0) + this.#sizeAt(seq));
+    }
+    // More of these two blocks may lie outside.
+    const forget = (seq: number): void => {
+      const block = this.#blockAt(seq);
+      if (block !== undefined) counted.delete(block);
+    };
+    if (first > this.first) forget(first);
+    if (last < this.last) forget(last);
+    for (let seq = first; seq <= last; seq++) {
+      const block = this.#blockAt(seq);
+      if (block === undefined || block.byteLength <= BLOCK_MAX_FACTOR * (counted.get(block) ?? Infinity)) continue;
+      const message = this.#at(seq);
+      message.data = ownCopy(message.data);
+    }
+  }
+
+  /** The block of memory that a message shares with others; undefined where it has memory of its own. */
+  #blockAt(seq: number): ArrayBufferLike | undefined {
+    const kept = this.#keptAt(seq);
+    if (!(kept instanceof Message)) return kept.block;
+    const { data: { buffer, length }, dataInChunk } = kept;
+    return dataInChunk || length === buffer.byteLength ? undefined : buffer;
   }
 
   #keptAt(seq: number): Kept {

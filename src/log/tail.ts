@@ -163,6 +163,10 @@ export class Tail {
     return this.#recent.after(seq, wanted, limit);
   }
 
+  walk(seq: number, visit: (topic: string, message: () => Message) => boolean): Position {
+    return this.#recent.walk(seq, visit);
+  }
+
   beforeNewest(count: number, wanted: (topic: string) => boolean, counts: (message: Message) => boolean): Position | undefined {
     return this.#recent.beforeNewest(count, wanted, counts, this.#known.log!);
   }

@@ -95,6 +95,8 @@ export interface Store {
 export interface Appends extends Pick<Store, 'append' | 'rowOverheadBytes'> {
   /** Requests of several processes come together there, and are in one commit. */
   readonly isShared?: boolean;
+  /** @param onLate Called once if another process owes the answer for long: meanwhile others can be appended. */
+  append(requests: readonly AppendRequest[], onLate?: () => void): Promise<Appended>;
 }
 
 /** One publish request: its messages are stored all or none. */

@@ -23,6 +23,19 @@ t.test('texts that displace each other are still read as they are', async (t) =>
   for (let times = 0; times < 2; times++) t.same(all.filter((text) => readFrom(texts, text) !== text), []);
 });
 
+t.test('bytes that are not UTF-8 are not taken for a text that was read before, wherever it is remembered', (t) => {
+  const texts = new KnownTexts(() => true);
+  const all = Array.from({ length: 20_000 }, (_, index) => `é${index}`);
+  for (const text of all) readFrom(texts, text);
+  const taken = all.filter((text) => {
+    readFrom(texts, text);
+    const bytes = Buffer.from(text, 'latin1');
+    return texts.read(bytes, 0, bytes.length) !== undefined;
+  });
+  t.same(taken, []);
+  t.end();
+});
+
 t.test('a text that may not be used, or is not UTF-8, is not read, at first and later', async (t) => {
   const texts = new KnownTexts((text) => !text.includes('*') && text !== '');
   for (let times = 0; times < 2; times++) {

@@ -95,10 +95,10 @@ const walkers = (index: number): string[] => Array.from({ length: 100 }, (_, top
 t.test('streams that are behind within the tail share walks by turns of their clients: 300 of one client stand before another client\'s one for a walk or two', async (t) => {
   const { tail, store, streams, at } = await begin(t, { messages: 3_000 });
   let walks = 0;
-  const after = tail.after.bind(tail);
-  tail.after = (seq, wanted, limit) => {
+  const walk = tail.walk.bind(tail);
+  tail.walk = (seq, visit) => {
     walks++;
-    return after(seq, wanted, limit);
+    return walk(seq, visit);
   };
   const open = (names: readonly string[], holder: NamedHolder): Reader =>
     streams.open(FULL_GRANT, new Filter(names), { form: 'data', control: true, chunked: true, lastChunk: false }, new TestOutlet(), tail.locate(at(0), store.log()), { client: { ...CLIENT, holder: () => holder } });

@@ -389,10 +389,12 @@ async function beginHeld(t: Scope, bounds: { maxMessages?: number; maxBytes?: nu
   const { store, publisher } = begun;
   const append = store.append.bind(store);
   const ended: (() => void)[] = [];
+  const late: (() => void)[] = [];
   const sizes: number[] = [];
-  store.append = async (requests) => {
+  store.append = async (requests, onLate: () => void = () => undefined) => {
     const { promise, resolve } = Promise.withResolvers<void>();
     ended.push(resolve);
+    late.push(onLate);
     sizes.push(requests.length);
     await promise;
     return append(requests);
@@ -402,7 +404,7 @@ async function beginHeld(t: Scope, bounds: { maxMessages?: number; maxBytes?: nu
     for (let index = 0; index < count; index++) receipts.push(publisher.publish(FULL_GRANT, [draft('x')], undefined));
     await settle();
   };
-  return { ...begun, ended, sizes, receipts, publish };
+  return { ...begun, ended, late, sizes, receipts, publish };
 }
 
 t.test('where commits take long, nobody waits for two of them: the second is sent when the first has ended, or when it is full', async (t) => {
@@ -512,6 +514,38 @@ t.test('after a commit the store rests, so that publishers share the next one', 
   t.equal(sizes.at(-1), 16, 'so many do not wait for more');
   await end(1);
   t.equal((await Promise.all(receipts)).length, 54);
+});
+
+t.test('commits that another process owes for long hold up none after them', async (t) => {
+  const { clock, publisher, ended, late, sizes, receipts, publish } = await beginHeld(t, { isShared: true });
+  const end = async (...commits: number[]): Promise<void> => {
+    for (const commit of commits) ended[commit]!();
+    await settle();
+  };
+  for (let count = 0; count < 3; count++) await publish(1);
+  t.equal(sizes.length, 2, 'the third waits for one of them');
+  const owed = receipts.slice(0, 2).map(ends);
+  for (const becameLate of late.slice(0, 2)) becameLate();
+  await settle();
+  await publish(1);
+  t.equal(sizes.length, 4);
+  await publish(1);
+  t.equal(sizes.length, 4, 'commits that are not late have their bound');
+  await end(2, 3);
+  await end(4);
+  t.same(await Promise.all(receipts.slice(2).map(ends)), [1, 2, 3]);
+  await clock.advance(15_000);
+  t.same(await Promise.all(owed), ['outcome-unknown', 'outcome-unknown']);
+  await publish(1);
+  await end(5);
+  t.equal(await ends(receipts[5]!), 4, 'the store is not taken for silent');
+  await end(0, 1);
+  t.equal(publisher.waiting, 0);
+  for (let count = 0; count < 3; count++) await publish(1);
+  t.equal(sizes.length, 8, 'the late ones are over, and count no more');
+  await end(6, 7);
+  await end(8);
+  t.same(await Promise.all(receipts.slice(6).map(ends)), [7, 8, 9]);
 });
 
 t.test('where workers share commits, a publisher hands on early: the writer rests for all of them, and its rest says nothing of the disk', async (t) => {

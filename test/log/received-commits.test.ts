@@ -4,12 +4,14 @@ import { carriedOf, decode, encode, SENDER_BYTES } from '../../src/bus/envelope.
 import type { ReceivedMessages } from '../../src/bus/received-messages.ts';
 import { StoreClock } from '../../src/log/store-clock.ts';
 import { Tail } from '../../src/log/tail.ts';
-import type { Message } from '../../src/model/message.ts';
+import { Message } from '../../src/model/message.ts';
 import { Counters } from '../../src/runtime/counters.ts';
+import { inOneBlock } from '../../src/runtime/memory.ts';
 import { content } from '../contract/bus.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { quietLogger } from '../support/logger.ts';
 import { MemoryStore } from '../support/memory-store.ts';
+import { begin as beginSpine, numbers } from '../support/spine.ts';
 import type { Scope } from '../support/temp.ts';
 
 /** Commits that come over the bus stay bytes in the tail until a reader wants one of their messages. Nobody may see a difference. */
@@ -63,6 +65,16 @@ t.test('a message of a commit from the bus becomes an object only where a reader
   t.same(made(), []);
 });
 
+t.test('a stream that is behind makes objects only of the messages that it wants', async (t) => {
+  const { store, clock, tail, open, at } = await beginSpine(t);
+  const received = overTheBus(TOPICS.map((topic) => store.commit({ topic })));
+  const made = t.capture(received, 'at', received.at.bind(received));
+  tail.receive(received);
+  const { outlet } = open(['b', 'c'], at(0));
+  await clock.advance(10);
+  t.same([numbers(outlet), made().map(({ args }) => args)], [[2, 5], [[1], [4]]]);
+});
+
 t.test('what a message takes in memory counts the same as bytes and as an object', async (t) => {
   const { store, tail, held } = await begin(t, () => false);
   tail.receive(overTheBus(TOPICS.map((topic) => store.commit({ topic, data: Buffer.alloc(100) }))));
@@ -90,6 +102,36 @@ t.test('an erased message becomes a tombstone, though it was still bytes', async
   await tail.look();
   t.same(held().filter(({ isErased }) => isErased).map(({ seq }) => seq), [1, 2, 3, 4]);
 });
+
+/** One large message and some small ones, in one block of memory. */
+function oneBlock(store: MemoryStore, small: number): readonly Message[] {
+  const [large, ...others] = inOneBlock([Buffer.alloc(100_000, 'x'), ...Array.from({ length: small }, (_, index) => Buffer.from(`${index}`))]);
+  return [store.commit({ topic: 'large', data: large! }), ...others.map((data) => store.commit({ topic: 'small', data }))];
+}
+
+const WAYS: readonly (readonly [string, (tail: Tail, messages: readonly Message[]) => void])[] = [
+  ['as bytes', (tail, messages) => tail.receive(overTheBus(messages))],
+  ['as objects', (tail, messages) => tail.offer(overTheBus(messages))],
+  ['from a publisher here', (tail, messages) => tail.offer(messages.map(({ epoch, seq, time, expires, ...draft }) => new Message(epoch, seq, time, expires, draft)))],
+];
+
+for (const [how, bring] of WAYS) {
+  t.test(`a message that came ${how} does not keep the memory of an erased one`, async (t) => {
+    const { store, tail, held } = await begin(t, (topic) => topic === 'wanted');
+    const kept = (): number => [...new Set(held().map(({ data }) => data.buffer))].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    for (const small of [5, 1, 9]) bring(tail, oneBlock(store, small));
+    await store.erasures.eraseMessage(store.log().lineage.at(2));
+    await tail.look();
+    t.ok(kept() > 300_000, 'a block of which most is left stays');
+    for (const seq of [7, 9]) await store.erasures.eraseMessage(store.log().lineage.at(seq));
+    await tail.look();
+    t.ok(kept() > 100_000 && kept() < 103_000, `${kept()} bytes`);
+    await store.erasures.eraseTopic({ topic: 'large', after: 0, through: store.log().lineage.at(store.head), rows: 100 });
+    await tail.look();
+    t.ok(kept() <= tail.bytes, `${kept()} of ${tail.bytes} bytes`);
+    t.same(content(held()), content(store.messages));
+  });
+}
 
 t.test('a log that lost its newest part takes back messages that are still bytes', async (t) => {
   const { store, clock, tail, told, held } = await begin(t, () => false);

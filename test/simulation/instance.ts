@@ -126,7 +126,7 @@ export class Instance implements Place {
       }
     }
     if (this.#make.retentionMs > 0) this.#log.retention.run();
-    this.#bus.join('simulated', { instance: 'simulated', receive: (messages) => this.#log.tail.offer(messages), wake: () => void this.#log.tail.look(), told: () => undefined, toldUnproved: () => undefined, sealing: () => this.#log.sealing(), secretOf: (epoch) => this.#log.secretOf(epoch) });
+    this.#bus.join('simulated', { instance: 'simulated', receive: (messages) => this.#log.tail.receive(messages), wake: () => void this.#log.tail.look(), told: () => undefined, toldUnproved: () => undefined, sealing: () => this.#log.sealing(), secretOf: (epoch) => this.#log.secretOf(epoch) });
   }
 
   /** `kill -9`, or the power: nothing of what it was about to do is done any more. */

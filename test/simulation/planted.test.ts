@@ -43,6 +43,13 @@ const MISTAKES: readonly Mistake[] = [
     invariants: ['doubled', 'out of order'],
   },
   {
+    name: 'a commit that stays bytes begins with its second message',
+    file: 'log/recent-messages.ts',
+    right: 'const message = kept.at(seq - kept.first);',
+    wrong: 'const message = kept.at(Math.min(seq - kept.first + 1, kept.length - 1));',
+    invariants: ['unannounced gap', 'lost', 'out of order', 'doubled'],
+  },
+  {
     name: 'a cursor moves before its frame is written',
     file: 'delivery/reader.ts',
     right: 'if (this.isLive && this.group.isWaiting) return socket.say(HEARTBEAT);',

@@ -35,7 +35,7 @@ interface Commit {
 
 /**
  * Group commit over workers. After a commit the store rests once for all of them, and their appends during a commit share the next one. So a number of workers makes no more commits than one
- * does. One envelope tells all workers of a commit. Each worker has two appends under way at most, which bounds the queue.
+ * does. One envelope tells all workers of a commit. Each worker has two appends under way, besides late ones, which bounds the queue.
  */
 export class MergedAppends {
   readonly #store: Pick<Store, 'append'>;

@@ -68,13 +68,13 @@ export class SharedWriter implements Appends {
     return this.#store.rowOverheadBytes;
   }
 
-  append(requests: readonly AppendRequest[]): Promise<Appended> {
+  append(requests: readonly AppendRequest[], onLate?: () => void): Promise<Appended> {
     this.#follow();
     // An empty one finds out whether this worker can write.
     if (this.#role !== 'other' || this.#isLate || requests.length === 0 || !this.#connection.isReady) return this.#merged.append(requests);
     this.#number = nextNumber(this.#number, (number) => this.#handed.has(number));
     const frame = packAppend(this.#number, requests);
-    return frame.length > HANDED_MAX_BYTES ? this.#merged.append(requests) : this.#hand(requests, frame);
+    return frame.length > HANDED_MAX_BYTES ? this.#merged.append(requests) : this.#hand(requests, frame, onLate);
   }
 
   /** Called by the first append, because the log's id is known once the store is open. */
@@ -89,7 +89,7 @@ export class SharedWriter implements Appends {
     });
   }
 
-  #hand(requests: readonly AppendRequest[], frame: Buffer): Promise<Appended> {
+  #hand(requests: readonly AppendRequest[], frame: Buffer, onLate: (() => void) | undefined): Promise<Appended> {
     const { promise, resolve, reject } = Promise.withResolvers<Appended>();
     const number = this.#number;
     // An answer that has arrived counts, also where this process was too busy to read it.
@@ -99,6 +99,7 @@ export class SharedWriter implements Appends {
     const timers = [
       after(WRITER_LATE_MS, () => {
         this.#isLate = true;
+        onLate?.();
       }),
       after(WRITER_ANSWER_MAX_MS, () => this.#take(number)?.reject(new StoreError('outcome-unknown', SILENT))),
     ];

@@ -259,9 +259,12 @@ t.test('an answer that cannot be read leaves one outcome unknown, and what else 
 t.test('a late writer gets no more requests until it answers; its unanswered ones are unknown in the end', async (t) => {
   const clock = new TestClock();
   const { log, worker, stranger, handed } = await behindStranger(t, clock);
-  const lost = t.rejects(worker.writer.append([request('a')]), { name: 'StoreError', kind: 'outcome-unknown' });
+  const late: string[] = [];
+  const lost = t.rejects(worker.writer.append([request('a')], () => late.push('a')), { name: 'StoreError', kind: 'outcome-unknown' });
   await until('it was handed on', () => handed() === 1);
+  t.same(late, []);
   await clock.advance(1_000);
+  t.same(late, ['a'], 'the publisher need not wait with others');
   t.match((await worker.writer.append([request('b')])).outcomes, [{ kind: 'stored' }], 'this worker writes itself');
   t.equal(handed(), 1);
   await clock.advance(11_000);
