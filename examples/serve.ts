@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { measure } from './dashboard/measure.ts';
 import { pageServer } from './pages.ts';
@@ -9,6 +10,16 @@ import { pageServer } from './pages.ts';
 const { PORT = '8080', PAGES_PORT = '8088', DATABASE_URL = 'file:data/examples.db' } = process.env;
 const service = `http://127.0.0.1:${PORT}`;
 const origin = `http://127.0.0.1:${PAGES_PORT}`;
+
+// Another service there would get the measurements.
+const probe = createServer();
+try {
+  await once(probe.listen(Number(PORT), '127.0.0.1'), 'listening');
+} catch (error) {
+  process.stderr.write(`PORT: the service cannot listen at ${service}; stop the other one, or set another port. ${String(error)}\n`);
+  process.exit(1);
+}
+await new Promise((resolve) => void probe.close(resolve));
 
 const pages = pageServer(service).listen(Number(PAGES_PORT), '127.0.0.1');
 try {

@@ -2,7 +2,7 @@ import { Argument, type Command } from 'commander';
 import { TidingsError } from '../client/requests.ts';
 import { ACTION_NAMES } from '../http/entitlement.ts';
 import { keyId } from './keys.ts';
-import { answerIn, CommandError, NOT_ALLOWED_EXIT_CODE, say } from './outcome.ts';
+import { answerIn, NOT_ALLOWED_EXIT_CODE, nothingThere, say } from './outcome.ts';
 import { cell, print, printJson, printTable } from './output.ts';
 import { remote, requestsTo, type RemoteOptions } from './remote.ts';
 
@@ -51,7 +51,7 @@ async function ask(options: RemoteOptions, path: string): Promise<string> {
     const answer = await requestsTo(options).send(path, { signal: new AbortController().signal });
     return await answer.text();
   } catch (error) {
-    if (error instanceof TidingsError && error.status === 404 && error.field !== 'id') throw new CommandError('This service has no GET /access: its version is older than this command.');
+    if (error instanceof TidingsError && error.status === 404 && error.field !== 'id') throw nothingThere(`GET ${path.split('?', 1)[0]!}`, error);
     throw error;
   }
 }

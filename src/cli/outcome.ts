@@ -77,3 +77,8 @@ function lastReason(error: unknown): string {
 export function say(sentence: string): void {
   process.stderr.write(`${sentence}\n`);
 }
+
+/** A service that does not have a path, or does not show it here. @param what What the command asked for. */
+export function nothingThere(what: string, error: TidingsError): CommandError {
+  return new CommandError(`This service has no ${what}. Its version is older than this command, or a proxy keeps it out: ask an instance itself. The answer was: ${printable(error.message)}`);
+}

@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import { TidingsError } from '../client/requests.ts';
 import { printList, type Entry } from './lists.ts';
-import { CommandError } from './outcome.ts';
+import { nothingThere } from './outcome.ts';
 import { remote, requestsTo, wholeNumber, type RemoteOptions } from './remote.ts';
 
 interface TopicsOptions extends RemoteOptions {
@@ -23,7 +23,7 @@ export function addTopicsCommand(program: Command): void {
       try {
         await printList(requestsTo(options), { path: '/topics', query: { prefix, sort }, member: 'topics', columns: sort === 'rate' ? [...COLUMNS, 'rate'] : COLUMNS, shown: withMore, limit, json: options.json === true });
       } catch (error) {
-        if (error instanceof TidingsError && (error.status === 404 || error.status === 405)) throw new CommandError('This service has no list of topics (GET /topics): its version is older than this command.');
+        if (error instanceof TidingsError && (error.status === 404 || error.status === 405)) throw nothingThere('list of topics (GET /topics)', error);
         throw error;
       }
     });

@@ -6,7 +6,7 @@ import { FORMATS } from '../webhooks/settings.ts';
 import { OVERLAP_MAX_SECONDS } from '../webhooks/webhook-request.ts';
 import { wholeSeconds } from './durations.ts';
 import { printList, printWhole, type Entry } from './lists.ts';
-import { answerIn, CommandError, say, wrongUsage } from './outcome.ts';
+import { answerIn, CommandError, nothingThere, say, wrongUsage } from './outcome.ts';
 import { cell, print, printJson, printTable } from './output.ts';
 import { remote, requestsTo, wholeNumber, type RemoteOptions } from './remote.ts';
 
@@ -164,7 +164,7 @@ async function ask(options: RemoteOptions, path: string, { method = 'GET', body 
     const answer = await requestsTo(options).send(path, { method, ...parts, signal: new AbortController().signal });
     return (await answer.text()).trim();
   } catch (error) {
-    if (error instanceof TidingsError && error.status === 404 && error.field !== 'id') throw new CommandError('This service has no webhooks: its version is older than this command.');
+    if (error instanceof TidingsError && error.status === 404 && error.field !== 'id') throw nothingThere('webhooks', error);
     throw error;
   }
 }

@@ -208,7 +208,7 @@ function pathOrMethod(request: RequestHead, { config }: Premises): Problem | und
   const allow = request.allowedMethods();
   if (allow.length === 0) {
     const meant = meantPaths(request.url.split('?', 1)[0]!).find((path) => request.allowedMethods(path).includes(request.method));
-    return new Problem('not-found', meant === undefined ? 'There is nothing at this path; /openapi.json lists what there is.' : `There is nothing at this path; ${meant} may be meant.`);
+    return new Problem('not-found', meant === undefined ? 'There is nothing at this path. POST /topics/{topic} publishes, GET /topics/{topic}/events listens; /openapi.json lists everything.' : `There is nothing at this path; ${meant} may be meant.`);
   }
   return new Problem('method-not-allowed', `${request.method} is not possible here; ${allow.join(' and ')} ${allow.length === 1 ? 'is' : 'are'}.`, { allow });
 }

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { mayPass } from './api.ts';
+import { ApiError, mayPass } from './api.ts';
 
 /** How soon something that is loaded once is asked for again while the service does not answer. Stops a page from asking without a pause. */
 const LOAD_RETRY_MS = 3_000;
@@ -70,4 +70,11 @@ export function useLoad<Value>(load: (signal: AbortSignal) => Promise<Value>, ke
   const reload = useCallback(() => setTurn((before) => before + 1), []);
   const { value, at, error, isLoading, isLate }: State<Value> = state.key === key ? state : { key, isLoading: true, isLate: false };
   return { value, at, error, isLoading, isLate, reload };
+}
+
+const NOT_FOUND_CODE = 404;
+
+/** Whether the service, or a proxy in front of it, does not have it here: then nothing can be changed here either. */
+export function isKeptOut({ value, error }: Loaded<unknown>): boolean {
+  return value === undefined && error instanceof ApiError && error.status === NOT_FOUND_CODE;
 }

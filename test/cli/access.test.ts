@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { startInstance } from '../support/instance.ts';
@@ -24,6 +27,16 @@ t.test('it answers for the sender and for a key, by words, JSON and the exit cod
     ['tidings access eat deploys.api', 2, /Allowed choices are/],
   ];
   await Promise.all(cases.map(async ([line, code, output, token = key]) => t.match(await typed(t, line, { env: { ...env, TIDINGS_TOKEN: token } }), { code, output }, line)));
+});
+
+t.test('a path that a proxy keeps out is not taken for an old service alone', async (t) => {
+  const proxy = createServer((_request, response) => void response.writeHead(404, { 'content-type': 'application/problem+json' }).end('{"code":"not-found","detail":"ask an instance"}'));
+  t.teardown(() => proxy.close());
+  await once(proxy.listen(0, '127.0.0.1'), 'listening');
+  const env = { TIDINGS_URL: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` };
+  for (const [line, what] of [['tidings access --key 3k9f2m7q1x8d', 'GET /keys/3k9f2m7q1x8d/access'], ['tidings webhooks show a', 'webhooks'], ['tidings topics', 'list of topics']] as const) {
+    t.match(await typed(t, line, { env }), { code: 1, output: new RegExp(`^This service has no ${what}.* or a proxy keeps it out.* The answer was: ask an instance`) }, line);
+  }
 });
 
 t.test('--version prints the version, and nothing else', async (t) => {

@@ -274,6 +274,16 @@ t.test('a subject that no stream stores is named, and the sink is not called up 
   await log.close();
 });
 
+t.test('a source whose stream is missing names it, and reads it once it is there', async (t) => {
+  const log = await open(t, { early: source({ stream: 'LATER', topic: 'later' }) });
+  await until('it is failing', () => log.connectors.running[0]?.[1].state === 'failing');
+  t.match(log.connectors.running[0]?.[1].error, /NATS has no stream LATER: add it, or change "stream"/);
+  await manager.streams.add({ name: 'LATER', subjects: ['later'] });
+  await js.publish('later', 'x');
+  await until('it has read', async () => (await log.held('later')).length === 1);
+  await log.close();
+});
+
 t.test('a source and a sink on one subject make no loop, and neither do two logs', async (t) => {
   await manager.streams.add({ name: 'LOOP', subjects: ['loop'] });
   const both = { in: source({ stream: 'LOOP' }), out: sink({ topics: ['loop'] }) };

@@ -89,6 +89,13 @@ void t.test('the feed prints deploys, and goes on where it was', async (t) => {
   t.notMatch(second.output, 'started', 'what was shown is not shown again');
 });
 
+void t.test('beside another service they do not start, and publish nothing there', async (t) => {
+  const second = new Child(t, process.execPath, [join(EXAMPLES, 'serve.ts')], { cwd: tempFolder(t), env: { PATH: process.env['PATH'], PORT: String(port), PAGES_PORT: String(await freePort()) } });
+  t.equal((await second.exited).code, 1);
+  t.match(second.output, /^PORT: the service cannot listen at .*EADDRINUSE/);
+  t.notMatch(second.output, 'The examples:');
+});
+
 void t.test('no page has anything to complain of', async (t) => {
   t.strictSame(faults, []);
 });

@@ -1,4 +1,4 @@
-import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager, RetentionPolicy, type ConsumerConfig, type ConsumerMessages, type JetStreamManager, type JsMsg, type StreamInfo } from '@nats-io/jetstream';
+import { AckPolicy, DeliverPolicy, jetstream, JetStreamApiCodes, JetStreamApiError, jetstreamManager, RetentionPolicy, type ConsumerConfig, type ConsumerMessages, type JetStreamManager, type JsMsg, type StreamInfo } from '@nats-io/jetstream';
 import { connect, nanos, type NatsConnection } from '@nats-io/transport-node';
 import type { NatsLocation } from '../../config/nats-url.ts';
 import { optionsFor } from '../../nats/connection-options.ts';
@@ -48,7 +48,9 @@ class JetStreamSource implements Source {
   async read(reading: Reading): Promise<void> {
     const { stream } = this.#options;
     const manager = await jetstreamManager(this.#connection);
-    const info = await manager.streams.info(stream);
+    const info = await manager.streams.info(stream).catch((error: unknown) => {
+      throw error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound ? new Error(`NATS has no stream ${stream}: add it, or change "stream" in the file of connectors`) : error;
+    });
     const identity = `${info.config.name} ${info.created}`;
     const after = await this.#beginning(info, identity, reading);
     const name = await this.#makeConsumer(manager, info, after);

@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { jsonBody, query, type Api, type Index } from '../api.ts';
 import { topicsIn } from '../feed/beginning.ts';
-import { useLoad } from '../load.ts';
+import { isKeptOut, useLoad } from '../load.ts';
 import { Chip, Confirm, Empty, ErrorNote, Field, Raw, Shown, Table } from '../parts.tsx';
 import { age, visible } from '../text.ts';
 import { FirstKey } from './first-key.tsx';
@@ -57,11 +57,11 @@ function Administration({ api }: { readonly api: Api }): JSX.Element {
 
   return (
     <>
-      <section class="panel" aria-labelledby="new-key-title">
+      {!isKeptOut(page) && <section class="panel" aria-labelledby="new-key-title">
         <header class="panel-head"><h1 id="new-key-title">New key</h1></header>
         {made !== undefined && <ShownSecret of={made} />}
         <NewKey api={api} onMade={shown} />
-      </section>
+      </section>}
       <section class="panel" aria-labelledby="keys-title">
         <header class="panel-head"><h1 id="keys-title">Keys</h1></header>
         {told !== undefined && <p class="note good" role="status">{told}</p>}

@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { jsonBody, query, type Api, type Index } from '../api.ts';
-import { useLoad } from '../load.ts';
+import { isKeptOut, useLoad } from '../load.ts';
 import { Chip, Empty, Pages, Raw, Secret, Shown, Table } from '../parts.tsx';
 import { href } from '../route.ts';
 import { age } from '../text.ts';
@@ -48,14 +48,14 @@ function WebhookList({ api }: { readonly api: Api }): JSX.Element {
           )}
         </Shown>
       </section>
-      <section class="panel" aria-labelledby="new-webhook-title">
+      {!isKeptOut(page) && <section class="panel" aria-labelledby="new-webhook-title">
         <header class="panel-head"><h1 id="new-webhook-title">New webhook</h1></header>
         {made !== undefined && <Secret secret={made.secret} name="secret">This is the secret of <a href={href('webhooks', made.id)}><Raw text={made.url} /></a>. It is shown this once.</Secret>}
         <WebhookForm first={NEW_DRAFT} isNew action="Make the webhook" send={async (body) => {
           setMade(await api.json<NewWebhook>('webhooks', { method: 'POST', ...jsonBody(body) }));
           page.reload();
         }} />
-      </section>
+      </section>}
     </>
   );
 }
