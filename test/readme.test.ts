@@ -42,6 +42,20 @@ t.test('every file that the documents name is there', async (t) => {
   }
 });
 
+t.test('a file that a document names for a type or a method has it', async (t) => {
+  let found = 0;
+  for (const name of DOCUMENTS) {
+    const text = await readFile(new URL(name, root), 'utf8');
+    const inFile = [...text.matchAll(/`(\w+)` in \[?`((?:src|test)\/[\w./-]+\.ts)`/g)].map(([, part, path]) => [part!, path!] as const);
+    const ofFile = [...text.matchAll(/`((?:\w[\w-]*\/)+[\w-]+\.ts)` \(`(#?\w+)`\)/g)].map(([, path, part]) => [part!, path!.startsWith('test/') ? path! : `src/${path}`] as const);
+    for (const [part, path] of [...inFile, ...ofFile]) {
+      found += 1;
+      t.match(await readFile(new URL(path, root), 'utf8'), new RegExp(`(?:(?:class|interface|type|const|function) |^  (?:async )?)${part}\\b`, 'm'), `${name}: ${part} in ${path}`);
+    }
+  }
+  t.ok(found > 5, 'they were found');
+});
+
 t.test('every heading that a link of the documents names is there', async (t) => {
   for (const name of DOCUMENTS) {
     const text = await readFile(new URL(name, root), 'utf8');

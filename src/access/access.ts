@@ -177,7 +177,8 @@ export class Access {
 
   #identifySession(credential: string, purpose: Purpose, from?: () => Holder): Answer {
     const session = readSession(credential);
-    if (session === undefined || this.#sessions === undefined) return refused('it is a malformed session', 'Cookie');
+    if (this.#sessions === undefined) return refused('it is a session, and no sessions are configured', 'Cookie');
+    if (session === undefined) return refused('it is a malformed session', 'Cookie');
     const found = this.#sessions.find(session.id, from);
     return found instanceof Promise
       ? found.then((record) => this.#judgeSession(session, record, purpose, from), unavailable)

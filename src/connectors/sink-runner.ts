@@ -197,18 +197,23 @@ export class SinkRunner implements Runner {
   async #sendFound(sink: Sink, { messages, at, more }: Found, erasures: number): Promise<boolean> {
     const origins = messages.length === 0 ? [] : await this.#deps.store.originsWithin(messages[0]!.seq, messages.at(-1)!.seq);
     const isFromSystem = ({ seq }: Message): boolean => origins.some(({ first, last, origin }) => seq >= first && seq <= last && origin === this.#plan.opener.place);
+    const mayHandOver = (some: readonly Message[]): boolean => this.#mayHandOver(some, erasures);
     for (let from = 0; from < messages.length; from += SEND_MAX_MESSAGES) {
       const some = messages.slice(from, from + SEND_MAX_MESSAGES);
-      if (this.#ended.signal.aborted) return false;
-      if (!this.#deps.ownsNow()) throw new Error('the lease of this instance has ended');
-      // Messages erased while others were sent are not sent. If the erasures are no longer known, the messages are read again.
-      if (!this.#deps.tail.clean(some, { erasures })) return false;
-      await this.#sender.send(sink, some.filter((message) => this.#wants(message, isFromSystem)), (message) => this.#moveTo(message));
+      if (!mayHandOver(some)) return false;
+      if (!await this.#sender.send(sink, some.filter((message) => this.#wants(message, isFromSystem)), { mayHandOver, passed: (message) => this.#moveTo(message) })) return false;
       this.#moveTo(some.at(-1)!);
       if (this.#deps.clock.monotonic() - this.#notedAt >= CURSOR_KEPT_MS) await this.#note();
     }
     this.#moveTo(at);
     return messages.length === 0 && !more;
+  }
+
+  /** Messages erased while others were sent are not sent. If the erasures are no longer known, the messages are read again. @throws Error where the lease has ended */
+  #mayHandOver(messages: readonly Message[], erasures: number): boolean {
+    if (this.#ended.signal.aborted) return false;
+    if (!this.#deps.ownsNow()) throw new Error('the lease of this instance has ended');
+    return this.#deps.tail.clean(messages, { erasures });
   }
 
   #wants(message: Message, isFromSystem: (message: Message) => boolean): boolean {

@@ -21,6 +21,14 @@ export interface SinkSenderDependencies {
   readonly succeeded: () => void;
 }
 
+/** What the owner of the messages says and learns while they are sent. */
+export interface SendSteps {
+  /** Asked before each hand-over and each dead letter: earlier ones may have taken long. It makes tombstones of erased messages. False ends the sending. */
+  readonly mayHandOver: (messages: readonly Message[]) => boolean;
+  /** Called for each message that was sent, or that became a dead letter. */
+  readonly passed: (message: Message) => void;
+}
+
 /** Sends a sink's messages. It finds the topic on the other side and hands each message to the transport. A message that cannot be sent becomes a dead letter, and the next one follows. */
 export class SinkSender {
   readonly #plan: SinkPlan;
@@ -32,39 +40,51 @@ export class SinkSender {
   }
 
   /**
-   * Sends messages in order. Rejects where the system cannot be reached; some of them may have been sent then.
-   * @param passed Called for each message that was sent, or that became a dead letter.
+   * Sends messages in order, and leaves out erased ones. Rejects where the system cannot be reached; some of them may have been sent then.
+   * @returns False where it ended early.
    */
-  async send(sink: Sink, messages: readonly Message[], passed: (message: Message) => void): Promise<void> {
-    for (let next = 0; next < messages.length;) {
-      const outgoing: Outgoing[] = [];
-      let unsendable: string | undefined;
-      for (const message of messages.slice(next)) {
-        const made = this.#outgoing(message);
-        if (typeof made === 'string') {
-          unsendable = made;
-          break;
-        }
-        outgoing.push(made);
-      }
-      let sent = 0;
-      try {
-        await sink.send(outgoing, () => {
-          passed(messages[next + sent]!);
-          sent += 1;
-          countConnector(this.#deps.counters.connectors, this.#plan.name, 'sent');
-          this.#deps.succeeded();
-        });
-      } catch (error) {
-        if (!(error instanceof UnsendableMessage)) throw error;
-        unsendable = error.message;
-      }
-      next += sent;
-      if (unsendable === undefined) continue;
-      await this.#giveUp(messages[next]!, unsendable);
-      passed(messages[next]!);
-      next += 1;
+  async send(sink: Sink, messages: readonly Message[], { mayHandOver, passed }: SendSteps): Promise<boolean> {
+    for (let rest = messages; rest.length > 0;) {
+      if (!mayHandOver(rest)) return false;
+      rest = rest.filter(({ isErased }) => !isErased);
+      const { sent, unsendable } = await this.#handOver(sink, rest, passed);
+      rest = rest.slice(sent);
+      const [dead] = rest;
+      if (unsendable === undefined || dead === undefined) continue;
+      // A dead letter of a message that was erased meanwhile would put its data into the log again.
+      if (!mayHandOver([dead])) return false;
+      if (!dead.isErased) await this.#giveUp(dead, unsendable);
+      passed(dead);
+      rest = rest.slice(1);
     }
+    return true;
+  }
+
+  /** Hands messages to the transport, up to the first that cannot be sent. @returns How many it sent, and why the next one cannot be. */
+  async #handOver(sink: Sink, messages: readonly Message[], passed: SendSteps['passed']): Promise<{ readonly sent: number; readonly unsendable: string | undefined }> {
+    const outgoing: Outgoing[] = [];
+    let unsendable: string | undefined;
+    for (const message of messages) {
+      const made = this.#outgoing(message);
+      if (typeof made === 'string') {
+        unsendable = made;
+        break;
+      }
+      outgoing.push(made);
+    }
+    let sent = 0;
+    try {
+      await sink.send(outgoing, () => {
+        passed(messages[sent]!);
+        sent += 1;
+        countConnector(this.#deps.counters.connectors, this.#plan.name, 'sent');
+        this.#deps.succeeded();
+      });
+    } catch (error) {
+      if (!(error instanceof UnsendableMessage)) throw error;
+      unsendable = error.message;
+    }
+    return { sent, unsendable };
   }
 
   /** @returns Why it cannot be sent, as a text. */

@@ -57,6 +57,12 @@ export interface WebhookReaderDependencies extends FailureStreakOptions {
 /** `more` messages may follow at once. `pause`: an attempt has failed. `unread`: the log could not be read, or the lease has ended. */
 type Next = 'more' | 'quiet' | 'pause' | 'unread' | 'stop';
 
+/** A message, and the version of the erasures with which it was read. */
+interface ReadMessage {
+  readonly message: Message;
+  readonly erasures: number;
+}
+
 /**
  * One webhook's cursor over the log, its filter, and its receiver. The next message is attempted when the one before it was taken, given up, or left out. The reader waits for new messages as a long poll
  * does, in the audience: one look of the fan-out at a message is for all webhooks. It reads from the tail, unless it is far behind.
@@ -213,7 +219,7 @@ export class WebhookReader {
         this.#moveTo(message);
         continue;
       }
-      const next = await this.#attempt(messageDelivery(message, this.#settings.format), message);
+      const next = await this.#attempt(messageDelivery(message, this.#settings.format), message, { message, erasures });
       if (next !== 'more') return next;
     }
     this.#moveTo(found.at);
@@ -226,8 +232,11 @@ export class WebhookReader {
     return this.#events?.has(message.event ?? 'message') !== false;
   }
 
-  /** @param after The position after it. */
-  async #attempt(delivery: Delivery, after: Position): Promise<Next> {
+  /**
+   * @param after The position after it.
+   * @param read The message, if the delivery is one.
+   */
+  async #attempt(delivery: Delivery, after: Position, read?: ReadMessage): Promise<Next> {
     const { counters, now, ownsNow, sender } = this.#deps;
     const since = this.#streak.attempt();
     // An instance that stood still may have lost it to another one.
@@ -247,7 +256,7 @@ export class WebhookReader {
     if (outcome.status === GONE_CODE) return this.#disable();
     this.#streak.failed(outcome.retryAfter);
     // The time passes while nothing is attempted, too, as while the service is away: so the last attempt comes after it. An instance that has lost the webhook gives nothing up.
-    return this.#streak.isTooLong && ownsNow() ? this.#giveUp(delivery, after, since) : 'pause';
+    return this.#streak.isTooLong && ownsNow() ? this.#giveUp({ delivery, after, since, read }) : 'pause';
   }
 
   async #disable(): Promise<Next> {
@@ -257,9 +266,13 @@ export class WebhookReader {
   }
 
   /** The message goes to another topic, and the next one follows. */
-  async #giveUp(delivery: Delivery, after: Position, since: number): Promise<Next> {
-    await this.#deps.deadLetters.publish({ id: this.#record.id, topic: deadTopicOf(this.#record.id, this.#settings), delivery, failures: this.#streak.count, since });
-    this.#deps.counters.webhookDeadLetters += 1;
+  async #giveUp({ delivery, after, since, read }: { readonly delivery: Delivery; readonly after: Position; readonly since: number; readonly read: ReadMessage | undefined }): Promise<Next> {
+    // The message may have been erased during the attempt. A dead letter would put its data into the log again.
+    if (read !== undefined && !this.#deps.tail.clean([read.message], read)) return 'pause';
+    if (read?.message.isErased !== true) {
+      await this.#deps.deadLetters.publish({ id: this.#record.id, topic: deadTopicOf(this.#record.id, this.#settings), delivery, failures: this.#streak.count, since });
+      this.#deps.counters.webhookDeadLetters += 1;
+    }
     this.#moveTo(after);
     return 'more';
   }

@@ -2,6 +2,7 @@ import { t } from 'tap';
 import { Access, type AccessSettings } from '../../src/access/access.ts';
 import { makeApiKey } from '../../src/access/api-key.ts';
 import type { Identity } from '../../src/access/identity.ts';
+import { makeSession } from '../../src/access/session-text.ts';
 import { makeTicket } from '../../src/access/ticket-text.ts';
 import { TokenIdentities } from '../../src/access/token-identities.ts';
 import { CredentialsUnavailable } from '../../src/access/credentials-unavailable.ts';
@@ -137,6 +138,7 @@ const REFUSED: readonly (readonly [credential: string, rows: readonly KeyRecord[
   [ALICE.text.slice(0, -1), [record(ALICE)], /malformed API key/],
   ['tdg_', [], /malformed API key/],
   ['eyJhbGciOiJub25lIn0.e30.', [], /no tokens are configured/],
+  [makeSession().text, [], /no sessions are configured/],
   [ALICE.text, [record(ALICE, { revoked: 5 })], /was revoked/],
   [ALICE.text, [record(ALICE, { expires: NOW })], /has expired/],
   [wrongSecret(ALICE.text), [record(ALICE, { revoked: 5 })], /no such API key/],

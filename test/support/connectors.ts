@@ -5,7 +5,7 @@ import { readConnectors } from '../../src/connectors/connectors-file.ts';
 import { NATS } from '../../src/connectors/nats/nats.ts';
 import type { Transport } from '../../src/connectors/transport.ts';
 import type { Draft } from '../../src/model/message.ts';
-import { FULL_GRANT } from '../../src/model/grant.ts';
+import { FULL_GRANT, ScopedGrant } from '../../src/model/grant.ts';
 import { systemClock as clock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import type { ConnectorStore } from '../../src/store/connector-store.ts';
@@ -35,6 +35,8 @@ export async function natsManager(t: Scope, server: NatsServer): Promise<JetStre
 export type ConnectedStore = Store & { readonly connectors: ConnectorStore };
 
 let instances = 0;
+
+const ERASER = new ScopedGrant({ publish: [], subscribe: [], erase: ['>'] });
 
 /** An instance's log with its connectors, without HTTP, in this process. */
 export class ConnectedLog {
@@ -73,6 +75,12 @@ export class ConnectedLog {
 
   publishText(topic: string, ...texts: readonly string[]): Promise<unknown> {
     return this.publish(...texts.map((text) => draft(topic, text)));
+  }
+
+  /** Erases messages of the log, by their numbers. Resolves once this instance has no data of them. */
+  async erase(...seqs: readonly number[]): Promise<void> {
+    const { eraser, tail } = this.#spine.log;
+    for (const seq of seqs) await eraser.message(ERASER, tail.log!.lineage.at(seq), { name: 'somebody' });
   }
 
   /** What the log has of a topic, or of all: `topic=data` in order. */

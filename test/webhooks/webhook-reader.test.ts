@@ -25,7 +25,10 @@ class Bench {
   readonly notes: DeliveryNote[] = [];
   readonly dead: DeadLetter[] = [];
   owns = true;
-  readonly tail = { last: 0, log: undefined, clean: () => true, erasures: 0 };
+  readonly tail = { last: 0, log: undefined, clean: (messages: readonly Message[]) => this.#clean(messages), erasures: 0 };
+  /** Messages that were erased, and how often the instance does not know which these are. */
+  readonly erased: number[] = [];
+  unknown = 0;
   /** What the store's clock has more than the other one. */
   aheadMs = 0;
   /** How many messages each read asked for. */
@@ -37,6 +40,11 @@ class Bench {
   connected: () => void = () => undefined;
   readonly budget = new Budget(1_000_000);
   readonly reader: WebhookReader;
+
+  #clean(messages: readonly Message[]): boolean {
+    for (const message of messages) if (this.erased.includes(message.seq)) message.erase();
+    return this.unknown-- <= 0;
+  }
 
   constructor(messages: number, { record = {}, startGap, parts = () => ({}) }: { readonly record?: Partial<WebhookRecord>; readonly startGap?: Gap; readonly parts?: (index: number) => Partial<Draft> } = {}) {
     const log = Array.from({ length: messages }, (_, index) => new Message('abcdefgh', index + 1, 0, 0, { topic: 'a', event: undefined, json: false, data: Buffer.from('x'), ...parts(index) }));
@@ -126,6 +134,21 @@ t.test('a message that fails for too long is given up, the next one follows, and
   t.match(bench.dead, [{ id: 'hook', topic: 'dead.webhooks.hook', delivery: { id: 'abcdefgh-1' }, failures: 7, since: 0 }]);
   t.equal(bench.sent.filter((id) => id === 'abcdefgh-1').length, 7, 'the last attempt comes after that time');
   t.equal(bench.sent.at(-1), 'abcdefgh-2');
+  t.match(bench.notes.at(-1), { cursor: 'abcdefgh-2', failures: 0 });
+  await bench.reader.stop();
+});
+
+t.test('a message that was erased during its last attempt becomes no dead letter, and the next one follows', async (t) => {
+  const bench = new Bench(2, { record: { failures: 1, failingSince: 0, nextAt: 0 } });
+  bench.aheadMs = 2 * RETRY_MS;
+  bench.status = (id) => (id === 'abcdefgh-1' ? 500 : 200);
+  bench.connected = () => void (bench.unknown = 1);
+  bench.reader.start();
+  await settle();
+  t.same([bench.sent, bench.dead], [['abcdefgh-1'], []], 'not before it is known which messages were erased');
+  bench.connected = () => void bench.erased.push(1);
+  await bench.clock.advance(10_000);
+  t.same([bench.sent, bench.dead], [['abcdefgh-1', 'abcdefgh-1', 'abcdefgh-2'], []]);
   t.match(bench.notes.at(-1), { cursor: 'abcdefgh-2', failures: 0 });
   await bench.reader.stop();
 });

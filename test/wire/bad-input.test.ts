@@ -9,8 +9,8 @@ import { BAD_INPUT } from './bad-input-cases.ts';
 /** What would tell a client of the inside: files, folders, libraries, statements, stacks. */
 const INSIDE = /node:|node_modules|\.ts\b|\.js\b|\/src\/|\/tmp\/|fastify|FST_|HPE_|typebox|sqlite|select |insert |\bat .*:[0-9]+|\[object/i;
 
-/** Endpoints whose invalid requests need more than the table has: test/hooks/hooks.test.ts, test/http/tickets.test.ts and test/wire/erase.test.ts make them. */
-const ELSEWHERE: readonly Endpoint[] = [ENDPOINTS.hook, ENDPOINTS.secretHook, ENDPOINTS.createTicket, ENDPOINTS.eraseTopic];
+/** Endpoints whose invalid requests need more than the table has: test/hooks/hooks.test.ts, test/http/renewals.test.ts, test/http/tickets.test.ts and test/wire/erase.test.ts make them. */
+const ELSEWHERE: readonly Endpoint[] = [ENDPOINTS.hook, ENDPOINTS.secretHook, ENDPOINTS.createTicket, ENDPOINTS.renewStream, ENDPOINTS.eraseTopic];
 
 const instance = await startInstance(t, { LOG_LEVEL: 'warn' });
 const http = new Http(t, instance.url);
@@ -35,12 +35,13 @@ await t.test('every invalid request is refused, and the fault is named', async (
 });
 
 await t.test('each endpoint that takes a parameter or a body has rows in the table', async (t) => {
-  const heads = BAD_INPUT.map(({ request }) => request.toString('latin1', 0, 200).split(' ', 2).join(' '));
+  const rows = BAD_INPUT.map(({ request, status }) => ({ line: request.toString('latin1', 0, 200).split(' ', 2).join(' '), status }));
   const lacking = Object.values<Endpoint>(ENDPOINTS).filter((endpoint) => {
     const { url, methods, once, many, body } = endpoint;
     if (ELSEWHERE.includes(endpoint) || (once.length === 0 && many === undefined && body === undefined)) return false;
     const head = new RegExp(`^${methods[0]} ${url.replaceAll('.', '\\.').replaceAll(/:\w+/g, '[^/?]+')}(\\?|$)`);
-    return !heads.some((one) => head.test(one));
+    // A 401 says nothing of the input. This instance has no key, so it answers nothing else to administrators' requests.
+    return !rows.some(({ line, status }) => head.test(line) && (status !== 401 || endpoint.access === 'administration'));
   });
   t.same(lacking.map(({ methods, url }) => `${methods[0]} ${url}`), [], 'add to test/wire/bad-input-cases.ts what each must refuse');
 });

@@ -46,7 +46,7 @@ function ConnectorList({ api }: { readonly api: Api }): JSX.Element {
             { title: 'Behind', isNumber: true, cell: ({ behind }) => behind === undefined ? '–' : count(behind) },
             { title: 'Position', cell: Position },
             { title: 'Last error', cell: ({ error, failed, state }) => error === undefined ? '–' : <span class="long"><Raw text={error} />{failed !== undefined && <span class="sub"><time dateTime={failed} title={failed}>{age(failed)} ago</time>{state === 'up' && ', before it was up'}</span>}</span> },
-            { title: 'Dead letters', cell: ({ deadTopic }) => <a class="long" href={href('topics', deadTopic)}>{deadTopic}</a> },
+            { title: 'Dead letters', cell: ({ deadTopic }) => <a class="long" href={href('topics', deadTopic)}><Raw text={deadTopic} /></a> },
           ]} />}
       </Shown>
     </section>
