@@ -29,6 +29,13 @@ t.test('the tables of settings have each setting once, in the order of the progr
   }));
 });
 
+t.test('the row of a setting with a few choices names each of them', async (t) => {
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    if (setting.type !== 'choice') continue;
+    for (const choice of setting.allowed.split(' or ')) t.ok(setting.meaning.split(' Choices: ')[1]?.includes(choice), `${name}: ${choice}`);
+  }
+});
+
 t.test('every file that the documents name is there', async (t) => {
   for (const name of DOCUMENTS) {
     const text = await readFile(new URL(name, root), 'utf8');

@@ -34,7 +34,7 @@ export function headline(results: Results): string | undefined {
   const cost = (peer: string): number | undefined => median('fanout', '10,000 streams, 5 messages a second', peer, 'cpu');
   const [ours, theirs, ourCost, bareCost] = [most(SUBJECT), most(NCHAN), cost(SUBJECT), cost(BARE_NET)];
   if (ours === undefined || theirs === undefined || ourCost === undefined || bareCost === undefined) return undefined;
-  return `One process delivers ${rounded(ours)} messages a second to 10,000 streams, 99 of 100 within 250 ms (nginx with Nchan on the same machine: ${rounded(theirs)}). `
+  return `One process makes ${rounded(ours)} deliveries a second, over 10,000 streams, 99 of 100 within 250 ms (nginx with Nchan on the same machine: ${rounded(theirs)}). `
     + `Where each message is written by itself, a delivery costs ${ourCost.toFixed(1)} µs of CPU; a bare Node socket costs ${bareCost.toFixed(1)} µs there.`;
 }
 

@@ -144,7 +144,7 @@ describe('the headline', () => {
     fanout: outcome([row('10,000 streams, 5 messages a second', 'tidings', { cpu: 10.51 }), row('10,000 streams, 5 messages a second', 'bare-net', { cpu: 9.3 })]),
   };
   it('says medians, and nothing while one is missing', () => {
-    assert.match(headline(results) ?? '', /delivers 1,500,000 messages .*: 90,000\).* 10\.5 µs .* 9\.3 µs there/);
+    assert.match(headline(results) ?? '', /makes 1,500,000 deliveries .*: 90,000\).* 10\.5 µs .* 9\.3 µs there/);
     assert.equal(headline({ saturation: results.saturation }), undefined);
     assert.equal(headline({}), undefined);
   });

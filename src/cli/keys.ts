@@ -97,7 +97,7 @@ function wishes(command: Command): Command {
     .option('--erase <patterns...>', 'topics and patterns whose messages it may erase')
     .option('--presence <patterns...>', 'topics and patterns of which it may see who listens')
     .option('--operate', 'it may read metrics, the details of readiness and the description of the service')
-    .option('--admin', 'it may make and revoke keys, and read metrics');
+    .option('--admin', 'it may do what --operate allows, make and revoke keys, erase and see who listens everywhere, administer webhooks, streams and instances, revoke tokens, and see connectors');
 }
 
 /** Runs a command on the keys of the database that the settings name. Only the first key may make the database, too. */

@@ -71,7 +71,8 @@ function within({ min, max }: Bounds, value: number): number {
 
 export function choice<const Choice extends string>(facts: Facts & { readonly choices: readonly Choice[] }): Setting<Choice> {
   return {
-    type: 'choice', unit: '', default: facts.default, meaning: facts.meaning, secret: false,
+    type: 'choice', unit: '', default: facts.default, secret: false,
+    meaning: `${facts.meaning} Choices: ${facts.choices.map((one) => (one === '' ? 'unset' : `\`${one}\``)).join(', ')}.`,
     allowed: facts.choices.map((one) => (one === '' ? 'unset' : one)).join(' or '),
     read: (text) => {
       const found = facts.choices.find((one) => one === text);

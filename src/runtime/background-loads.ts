@@ -19,6 +19,9 @@ const BUSY_MAX_MS = 60_000;
 /** Stops a package that is not there from being looked for without end. Until then an installation has put it back. */
 const LOAD_MAX_ATTEMPTS = 300;
 
+/** The mark in the process's timeline (User Timing) after the last load. From then on memory grows by requests alone. */
+export const LOADED_MARK = 'tidings.loaded';
+
 export interface BackgroundLoadsDependencies {
   readonly loads: readonly Load[];
   readonly clock: Pick<Clock, 'after'>;
@@ -29,7 +32,7 @@ export interface BackgroundLoadsDependencies {
 
 /**
  * Loads what an instance starts without, one after the other, while it is quiet. So no first request waits for a load, or fails because the packages were replaced (`npm ci`) under the running
- * process. Resolves after the last load. Never rejects.
+ * process. Resolves after the last load, with LOADED_MARK set. Never rejects.
  */
 export async function loadInBackground({ loads, clock, logger, utilization = eventLoopUtilization() }: BackgroundLoadsDependencies): Promise<void> {
   const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => void clock.after(milliseconds, resolve));
@@ -49,6 +52,7 @@ export async function loadInBackground({ loads, clock, logger, utilization = eve
       }
     }
   }
+  performance.mark(LOADED_MARK);
 }
 
 function eventLoopUtilization(): () => number {

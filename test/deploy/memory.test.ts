@@ -9,6 +9,9 @@ import { parseToml } from './toml.ts';
 const root = join(import.meta.dirname, '../..');
 const MIB = 1024 * 1024;
 
+/** A worker takes more than one process alone: its part of the hub. */
+const HUB_OF_WORKER_MIB = 10;
+
 /** The kernel and its sockets need the rest of a machine. */
 const PROCESS_SHARE = 0.8;
 
@@ -41,7 +44,8 @@ t.test('the default settings add up to what the documents say, and fit the machi
   t.equal(own.length, 5);
   const each = own.reduce((sum, row) => sum + row.mib, 0);
   const [, for2, for4, for8, divided, ofWorker, ofSupervisor] = /^\| memory at most, MiB \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| (\d+) \+ (\d+) × workers \+ (\d+) for the supervisor;/m.exec(document)!.map((text) => Number(text.replace(',', '')));
-  t.same([divided, ofWorker], [total.mib - each, each]);
+  t.same([divided, ofWorker], [total.mib - each, each + HUB_OF_WORKER_MIB]);
+  t.match(readFileSync(join(root, 'deploy/tidings.service'), 'utf8'), `${ofWorker} MiB for each core at most, ${divided} for all, and ${ofSupervisor} for the supervisor (docs/capacity.md)`);
   for (const [workers, most] of [[2, for2], [4, for4], [8, for8]] as const) {
     const forBatches = mib(Math.max(0, workers * config.BATCH_BYTES - config.APPEND_QUEUE_BYTES));
     t.ok(Math.abs(most! - (divided! + ofWorker! * workers + ofSupervisor! + forBatches)) < 10, `${workers} workers: ${most} MiB`);

@@ -130,7 +130,7 @@ function State({ of }: { readonly of: Key }): JSX.Element {
 
 const LIFETIMES: readonly (readonly [days: number, label: string])[] = [[0, 'for ever'], [1, 'a day'], [30, '30 days'], [90, '90 days'], [365, 'a year']];
 const LISTS = [
-  ['publish', 'May publish to', 'The grant publish. Topics stand between spaces; orders.> is all below orders, > is all.'],
+  ['publish', 'May publish to', 'The grant publish. Separate topics by spaces; orders.> is all below orders, > is all.'],
   ['subscribe', 'May read', 'The grant subscribe: streams and history, and the views Feed and Doctor.'],
   ['presence', 'May see who listens on', 'The grant presence, and the view Topics.'],
   ['erase', 'May erase', 'The grant erase: it deletes messages for good.'],
@@ -177,7 +177,7 @@ function NewKey({ api, onMade }: { readonly api: Api; readonly onMade: (secret: 
       </div>
       <div class="toolbar">
         <label class="check"><input type="checkbox" checked={operate} onChange={(event) => setOperate(event.currentTarget.checked)} /> May see metrics and instances (the grant operate)</label>
-        <label class="check"><input type="checkbox" checked={admin} onChange={(event) => setAdmin(event.currentTarget.checked)} /> Administrator: keys, webhooks and streams (the grant admin)</label>
+        <label class="check"><input type="checkbox" checked={admin} onChange={(event) => setAdmin(event.currentTarget.checked)} /> Administrator: keys, webhooks, connectors, streams and instances; may erase, and see who listens, everywhere (the grant admin)</label>
         <span class="spread" />
         <button type="submit" class="main" disabled={isBusy}>Make the key</button>
       </div>

@@ -80,7 +80,7 @@ function Value({ of: { name, in: place, required = false, schema }, value, onVal
   return (
     <Field label={place === 'header' ? `header ${label}` : label}>
       {(attributes) => options === undefined
-        ? <input {...attributes} required={required} value={value} placeholder={schema?.type === 'array' ? 'several, between spaces' : ''} spellcheck={false} autocapitalize="off" autocomplete="off" onInput={(event) => onValue(event.currentTarget.value)} />
+        ? <input {...attributes} required={required} value={value} placeholder={schema?.type === 'array' ? 'separated by spaces' : ''} spellcheck={false} autocapitalize="off" autocomplete="off" onInput={(event) => onValue(event.currentTarget.value)} />
         : <select {...attributes} required={required} value={value} onChange={(event) => onValue(event.currentTarget.value)}><option value="">–</option>{options.map((option) => <option key={String(option)} value={String(option)}>{String(option)}</option>)}</select>}
     </Field>
   );
