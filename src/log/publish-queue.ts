@@ -23,7 +23,7 @@ export interface Waiting {
   readonly since: Since;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (problem: Problem | OutdatedStep) => void;
-  /** The request's share of the queue. The queue can evict the request until the store has it. */
+  /** The share of the request, if it is counted. The queue can evict a counted request until the store has it. */
   share: Share;
   isAnswered: boolean;
 }
