@@ -14,30 +14,32 @@ import { MadeTickets } from './made-tickets.ts';
 import { TicketHold } from './ticket-hold.ts';
 
 /**
- * How often the database records that a stream is open. After the first record, only a client that shows a position of the log may take its ticket over. Before that its own client may have
- * none: the first opening may have failed on its way. Milliseconds.
+ * How often the database records that a ticket's stream is open. Milliseconds. After the first record, only a client that shows a position may take the ticket over. Before,
+ * the ticket's own client may have none, because its first response may have been lost.
  */
 const KEEP_MS = 30_000;
 
-/** How often to look for streams that are due for that, if polls are rarer. Stops rare polls from letting tickets of open streams end. Milliseconds. */
+/** How often to look for streams that are due for such a record, at least. Milliseconds. Stops rare polls from letting the tickets of open streams end. */
 const KEEP_LOOK_MS = 5_000;
 
-/** The kind of a note that says which tickets were used again. */
+/** The kind of the control note that names tickets used again. */
 const KIND = 'tickets-used';
 
 export interface Opening {
   /** Whether the client shows a position of this log. */
   readonly hasPosition: boolean;
-  /** Whether the stream tells its client a position as soon as it begins. */
+  /** As in `TicketHold`. */
   readonly showsPosition: boolean;
 }
 
-/** The tasks that repeat while there are holds. */
+/** The tasks that repeat while this instance has holds: `look` for later uses, and `keep` tickets of open streams alive. */
 type Task = 'look' | 'keep';
 
-/** News about a ticket that came while a use of it was under way. */
+/** A ticket that the database is being asked to use. */
 interface UnderWay {
+  /** How many such calls are under way. */
   uses: number;
+  /** The latest generation of the ticket that this instance has heard of meanwhile. */
   newest: number;
 }
 
@@ -51,8 +53,9 @@ export interface TicketsDependencies {
 }
 
 /**
- * The tickets in use on this instance. A ticket opens one stream at a time: its latest use has it, and the stream of the use before ends, on whichever instance. The database says which use
- * is later. The bus tells the other instances; without it they learn it by polling.
+ * The tickets in use on this instance. A ticket opens one stream at a time: a later use takes the ticket over, and ends the earlier use's stream on any instance.
+ *
+ * The database numbers the uses of all tickets of the log with one counter, the generation. Other instances learn of a use by the bus, or else by polling.
  */
 export class Tickets {
   readonly #store: TicketStore;
@@ -66,7 +69,7 @@ export class Tickets {
   readonly #underWay = new Map<string, UnderWay>();
   readonly #refusals = new LineWindow();
   readonly #made: MadeTickets;
-  /** All uses up to this generation are known here. */
+  /** This instance knows all uses of its tickets up to this generation. */
   #newest = 0;
   readonly #repeating = new Set<Task>();
   readonly #failing = new Set<Task>();
@@ -84,7 +87,7 @@ export class Tickets {
     control.answer(KIND, (body) => this.#told(body));
   }
 
-  /** This instance has just made a ticket. */
+  /** Remembers a ticket that this instance has just made. */
   made(record: TicketRecord): void {
     this.#made.add(record);
   }
@@ -96,8 +99,8 @@ export class Tickets {
   }
 
   /**
-   * Uses a ticket for a stream that is about to begin. The caller releases the hold.
-   * @throws Problem `invalid-credential` where the ticket has ended, or a position is missing
+   * Uses a ticket for a stream that is about to begin. The caller must release the hold.
+   * @throws Problem `invalid-credential` if the ticket has ended, or if the client must show a position and has none
    * @throws CredentialsUnavailable
    */
   async use({ id, digest }: ShownTicket, { hasPosition, showsPosition }: Opening, holder?: Holder): Promise<TicketHold> {
@@ -108,7 +111,7 @@ export class Tickets {
       const isRemembered = this.#made.forget(id);
       const used = await this.#uses.ask({ id, digest, hasPosition }, holder);
       if (used === undefined) throw this.#refused(id);
-      // Another instance has used it, and may have renewed it since: the client comes back, and its row is read.
+      // Another instance has used the ticket, and may have renewed it: let the client come back, so that `find` reads the row.
       if (isRemembered && used.before !== 0) throw new CredentialsUnavailable('the ticket was used on another instance');
       const hold = new TicketHold({ id, generation: used.generation, showsPosition, kept: this.#clock.monotonic() });
       if (underWay.newest > hold.generation) hold.lose();
@@ -120,25 +123,25 @@ export class Tickets {
     }
   }
 
-  /** The stream has ended, or does not begin. */
+  /** Forgets the hold of a stream that has ended or did not begin. */
   release(hold: TicketHold): void {
     if (this.#holds.get(hold.id) === hold) this.#holds.delete(hold.id);
   }
 
   /**
-   * Ends a ticket for good, and its stream. A client that shows the ticket again is told not to come back, while its row exists.
-   * @returns False where another use has it. Rejects with a `StoreError`.
+   * Ends a ticket for good; the caller closes the stream. While the database has the ticket's row, a client that shows the ticket is told not to come back.
+   * @returns False if a later use has the ticket. Rejects with a `StoreError`.
    */
   async end({ id, generation }: Pick<TicketHold, 'id' | 'generation'>): Promise<boolean> {
     const [ticket] = await this.#store.findTickets([id]);
     if (ticket?.generation !== generation) return false;
-    // An instance that has made it does not look at the database before its first use.
+    // The instance that made a ticket answers from memory until the first use: make it forget the ticket.
     this.#made.forget(id);
     this.#control.tell(KIND, [[id, generation]]);
     return this.#store.renewTicket({ id, generation, origin: ticket.origin, session: ENDED_BY_ADMINISTRATOR, until: ticket.until });
   }
 
-  /** Looks now which tickets were used: a note about them may have come that could not be checked. Rejects with a `StoreError`. */
+  /** Reads the latest uses now, as after a note that this instance could not check. Rejects with a `StoreError`. */
   async look(): Promise<void> {
     if (this.#holds.size > 0) await this.#look();
   }
@@ -150,16 +153,16 @@ export class Tickets {
   }
 
   #hold(hold: TicketHold): void {
-    // Earlier uses do not matter: this instance holds no ticket.
+    // Without other holds, earlier uses do not matter to this instance.
     if (this.#holds.size === 0) this.#newest = hold.generation;
     this.#usedLater(hold.id, hold.generation);
     this.#holds.set(hold.id, hold);
-    // A poll need not bring this one.
+    // The next poll can skip this use, if no other use comes before it.
     if (hold.generation === this.#newest + 1) this.#newest = hold.generation;
     this.#schedule();
   }
 
-  /** A use has the ticket: one with an earlier generation, if it is here, has lost it. */
+  /** Takes note of a use. A hold of an earlier generation loses the ticket. */
   #usedLater(id: string, generation: number): void {
     const underWay = this.#underWay.get(id);
     if (underWay !== undefined) underWay.newest = Math.max(underWay.newest, generation);
@@ -195,7 +198,7 @@ export class Tickets {
     return undefined;
   }
 
-  /** Keeps timers while there are holds. */
+  /** Keeps both timers running while there are holds. */
   #schedule(): void {
     this.#repeat('look', this.#pollMs);
     this.#repeat('keep', Math.min(this.#pollMs, KEEP_LOOK_MS));
@@ -224,19 +227,19 @@ export class Tickets {
     }
   }
 
-  /** Looks which tickets were used since the last look. */
+  /** Reads the uses since the last look. */
   async #look(): Promise<void> {
     for (;;) {
       const after = this.#newest;
       const { newest, uses } = await this.#store.ticketUses(after);
       for (const { id, generation } of uses) this.#usedLater(id, generation);
-      // A hold that began meanwhile, as the first one, knows better.
+      // If the first hold began during the call, it has set `#newest` to a later generation.
       if (this.#newest === after) this.#newest = uses.at(-1)?.generation ?? newest;
       if (uses.length < CALL_MAX_TICKETS) return;
     }
   }
 
-  /** Says which streams are still open. Where the database does not answer, the next poll says it. */
+  /** Records which streams are still open. If the database does not answer, the next run repeats the record. */
   async #keep(): Promise<void> {
     const now = this.#clock.monotonic();
     const due = [...this.#holds.values()].filter(({ kept }) => now - kept >= KEEP_MS);

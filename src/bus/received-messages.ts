@@ -7,15 +7,16 @@ import { checkTopic } from '../model/topic.ts';
 import { ownCopy } from '../runtime/memory.ts';
 import { KnownTexts } from './known-texts.ts';
 
-/** A larger message travels as "look at the head". Stops large messages from crossing the bus once for each instance and delaying the small ones after them. */
+/** Bounds an envelope; a message that does not fit travels as "look at the head". Stops large messages from crossing the bus once for each instance and delaying small ones. */
 export const ENVELOPE_MAX_BYTES = 1024 * 1024;
 
 export const FLAG_JSON = 1;
 export const FLAG_EVENT = 2;
 const KNOWN_FLAGS = FLAG_JSON | FLAG_EVENT;
 
-/** Where the parts of a message's head are (`envelope.ts`). */
-const SEQ_OFFSET_BYTES = 1;
+/** The layout of a message's head (`envelope.ts`). */
+const FLAGS_OFFSET_BYTES = 0;
+const SEQ_OFFSET_BYTES = FLAGS_OFFSET_BYTES + 1;
 const TIME_OFFSET_BYTES = SEQ_OFFSET_BYTES + 8;
 const EXPIRES_OFFSET_BYTES = TIME_OFFSET_BYTES + 8;
 const TOPIC_LENGTH_OFFSET_BYTES = EXPIRES_OFFSET_BYTES + 8;
@@ -29,25 +30,26 @@ const DATE_MAX_MS = 8.64e15;
 const TOPICS = new KnownTexts((topic) => isAccepted(() => checkTopic(topic)));
 const EVENTS = new KnownTexts((event) => isAccepted(() => checkEvent(event, EVENT_MAX_BYTES)));
 
-/** Where an envelope is checked: one block, so that a check makes nothing that has to be collected. */
+/** Scratch memory for the check of one envelope at a time. All checks share it, so that none allocates a buffer. */
 const CHECKED = Buffer.allocUnsafeSlow(ENVELOPE_MAX_BYTES);
 const CHECKED_HEADS = new DataView(CHECKED.buffer);
 
 /**
- * The checked messages of an envelope, still as bytes. An instance receives every message of the log, and its readers want few of them. So a message becomes an
- * object only when one is asked for, and each call makes another.
+ * The checked messages of an envelope, still as bytes. Readers want few of the messages that an instance receives, so only `at` makes an object, a new one for
+ * each call.
  */
 export class ReceivedMessages implements Iterable<Message> {
   readonly epoch: string;
-  /** The number of the first message, and of the last. */
+  /** The number of the first message. */
   readonly first: number;
+  /** The number of the last message. */
   readonly last: number;
-  /** Whether they have the numbers from the first to the last without holes, and times that do not decrease. */
+  /** Whether the messages have all numbers from the first to the last, and times that do not decrease. */
   readonly isRun: boolean;
   readonly #bytes: Buffer;
-  /** The same bytes, to read numbers from: faster than the functions of a Buffer. */
+  /** A view of `#bytes`: it reads numbers faster than a Buffer does. */
   readonly #heads: DataView;
-  /** Where each message begins. */
+  /** The offset of each message in `#bytes`. */
   readonly #begins: readonly number[];
   readonly #topics: readonly string[];
 
@@ -66,7 +68,7 @@ export class ReceivedMessages implements Iterable<Message> {
     return this.#begins.length;
   }
 
-  /** The memory that holds all of them. */
+  /** The memory that holds all messages of this envelope. */
   get block(): ArrayBufferLike {
     return this.#bytes.buffer;
   }
@@ -79,7 +81,7 @@ export class ReceivedMessages implements Iterable<Message> {
     return this.#topics[index]!;
   }
 
-  /** The size in memory that the message has as an object. Bytes. */
+  /** The bytes of memory that the message would take as an object. */
   sizeAt(index: number): number {
     return messageBytes(this.#topics[index]!, this.#heads.getUint32(this.#begins[index]! + DATA_LENGTH_OFFSET_BYTES));
   }
@@ -88,7 +90,7 @@ export class ReceivedMessages implements Iterable<Message> {
     const bytes = this.#bytes;
     const heads = this.#heads;
     const begin = this.#begins[index]!;
-    const flags = heads.getUint8(begin);
+    const flags = heads.getUint8(begin + FLAGS_OFFSET_BYTES);
     const eventAt = begin + MESSAGE_HEAD_BYTES + heads.getUint16(begin + TOPIC_LENGTH_OFFSET_BYTES);
     const dataAt = eventAt + heads.getUint32(begin + EVENT_LENGTH_OFFSET_BYTES);
     return new Message(this.epoch, this.#seqAt(index), this.timeAt(index), heads.getFloat64(begin + EXPIRES_OFFSET_BYTES), {
@@ -109,9 +111,10 @@ export class ReceivedMessages implements Iterable<Message> {
 }
 
 /**
- * Checks the messages of an envelope. undefined where one of them is malformed. A sender that proves itself may still be a program with a fault. So the functions that check a publish also check
- * topics and events here, and all data must be UTF-8. JSON is not parsed: the instance that stored it has done so, and it would cost
+ * Checks the messages of an envelope, with the topic and event checks of a publish: an authenticated sender can still be buggy. Does not parse JSON, which the sender has done: that would cost
  * several times as much as all other checks.
+ * @param bytes At most `ENVELOPE_MAX_BYTES`
+ * @returns undefined if a message is malformed
  */
 export function readMessages(bytes: Uint8Array, count: number, epoch: string): ReceivedMessages | undefined {
   if (count * MESSAGE_HEAD_BYTES > bytes.length) return undefined;
@@ -124,7 +127,7 @@ export function readMessages(bytes: Uint8Array, count: number, epoch: string): R
   let isRun = true;
   for (let index = 0; index < count; index++) {
     if (at + MESSAGE_HEAD_BYTES > bytes.length) return undefined;
-    const flags = CHECKED[at]!;
+    const flags = CHECKED[at + FLAGS_OFFSET_BYTES]!;
     const seq = CHECKED_HEADS.getFloat64(at + SEQ_OFFSET_BYTES);
     const time = CHECKED_HEADS.getFloat64(at + TIME_OFFSET_BYTES);
     if ((flags & ~KNOWN_FLAGS) !== 0 || !Number.isSafeInteger(seq) || seq <= last || !isTime(time) || !isTime(CHECKED_HEADS.getFloat64(at + EXPIRES_OFFSET_BYTES))) return undefined;
@@ -137,15 +140,15 @@ export function readMessages(bytes: Uint8Array, count: number, epoch: string): R
     if (topic === undefined || !isEvent((flags & FLAG_EVENT) !== 0, eventAt, dataAt)) return undefined;
     begins[index] = at;
     topics[index] = topic;
-    blankHead(at);
+    zeroHead(at);
     isRun &&= (index === 0 || seq === last + 1) && time >= lastTime;
     last = seq;
     lastTime = time;
     at = end;
   }
-  // Between blank heads, topics and events, which are valid UTF-8 each, only data can make all of it invalid. One check costs far less than one for each message.
+  // Zeroed heads, topics and events are valid UTF-8, so this checks the data. One check costs far less than one for each message.
   if (at !== bytes.length || !isUtf8(CHECKED.subarray(0, at))) return undefined;
-  // The input is a slice of one large read from the socket. Without a copy, a small message would hold all of that read in memory.
+  // The input is a slice of a large read from the socket. Without a copy, a small message would keep the whole read in memory.
   return new ReceivedMessages({ epoch, isRun, bytes: ownCopy(bytes), begins, topics });
 }
 
@@ -153,9 +156,9 @@ function isEvent(isFlagged: boolean, from: number, to: number): boolean {
   return isFlagged ? EVENTS.read(CHECKED, from, to) !== undefined : from === to;
 }
 
-/** Zeros are characters of ASCII. */
-function blankHead(at: number): void {
-  CHECKED[at] = 0;
+/** Zeroes a checked head, so that the UTF-8 check passes over it. */
+function zeroHead(at: number): void {
+  CHECKED[at + FLAGS_OFFSET_BYTES] = 0;
   CHECKED_HEADS.setFloat64(at + SEQ_OFFSET_BYTES, 0);
   CHECKED_HEADS.setFloat64(at + TIME_OFFSET_BYTES, 0);
   CHECKED_HEADS.setFloat64(at + EXPIRES_OFFSET_BYTES, 0);

@@ -28,7 +28,7 @@ export function tailChunks(tail: Tail): ChunkSource {
   return (message, form) => {
     const before = message.size;
     const encoded = cachedChunk(message, form);
-    tail.grew(message, message.size - before);
+    tail.countFrame(message, message.size - before);
     return encoded;
   };
 }

@@ -4,26 +4,28 @@ import type { Counters } from '../runtime/counters.ts';
 import { ANYBODY, enough, FairShares, type Holding, type NamedHolder, type Share } from '../runtime/fair-shares.ts';
 import type { Group } from './reader-group.ts';
 
-/** A filter up to here, such as one topic or a short pattern, is never refused: `MAX_STREAMS` bounds the sum of those. Stops clients that ask for a hundred topics from keeping others out. */
+/** Filters up to this size, such as one topic or a short pattern, are free: `MAX_STREAMS` bounds their sum. Stops clients with a hundred topics from keeping small filters out. */
 const SMALL_FILTER_BYTES = 2 * 1024;
 
 /** A stream or long poll whose filter is not small. */
 export interface FilterUser {
-  /** The client that the memory of its filter counts for. */
+  /** The client that the filter's memory counts for. */
   readonly holder: NamedHolder;
-  /** Another client needs that memory: it ends, and leaves its group at once. */
+  /** Ends this user, which leaves its group at once: another client needs the memory. */
   giveWay(): void;
 }
 
 export interface FilterMemoryOptions {
-  /** Stops larger filters from filling the memory: each stream may bring one of its own. */
+  /** Bounds all larger filters together. Stops streams that each bring their own filter from filling the memory. */
   readonly maxBytes: number;
   readonly counters: Pick<Counters, 'evicted'>;
 }
 
 /**
- * The memory of filters that are not small. Equal filters are held once, and count for one client at a time, at first for the first. Past the bound the client that holds most loses its
- * newest: all streams and long polls with that filter end. A filter that another client has, too, makes no room, so it counts for that one then, and nobody loses it.
+ * The memory of filters that are not small. An instance holds equal filters once, and counts them for one client, at first for the filter's first user.
+ *
+ * Past the bound, the client that holds most loses its newest filter: all streams and long polls with that filter end. If another client uses the filter, too, the filter
+ * counts for that client instead, and nobody loses it.
  */
 export class FilterMemory {
   readonly #maxBytes: number;
@@ -39,27 +41,27 @@ export class FilterMemory {
     return this.#shares.total;
   }
 
-  /** Whether there is room for a filter, or larger holders have some that could give way. */
+  /** Whether a filter fits, or would fit if larger holders gave filters up. */
   hasRoomFor(filter: Filter, holder: () => NamedHolder): boolean {
     const bytes = countedBytes(filter);
     const missing = this.#missing(bytes);
     return missing <= 0 || this.#shares.couldMakeRoom(holder(), bytes, enough(missing));
   }
 
-  /** Makes room for a filter that is joined in the same turn. False where others would have to give way that hold no more; then nobody does. */
+  /** Makes room for a filter that joins in the same turn. Returns false, and takes nothing back, if no larger holders can free enough. */
   makeRoom(filter: Filter, holder: () => NamedHolder): boolean {
     const bytes = countedBytes(filter);
     const missing = this.#missing(bytes);
     return missing <= 0 || this.#shares.makeRoom(holder(), bytes, enough(missing));
   }
 
-  /** How much has to be freed. One filter may be larger than the bound. */
+  /** The bytes to free for a filter. A single filter may be larger than the bound: it then needs the memory empty. */
   #missing(bytes: number): number {
     const { total } = this.#shares;
     return bytes === 0 ? 0 : Math.min(total, total + bytes - this.#maxBytes);
   }
 
-  /** A group begins. */
+  /** Begins to count the filter of a new group. */
   begin(group: Group): void {
     if (group.filterBytes > 0) this.#held.set(group, new HeldFilter(this.#shares, group.filterBytes));
   }
@@ -83,7 +85,7 @@ interface Member {
   readonly user: FilterUser;
 }
 
-/** A filter that is not small. It counts for its first user. Most filters have one, and each stream may bring one, so there is no list before the second. */
+/** A filter that is not small, counted for its first user. Most filters have one user, so the map of others exists only from the second user on. */
 class HeldFilter implements Holding {
   readonly #shares: FairShares<HeldFilter>;
   readonly #bytes: number;
@@ -91,14 +93,15 @@ class HeldFilter implements Holding {
   #first: Member | undefined;
   #others: Map<object, FilterUser> | undefined;
   #isOver = false;
-  /** The last round of `passOn`, and how many users were asked in it. */
+  /** The last round of `passOn`. */
   #round = 0;
+  /** How many users that round has tried. */
   #asked = 0;
 
   constructor(shares: FairShares<HeldFilter>, bytes: number) {
     this.#shares = shares;
     this.#bytes = bytes;
-    this.#share = this.#held();
+    this.#share = this.#holdForFirst();
   }
 
   enter(member: object, user: FilterUser): void {
@@ -116,7 +119,7 @@ class HeldFilter implements Holding {
       this.#others?.delete(member);
       return;
     }
-    this.#next();
+    this.#replaceFirst();
     this.#count();
   }
 
@@ -131,10 +134,10 @@ class HeldFilter implements Holding {
       this.#asked = 0;
     }
     const before = this.#first!;
-    // All streams of one client are one holder.
+    // Skip other streams of the same client: they are the same holder.
     while (++this.#asked <= (this.#others?.size ?? 0)) {
       const { member, user } = this.#first!;
-      this.#next();
+      this.#replaceFirst();
       this.#others!.set(member, user);
       if (isSame(this.#first!.user.holder, before.user.holder)) continue;
       this.#count();
@@ -143,31 +146,32 @@ class HeldFilter implements Holding {
     return false;
   }
 
-  /** All users end: each was asked, and none may keep it. */
+  /** Ends all users of the filter, because no client may keep it. */
   takeBack(): void {
     const users = [this.#first!.user, ...this.#others?.values() ?? []];
-    // When they leave, they are in no list any more.
+    // `giveWay` calls `leave`, which must find no user here.
     this.#first = undefined;
     this.#others = undefined;
     for (const user of users) user.giveWay();
     this.#count();
   }
 
-  /** Makes the filter count for its next user. */
-  #next(): void {
+  /** Moves the next user to `#first`. The caller then calls `#count`. */
+  #replaceFirst(): void {
     const next = this.#others?.entries().next().value;
     this.#first = next && { member: next[0], user: next[1] };
     if (next !== undefined) this.#others!.delete(next[0]);
   }
 
+  /** Counts the filter for the user that `#first` holds now. */
   #count(): void {
     if (this.#isOver) return;
     this.#share.release();
-    this.#share = this.#held();
+    this.#share = this.#holdForFirst();
   }
 
-  /** Without a user nobody could give way. */
-  #held(): Share {
+  /** Takes a share for `#first`. Without a counted user, as when only a webhook waits in the group, nobody can give way: the share is pinned. */
+  #holdForFirst(): Share {
     const share = this.#shares.hold(this.#first?.user.holder ?? ANYBODY, this.#bytes, this);
     if (this.#first === undefined) share.pin();
     return share;
@@ -178,7 +182,7 @@ function isSame(one: NamedHolder, other: NamedHolder): boolean {
   return one.length === other.length && one.every((name, index) => name === other[index]);
 }
 
-/** The bytes that count for a filter; 0 for a small one. */
+/** The bytes that a filter counts for; 0 for a small filter. */
 export function countedBytes(filter: Filter): number {
   const bytes = indexedBytes(filter);
   return bytes <= SMALL_FILTER_BYTES ? 0 : bytes;

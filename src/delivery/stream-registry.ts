@@ -25,13 +25,14 @@ import { StreamDrain } from './stream-drain.ts';
 import { StreamShares } from './stream-shares.ts';
 import { UnreadWrites } from './unread-writes.ts';
 
-/** How often the registry looks after its streams: the grain of heartbeats, of looks at clients, and of the drain. */
+/** How often the registry ticks: it sends heartbeats, looks for vanished clients, and closes streams of a drain only at ticks. */
 export const REGISTRY_TICK_MS = 100;
 
 export interface StreamSettings {
   readonly maxStreams: number;
-  /** The most memory of larger filters together, and of unread writes together. */
+  /** Bounds the memory of all larger filters together. */
   readonly filterBytes: number;
+  /** Bounds all writes that clients have not read, together. */
   readonly unreadBytes: number;
   readonly heartbeatMs: number;
   readonly stallMs: number;
@@ -39,14 +40,14 @@ export interface StreamSettings {
   readonly retryMaxMs: number;
 }
 
-/** The names by which a stream can be found. */
+/** How others find a stream, and what its response begins with. All are optional. */
 export interface StreamNames {
   readonly client?: StreamClient;
-  /** The data of `$open` besides the position of the stream. */
+  /** The data of `$open`, besides the stream's position. */
   readonly handle?: object | undefined;
-  /** The client that its place counts for. */
+  /** The client that the stream's place counts for. */
   readonly holder?: () => Holder;
-  /** The head of its response, where it was not written yet. */
+  /** The response head, if the caller has not written it yet. */
   readonly head?: Buffer;
 }
 
@@ -58,12 +59,12 @@ export interface StreamRegistryDependencies {
   readonly clock: Clock;
   readonly counters: Counters;
   readonly logger: Logger;
-  /** Tells which clients have vanished. */
+  /** Shows which clients have vanished. */
   readonly table: TcpTable;
   readonly settings: StreamSettings;
 }
 
-/** The open streams of this instance: how many there may be, their heartbeats, and their end. One timer serves all. */
+/** The open streams of this instance. It bounds their number, sends their heartbeats, and ends them; one timer serves all. */
 export class StreamRegistry {
   readonly #tail: Tail;
   readonly #audience: Audience;
@@ -72,7 +73,7 @@ export class StreamRegistry {
   readonly #clock: Clock;
   readonly #counters: Counters;
   readonly #settings: StreamSettings;
-  readonly #readers: Heartbeats<Reader>;
+  readonly #heartbeats: Heartbeats<Reader>;
   readonly #watch: ClientWatch;
   readonly #unread: UnreadWrites<Reader>;
   readonly #delayedClose: DelayedClose;
@@ -90,12 +91,12 @@ export class StreamRegistry {
     this.#clock = clock;
     this.#counters = counters;
     this.#settings = settings;
-    this.#readers = new Heartbeats(settings.heartbeatMs / REGISTRY_TICK_MS);
+    this.#heartbeats = new Heartbeats(settings.heartbeatMs / REGISTRY_TICK_MS);
     this.#unread = new UnreadWrites({ maxBytes: settings.unreadBytes });
     const fullSockets = new FullSockets<Reader>(clock);
-    this.#watch = new ClientWatch({ table, clock, counters, logger, readers: this.#readers, fullSockets, stallMs: settings.stallMs, heartbeatMs: settings.heartbeatMs });
+    this.#watch = new ClientWatch({ table, clock, counters, logger, readers: this.#heartbeats, fullSockets, stallMs: settings.stallMs, heartbeatMs: settings.heartbeatMs });
     this.#delayedClose = new DelayedClose(clock);
-    this.#shares = new StreamShares({ maxStreams: settings.maxStreams, readers: this.#readers, evict: (reader) => this.#evict(reader), counters });
+    this.#shares = new StreamShares({ maxStreams: settings.maxStreams, readers: this.#heartbeats, evict: (reader) => this.#evict(reader), counters });
     this.#readerDependencies = { tail, counters, fullSockets, unread: this.#unread };
     this.#schedule();
   }
@@ -105,11 +106,11 @@ export class StreamRegistry {
     return this.#shares.size;
   }
 
-  /** How many readers are behind, and how many numbers of the log the furthest of them lacks. */
+  /** How many readers are behind, and how many numbers of the log the slowest reader lacks. */
   get behind(): { readonly readers: number; readonly furthest: number } {
     let readers = 0;
     let furthest = 0;
-    for (const { state, cursorSeq } of this.#readers) {
+    for (const { state, cursorSeq } of this.#heartbeats) {
       if (state !== 'behind' && state !== 'blocked') continue;
       readers++;
       furthest = Math.max(furthest, this.#tail.last - cursorSeq);
@@ -117,34 +118,34 @@ export class StreamRegistry {
     return { readers, furthest };
   }
 
-  /** The bytes written to streams that their clients have not taken. Bytes. */
+  /** Bytes that were written to streams and that the clients have not read. */
   get unreadBytes(): number {
     return this.#unread.bytes;
   }
 
-  /** All open streams, in no particular order. Streams that were sent away and are not closed yet are among them. */
+  /** All open streams, in no particular order, with those that were dismissed and have not closed yet. */
   get readers(): Iterable<Reader> {
-    return this.#readers;
+    return this.#heartbeats;
   }
 
-  /** Whether streams are being closed, because the instance ends. */
+  /** Whether the registry is closing its streams, because the instance ends. */
   get isDraining(): boolean {
     return this.#drain !== undefined;
   }
 
-  /** Whether there is a place for another stream, or one that has to give way. */
+  /** Whether another stream fits, or a larger holder's stream would give way to it. */
   hasRoomFor(holder: () => Holder): boolean {
     return this.#drain === undefined && this.#shares.hasRoomFor(holder);
   }
 
-  /** As `hasRoomFor`, for a stream that is opened at once: larger holders make room for it. */
+  /** As `hasRoomFor`, but makes larger holders give way. Open the stream in the same turn. */
   makeRoom(holder: () => Holder): boolean {
     return this.#drain === undefined && this.#shares.makeRoom(holder);
   }
 
   /**
-   * Begins a stream on a socket whose response head was flushed, or is given. Call `drained` and `closed` when the socket says so.
-   * @throws Problem `forbidden`; then nothing has begun.
+   * Begins a stream. The caller has flushed the response head, or passes it as `head`, and calls `drained` and `closed` on these events of the socket.
+   * @throws Problem `forbidden`, before anything has begun
    */
   open(grant: Grant, filter: Filter, options: StreamOptions, outlet: Outlet, start: Start, { client, handle, holder, head }: StreamNames = {}): Reader {
     const forbidden = readProblem(grant, filter);
@@ -152,7 +153,7 @@ export class StreamRegistry {
     const group = this.#audience.join(filter);
     const reader = new Reader({ group, options, outlet, at: start.at, client, openedTenths: Math.round(this.#clock.monotonic() / 100) }, this.#readerDependencies);
     this.#enter(group, reader, holder ?? (() => client?.holder() ?? ANYBODY));
-    this.#readers.add(reader);
+    this.#heartbeats.add(reader);
     this.#counters.opened++;
     this.#shares.opened(reader, holder);
     reader.open(start, this.#retryMs(), handle, head);
@@ -169,23 +170,23 @@ export class StreamRegistry {
   }
 
   /**
-   * Ends one stream as a drain does: its client comes back, and is looked at again. Pending messages are not written to it: its cursor lies before them. To flush for each of thousands would
-   * make publishers wait for all readers.
-   * @param retryMs When its client may come back; by default a time of its own.
+   * Ends one stream, as a drain does: its client comes back and is checked again. The stream's cursor lies before the pending messages, so they need no flush: for thousands of streams,
+   * flushes would make publishers wait.
+   * @param retryMs When the client may come back; a random time by default
    */
   end(reader: Reader, reason: BusyReason, retryMs?: number): void {
     if (!reader.isGone) this.#dismiss(reader, reason, retryMs);
   }
 
-  /** Up to where a stream was written. */
+  /** The position up to which the stream has been written. */
   positionOf(reader: Reader): Position {
     return this.#fanout.positionOf(reader);
   }
 
   /**
-   * Goes on with another filter at the position that the stream has reached with the one before. All of it happens in one turn of the event loop, and catch-up reads on from that
-   * position: nothing is lost or doubled there (invariant 4).
-   * @returns That position.
+   * Moves a stream to a filter that differs from its current one; with an equal filter, `leave` would stop counting the stream. `setAside` comes first, because
+   * the position depends on the pending messages of the old group (invariant 4).
+   * @returns The position from which catch-up reads on with the new filter
    */
   changeFilter(reader: Reader, filter: Filter): Position {
     this.#fanout.setAside(reader);
@@ -201,16 +202,16 @@ export class StreamRegistry {
     return reader.position();
   }
 
-  /** The socket has room again. */
+  /** The socket has drained: a blocked reader goes on. */
   drained(reader: Reader): void {
     if (!reader.drained()) return;
     this.#fanout.forget(reader);
     this.#catchup.resume(reader);
   }
 
-  /** The socket is gone. */
+  /** The socket has closed: the reader leaves. */
   closed(reader: Reader): void {
-    if (!this.#readers.delete(reader)) return;
+    if (!this.#heartbeats.delete(reader)) return;
     this.#shares.closed(reader);
     reader.closed();
     this.#leaveGroup(reader);
@@ -218,7 +219,7 @@ export class StreamRegistry {
     this.#finishDrain();
   }
 
-  /** Closes all streams, evenly over the window, each with a reconnection time of its own; takes no new ones. */
+  /** Takes no new streams, and closes all open ones evenly over the window. Each client gets its own random reconnection time. */
   drain(windowMs: number): Promise<void> {
     const drain = new StreamDrain({ clock: this.#clock, windowMs, tickMs: REGISTRY_TICK_MS });
     this.#drain = drain;
@@ -235,10 +236,10 @@ export class StreamRegistry {
     this.#timer?.cancel();
     this.#watch.stop();
     this.#delayedClose.finish();
-    for (const reader of this.#readers) reader.abort();
+    for (const reader of this.#heartbeats) reader.abort();
   }
 
-  /** The reconnection time for one client: spread, so that clients that were cut together do not come back together. Milliseconds. */
+  /** A random reconnection time in milliseconds. Stops clients that were cut together from coming back together. */
   #retryMs(): number {
     const { retryMinMs, retryMaxMs } = this.#settings;
     return Math.round(retryMinMs + Math.random() * (retryMaxMs - retryMinMs));
@@ -252,7 +253,7 @@ export class StreamRegistry {
   }
 
   #lookAfter(): void {
-    for (const reader of this.#readers.tick()) {
+    for (const reader of this.#heartbeats.tick()) {
       if (reader.isGone) continue;
       if (this.#isSilent(reader)) {
         this.#counters.cut.gone++;
@@ -265,14 +266,14 @@ export class StreamRegistry {
     this.#watch.tick();
     this.#delayedClose.tick();
     if (this.#drain === undefined) return;
-    // Nearly always this writes all that is pending. To write more at once would make publishers wait; a client that lacks a message comes back with the id before it (invariant 4).
+    // Nearly always this writes everything pending, and writing more would make publishers wait. A client that misses a message comes back with the id before it (invariant 4).
     this.#fanout.writeSome();
     this.#dismissSome(this.#drain);
   }
 
   /**
-   * Whether the client of a WebSocket has answered no ping for STALL_SECONDS, and at least one heartbeat. Heartbeats are counted, not seconds: a process that was stopped for a while does not take its
-   * clients for gone.
+   * Whether a WebSocket's client has answered no ping for STALL_SECONDS, and for at least one heartbeat. Counts heartbeats instead of seconds, so that a process that was stopped for a while
+   * does not take its clients for gone.
    */
   #isSilent({ unansweredPings }: Reader): boolean {
     const { heartbeatMs, stallMs } = this.#settings;
@@ -280,7 +281,7 @@ export class StreamRegistry {
   }
 
   #dismissSome(drain: StreamDrain): void {
-    const open = [...this.#readers].filter((reader) => !reader.isGone);
+    const open = [...this.#heartbeats].filter((reader) => !reader.isGone);
     const due = drain.due(open.length);
     for (const reader of open.slice(0, due)) this.#dismiss(reader, 'draining');
   }
@@ -291,7 +292,7 @@ export class StreamRegistry {
   }
 
   #evict(reader: Reader): void {
-    // A reader that is gone already is only not closed yet.
+    // The socket of a dismissed reader is about to close anyway.
     if (!reader.isGone) this.#dismiss(reader, 'full');
   }
 
@@ -300,9 +301,9 @@ export class StreamRegistry {
     if (group.filterBytes > 0) this.#audience.enter(group, reader, { holder: namesOf(holder?.() ?? ANYBODY), giveWay: () => this.#giveFilterUp(reader) });
   }
 
-  /** The memory of its filter is needed at once, and not when its connection has closed. */
+  /** Ends a reader and frees its filter at once, before its connection closes. `closed` calls `#leaveGroup` again, which is safe. */
   #giveFilterUp(reader: Reader): void {
-    // Its place is free for the newcomer, too. Otherwise a second stream would give way.
+    // Give the newcomer this reader's place, too. Otherwise a second stream would give way.
     this.#shares.gaveWay(reader);
     this.end(reader, 'full');
     this.#leaveGroup(reader);

@@ -7,10 +7,10 @@ import type { QuotaSender } from './quota.ts';
 import type { OutdatedStep, Receipt } from './receipt.ts';
 import type { Since } from './wait-limits.ts';
 
-/** Below this share of the queue, requests are not counted by holder, unless some still are. So an instance that keeps up pays nothing for it. */
+/** Below this share, the queue does not count new requests by holder, unless it holds counted ones. So an instance that keeps up pays nothing for fairness. */
 const COUNTED_FROM_SHARE = 0.25;
 
-/** The unit of a publisher's share of the queue: of its messages or of its bytes, whichever share is larger. */
+/** Shares are parts per billion of the queue's messages or of its bytes: the larger fraction counts. */
 const WHOLE_FACTOR = 1_000_000_000;
 
 /** A request whose publisher waits for its answer. */
@@ -18,17 +18,17 @@ export interface Waiting {
   readonly request: AppendRequest;
   readonly sender: QuotaSender | undefined;
   readonly bytes: number;
-  /** The bytes that it adds to the log. */
+  /** The bytes that the request adds to the log. */
   readonly diskBytes: number;
   readonly since: Since;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (problem: Problem | OutdatedStep) => void;
-  /** Its publisher's part of the queue; it can be taken back until the store has it. */
+  /** The share of the request, if it is counted. The queue can evict a counted request until the store has it. */
   share: Share;
   isAnswered: boolean;
 }
 
-/** A publisher's part of the queue. */
+/** One counted request in the queue. */
 interface Queued extends Holding {
   waiting(): Waiting;
 }
@@ -38,11 +38,14 @@ export interface PublishQueueDependencies {
   readonly commitSize: CommitSize;
   readonly maxMessages: number;
   readonly maxBytes: number;
-  /** A request has made room for another one. The store has not got it, so nothing of it is stored. */
+  /** The queue evicted a request to make room. The store has stored nothing of it. */
   readonly onEvicted: (waiting: Waiting) => void;
 }
 
-/** Requests that wait for their commit. Its bounds also count requests that the store has, until their publishers are answered. Where it is full, the largest holders make room, and publishers take turns. */
+/**
+ * Requests that wait for their commit. If more wait than one commit holds, publishers take turns; if the queue is full, the largest holders make room.
+ * The bounds also count requests that the store has, until the publisher's answer.
+ */
 export class PublishQueue {
   readonly #commitSize: CommitSize;
   readonly #maxMessages: number;
@@ -51,10 +54,10 @@ export class PublishQueue {
   readonly #shares: FairShares<Queued>;
   #queue: Waiting[] = [];
   #queuedMessages = 0;
-  /** In the queue, and in commits that the store has. */
+  /** These two also count the commits that the store has. */
   #waitingMessages = 0;
   #waitingBytes = 0;
-  /** The request whose turn it is, where the last commit had no room for it. */
+  /** The request whose turn it is, if the last commit had no room for it. */
   #nextInTurn: Waiting | undefined;
 
   constructor({ counters, commitSize, maxMessages, maxBytes, onEvicted }: PublishQueueDependencies) {
@@ -65,7 +68,7 @@ export class PublishQueue {
     this.#shares = new FairShares({ gate: 'publishes', counters });
   }
 
-  /** Requests that the store has not got. */
+  /** Requests that are not in a commit yet. */
   get length(): number {
     return this.#queue.length;
   }
@@ -75,17 +78,17 @@ export class PublishQueue {
     return this.#queuedMessages;
   }
 
-  /** The first of these requests. Call it only where there is one. */
+  /** The oldest of these requests. The queue must not be empty. */
   get first(): Waiting {
     return this.#queue[0]!;
   }
 
-  /** Messages of all requests that are not answered. */
+  /** Messages of all unanswered requests, also of those that the store has. */
   get waitingMessages(): number {
     return this.#waitingMessages;
   }
 
-  /** @returns False where a request of this size has to be refused. */
+  /** Makes room for a request of this size. @returns False if the publisher must refuse it. */
   makeRoom(messages: number, bytes: number, holder: () => Holder): boolean {
     return this.#hasRoom(messages, bytes) || this.#evict(messages, bytes, holder());
   }
@@ -94,7 +97,7 @@ export class PublishQueue {
   add(waiting: Waiting, holder: () => Holder): void {
     const { bytes, request: { drafts: { length } } } = waiting;
     const part = this.#partOf(this.#waitingMessages + length, this.#waitingBytes + bytes);
-    // While any request is counted, new ones are, too: a publisher's requests keep their order.
+    // Uncounted requests commit first. Beside counted ones, an uncounted new request would overtake its publisher's older requests.
     if (part > COUNTED_FROM_SHARE || this.#shares.total > 0) waiting.share = this.#shares.hold(holder(), this.#amountOf(length, bytes), { takeBack: () => this.#takeBack(waiting), waiting: () => waiting });
     this.#queue.push(waiting);
     this.#queuedMessages += length;
@@ -102,14 +105,14 @@ export class PublishQueue {
     this.#waitingBytes += bytes;
   }
 
-  /** A request is answered: it holds nothing of the bounds any more. */
+  /** Frees the room of a request that the publisher answered. */
   release({ share, request: { drafts }, bytes }: Waiting): void {
     share.release();
     this.#waitingMessages -= drafts.length;
     this.#waitingBytes -= bytes;
   }
 
-  /** Takes the first requests out, up to the first one that may wait on. */
+  /** Removes and returns the oldest requests, up to the first that may keep waiting. */
   takeUntil(mayWait: (waiting: Waiting) => boolean): readonly Waiting[] {
     const first = this.#queue.findIndex(mayWait);
     const taken = this.#queue.splice(0, first === -1 ? this.#queue.length : first);
@@ -117,30 +120,37 @@ export class PublishQueue {
     return taken;
   }
 
-  /** Takes the requests of the next commit out. The list may be empty while the store is busy. */
+  /**
+   * Removes and returns the requests of the next commit. The caller has checked `leavesRoom` for the first request if the store is busy; the list is empty if
+   * a larger request's turn has come.
+   */
   takeCommit(isStoreBusy: boolean): readonly Waiting[] {
-    let count = 0;
-    let messages = 0;
-    for (let bytes = 0; count < this.#queue.length; count++) {
-      const next = this.#queue[count]!;
-      const more = messages + next.request.drafts.length;
-      bytes += next.bytes;
-      if (count > 0 && (more > this.#commitSize.messages || bytes > this.#commitSize.bytes || isAlone(next, this.#queue[0]!))) break;
-      messages = more;
-    }
-    if (count < this.#queue.length) return this.#takeInTurns(isStoreBusy);
+    if (!this.#fitsOneCommit()) return this.#takeInTurns(isStoreBusy);
     this.#nextInTurn = undefined;
-    this.#queuedMessages -= messages;
-    const taken = this.#queue.splice(0, count);
+    this.#queuedMessages = 0;
+    const taken = this.#queue.splice(0);
     for (const { share } of taken) share.pin();
     return taken;
+  }
+
+  /** Whether one commit can hold all requests. A request that is larger than a commit fits alone. */
+  #fitsOneCommit(): boolean {
+    const [first] = this.#queue;
+    let messages = 0;
+    let bytes = 0;
+    for (const waiting of this.#queue) {
+      messages += waiting.request.drafts.length;
+      bytes += waiting.bytes;
+      if (waiting !== first && (messages > this.#commitSize.messages || bytes > this.#commitSize.bytes || cannotShareCommit(waiting, first!))) return false;
+    }
+    return true;
   }
 
   #hasRoom(messages: number, bytes: number): boolean {
     return this.#waitingMessages + messages <= this.#maxMessages && this.#waitingBytes + bytes <= this.#maxBytes;
   }
 
-  /** The part of the whole queue that so much takes. */
+  /** The fraction of the queue that these messages and bytes take. */
   #partOf(messages: number, bytes: number): number {
     return Math.max(messages / this.#maxMessages, bytes / this.#maxBytes);
   }
@@ -162,14 +172,14 @@ export class PublishQueue {
   }
 
   #takeBack(waiting: Waiting): void {
-    // It is one of the newest.
+    // Evictions hit the newest requests: search from the end.
     this.#queue.splice(this.#queue.lastIndexOf(waiting), 1);
     this.#queuedMessages -= waiting.request.drafts.length;
     this.#onEvicted(waiting);
   }
 
   /**
-   * More requests wait than one commit holds: publishers take turns, so nobody waits for all that another has queued. Uncounted requests are the oldest and come first. The commit keeps the
+   * Lets publishers take turns, so nobody waits for another publisher's whole queue. Uncounted requests are the oldest and come first; the commit keeps the
    * order of arrival.
    */
   #takeInTurns(isStoreBusy: boolean): readonly Waiting[] {
@@ -179,7 +189,7 @@ export class PublishQueue {
     let bytes = 0;
     const choose = (waiting: Waiting): boolean => {
       const size = { messages: messages + waiting.request.drafts.length, bytes: bytes + waiting.bytes };
-      if (first !== undefined && isAlone(waiting, first)) return false;
+      if (first !== undefined && cannotShareCommit(waiting, first)) return false;
       if (chosen.size > 0 && (size.messages > this.#commitSize.messages || size.bytes > this.#commitSize.bytes)) return false;
       if (chosen.size === 0 && isStoreBusy && !this.#commitSize.leavesRoom(size)) return false;
       ({ messages, bytes } = size);
@@ -196,14 +206,14 @@ export class PublishQueue {
     return taken;
   }
 
-  /** The request whose turn it is, until it is chosen. */
+  /** The request whose turn it is. It stays the same until a commit takes it or its publisher is answered. */
   #turn(): Waiting | undefined {
     if (this.#nextInTurn?.isAnswered !== false) this.#nextInTurn = this.#shares.next()?.waiting();
     return this.#nextInTurn;
   }
 }
 
-/** Whether two requests cannot be in one commit: a step of a source decides whether its whole commit is stored. */
-function isAlone({ request }: Waiting, { request: first }: Waiting): boolean {
+/** Whether two requests need separate commits: a source's step decides whether the store keeps its whole commit. */
+function cannotShareCommit({ request }: Waiting, { request: first }: Waiting): boolean {
   return request.step !== undefined || first.step !== undefined;
 }

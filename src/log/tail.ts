@@ -21,24 +21,23 @@ export interface TailDependencies {
   readonly storeClock: StoreClock;
   readonly counters: Counters;
   readonly logger: Logger;
-  /** Bounds its memory; one message always fits. */
+  /** Bounds the memory of the tail; one message always fits. */
   readonly maxBytes: number;
-  /** How often the head of the log is looked at. */
+  /** How often the tail looks at the head of the log. */
   readonly pollMs: number;
 }
 
 /**
  * The newest stretch of the log, in order and without gaps (invariant 3), bounded in bytes.
  *
- * Messages come from this instance's own commits and from the bus, in any order, twice, or not at all. The message with
- * the next number is added. One that is further on waits for a short while (reorder-buffer.ts); then the numbers before it are read from the log (tail-refill.ts).
+ * Messages come from this instance's own commits and from the bus, in any order, twice, or not at all. The tail adds the message with
+ * the next number. A later message waits for a short while (reorder-buffer.ts); then the tail reads the missing numbers from the log (tail-refill.ts).
  *
- * Every snapshot of the log also says which epochs the log has. If the tail's own end is not a position of that log any more, an older
- * copy took the place of the log. The tail then goes back to the last position that both share (invariant 8). If the
- * end lies below the oldest number, retention was faster than this instance: the tail jumps.
+ * Every snapshot of the log names its epochs. If the log no longer has the tail's end, an older copy took the place of the log: the tail goes back to
+ * the last position that both logs share (invariant 8). If the end lies below the oldest number, retention was faster than this instance: the tail jumps.
  *
- * Every page also names its version of the erasures. Messages in memory that are erased become tombstones there. Messages that come late, by the bus or from
- * a read that began before, do not bring the data back (known-erasures.ts).
+ * Every page names its version of the erasures, and the tail makes tombstones of erased messages in memory. Late messages, from the bus or from an older read,
+ * do not bring the data back (known-erasures.ts).
  */
 export class Tail {
   readonly #storeClock: StoreClock;
@@ -47,7 +46,7 @@ export class Tail {
   readonly #erasures: KnownErasures;
   #listener: TailListener | undefined;
 
-  /** The messages up to the end. */
+  /** The messages in memory, up to the tail's end. */
   readonly #recent: Recent;
   readonly #known: KnownLog;
   readonly #growth: TailGrowth;
@@ -93,7 +92,7 @@ export class Tail {
     this.#erasures.begin(log);
     this.#adopt(log);
     const start = await this.#refill.warmStart(log);
-    // Unless a commit of this instance was quicker.
+    // A commit of this instance may have moved the end already: then the tail starts without older messages.
     if (this.position === head) this.#recent.moveTo(start);
     this.#refill.poll();
     await this.#refill.fill();
@@ -111,22 +110,23 @@ export class Tail {
     return this.#known.log;
   }
 
-  /** Why the log cannot be read, by the last look; undefined while it can. */
+  /** Why the last look could not read the log; undefined if it could. */
   get failure(): string | undefined {
     return this.#refill.failure;
   }
 
-  /** The end: everything up to here has been added, or lies before the tail. */
+  /** The end of the tail: the next message that it adds comes right after this position. */
   get position(): Position {
     return this.#recent.position;
   }
 
-  /** The newest known position: the head of the log, which a tail that is being filled has yet to reach. */
+  /** The newest known position. While the tail is being filled, this is the head of the log, after the tail's end. */
   get head(): Position {
     const { lineage, head } = this.#known.log!;
     return head > this.last ? lineage.at(head) : this.position;
   }
 
+  /** The number at the end of the tail. */
   get last(): number {
     return this.#recent.last;
   }
@@ -149,12 +149,12 @@ export class Tail {
     return this.#recent.bytes;
   }
 
-  /** Whether everything after a number is in memory. */
+  /** Whether memory holds every message after a number. */
   covers(seq: number): boolean {
     return this.#recent.covers(seq);
   }
 
-  /** Whether a position is one that the tail knows to be good. A no says nothing: the log must be asked. */
+  /** Whether the tail knows that the log has this position. If false, ask the log: the position may still be good. */
   knows(position: Position): boolean {
     return this.#recent.knows(position);
   }
@@ -171,51 +171,54 @@ export class Tail {
     return this.#recent.beforeNewest(count, wanted, counts, this.#known.log!);
   }
 
-  /** Counts what a message's frame adds to the memory of the tail, if the message is in it. Bytes. */
-  grew({ seq }: Message, bytes: number): void {
+  /** Counts the bytes that an encoded frame added to a message, if the tail holds the message. */
+  countFrame({ seq }: Message, bytes: number): void {
     if (seq >= this.first && seq <= this.last) this.#recent.grew(bytes);
   }
 
-  /** The version of the erasures up to which everything in memory is true. */
+  /** Memory holds no data that was erased up to this version of the erasures. */
   get erasures(): number {
     return this.#erasures.version;
   }
 
-  /** Makes tombstones of messages that were erased after they were read. False if the erasures are no longer known: read the messages again. */
+  /** Makes tombstones of messages that were erased after the caller read them. Returns false if the tail has forgotten those erasures: read the messages again. */
   clean(messages: readonly Message[], { erasures = this.#erasures.version }: Pick<LogState, 'erasures'>): boolean {
     return this.#erasures.clean(messages, erasures);
   }
 
   /**
-   * Messages that this instance itself committed.
+   * Adds messages that this instance committed.
    *
-   * @param before The tail's snapshot from before the store was asked to commit it.
+   * @param before The tail's snapshot, taken before the publisher asked the store to commit.
    */
   committed(messages: readonly Message[], before: Knowledge, log: LogState): void {
-    // A publish may be quicker than the opening of the tail, which then finds its messages in the log.
+    // The tail is not open yet: it will find these messages in the log.
     if (this.#known.log === undefined) return;
     if (this.#known.isOutdated(before, log)) void this.look();
     else if (this.#known.isForked(this.position, log)) this.#goBack(this.locate(this.position, log), log);
     else this.#adopt(log);
     this.#lookIfErased(log);
+    // In all three cases: `offer` drops messages whose epoch the known log lacks.
     this.offer(messages);
   }
 
-  /** Messages of one commit that came over the bus. */
+  /** Adds the messages of one commit from the bus. */
   receive(messages: ReceivedMessages): void {
     this.#growth.receive(messages);
   }
 
-  /** Messages of one commit, in order, from wherever they came. */
+  /** Adds the messages of one commit, in order, and drops those that the known log lacks. */
   offer(messages: Iterable<Message>): void {
     this.#growth.offer(messages);
   }
 
   /**
-   * Asks the store, and takes over what the answer says of the log before anybody goes by it. So a reader never has a position that the tail does not know,
-   * such as one of an epoch that began in another process. The tail would take it for a position of another log. An outdated answer is discarded and the
-   * question asked again: its numbers may be those of a lost log. Messages that the answer names as erased are erased from memory first. Erasures that happened while the
-   * answer was on its way are applied to it.
+   * Asks the store. The tail learns of the answer's epochs before the caller gets the answer, and so knows every position that a reader can hold.
+   *
+   * 1. Learn the erasures up to the answer's version, and apply them to memory.
+   * 2. Ask again if the answer is outdated: its numbers may be those of a lost log.
+   * 3. Apply the erasures that happened during the call to the answer. Ask again if the tail has forgotten them.
+   * 4. Take over the answer's state of the log.
    */
   async ask<Answer extends { readonly log: LogState; readonly messages?: readonly Message[] }>(question: () => Promise<Answer>): Promise<Answer> {
     for (;;) {
@@ -224,7 +227,7 @@ export class Tail {
       if (this.#known.log !== undefined && (answer.log.erasures ?? 0) > this.#erasures.version) await this.#erasures.reach(answer.log.erasures!);
       if (this.#known.isOutdated(before, answer.log)) continue;
       if (!this.clean(answer.messages ?? [], answer.log)) {
-        // More was erased meanwhile than is remembered, or a copy has taken the log's place: a look finds out.
+        // Too many erasures happened during the call, or a copy took the log's place. A look tells which.
         await this.look();
         continue;
       }
@@ -233,17 +236,17 @@ export class Tail {
     }
   }
 
-  /** Where a reader that holds `cursor` goes on in a log that `ask` answered with. The tail still knows what came before an epoch that the log has lost. */
+  /** Where a reader with this cursor goes on in a log that `ask` returned. The tail also knows the origins of epochs that the log has lost. */
   locate(cursor: Position, log: LogState): Start {
     return this.#known.locate(cursor, log);
   }
 
-  /** Learns what other instances knew of epochs that the log has lost. Rejects with a `StoreError`. */
+  /** Reads the other instances' records of epochs that the log has lost. Rejects with a `StoreError`. */
   recallLost(): Promise<void> {
     return this.#known.recallLost();
   }
 
-  /** Looks at the log now. Calls during a look are answered by one more. */
+  /** Looks at the log now. All calls during a look share the next look. */
   look(): Promise<void> {
     return this.#refill.look();
   }
@@ -253,14 +256,14 @@ export class Tail {
     this.#lookIfErased(page.log);
   }
 
-  /** Other messages in memory may have been erased. */
+  /** A newer version of the erasures may name other messages in memory. */
   #lookIfErased({ erasures = 0 }: LogState): void {
     if (erasures > this.#erasures.version) void this.look();
   }
 
   /**
-   * Compares the end of the tail, as it was before a snapshot was asked for, with what the snapshot says. Only a snapshot that is newer than the position can
-   * tell that the position is invalid. An older one may lack it.
+   * Checks whether a snapshot has the end of the tail, as that was before the question: an older snapshot may lack a later end. Adopts the snapshot, or returns false
+   * and looks again or goes back.
    */
   #verify(before: Knowledge, log: LogState): boolean {
     if (this.#known.isOutdated(before, log)) {
@@ -288,19 +291,19 @@ export class Tail {
     this.#growth.aimAt(log.head);
   }
 
-  /** Takes over the facts of a snapshot, unless something newer is known already. */
+  /** Takes over a snapshot, unless the tail knows a newer one. */
   #adopt(log: LogState): void {
     this.#storeClock.observe(log.now);
     if (this.#known.adopt(log)) this.#listener!.epochAdded();
     this.#growth.aimAt(this.#known.log!.head);
-    // Only a log that has the end of the tail can say that its time is another.
+    // A snapshot without the tail's end is older than the end, and so may be its clock.
     if (log.head >= this.last) this.#recent.forgetTimesAfter(log.now);
   }
 
-  /** False where the answer is outdated, or the tail had to go back for it. */
+  /** Applies erasures to memory. Returns false if the answer is outdated, or if it made the tail go back. */
   #takeErasures(before: Knowledge, log: LogState, erasures: readonly KnownErasure[] | undefined): boolean {
     if (this.#isStopped) return true;
-    // Its version counts only once its erasures are applied.
+    // Leave out the version of the erasures: it counts only after the lines below have applied them.
     if (!this.#verify(before, { ...log, erasures: undefined })) return false;
     if (erasures === undefined) this.#growth.forgetAll(log);
     else if (erasures.length > 0) this.#listener!.erased(erasures, this.#growth.erase(erasures));

@@ -2,17 +2,18 @@ import { COPIED_TABLES, RowDigests, type CopiedRow, type CopiedTable, type Proof
 import { StoreError } from './store.ts';
 
 /**
- * Copies a log from one database to another: with its id, epochs, numbers, times and idempotency keys. So cursors and retried publishes go on.
+ * Copies a log from one database to another, with its id, epochs, numbers, times and idempotency keys. So cursors and retried publishes go on.
  *
- * The target is closed to every program (level.ts) from its first row to the end. A pass copies what the target lacks, while the source is in use. The final pass
- * holds the source's write lock, compares all of both, and replaces what differs. Then it closes the source, and opens the target: in this order, so that the two are
- * never open at once. Each step can be repeated after a crash.
+ * A pass copies what the target lacks, while instances use the source. The target stays closed to every program (level.ts) until the final pass is over.
+ *
+ * The final pass holds the source's write lock, compares both databases, and replaces every difference. It closes the source before it opens the target, so that
+ * the two are never open at once. After a crash, repeat the pass.
  */
 
 /** The copied fields of a message. */
 export interface CopiedMessage {
   readonly seq: number;
-  /** Its columns in the order of `MESSAGE_COLUMNS`. */
+  /** The message's columns, in the order of `MESSAGE_COLUMNS`. */
   readonly row: CopiedRow;
   readonly data: Buffer;
 }
@@ -29,73 +30,73 @@ export interface SourceState {
   /** The smallest id of an idempotency key; 0 without keys. */
   readonly oldestKey: number;
   readonly newestKey: number;
-  /** The rest of the rows of `head` and `retention`. */
+  /** `epoch`, `time`, `deletedTime` and `clock` are the other columns of `head` and `retention`. */
   readonly epoch: string;
   readonly time: number;
   readonly deletedTime: number | null;
   readonly clock: number | null;
-  /** Whether a final pass has closed it. */
+  /** Whether a final pass has closed the source. */
   readonly isMoved: boolean;
 }
 
 /** Reads a log. Every call blocks the thread. All throw a `StoreError`. */
 export interface CopySource {
-  /** Keeps everybody else from writing, until `seal` or the end of the process. */
+  /** Takes the write lock, until `seal` or the end of the process. */
   hold(): void;
   state(): SourceState;
-  /** The messages after a number, oldest first; as many as one batch may have. None where there are no more. */
+  /** The next batch of messages after one number and up to another, oldest first. Empty at the end. */
   messages(after: number, through: number): readonly CopiedMessage[];
-  /** Idempotency keys after an id, in the order of the ids. */
+  /** The next batch of idempotency keys after an id, in the order of the ids. */
   newKeys(after: number): readonly CopiedRow[];
-  /** Idempotency keys after a position, in the order of `KEYS`. */
+  /** The next batch of idempotency keys after a position, in the order of `KEYS`. */
   keys(after: KeyPosition | undefined): readonly CopiedRow[];
   rows(table: CopiedTable): Iterable<CopiedRow>;
-  /** Closes the log to every program, and releases it. */
+  /** Closes the log to every program, and releases the write lock. */
   seal(): void;
   close(): void;
 }
 
 export interface TargetState {
-  /** Whether instances may use it: it was finished. */
+  /** Whether the copy is finished: instances may use the target. */
   readonly isOpen: boolean;
-  /** The number up to which messages were copied. */
+  /** The number up to which the target has the messages. */
   readonly copied: number;
-  /** The newest id of an idempotency key that was copied. */
+  /** The newest id of an idempotency key in the target. */
   readonly newestKey: number;
-  /** Whether a final pass has written the rest of the log's state: only then the source was closed for this target. */
+  /** Whether a final pass has written the log's state. Only such a pass closes the source for this target. */
   readonly isComplete: boolean;
 }
 
-/** Writes a log. Each call is one transaction or several, and changes nothing where the database is not an unfinished copy of this log. All reject with a `StoreError`. */
+/** Writes a log, each call in one or more transactions. Every call rejects with a `StoreError`, and changes nothing in a database that is not an unfinished copy of this log. */
 export interface CopyTarget {
-  /** Does a copy while no other one into this database is under way; refuses it where one is. Ends with the process, too. */
+  /** Runs `copy` under a lock on the target, which ends with the process at the latest. Rejects if another process copies into the target. */
   alone<Result>(copy: () => Promise<Result>): Promise<Result>;
-  /** Begins the copy in an empty database, or finds it. Refuses any other, and leaves that unchanged. */
+  /** Begins the copy in an empty database, or finds the copy of this log in it. Rejects, and changes nothing, if the database holds anything else. */
   begin(log: SourceState): Promise<TargetState>;
-  /** Deletes the messages outside of the log, and keys before its oldest. Resolves to how far the copy is then. */
+  /** Deletes all messages and keys outside of the source's ranges, older or newer. Resolves to the number up to which the target then has the messages. */
   cut(log: SourceState): Promise<number>;
   appendMessages(messages: readonly CopiedMessage[], after: number): Promise<void>;
   replaceMessages(messages: readonly CopiedMessage[]): Promise<void>;
   proveMessages(from: number, through: number): Promise<Proof>;
   putKeys(rows: readonly CopiedRow[]): Promise<void>;
-  /** Deletes the keys after one position, up to another one or all. */
+  /** Deletes the keys after one position, through the second position or the end. */
   deleteKeys(after: KeyPosition | undefined, through: KeyPosition | undefined): Promise<void>;
   proveKeys(after: KeyPosition | undefined, through: KeyPosition | undefined): Promise<Proof>;
   /** Replaces all rows of a table. */
   replaceRows(table: CopiedTable, rows: Iterable<CopiedRow>): Promise<void>;
   proveRows(table: CopiedTable): Promise<Proof>;
-  /** Writes the rest of the log's state. @param bytes The log's size, as this store counts it. */
+  /** Writes the log's state, and completes the copy. @param bytes The log's size, as this store counts it. */
   writeState(log: SourceState, bytes: number): Promise<void>;
-  /** The bytes of a message in the log's size. */
+  /** The bytes that a message adds to the log's size. */
   bytesOf(message: CopiedMessage): number;
   /** Opens the log to instances. */
   open(log: SourceState): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Hears how far a copy is. */
+/** Shows the progress of a copy. */
 export interface CopyProgress {
-  /** @param total How many are to do. */
+  /** @param total The sum of the counts that `advance` reports, as far as it is known. */
   begin(step: string, total: number): void;
   advance(count: number): void;
   end(): void;
@@ -104,31 +105,32 @@ export interface CopyProgress {
 export interface CopyOptions {
   readonly source: CopySource;
   readonly target: CopyTarget;
-  /** Whether the log moves with this pass. */
+  /** Whether this is the final pass, which moves the log. */
   readonly isFinal: boolean;
   readonly progress: CopyProgress;
 }
 
 export interface Copied {
-  /** `pass`: the copy is unfinished. `moved`: this pass finished it. `before`: an earlier one did. */
+  /** `pass`: the copy is unfinished. `moved`: this pass finished the copy. `before`: an earlier pass did. */
   readonly outcome: 'pass' | 'moved' | 'before';
   readonly logId: string;
   readonly oldest: number;
   readonly head: number;
-  /** How many messages this pass copied, and how many of them it replaced, because they had changed in the source. */
+  /** How many messages this pass wrote, with the replaced ones. */
   readonly messages: number;
+  /** How many messages this pass replaced, because they differed from the source. */
   readonly replaced: number;
   readonly keys: number;
 }
 
-/** A log that was closed goes to no second target: it may be open in the first one. */
+/** The error for a second target: a moved log may be open in its first target. */
 export function movedElsewhere(): StoreError {
-  return new StoreError('refused', 'the log was moved to another database: set DATABASE_URL to that one, or put back the backup from before, and copy that; nothing was written');
+  return new StoreError('refused', 'the log was moved to another database: set DATABASE_URL to that database, or put back the backup made before the move, and copy that; nothing was written');
 }
 
-/** One pass. */
+/** Runs one pass. */
 export function copyLog(options: CopyOptions): Promise<Copied> {
-  // A pass that goes by an older state of the source would delete what a later one has copied.
+  // Two passes at once could undo each other: the pass with the older state of the source would delete newer rows.
   return options.target.alone(() => copyAlone(options));
 }
 
@@ -156,7 +158,7 @@ async function copyAlone(options: CopyOptions): Promise<Copied> {
   return { outcome: 'moved', ...about, messages: messages + checked.replaced, replaced: checked.replaced, keys: keys + changed };
 }
 
-/** Copies messages appended after the last pass. Reads a batch while the batch before it is written. */
+/** Copies the messages that the target lacks. Reads each batch while the target writes the batch before. */
 async function copyMessages({ source, target, progress }: CopyOptions, log: SourceState): Promise<number> {
   const { head } = log;
   let after = await target.cut(log);
@@ -188,7 +190,7 @@ async function copyKeys({ source, target, progress }: CopyOptions, { newestKey }
   return count;
 }
 
-/** Compares all messages, and replaces those that changed after the copy: erased ones, or ones with another time. */
+/** Compares all messages, and replaces batches that changed after the copy: by an erasure, or by a new time. */
 async function checkMessages({ source, target, progress }: CopyOptions, { oldest, head }: SourceState): Promise<{ readonly replaced: number; readonly bytes: number }> {
   let after = oldest - 1;
   let replaced = 0;
@@ -249,7 +251,7 @@ function positionOf(row: CopiedRow | undefined): KeyPosition | undefined {
   return row === undefined ? undefined : [row[1]!, row[2]!];
 }
 
-/** Reads while a call is under way. Where reading throws, the call's own failure is the lesser news. */
+/** Reads during a call. If the read throws, this drops the call's own failure. */
 function readAlongside<Result>(call: Promise<unknown>, read: () => Result): Result {
   try {
     return read();

@@ -23,16 +23,16 @@ import { deadTopicOf, settingsOf, wantsDeadLetters, type WebhookSettings } from 
 import { signatureHeaders } from './signature.ts';
 import type { Turns } from './turns.ts';
 
-/** A turn ends after this number of messages, or this time: then other webhooks have theirs. At most this number of messages is sent again after a crash. */
+/** A turn ends after this number of messages or this time, and other webhooks have theirs. After a crash, at most this number of messages is sent again. */
 const WEBHOOK_TURN_MAX_MESSAGES = 16;
 const WEBHOOK_TURN_MS = 1_000;
-/** The most bytes of one read, besides the last message. Stops a few receivers that hang from holding the memory that hundreds of others need. */
+/** A read ends with the message that reaches this size. Stops a few hanging receivers from holding the memory that hundreds of others need. */
 const WEBHOOK_READ_MAX_BYTES = 32 * 1024;
-/** How long a webhook without messages waits before its cursor moves on in the database. It stays inside the retention. */
+/** How often the cursor of a webhook without messages moves on in the database. Stops retention from overtaking the cursor. */
 const WEBHOOK_QUIET_MS = 60_000;
-/** The pause after a read of the log that failed. */
+/** The pause after a failed read of the log. */
 const WEBHOOK_READ_RETRY_MS = 1_000;
-/** RFC 9110: the receiver wants no more, ever. */
+/** RFC 9110: the receiver will never want another delivery. */
 const GONE_CODE = 410;
 
 export interface WebhookReaderDependencies extends FailureStreakOptions {
@@ -44,18 +44,28 @@ export interface WebhookReaderDependencies extends FailureStreakOptions {
   readonly notes: Pick<Notes, 'note'>;
   readonly sender: Pick<Sender, 'send'>;
   readonly deadLetters: Pick<DeadLetters, 'publish'>;
-  /** The memory of the messages of a turn. */
+  /** Bounds the messages in the turns of all webhooks that did not fail last time. */
   readonly budget: Budget;
-  /** The same for webhooks that failed last time: receivers that hang must not hold the memory of the others. */
+  /** Bounds the messages of webhooks that failed last time. Stops hanging receivers from holding the memory of the others. */
   readonly suspectBudget: Budget;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'webhookDeliveries' | 'webhookFailures' | 'webhookDeadLetters'>;
-  /** Whether the lease of this instance lasts: asked before each attempt. */
+  /** Whether this instance still has its lease. The reader asks before each attempt. */
   readonly ownsNow: () => boolean;
 }
 
-/** `more` messages may follow at once. `pause`: an attempt has failed. `unread`: the log could not be read, or the lease has ended. */
-type Next = 'more' | 'quiet' | 'pause' | 'unread' | 'stop';
+/** What follows a read, an attempt or a turn. */
+type Next =
+  /** More messages may follow at once. */
+  | 'more'
+  /** The log has no more messages: wait for new ones. */
+  | 'quiet'
+  /** The receiver did not take a delivery: wait for the end of the pause. */
+  | 'pause'
+  /** The log could not be read, or the lease has ended: try again a little later. */
+  | 'unread'
+  /** The reader is stopping, or the receiver has disabled its webhook. */
+  | 'stop';
 
 /** A message, and the version of the erasures with which it was read. */
 interface ReadMessage {
@@ -64,8 +74,9 @@ interface ReadMessage {
 }
 
 /**
- * One webhook's cursor over the log, its filter, and its receiver. The next message is attempted when the one before it was taken, given up, or left out. The reader waits for new messages as a long poll
- * does, in the audience: one look of the fan-out at a message is for all webhooks. It reads from the tail, unless it is far behind.
+ * Sends one webhook's messages to its receiver, in the order of the log. The reader attempts a message after the receiver took the message before, or the reader gave it up or left it out.
+ *
+ * The reader waits for new messages in the audience, as a long poll does: the fan-out matches a message once for all webhooks. It reads from the tail, unless it is far behind.
  */
 export class WebhookReader {
   readonly #deps: WebhookReaderDependencies;
@@ -77,15 +88,18 @@ export class WebhookReader {
   readonly #wait: MessageWait;
   readonly #ended = new AbortController();
   #timer: Timer | undefined;
-  /** The turn under way, until the database has its outcome. */
+  /** Resolves when the database has the outcome of the latest turn. */
   #turn: Promise<void> = Promise.resolve();
+  /** Where the next read begins. It differs from `#cursor` only until the receiver takes `#gap`. */
   #at: Position;
+  /** A gap before `#at` that the receiver has not taken yet. */
   #gap: Gap | undefined;
   #isLocated = false;
+  /** The last position that the reader has delivered, given up or left out. */
   #cursor: string;
   readonly #streak: FailureStreak;
   #attempts: string[] = [];
-  /** The cursor that the database has. */
+  /** The last `#cursor` that the reader sent to the database. */
   #noted: string;
   #isStopping = false;
 
@@ -119,7 +133,7 @@ export class WebhookReader {
     return this.#streak.isCircuitOpen;
   }
 
-  /** How many messages of the log come after its cursor; 0 while it waits for the next one. */
+  /** How many numbers of the log come after `#at`; 0 while the reader waits for a new message. */
   get behind(): number {
     return this.#wait.isUnderWay ? 0 : Math.max(0, this.#deps.tail.last - this.#at.seq);
   }
@@ -130,13 +144,13 @@ export class WebhookReader {
     else this.#askTurn();
   }
 
-  /** Ends the attempt under way, and resolves when nothing is under way any more. */
+  /** Aborts the current attempt. Resolves when the turn is over. */
   async stop(): Promise<void> {
     this.#ended.abort();
     await this.finish();
   }
 
-  /** Begins no further attempt. Resolves when the one under way has ended by itself. */
+  /** Begins no further attempt. Resolves when the current attempt has ended by itself and the turn is over. */
   async finish(): Promise<void> {
     this.#isStopping = true;
     this.#timer?.cancel();
@@ -151,12 +165,12 @@ export class WebhookReader {
   #askTurn(): void {
     if (this.#isStopping) return;
     this.#deps.turns.ask({ origin: this.#origin, isSuspect: this.#streak.isFailing, run: async () => {
-      // It was stopped while it waited.
+      // `finish` was called while the reader waited for its turn.
       if (this.#isStopping) return;
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#turn = promise;
       const following = await this.#take();
-      // The place is free for others while the database is waited for.
+      // Do not wait for the database here: the turn's place is free for other webhooks now.
       void this.#note().then((isNoted) => {
         resolve();
         if (isNoted) this.#goOn(following);
@@ -169,11 +183,11 @@ export class WebhookReader {
     if (next === 'more') this.#askTurn();
     else if (next === 'quiet') void this.#waitForMessages();
     else if (next === 'unread') this.#after(WEBHOOK_READ_RETRY_MS);
-    // The timer alone ends the pause: the clock may be set back meanwhile.
+    // The timer alone ends the pause, because somebody may set the clock back.
     else this.#after(this.#streak.pauseLeft, () => this.#askTurn());
   }
 
-  /** Reads on, and attempts the messages that it finds, until the turn is over. */
+  /** Reads messages and attempts them until the turn is over. */
   async #take(): Promise<Next> {
     const end = this.#deps.clock.monotonic() + WEBHOOK_TURN_MS;
     const isSuspect = this.#streak.isFailing;
@@ -188,7 +202,7 @@ export class WebhookReader {
           const { gap } = found;
           const delivery = gapDelivery(gap, this.#cursor, this.#settings.format, this.#deps.now());
           const next = await this.#attempt(delivery, parseId(gap.resumed)!);
-          // A gap that the receiver did not take is sent again.
+          // `#at` and `#gap` stay, so the next turn sends the gap again.
           if (next !== 'more') return next;
           this.#gap = undefined;
           taken += 1;
@@ -208,12 +222,12 @@ export class WebhookReader {
     }
   }
 
-  /** @returns undefined if all found messages were delivered. */
+  /** Attempts the messages of one read. @returns undefined if none is left. */
   async #deliver(found: Found, erasures: number, end: number): Promise<Next | undefined> {
     for (const message of found.messages) {
       if (this.#isStopping) return 'stop';
       if (this.#deps.clock.monotonic() >= end) return 'more';
-      // Messages erased while others were sent are not sent. If the erasures are no longer known, the messages are read again.
+      // Do not send a message that was erased during the attempts before it. If the tail has forgotten the erasures, read again.
       if (!this.#deps.tail.clean([message], { erasures })) return 'more';
       if (!this.#wants(message)) {
         this.#moveTo(message);
@@ -233,17 +247,18 @@ export class WebhookReader {
   }
 
   /**
-   * @param after The position after it.
+   * Sends one delivery.
+   * @param after The cursor once the receiver takes the delivery, or the reader gives it up.
    * @param read The message, if the delivery is one.
    */
   async #attempt(delivery: Delivery, after: Position, read?: ReadMessage): Promise<Next> {
     const { counters, now, ownsNow, sender } = this.#deps;
     const since = this.#streak.attempt();
-    // An instance that stood still may have lost it to another one.
+    // An instance that stood still may have lost the webhook to another instance.
     const mayStillSend = (): boolean => ownsNow() && !this.#isStopping;
     if (!mayStillSend()) return 'unread';
     const outcome = await sender.send({ url: this.#settings.url, delivery, headers: signatureHeaders(delivery.id, delivery.body, this.#settings.secrets, now()), signal: this.#ended.signal, mayStillSend });
-    // Such a failure says nothing about the receiver.
+    // An aborted or fenced attempt says nothing about the receiver.
     if (this.#ended.signal.aborted || (outcome.status === undefined && !mayStillSend())) return 'unread';
     this.#attempts.push(attemptText(delivery.id, outcome, now()));
     if (isTaken(outcome.status)) {
@@ -255,7 +270,7 @@ export class WebhookReader {
     counters.webhookFailures += 1;
     if (outcome.status === GONE_CODE) return this.#disable();
     this.#streak.failed(outcome.retryAfter);
-    // The time passes while nothing is attempted, too, as while the service is away: so the last attempt comes after it. An instance that has lost the webhook gives nothing up.
+    // Give up only after an attempt that failed past the limit, because the service may have been away until now. An instance that lost the webhook gives nothing up.
     return this.#streak.isTooLong && ownsNow() ? this.#giveUp({ delivery, after, since, read }) : 'pause';
   }
 
@@ -265,7 +280,7 @@ export class WebhookReader {
     return 'stop';
   }
 
-  /** The message goes to another topic, and the next one follows. */
+  /** Publishes a delivery to the dead letter topic, and goes on with the next message. */
   async #giveUp({ delivery, after, since, read }: { readonly delivery: Delivery; readonly after: Position; readonly since: number; readonly read: ReadMessage | undefined }): Promise<Next> {
     // The message may have been erased during the attempt. A dead letter would put its data into the log again.
     if (read !== undefined && !this.#deps.tail.clean([read.message], read)) return 'pause';
@@ -291,7 +306,7 @@ export class WebhookReader {
     this.#isLocated = true;
   }
 
-  /** Resolves with false if another instance owns the webhook, or an administrator restarted it. */
+  /** Sends the cursor and the attempts to the database. Resolves with false if another instance owns the webhook, or an administrator restarted it. */
   #note(disabled?: string): Promise<boolean> {
     const attempts = this.#attempts;
     this.#attempts = [];
@@ -301,7 +316,7 @@ export class WebhookReader {
     return this.#deps.notes.note({ id: this.#record.id, fence: this.#record.fence, cursor: this.#cursor, ...this.#streak.row, disabled, attempts });
   }
 
-  /** Waits in the audience until a message may be there. */
+  /** Waits in the audience until a new message may match. */
   async #waitForMessages(): Promise<void> {
     if (!this.#wait.makeRoom()) {
       this.#after(WEBHOOK_READ_RETRY_MS);

@@ -11,48 +11,50 @@ import { redactedReason } from './redacted-reason.ts';
 import { discoveryFor } from './redis.ts';
 import { SlotDiscovery } from './slot-discovery.ts';
 
-/** Keys that nobody writes any more are deleted after this time. */
+/** Redis deletes a key this long after its last write. */
 const PRESENCE_KEPT_MS = 24 * 3_600_000;
 
-/** How often everything is written again. Stops entries of living instances from expiring with the keys that nobody writes. */
+/** How often an instance writes all its entries again. Stops the entries of living instances from expiring. */
 const BEGIN_AGAIN_MS = 6 * 3_600_000;
 
-/** A lease lasts for this share of the time to live. The rest is for others to notice its end, and sweep. */
+/** The lease's share of the time to live. In the rest of it, other instances notice that a lease has ended, and sweep. */
 const LEASE_SHARE = 0.5;
 
-/** How often a lease is renewed, in the time of one. */
+/** How many times an instance renews its lease within one lease. */
 const RENEWALS_FACTOR = 3;
 
-/** The longest time between renewals of a lease. Bounds how late an instance notices that Redis forgot it, and how long counts include members of a dead instance. */
+/** The longest time between renewals. Bounds how late an instance learns that Redis forgot its lease, and that another instance's lease has ended. */
 const RENEW_MAX_MS = 1_000;
 
-/** Stops one command from keeping Redis busy. */
+/** How many entries one command sweeps. Stops the command from blocking Redis. */
 const SWEEP_MAX_ENTRIES = 100;
 
-/** How many instances whose leases have ended one answer names. */
+/** How many dead instances the answer to a renewal names. Bounds the answer. */
 const SWEPT_MAX_ENTRIES = 10;
 
-/** Redis does a hundred changes in about a millisecond. Stops a command from blocking it for longer. */
+/** Stops a command from blocking Redis for more than about a millisecond, which a hundred changes take. */
 const TELLING: Telling = { everyMs: 50, maxEntries: 100, maxRequests: 4 };
 
-/** How many characters name an instance. */
+/** The length of an instance's random name. */
 const PRESENCE_NAME_CHARACTERS = 12;
 
 export interface RedisPresencePlaceOptions {
   readonly url: string;
-  /** The entries of a killed instance count for this time at most. */
+  /** The time to live: how long the entries of a killed instance count at most. Milliseconds. */
   readonly ttlMs: number;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
 }
 
 /**
- * The place of several instances, in Redis. The keys of a log have its id in their names, as a hash tag: in a cluster they are all on one node. To be alive costs an instance one command every few seconds, however many
- * streams it has. An instance whose lease has ended is swept away by the others, or by the next one that starts.
+ * Keeps the presence of several instances in Redis. The keys of a log have its id as their hash tag, so a cluster keeps them all on one node.
+ *
+ * However many streams an instance has, it renews its lease with one command at least every second. When a lease ends, other instances sweep the entries, or the next instance
+ * to start does.
  */
 export class RedisPresencePlace implements PresencePlace {
   readonly telling = TELLING;
-  /** Always false: no instance learns that it is the only one. */
+  /** Always false: an instance cannot learn that it is the only one. */
   readonly isAlone = false;
   readonly #location: RedisLocation;
   readonly #clock: Clock;
@@ -62,8 +64,9 @@ export class RedisPresencePlace implements PresencePlace {
   #listener: PlaceListener | undefined;
   #discovery: ServerDiscovery | undefined;
   #connection: RedisConnection | undefined;
-  /** The name under which this instance writes now; the one that counted last. */
+  /** The name under which this instance writes; undefined without a connection. */
   #instance: string | undefined;
+  /** The last activated name. Its entries count until the next activation. */
   #before: string | undefined;
   #isActive = false;
   #isSweeping = false;
@@ -72,7 +75,7 @@ export class RedisPresencePlace implements PresencePlace {
   #renewal: Timer | undefined;
   #again: Timer | undefined;
 
-  /** Throws when the URL is not a Redis URL; the error repeats nothing of it. */
+  /** Throws if the URL is not a Redis URL. The error does not quote the URL, which may hold a password. */
   constructor({ url, ttlMs, clock, logger }: RedisPresencePlaceOptions) {
     this.#location = readRedisUrl(url);
     this.#leaseMs = Math.round(ttlMs * LEASE_SHARE);
@@ -157,7 +160,7 @@ export class RedisPresencePlace implements PresencePlace {
     await Promise.all([this.#connection?.close(), this.#discovery?.close()]);
   }
 
-  /** Takes a new name, and writes everything under it. Until that is done, the entries under the old name count, while its lease lasts. */
+  /** Takes a new name, and has the listener write everything under it. The entries under the old name count until `activate`, if its lease lasts. */
   async #begin(): Promise<void> {
     const instance = randomName(PRESENCE_NAME_CHARACTERS);
     this.#instance = instance;
@@ -185,7 +188,7 @@ export class RedisPresencePlace implements PresencePlace {
     if (ended.length > 0) void this.#sweep(ended);
   }
 
-  /** Redis has forgotten this instance, or it was silent for too long, and others may have swept it away. */
+  /** Begins again after a lease has ended. Redis has forgotten the lease, or this instance was silent for too long. */
   #ended(instance: string): void {
     if (this.#instance !== instance || this.#isClosed || this.#connection?.isReady !== true) return;
     this.#isActive = false;
@@ -193,7 +196,7 @@ export class RedisPresencePlace implements PresencePlace {
     void this.#begin();
   }
 
-  /** Removes the entries of instances whose leases have ended. Several instances may do so at once: each step is done by one of them. */
+  /** Removes the entries of dead instances. Other instances may sweep at the same time: a repeated step changes nothing. */
   async #sweep(ended: readonly string[]): Promise<void> {
     if (this.#isSweeping) return;
     this.#isSweeping = true;
@@ -235,7 +238,7 @@ export class RedisPresencePlace implements PresencePlace {
     else this.#logger.warn({ reason }, 'presence cannot be sent to Redis: each instance answers with its own knowledge, marked partial');
   }
 
-  /** Asks as an instance that counts. An instance that Redis has forgotten reports everything again, and meanwhile does not rely on receiving all changes. */
+  /** Asks Redis, and rejects if this instance's lease has ended. The instance then begins again, because it may have missed changes. */
   async #askTexts(script: string, keys: readonly string[], values: readonly (string | number)[]): Promise<string[]> {
     const instance = this.#instance;
     if (instance === undefined || !this.#isActive) throw new PlaceAway();
@@ -261,7 +264,7 @@ export class RedisPresencePlace implements PresencePlace {
     try {
       return await send(connection);
     } catch (error) {
-      // Redis refused: another server may do better, and this one later. A connection that broke says so itself.
+      // Redis refused the command: reconnect, perhaps to another server. A broken connection reports itself.
       if (connection.isReady && error instanceof Error && error.name === 'ReplyError') connection.fail(error);
       throw new PlaceAway(redactedReason(error));
     }

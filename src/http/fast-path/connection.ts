@@ -8,69 +8,69 @@ import { endTimer, own, type SocketOwner } from '../socket-owner.ts';
 import { readHead, type PlainHead } from './plain-request.ts';
 import { responseText, type Response } from './response.ts';
 
-/** A request that is served, and where its answer goes. */
+/** A request, and the connection that takes its answer. */
 export interface FastPathRequest {
   readonly head: PlainHead;
-  /** A part of the bytes that were read. */
+  /** A slice of the read buffer. */
   readonly body: Buffer;
   readonly admission: Admission;
   readonly connection: FastPathConnection;
 }
 
 /**
- * Takes a request: then it answers once, or begins an answer that does not end. Returns false, or throws, to decline the request. Then the
- * HTTP server gets it, and says what is wrong with it.
+ * Takes a request, and then answers once or begins an endless answer. Returns false, or throws, to decline the request: the
+ * HTTP server then answers it.
  */
 export type FastPathHandler = (request: FastPathRequest) => boolean;
 
-/** The time by which a connection is kept longer than its client is told. Stops a request sent at the last moment from meeting a closed connection. */
+/** How much longer a connection stays open than its client is told. Stops a request sent at the last moment from meeting a closed connection. */
 const KEEP_ALIVE_SLACK_MS = 1_000;
 
-/** A client that has something to ask has usually begun to so soon after it connected. Stops its connection from being ended for one that came later. */
+/** A new connection is not idle until this time has passed: its first request is probably on the way. Stops newer connections from ending it. */
 const FIRST_REQUEST_USUAL_MS = 1_000;
 
-/** How long the rest of a request is waited for here: unless something is slow, its pieces follow each other at once. Stops slow clients from holding memory that nobody counts. */
+/** How long the fast path waits for the rest of a request. Stops slow clients from staying here: the HTTP server reads the rest under its own timeouts. */
 const REST_OF_REQUEST_MS = 1_000;
 
 /** Stops the fast path from holding long bodies: the HTTP server reads them piece by piece, and counts the bytes it holds. */
 const REQUEST_MAX_BYTES = 64 * 1024;
 
-/** A request in more pieces is handed over. Stops a request that comes a byte at a time from being copied with each byte. */
+/** The fast path hands a request over if it is still incomplete after this number of pieces. Stops a request that comes a byte at a time from being copied with each byte. */
 const REQUEST_MAX_READS = 8;
 
 export interface ConnectionLimits {
-  /** Stops a client from holding a connection on which it says nothing. Milliseconds. */
+  /** How long a client may take to begin its first request. Stops silent connections. Milliseconds. */
   readonly firstRequestMs: number;
-  /** How long a client is told that its connection is kept after an answer. Milliseconds. */
+  /** How long a connection stays open after an answer, as the client is told. Milliseconds. */
   readonly keepAliveMs: number;
 }
 
-/** The parts of its server that a connection needs. */
+/** What a connection needs of its server. */
 export interface ConnectionHost {
-  /** For requests that have come in part. Stops many connections, each with a part of its own, from holding memory together. */
+  /** The memory of incomplete requests and of long heads. Stops many connections from filling it together. */
   readonly parts: Budget;
   readonly limits: ConnectionLimits;
-  /** The handler of a request; undefined leaves it to the HTTP server. */
+  /** The handler of a request; undefined leaves the request to the HTTP server. */
   readonly find: (head: PlainHead) => FastPathHandler | undefined;
-  /** Decides whether it is served: once, before its body is waited for. */
+  /** Decides once whether to serve a request, before its body has come. */
   readonly admit: (head: PlainHead, socket: Socket) => Admission | Promise<Admission>;
   /** Gives the connection to the HTTP server. */
   handOver(socket: Socket, request: HandOver): void;
-  /** Says what the HTTP server would say of such an end: that no request came in time, or that it stopped in the middle. */
+  /** Answers as the HTTP server would if no request came in time, or if a request stopped in the middle. */
   refuse(socket: Socket, code: 'ERR_HTTP_REQUEST_TIMEOUT' | 'HPE_INVALID_EOF_STATE'): void;
   forget(connection: FastPathConnection): void;
 }
 
-/** A request that is handed over. */
+/** A request for the HTTP server. */
 export interface HandOver {
   readonly bytes: Buffer;
-  /** The decision about it. */
+  /** The decision about the request, if it was made. */
   readonly admission?: Admission | undefined;
   /** The length of the whole request, if known. Bytes. */
   readonly length?: number | undefined;
 }
 
-/** A head that was admitted and whose body is on its way, or the beginning of a head. */
+/** An incomplete request: the beginning of a head, or an admitted head whose body is on its way. */
 interface Part {
   readonly bytes: Buffer;
   readonly pieces: number;
@@ -87,26 +87,32 @@ interface Admitted {
 }
 
 /**
- * One connection, as long as it is neither a stream's nor the HTTP server's. It keeps little half-read, and not for long: a request that
- * comes slowly, or in many pieces, is handed over.
+ * One connection, until a stream or the HTTP server owns it. Hands a request over that comes slowly, or in many pieces.
+ *
+ * | state | marked by | further bytes |
+ * |---|---|---|
+ * | waits for a request | none of these | begin one |
+ * | has a part of a request | `#part` | continue it |
+ * | admits or serves a request | `#busy` | wait in the socket |
+ * | streams an endless answer | `#isStreaming` | are dropped |
  */
 export class FastPathConnection implements SocketOwner {
   readonly #socket: Socket;
   readonly #connections: ConnectionHost;
-  readonly #began = performance.now();
-  /** A request is under way. Later bytes wait in the socket. */
+  readonly #connectedAt = performance.now();
   #busy = false;
-  /** The decision about the next request, made again: admission took a while, and its bytes waited in the socket. */
+  /** The decision about the next request, whose bytes waited in the socket for the decision. */
   #decided: Admission | undefined;
   #part: Part | undefined;
-  /** The memory of a request that has come in part, or that is under way and has a long head. */
+  /** Counts the memory of `#part`, or of the long head of the request that is served. */
   #hold: Hold | undefined;
-  /** When to stop putting its pieces together here. */
+  /** After this time, the next piece hands `#part` over. */
   #deadline = 0;
-  /** Whether no more bytes are read: the client has closed its side, the service ends, or the answer has no end. */
-  #last = false;
+  /** Whether no further request is taken: the client has closed its side, the service ends, or the current answer is the last. */
+  #acceptsNoMore = false;
+  /** Whether the connection has carried an answer, so that keep-alive bounds it. */
   #answered = false;
-  #begun = false;
+  #isStreaming = false;
 
   constructor(socket: Socket, connections: ConnectionHost, answered = false) {
     this.#socket = socket;
@@ -121,21 +127,21 @@ export class FastPathConnection implements SocketOwner {
     return this.#answered ? keepAliveMs + KEEP_ALIVE_SLACK_MS : firstRequestMs;
   }
 
-  /** Answers the request that was taken. With `close` nothing more is taken on this connection. */
+  /** Answers the request. `close` makes this the connection's last answer. */
   answer(response: Response, close: boolean): void {
     const socket = this.#socket;
     if (socket.destroyed) return;
-    if (this.#begun) {
-      // No other answer can stand in the middle of one.
+    if (this.#isStreaming) {
+      // An answer cannot stand in the middle of another answer.
       socket.destroy();
       return;
     }
-    this.#last ||= close;
-    const { text, encoding } = responseText(response, this.#last ? undefined : this.#connections.limits.keepAliveMs);
+    this.#acceptsNoMore ||= close;
+    const { text, encoding } = responseText(response, this.#acceptsNoMore ? undefined : this.#connections.limits.keepAliveMs);
     socket.write(text, encoding);
     this.#busy = false;
     this.#letGo();
-    if (this.#last) {
+    if (this.#acceptsNoMore) {
       socket.destroySoon();
       return;
     }
@@ -146,30 +152,30 @@ export class FastPathConnection implements SocketOwner {
     this.#next();
   }
 
-  /** Begins an answer that does not end, in which the socket is written to; undefined if the client has left, or the service is about to. */
+  /** Begins an endless answer, which the caller writes to the socket. Returns undefined if the client has left, or if the service ends. */
   begin(): Socket | undefined {
     const socket = this.#socket;
-    if (this.#last) socket.destroySoon();
-    if (this.#last || socket.destroyed) return undefined;
-    this.#begun = true;
-    this.#last = true;
+    if (this.#acceptsNoMore) socket.destroySoon();
+    if (this.#acceptsNoMore || socket.destroyed) return undefined;
+    this.#isStreaming = true;
+    this.#acceptsNoMore = true;
     this.#letGo();
     endTimer(socket);
-    // Reads and drops further bytes, so that the client's end is noticed.
+    // Read and drop further bytes: otherwise the socket would not notice the client's end.
     socket.resume();
     return socket;
   }
 
-  /** Gives the socket of such an answer to another owner: the server's ways to close its connections do not find it any more. */
+  /** Gives the socket of an endless answer to another owner. After this, the server's `closeIdleConnections` and `closeAllConnections` do not reach it. */
   give(owner: SocketOwner): void {
     this.#connections.forget(this);
     own(this.#socket, owner);
   }
 
-  /** No request is under way or has begun to come, and none is expected at any moment, as on a new connection. */
+  /** Whether the connection waits for a request that is not expected at any moment, as it is on a new connection. */
   get isIdle(): boolean {
-    if (this.#busy || this.#part !== undefined || this.#last) return false;
-    return this.#answered || performance.now() - this.#began >= FIRST_REQUEST_USUAL_MS;
+    if (this.#busy || this.#part !== undefined || this.#acceptsNoMore) return false;
+    return this.#answered || performance.now() - this.#connectedAt >= FIRST_REQUEST_USUAL_MS;
   }
 
   /** Whether the client is gone. */
@@ -177,9 +183,9 @@ export class FastPathConnection implements SocketOwner {
     return this.#socket.destroyed;
   }
 
-  /** Ends now, or after the answer that is due, also to a request that has begun to come. */
+  /** Ends the connection now, or after the answer to a request that has begun to come. */
   endWhenIdle(): void {
-    this.#last = true;
+    this.#acceptsNoMore = true;
     if (!this.#busy && this.#part === undefined) this.#socket.destroySoon();
   }
 
@@ -188,8 +194,8 @@ export class FastPathConnection implements SocketOwner {
   }
 
   received(bytes: Buffer): void {
-    // Bytes after the last request are ignored; the rest of that request is still read.
-    if (this.#last && this.#part === undefined && this.#decided === undefined) return;
+    // Ignore bytes after the last request, but read the rest of that request.
+    if (this.#acceptsNoMore && this.#part === undefined && this.#decided === undefined) return;
     if (this.#busy || this.#socket.writableNeedDrain) {
       this.#putBack(bytes);
       return;
@@ -206,7 +212,7 @@ export class FastPathConnection implements SocketOwner {
     else this.#serve(whole, pieces, part.admitted);
   }
 
-  /** Reads a head, and asks whether it is admitted. */
+  /** Reads a head, and asks for its admission. */
   #read(bytes: Buffer, pieces: number): void {
     const read = readHead(bytes);
     if (read.kind === 'incomplete' && pieces < REQUEST_MAX_READS) {
@@ -230,7 +236,7 @@ export class FastPathConnection implements SocketOwner {
       return;
     }
     this.#busy = true;
-    // After the client's end, the socket would take nothing back, and the request could not be handed over any more.
+    // Put the bytes back now: after the client's end the socket would take nothing back, and nothing could be handed over.
     this.#putBack(bytes);
     void admission.then((awaited) => {
       this.#decided = awaited;
@@ -240,8 +246,8 @@ export class FastPathConnection implements SocketOwner {
   }
 
   /**
-   * Leaves what comes after a request that is under way, or that is being admitted, to the socket, and reads no more until that is over. While something is there, the socket does not
-   * say that the client has closed its side: what was sent before that counts.
+   * Puts bytes back into the socket, and stops reading until `#next`. While the socket holds bytes, it does not report the client's end, so requests sent before the end
+   * still count.
    */
   #putBack(bytes: Buffer): void {
     this.#socket.pause();
@@ -265,7 +271,7 @@ export class FastPathConnection implements SocketOwner {
     if (!this.#holdHead(bodyStart, admission) || !this.#isTaken(handler, { head, body: bytes.subarray(bodyStart, length), admission, connection: this })) this.#handOver({ bytes: bytes.subarray(0, length), admission, length });
   }
 
-  /** Counts the head of a request that is under way, if it is long. Returns whether there is room. */
+  /** Counts the memory of a long head while its request is served. Returns whether there is room. */
   #holdHead(bytes: number, admission: Admission): boolean {
     const counted = bytes - FREE_HEAD_BYTES;
     if (counted <= 0) return true;
@@ -293,12 +299,12 @@ export class FastPathConnection implements SocketOwner {
     this.#socket.setTimeout(REST_OF_REQUEST_MS);
   }
 
-  /** The sender of a head is unknown until the head is whole. */
+  /** Whose memory a part counts for: its address until the head is whole and names the sender. */
   #holderOf({ admitted }: Part): Holder {
     return admitted?.admission.holder() ?? holderOf({ scope: '' }, () => this.#socket.remoteAddress ?? '', this.#socket);
   }
 
-  /** The HTTP server counts the bytes it holds, and refuses the excess. */
+  /** Hands an incomplete request to the HTTP server, which counts the bytes it holds, and refuses the excess. */
   #handOverPart({ bytes, admitted }: Part): void {
     this.#handOver({ bytes, admission: admitted?.admission, length: admitted?.length });
   }
@@ -320,12 +326,12 @@ export class FastPathConnection implements SocketOwner {
     try {
       return handler(request);
     } catch {
-      // Nothing was done yet. The HTTP server answers the same error, and logs it if it is ours; here it would end the process.
+      // The handler has done nothing yet: the HTTP server meets the same error, answers it, and logs it if it is ours.
       return false;
     }
   }
 
-  /** Takes what has come meanwhile, once the client has taken its answers. Stops the answers of a client that takes none from filling memory. */
+  /** Reads on, if the client has read its answers. Stops the answers to a client that reads none from filling memory. */
   #next(): void {
     if (!this.#busy && !this.#socket.writableNeedDrain) this.#socket.resume();
   }
@@ -336,18 +342,18 @@ export class FastPathConnection implements SocketOwner {
   }
 
   idle(): void {
-    if (this.#begun) {
-      // A refused stream whose client does not read the answer.
+    if (this.#isStreaming) {
+      // The client of a refused stream does not read the answer.
       this.#socket.destroy();
       return;
     }
-    // A request that is under way has bounds of its own.
+    // Other limits bound a request that is being admitted or served.
     if (this.#busy) return;
     if (this.#part !== undefined) {
       this.#handOverPart(this.#part);
       return;
     }
-    this.#last = true;
+    this.#acceptsNoMore = true;
     if (this.#answered) this.#socket.destroy();
     else this.#connections.refuse(this.#socket, 'ERR_HTTP_REQUEST_TIMEOUT');
   }
