@@ -112,7 +112,7 @@ t.test('a fault in the settings is said once, and nothing is tried again', async
   for (const [env, line] of [
     [{ MAX_STREAMS: 'many' }, /^MAX_STREAMS: "many" is not allowed/],
     [{ NODE_OPTIONS: `--import=${encodeURI(readOnly)}` }, /^WORKERS: no temporary folder can be written to: set TMPDIR to one that can; or set WORKERS=1, or REDIS_URL \(EROFS: for the test\)$/m],
-    [{ PUBLIC_TOPICS: 'a..b' }, /^PUBLIC_TOPICS: /],
+    [{ PUBLIC_TOPICS: 'a..b' }, /^PUBLIC_TOPICS\[0\]: /],
   ] as const) {
     const child = run(t, { WORKERS: '3', PORT: '0', ...env });
     t.same(await child.exited, { code: 1, signal: null });
