@@ -129,6 +129,7 @@ export async function epochs(t: Test, factory: StoreFactory): Promise<void> {
     t.same((await other.lost()).map(({ epoch }) => epoch), [...known(3, 1), ...known(10, REMEMBERED_EPOCHS - 1)].map(({ epoch }) => epoch));
     await Promise.all([store.keepLost(known(2_000, 5)), other.keepLost(known(2_000, 5)), other.keepLost(known(2_003, 5))]);
     t.equal(new Set((await store.lost()).map(({ epoch }) => epoch)).size, REMEMBERED_EPOCHS);
-    t.equal((await store.lost()).at(-1)!.epoch, known(2_007, 1)[0]!.epoch);
+    // Any of the three may be the first.
+    t.same((await store.lost()).slice(-8).map(({ epoch }) => epoch).sort(), known(2_000, 8).map(({ epoch }) => epoch));
   });
 }
