@@ -56,7 +56,6 @@ export class SinkRunner implements Runner {
   readonly #ended = new AbortController();
   readonly #state: ConnectorState;
   readonly #retry: RetryPause;
-  readonly #budget: Budget;
   readonly #sender: SinkSender;
   #at: Position;
   #gap: Gap | undefined;
@@ -76,7 +75,6 @@ export class SinkRunner implements Runner {
     this.#wait = new MessageWait({ ...deps, filter: this.#filter, quietMs: SINK_QUIET_MS });
     this.#state = new ConnectorState({ ...deps, plan });
     this.#retry = new RetryPause(deps);
-    this.#budget = new Budget(deps.pageBytes);
     this.#sender = new SinkSender(plan, { ...deps, succeeded: () => {
       this.#retry.succeeded();
       this.#state.up();
@@ -177,21 +175,17 @@ export class SinkRunner implements Runner {
   /** Reads some messages and sends them. @returns Whether the end of the log was reached. */
   async #turn(sink: Sink): Promise<boolean> {
     const { counters, history, logger, pageBytes, tail } = this.#deps;
-    const hold = new Hold(this.#budget);
-    try {
-      const { erasures } = tail;
-      const found = await history.findInTail({ at: this.#at, gap: this.#gap }, { filter: this.#filter, limit: SINK_READ_MAX_MESSAGES, maxBytes: pageBytes, hold, ofHeld: false, readTo: 0 });
-      if (found.gap !== undefined) {
-        countConnector(counters.connectors, this.#plan.name, 'gap');
-        logger.warn({ connector: this.#plan.name, gap: found.gap }, 'a sink missed messages: the log no longer has them');
-        this.#at = parseId(found.gap.resumed)!;
-        this.#gap = undefined;
-        return false;
-      }
-      return await this.#sendFound(sink, found, erasures);
-    } finally {
-      hold.release();
+    const { erasures } = tail;
+    // `maxBytes` is the bound. The hold has its budget alone.
+    const found = await history.findInTail({ at: this.#at, gap: this.#gap }, { filter: this.#filter, limit: SINK_READ_MAX_MESSAGES, maxBytes: pageBytes, hold: new Hold(new Budget(pageBytes)), ofHeld: false, readTo: 0 });
+    if (found.gap !== undefined) {
+      countConnector(counters.connectors, this.#plan.name, 'gap');
+      logger.warn({ connector: this.#plan.name, gap: found.gap }, 'a sink missed messages: the log no longer has them');
+      this.#at = parseId(found.gap.resumed)!;
+      this.#gap = undefined;
+      return false;
     }
+    return this.#sendFound(sink, found, erasures);
   }
 
   async #sendFound(sink: Sink, { messages, at, more }: Found, erasures: number): Promise<boolean> {

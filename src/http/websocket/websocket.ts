@@ -11,7 +11,7 @@ import { asksForWebSocket } from '../upgrade.ts';
 import { SocketConnection, StreamSocket, type SocketBeginning } from './connection.ts';
 
 /**
- * Streams as WebSockets. A handshake comes in as any request does: it passes the door, and the route of its path reads it. If it is refused, it gets an ordinary answer.
+ * Streams as WebSockets. The door admits a handshake as any other request (`admit`), and the route of its path reads it. A refused one gets an ordinary answer.
  * Otherwise `ws` answers it, and reads what the client sends. The reader of the stream writes to the same socket.
  *
  * This file brings handshakes to the door. connection.ts is one open WebSocket, client-frame.ts what a client may ask on it.

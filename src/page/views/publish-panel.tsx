@@ -11,7 +11,7 @@ import { RepeatForm } from './repeat-form.tsx';
 const SHOWN_DATA_CHARACTERS = 80;
 
 /** Why the data is no JSON; undefined where it is. */
-export function jsonFault(data: string): string | undefined {
+function jsonFault(data: string): string | undefined {
   try {
     JSON.parse(data);
     return undefined;
