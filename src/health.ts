@@ -1,4 +1,4 @@
-import type { KnownRevocations } from './access/known-revocations.ts';
+import type { KnownRevocations } from './access/records/known-revocations.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Connectors } from './connectors/connectors.ts';
 import type { Delivery } from './delivery/delivery.ts';

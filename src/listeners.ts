@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { Config } from './config/config.ts';
 import { isKafkaUrl } from './config/kafka-url.ts';
-import { closeQueues, openQueues, sharedPort } from './http/accept-queues.ts';
+import { closeQueues, openQueues, sharedPort } from './http/sockets/accept-queues.ts';
 import type { App } from './http/service.ts';
-import { cannotListen } from './runtime/cannot-listen.ts';
+import { cannotListen } from './runtime/sockets/cannot-listen.ts';
 import type { Worker } from './workers/worker.ts';
 
 /** How many connections may wait to be accepted; the system may allow fewer. When thousands come back at once, those beyond Node's 511 would try again after a second. */

@@ -39,6 +39,8 @@ const ROOMS: readonly Room[] = [
   { place: 'http/fast-path/', opening: 'fast-path.ts' },
   { place: 'http/websocket/', opening: 'websocket.ts' },
   { place: 'http/', opening: 'app.ts' },
+  { place: 'http/sockets/', opening: 'takeover.ts' },
+  { place: 'http/admission/', opening: 'admission.ts' },
   { place: 'http/input/', opening: 'validation.ts' },
   { place: 'http/output/', opening: 'problem-response.ts' },
   { place: 'webhooks/', opening: 'webhooks.ts' },
@@ -49,8 +51,20 @@ const ROOMS: readonly Room[] = [
   { place: 'fleet/', opening: 'fleet.ts' },
   { place: 'hooks/', opening: 'hooks.ts' },
   { place: 'access/', opening: 'access.ts' },
+  { place: 'access/tickets/', opening: 'tickets.ts' },
+  { place: 'access/leases/', opening: 'leases.ts' },
+  { place: 'access/credentials/', opening: 'identity.ts' },
+  { place: 'access/records/', opening: 'known-records.ts' },
+  { place: 'access/tokens/', opening: 'jwt.ts' },
   { place: 'delivery/', opening: 'delivery.ts' },
+  { place: 'delivery/catchup/', opening: 'catchup.ts' },
+  { place: 'delivery/reader/', opening: 'reader.ts' },
+  { place: 'delivery/frames/', opening: 'sse.ts' },
   { place: 'log/', opening: 'log.ts' },
+  { place: 'log/publisher/', opening: 'publisher.ts' },
+  { place: 'log/history/', opening: 'history-pages.ts' },
+  { place: 'log/tail/', opening: 'tail.ts' },
+  { place: 'log/retention/', opening: 'retention.ts' },
   { place: 'bus/redis/', opening: 'redis.ts' },
   { place: 'bus/nats/', opening: 'nats.ts' },
   { place: 'bus/kafka/', opening: 'kafka.ts' },
@@ -60,13 +74,24 @@ const ROOMS: readonly Room[] = [
   { place: 'presence/sqlite/', opening: 'sqlite.ts' },
   { place: 'presence/', opening: 'presence.ts' },
   { place: 'store/sqlite/', opening: 'sqlite.ts' },
+  { place: 'store/sqlite/records/', opening: 'key-store.ts' },
+  { place: 'store/sqlite/messages/', opening: 'append.ts' },
+  { place: 'store/sqlite/files/', opening: 'connection.ts' },
   { place: 'store/postgres/', opening: 'postgres.ts' },
+  { place: 'store/postgres/records/', opening: 'key-store.ts' },
+  { place: 'store/postgres/messages/', opening: 'append.ts' },
+  { place: 'store/postgres/connection/', opening: 'connection-pool.ts' },
+  { place: 'store/rows/', opening: 'key-rows.ts' },
   { place: 'store/', opening: 'store.ts' },
+  { place: 'store/contracts/', opening: 'key-store.ts' },
   { place: 'nats/', opening: 'connection-options.ts' },
   { place: 'kafka/', opening: 'broker-connection.ts' },
   { place: 'model/', opening: 'message.ts' },
   { place: 'config/', opening: 'config.ts' },
+  { place: 'runtime/sharing/', opening: 'fair-shares.ts' },
   { place: 'runtime/', opening: 'clock.ts' },
+  { place: 'runtime/sockets/', opening: 'guarded-socket.ts' },
+  { place: 'runtime/logging/', opening: 'logger.ts' },
 ];
 
 /** Only these may name an implementation of a store, a bus or a place. The supervisor of the workers starts their hub. */
@@ -83,7 +108,7 @@ const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: reado
   { packages: /^@nats-io\//, places: ['bus/nats/', 'connectors/nats/', 'nats/'] },
   { packages: /^@platformatic\/kafka$/, places: ['bus/kafka/', 'connectors/kafka/', 'kafka/'] },
   { packages: /^jose(\/|$)/, places: ['access/'] },
-  { packages: /^ws$/, places: ['http/websocket/', 'delivery/text-frame.ts', 'cli/doctor/'] },
+  { packages: /^ws$/, places: ['http/websocket/', 'delivery/frames/text-frame.ts', 'cli/doctor/'] },
   { packages: /^prom-client$/, places: ['runtime/metrics.ts', 'runtime/supervisor-metrics.ts'] },
   { packages: /^react(\/|$)/, places: ['client/react.ts'] },
   { packages: /^(preact|uplot)(\/|$)/, places: ['page/'] },
@@ -91,7 +116,7 @@ const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: reado
 
 /** Pairs of files whose types know each other. */
 const MUTUAL: readonly (readonly [string, string, why: string])[] = [
-  ['delivery/reader-group.ts', 'delivery/reader.ts', 'a group has readers, and a reader knows its group'],
+  ['delivery/reader/reader-group.ts', 'delivery/reader/reader.ts', 'a group has readers, and a reader knows its group'],
 ];
 
 /** From a file's path below src, with `/`, to what it imports: paths below src, or the names of packages. */
@@ -244,19 +269,19 @@ t.test('the rules themselves find what breaks them', async (t) => {
     "const text = `\nimport m from './m.ts';\n`;", 'const from = 5; call(from);', "const { n } = load('n');",
   ].join('\n')).map(({ target }) => target).sort(), ['./a.ts', './b.ts', './c.ts', './d.ts', './e.ts', './h.ts', './i.ts', './j.ts', './l.ts', 'f', 'n']);
   for (const [file, target] of [
-    ['log/tail.ts', 'fastify'], ['log/tail.ts', '@fastify/sse'], ['log/tail.ts', 'drizzle-orm/pg-core'], ['delivery/reader.ts', 'ioredis'], ['delivery/reader.ts', 'better-sqlite3'],
-    ['log/publisher.ts', 'http/routes/streams.ts'], ['log/publisher.ts', 'store/sqlite/sqlite.ts'], ['log/publisher.ts', 'bus/redis/redis.ts'], ['log/publisher.ts', 'http/app.ts'], ['log/tail.ts', 'delivery/sse.ts'],
+    ['log/tail/tail.ts', 'fastify'], ['log/tail/tail.ts', '@fastify/sse'], ['log/tail/tail.ts', 'drizzle-orm/pg-core'], ['delivery/reader/reader.ts', 'ioredis'], ['delivery/reader/reader.ts', 'better-sqlite3'],
+    ['log/publisher/publisher.ts', 'http/routes/streams.ts'], ['log/publisher/publisher.ts', 'store/sqlite/sqlite.ts'], ['log/publisher/publisher.ts', 'bus/redis/redis.ts'], ['log/publisher/publisher.ts', 'http/app.ts'], ['log/tail/tail.ts', 'delivery/frames/sse.ts'],
     ['http/routes/streams.ts', 'store/sqlite/sqlite.ts'], ['http/routes/streams.ts', 'ioredis'], ['http/routes/streams.ts', 'http/app.ts'], ['http/app.ts', 'bus/local.ts'], ['config/config.ts', 'store/postgres/postgres.ts'],
-    ['http/input/body.ts', 'http/takeover.ts'], ['http/output/outgoing.ts', 'http/input/body.ts'], ['http/fast-path/request.ts', 'http/routes/streams.ts'], ['http/takeover.ts', 'http/fast-path/request.ts'],
-    ['store/store.ts', 'drizzle-orm'], ['store/sqlite/sqlite.ts', 'bus/redis/redis.ts'], ['store/sqlite/sqlite.ts', 'fastify'], ['store/sqlite/query.ts', 'store/postgres/query.ts'], ['store/sqlite/query.ts', 'pg'],
-    ['store/store.ts', 'bus/redis/redis.ts'], ['http/app.ts', 'main.ts'], ['main.ts', 'serve.js'], ['runtime/metrics.ts', 'http/service.ts'], ['log/publisher.ts', 'prom-client'], ['http/admission.ts', 'jose/jwt/verify'], ['access/jwt.ts', 'http/admission.ts'], ['delivery/reader.ts', 'access/jwt.ts'],
+    ['http/input/body.ts', 'http/sockets/takeover.ts'], ['http/output/outgoing.ts', 'http/input/body.ts'], ['http/fast-path/request.ts', 'http/routes/streams.ts'], ['http/sockets/takeover.ts', 'http/fast-path/request.ts'],
+    ['store/store.ts', 'drizzle-orm'], ['store/sqlite/sqlite.ts', 'bus/redis/redis.ts'], ['store/sqlite/sqlite.ts', 'fastify'], ['store/sqlite/messages/query.ts', 'store/postgres/messages/query.ts'], ['store/sqlite/messages/query.ts', 'pg'],
+    ['store/store.ts', 'bus/redis/redis.ts'], ['http/app.ts', 'main.ts'], ['main.ts', 'serve.js'], ['runtime/metrics.ts', 'http/service.ts'], ['log/publisher/publisher.ts', 'prom-client'], ['http/admission/admission.ts', 'jose/jwt/verify'], ['access/tokens/jwt.ts', 'http/admission/admission.ts'], ['delivery/reader/reader.ts', 'access/tokens/jwt.ts'],
     ['client/client.ts', 'react'], ['client/client.ts', 'page/api.ts'], ['page/api.ts', 'model/message.ts'], ['http/routes/page.ts', 'page/main.tsx'], ['http/routes/page.ts', 'preact'],
   ] as const) t.ok(wrong(file, target), `${file} must not import ${target}`);
   for (const [file, target] of [
-    ['log/tail.ts', 'store/store.ts'], ['log/publisher.ts', 'bus/bus.ts'], ['main.ts', 'store/sqlite/sqlite.ts'], ['main.ts', 'bus/redis/redis.ts'], ['serve.js', 'main.ts'], ['cli/migrate.ts', 'store/postgres/postgres.ts'],
-    ['http/routes/streams.ts', 'fastify'], ['http/routes/streams.ts', 'log/tail.ts'], ['http/app.ts', 'http/routes/streams.ts'], ['store/sqlite/sqlite.ts', 'drizzle-orm'], ['http/routes/streams.ts', 'http/takeover.ts'],
-    ['store/sqlite/sqlite.ts', 'store/sqlite/schema.ts'], ['bus/redis/redis.ts', 'bus/envelope.ts'], ['bus/redis/redis.ts', 'model/message.ts'], ['http/app.ts', 'config/config.ts'], ['runtime/metrics.ts', 'prom-client'],
-    ['page/app.tsx', 'preact'], ['page/feed/feed.ts', 'client/client.ts'], ['access/jwt.ts', 'jose'], ['http/admission.ts', 'access/jwt.ts'],
+    ['log/tail/tail.ts', 'store/store.ts'], ['log/publisher/publisher.ts', 'bus/bus.ts'], ['main.ts', 'store/sqlite/sqlite.ts'], ['main.ts', 'bus/redis/redis.ts'], ['serve.js', 'main.ts'], ['cli/migrate.ts', 'store/postgres/postgres.ts'],
+    ['http/routes/streams.ts', 'fastify'], ['http/routes/streams.ts', 'log/tail/tail.ts'], ['http/app.ts', 'http/routes/streams.ts'], ['store/sqlite/sqlite.ts', 'drizzle-orm'], ['http/routes/streams.ts', 'http/sockets/takeover.ts'],
+    ['store/sqlite/sqlite.ts', 'store/sqlite/files/schema.ts'], ['bus/redis/redis.ts', 'bus/envelope.ts'], ['bus/redis/redis.ts', 'model/message.ts'], ['http/app.ts', 'config/config.ts'], ['runtime/metrics.ts', 'prom-client'],
+    ['page/app.tsx', 'preact'], ['page/feed/feed.ts', 'client/client.ts'], ['access/tokens/jwt.ts', 'jose'], ['http/admission/admission.ts', 'access/tokens/jwt.ts'],
   ] as const) t.notOk(wrong(file, target), `${file} may import ${target}`);
   t.same(circle(new Map([['a.ts', ['b.ts', 'fastify']], ['b.ts', ['c.ts']], ['c.ts', ['b.ts']]])), ['b.ts', 'c.ts', 'b.ts']);
   t.equal(circle(new Map([['a.ts', ['b.ts', 'c.ts']], ['b.ts', ['c.ts']], ['c.ts', []]])), undefined);

@@ -3,10 +3,10 @@ import { ConfigError, type Config } from '../config/config.ts';
 import { isLoopback } from '../config/loopback.ts';
 import { parseStructuredFile } from '../config/structured-file.ts';
 import { Problem } from '../model/problem.ts';
-import type { KeyRecord } from '../store/key-store.ts';
+import type { KeyRecord } from '../store/contracts/key-store.ts';
 import type { AccessSettings } from './access.ts';
-import { isKeyId } from './api-key.ts';
-import { members, readName, readPatterns, readPermissions } from './key-request.ts';
+import { isKeyId } from './credentials/api-key.ts';
+import { members, readName, readPatterns, readPermissions } from './credentials/key-request.ts';
 
 /** The checked settings of access: the topics that they name, and the keys that the file `ACCESS_FILE` declares. */
 export interface DeclaredAccess {

@@ -1,24 +1,24 @@
 import { timingSafeEqual } from 'node:crypto';
 import { Problem, StreamEnded } from '../model/problem.ts';
-import { goodSecret, hasSecret, isApiKey, readApiKey } from './api-key.ts';
-import type { EndedSessions } from './ended-sessions.ts';
-import { anonymous, EVERYBODY, Owners, scopeOf, type Identity, type PublicScope } from './identity.ts';
-import type { KnownKeys } from './known-keys.ts';
-import { CredentialsUnavailable } from './credentials-unavailable.ts';
-import type { KnownRevocations } from './known-revocations.ts';
-import type { KnownSessions } from './known-sessions.ts';
+import { goodSecret, hasSecret, isApiKey, readApiKey } from './credentials/api-key.ts';
+import type { EndedSessions } from './records/ended-sessions.ts';
+import { anonymous, EVERYBODY, Owners, scopeOf, type Identity, type PublicScope } from './credentials/identity.ts';
+import type { KnownKeys } from './records/known-keys.ts';
+import { CredentialsUnavailable } from './records/credentials-unavailable.ts';
+import type { KnownRevocations } from './records/known-revocations.ts';
+import type { KnownSessions } from './records/known-sessions.ts';
 import { ScopedGrant, type Grant } from '../model/grant.ts';
-import type { Holder } from '../runtime/fair-shares.ts';
+import type { Holder } from '../runtime/sharing/fair-shares.ts';
 import type { Purpose } from './purpose.ts';
-import type { ReadSecret } from './secret-text.ts';
-import { isSession, readSession } from './session-text.ts';
-import { keyCredential, sessionCredential } from './standing.ts';
-import { isTicket, readTicket } from './ticket-text.ts';
-import type { Tickets } from './tickets.ts';
-import type { KeyRecord } from '../store/key-store.ts';
-import { NEVER_MS } from '../store/key-rows.ts';
-import type { SessionOrigin, SessionRecord, TokenOrigin } from '../store/session-store.ts';
-import { ENDED_BY_ADMINISTRATOR, type TicketRecord } from '../store/ticket-store.ts';
+import type { ReadSecret } from './credentials/secret-text.ts';
+import { isSession, readSession } from './credentials/session-text.ts';
+import { keyCredential, sessionCredential } from './leases/standing.ts';
+import { isTicket, readTicket } from './tickets/ticket-text.ts';
+import type { Tickets } from './tickets/tickets.ts';
+import type { KeyRecord } from '../store/contracts/key-store.ts';
+import { NEVER_MS } from '../store/rows/key-rows.ts';
+import type { SessionOrigin, SessionRecord, TokenOrigin } from '../store/contracts/session-store.ts';
+import { ENDED_BY_ADMINISTRATOR, type TicketRecord } from '../store/contracts/ticket-store.ts';
 
 /**
  * The room `access` says who sent a request and what they may do. The text of a credential comes in, as admission found it in the request's head. An identity

@@ -1,11 +1,11 @@
 import { Problem } from '../model/problem.ts';
-import { printable } from '../runtime/printable.ts';
-import type { TokenOrigin } from '../store/session-store.ts';
+import { printable } from '../runtime/logging/printable.ts';
+import type { TokenOrigin } from '../store/contracts/session-store.ts';
 import type { TokenVerifier } from './access.ts';
-import { Owners, scopeOf, type Identity, type PublicScope } from './identity.ts';
-import type { JwtVerifier } from './jwt.ts';
-import { TokenRefused, type Refusal } from './token-refused.ts';
-import type { Verified } from './verified-tokens.ts';
+import { Owners, scopeOf, type Identity, type PublicScope } from './credentials/identity.ts';
+import type { JwtVerifier } from './tokens/jwt.ts';
+import { TokenRefused, type Refusal } from './tokens/token-refused.ts';
+import type { Verified } from './tokens/verified-tokens.ts';
 
 /** The sentence for the client of a refused token. The exact reason is in the log. */
 const SENTENCES: Readonly<Record<Refusal, readonly ['invalid-credential' | 'unavailable', string]>> = {

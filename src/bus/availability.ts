@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../runtime/clock.ts';
-import type { Logger } from '../runtime/logger.ts';
+import type { Logger } from '../runtime/logging/logger.ts';
 import type { BusState } from './bus.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, FairShares, type Holder } from '../runtime/fair-shares.ts';
+import { ANYBODY, FairShares, type Holder } from '../runtime/sharing/fair-shares.ts';
 import type { Bus } from './bus.ts';
 import { WakeLimiter } from './wake-limiter.ts';
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Logger } from '../runtime/logger.ts';
+import type { Logger } from '../runtime/logging/logger.ts';
 import type { BusListener } from './bus.ts';
 import { EnvelopeKeys } from './envelope-keys.ts';
 import { decode } from './envelope.ts';

@@ -1,6 +1,6 @@
 import { Argument, type Command } from 'commander';
 import { TidingsError } from '../client/requests.ts';
-import { ACTION_NAMES } from '../http/entitlement.ts';
+import { ACTION_NAMES } from '../http/admission/entitlement.ts';
 import { keyId } from './keys.ts';
 import { answerIn, NOT_ALLOWED_EXIT_CODE, nothingThere, say } from './outcome.ts';
 import { cell, print, printJson, printTable } from './output.ts';

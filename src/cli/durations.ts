@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { parseDuration } from '../log/since-time.ts';
+import { parseDuration } from '../log/history/since-time.ts';
 
 /** How long something lasts, as each option of each command takes it: `500ms`, `90s`, `10m`, `2h30m`, `90d`. A number alone is seconds. */
 

@@ -4,7 +4,7 @@ import { plainData, runHandler, type HandlerOptions } from './handler-command.ts
 import { CommandError, report, say } from './outcome.ts';
 import { cell, colored, print, printJson } from './output.ts';
 import { Progress } from './progress.ts';
-import { printable } from '../runtime/printable.ts';
+import { printable } from '../runtime/logging/printable.ts';
 
 /** How many messages may be begun from the oldest unfinished one on. Bounds how many are handled again after a crash. */
 const AHEAD_MAX_MESSAGES = 100;

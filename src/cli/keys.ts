@@ -1,14 +1,14 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { resolve } from 'node:path';
-import { isKeyId, makeApiKey } from '../access/api-key.ts';
-import { describeKey, KeyAdministration, type ShownKey } from '../access/key-administration.ts';
-import { LIFETIME_MAX_SECONDS, OVERLAP_MAX_SECONDS, readKeyRequest, readOverlap } from '../access/key-request.ts';
+import { isKeyId, makeApiKey } from '../access/credentials/api-key.ts';
+import { describeKey, KeyAdministration, type ShownKey } from '../access/credentials/key-administration.ts';
+import { LIFETIME_MAX_SECONDS, OVERLAP_MAX_SECONDS, readKeyRequest, readOverlap } from '../access/credentials/key-request.ts';
 import { configure } from '../config/config.ts';
 import type { DatabaseLocation } from '../config/database-url.ts';
 import type { Actor } from '../model/actor.ts';
 import { Problem } from '../model/problem.ts';
-import { printable } from '../runtime/printable.ts';
-import type { KeyRecord, KeyStoreOptions, OpenedKeyStore } from '../store/key-store.ts';
+import { printable } from '../runtime/logging/printable.ts';
+import type { KeyRecord, KeyStoreOptions, OpenedKeyStore } from '../store/contracts/key-store.ts';
 import { StoreError } from '../store/store.ts';
 import { wholeSeconds } from './durations.ts';
 

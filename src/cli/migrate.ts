@@ -67,7 +67,7 @@ function write(to: NodeJS.WritableStream, name: string, sentence: string): void 
 
 /** Loads only the driver of the database that is used. */
 async function migrate(to: DatabaseLocation, { isRaising }: MigrateOptions, waits: () => void): Promise<Migrated> {
-  if (to.kind === 'sqlite') return (await import('../store/sqlite/migrate.ts')).migrate(resolve(to.file), { isRaising });
+  if (to.kind === 'sqlite') return (await import('../store/sqlite/files/migrate.ts')).migrate(resolve(to.file), { isRaising });
   return (await import('../store/postgres/migrate.ts')).migrate(to.url, { isRaising, waits });
 }
 

@@ -1,6 +1,6 @@
 import { Passing } from '../client/problem.ts';
 import { TidingsError } from '../client/requests.ts';
-import { printable } from '../runtime/printable.ts';
+import { printable } from '../runtime/logging/printable.ts';
 
 /** How commands end, for scripts; docs/cli.md has the list. Zero is success. */
 export const FAILED_EXIT_CODE = 1;

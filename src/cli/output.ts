@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import { printable } from '../runtime/printable.ts';
+import { printable } from '../runtime/logging/printable.ts';
 import { FAILED_EXIT_CODE, say } from './outcome.ts';
 
 /** Standard output, a line at a time. Its reader may leave: `tidings subscribe … | head -1` ends without an error. */

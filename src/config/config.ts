@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { printable } from '../runtime/printable.ts';
+import { printable } from '../runtime/logging/printable.ts';
 import { DotenvError, parseDotenv } from './dotenv.ts';
 import { nearestSetting } from './near-names.ts';
 import { fileVariable, readSecretFile } from './secret-file.ts';

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Logger } from '../runtime/logger.ts';
+import type { Logger } from '../runtime/logging/logger.ts';
 
 /** Files that an instance opens besides its streams: requests, the database, Redis, Node's own. docs/capacity.md tells operators to leave as many. */
 const OTHER_OPEN_FILES = 1_000;

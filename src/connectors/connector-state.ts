@@ -1,4 +1,4 @@
-import type { Logger } from '../runtime/logger.ts';
+import type { Logger } from '../runtime/logging/logger.ts';
 import type { ConnectorPlan } from './plan.ts';
 
 /** How connectors are, for administrators and metrics. */

@@ -1,8 +1,8 @@
-import { members, readPatterns } from '../access/key-request.ts';
+import { members, readPatterns } from '../access/credentials/key-request.ts';
 import { parseStructuredFile } from '../config/structured-file.ts';
 import { oneOf, optionalTemplate, readTemplate, readTtl, wrong } from '../hooks/file-members.ts';
 import { checkTopic, checkWish } from '../model/topic.ts';
-import { MAX_CONNECTORS } from '../store/connector-store.ts';
+import { MAX_CONNECTORS } from '../store/contracts/connector-store.ts';
 import { FORMATS, MESSAGE_FIELDS, type ConnectorPlan, type SinkPlan, type SourcePlan } from './plan.ts';
 import type { Declared, Transport } from './transport.ts';
 

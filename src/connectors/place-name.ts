@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { isLoopback } from '../config/loopback.ts';
-import { CONNECTOR_NAME_MAX_BYTES } from '../store/connector-store.ts';
+import { CONNECTOR_NAME_MAX_BYTES } from '../store/contracts/connector-store.ts';
 
 /**
  * The name of a system, equal for equal servers in any order. All names of this machine count as one. A long name becomes its hash, because it is stored with each range of messages.

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { MissingValue } from '../hooks/template.ts';
-import type { Publisher } from '../log/publisher.ts';
+import type { Publisher } from '../log/publisher/publisher.ts';
 import { FULL_GRANT } from '../model/grant.ts';
 import type { Message } from '../model/message.ts';
 import { Problem } from '../model/problem.ts';

@@ -1,13 +1,13 @@
-import type { Publisher } from '../log/publisher.ts';
-import { OutdatedStep } from '../log/receipt.ts';
+import type { Publisher } from '../log/publisher/publisher.ts';
+import { OutdatedStep } from '../log/publisher/receipt.ts';
 import { FULL_GRANT } from '../model/grant.ts';
 import type { Draft } from '../model/message.ts';
 import { Problem } from '../model/problem.ts';
 import type { Runner } from '../ownership/ownership.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Logger } from '../runtime/logger.ts';
-import { SOURCE_MAX_PARTS, type ConnectorStore, type PositionMove, type SourcePosition } from '../store/connector-store.ts';
+import type { Logger } from '../runtime/logging/logger.ts';
+import { SOURCE_MAX_PARTS, type ConnectorStore, type PositionMove, type SourcePosition } from '../store/contracts/connector-store.ts';
 import { StoreError } from '../store/store.ts';
 import { ConnectorState, countConnector, reasonOf, type ConnectorStatus } from './connector-state.ts';
 import { openUnlessAborted } from './opening.ts';

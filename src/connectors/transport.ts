@@ -1,4 +1,4 @@
-import type { SourcePosition } from '../store/connector-store.ts';
+import type { SourcePosition } from '../store/contracts/connector-store.ts';
 
 /**
  * A kind of system (NATS, Kafka): how its connectors are declared, and how it is read and written. A transport keeps nothing that must outlast its process. Where a source

@@ -1,9 +1,9 @@
 import { FilterIndex } from '../model/filter-index.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, type NamedHolder } from '../runtime/fair-shares.ts';
+import { ANYBODY, type NamedHolder } from '../runtime/sharing/fair-shares.ts';
 import { countedBytes, FilterMemory, type FilterUser } from './filter-memory.ts';
-import { Group } from './reader-group.ts';
+import { Group } from './reader/reader-group.ts';
 
 export interface AudienceOptions {
   /** The most memory of larger filters together. */

@@ -2,13 +2,13 @@ import { isLoopback } from '../config/loopback.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import { InTurns } from '../runtime/in-turns.ts';
-import type { Logger } from '../runtime/logger.ts';
-import type { SendQueue } from '../runtime/tcp-rows.ts';
-import type { TcpTable } from '../runtime/tcp-table.ts';
-import type { FullSockets } from './full-sockets.ts';
+import type { Logger } from '../runtime/logging/logger.ts';
+import type { SendQueue } from '../runtime/sockets/tcp-rows.ts';
+import type { TcpTable } from '../runtime/sockets/tcp-table.ts';
+import type { FullSockets } from './reader/full-sockets.ts';
 import { GoneClients } from './gone-clients.ts';
-import type { Reader } from './reader.ts';
-import type { Outlet } from './stream-socket.ts';
+import type { Reader } from './reader/reader.ts';
+import type { Outlet } from './reader/stream-socket.ts';
 import { isOfAge, UNWATCHED_MAX_AGE_MS } from './unwatched-age.ts';
 
 /** The part of `stallMs` between two looks. The watch finds a client late by this much at most. */

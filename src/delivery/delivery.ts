@@ -1,11 +1,11 @@
 import type { MessageLog } from '../log/log.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Logger } from '../runtime/logger.ts';
-import type { TcpTable } from '../runtime/tcp-table.ts';
+import type { Logger } from '../runtime/logging/logger.ts';
+import type { TcpTable } from '../runtime/sockets/tcp-table.ts';
 import type { Store } from '../store/store.ts';
 import { Audience } from './audience.ts';
-import { Catchup } from './catchup.ts';
+import { Catchup } from './catchup/catchup.ts';
 import { Fanout } from './fanout.ts';
 import { LongPolls } from './long-polls.ts';
 import { StreamRegistry, type StreamSettings } from './stream-registry.ts';

@@ -1,13 +1,13 @@
-import type { StoreClock } from '../log/store-clock.ts';
-import type { Tail } from '../log/tail.ts';
+import type { StoreClock } from '../log/tail/store-clock.ts';
+import type { Tail } from '../log/tail/tail.ts';
 import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Audience } from './audience.ts';
-import type { ChunkSource } from './chunk-cache.ts';
-import { Bundle } from './frame-bundle.ts';
-import type { Group } from './reader-group.ts';
-import type { Reader } from './reader.ts';
+import type { ChunkSource } from './frames/chunk-cache.ts';
+import { Bundle } from './frames/frame-bundle.ts';
+import type { Group } from './reader/reader-group.ts';
+import type { Reader } from './reader/reader.ts';
 
 /** How many readers and groups a sweep visits between two looks at the clock. */
 const LOOK_EVERY_VISITS = 64;

@@ -1,18 +1,18 @@
-import type { KnownErasure } from '../log/known-erasures.ts';
-import type { Named } from '../log/recent-messages.ts';
-import type { TailListener } from '../log/tail-listener.ts';
-import type { Tail } from '../log/tail.ts';
+import type { KnownErasure } from '../log/tail/known-erasures.ts';
+import type { Named } from '../log/tail/recent-messages.ts';
+import type { TailListener } from '../log/tail/tail-listener.ts';
+import type { Tail } from '../log/tail/tail.ts';
 import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Audience } from './audience.ts';
-import type { Catchup } from './catchup.ts';
-import { tailChunks } from './chunk-cache.ts';
-import { ErasureNews } from './erasure-news.ts';
+import type { Catchup } from './catchup/catchup.ts';
+import { tailChunks } from './frames/chunk-cache.ts';
+import { ErasureNews } from './frames/erasure-news.ts';
 import { Sweep, WRITE_BYTES, type SweepDependencies } from './fanout-sweep.ts';
-import type { Group } from './reader-group.ts';
-import type { Reader } from './reader.ts';
+import type { Group } from './reader/reader-group.ts';
+import type { Reader } from './reader/reader.ts';
 import { restAfter } from './write-coalescing.ts';
 
 /** Pending messages of all groups together: at this bound they are written at once, at twice the bound catch-up takes over. Stops them from outliving the tail for long. A sweep may hold as much again. Bytes of data. */

@@ -1,8 +1,8 @@
 import { indexedBytes } from '../model/filter-index.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, enough, FairShares, type Holding, type NamedHolder, type Share } from '../runtime/fair-shares.ts';
-import type { Group } from './reader-group.ts';
+import { ANYBODY, enough, FairShares, type Holding, type NamedHolder, type Share } from '../runtime/sharing/fair-shares.ts';
+import type { Group } from './reader/reader-group.ts';
 
 /** Filters up to this size, such as one topic or a short pattern, are free: `MAX_STREAMS` bounds their sum. Stops clients with a hundred topics from keeping small filters out. */
 const SMALL_FILTER_BYTES = 2 * 1024;

@@ -1,4 +1,4 @@
-import type { SendQueue } from '../runtime/tcp-rows.ts';
+import type { SendQueue } from '../runtime/sockets/tcp-rows.ts';
 
 /** The last look at a client that does not answer. */
 interface Silence {

@@ -1,18 +1,18 @@
-import { unavailable, type Found, type History, type Search } from '../log/history-pages.ts';
-import type { StartOptions, StartRequest, Starts } from '../log/start-position.ts';
-import type { Tail } from '../log/tail.ts';
+import { unavailable, type Found, type History, type Search } from '../log/history/history-pages.ts';
+import type { StartOptions, StartRequest, Starts } from '../log/history/start-position.ts';
+import type { Tail } from '../log/tail/tail.ts';
 import type { Gap } from '../model/gap.ts';
 import { readProblem, type Grant } from '../model/grant.ts';
 import type { Message } from '../model/message.ts';
 import { formatId, type Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
-import type { Hold } from '../runtime/budget.ts';
+import type { Hold } from '../runtime/sharing/budget.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, FairShares, namesOf, type Holder, type NamedHolder } from '../runtime/fair-shares.ts';
+import { ANYBODY, FairShares, namesOf, type Holder, type NamedHolder } from '../runtime/sharing/fair-shares.ts';
 import type { Audience } from './audience.ts';
-import type { Waiter } from './reader-group.ts';
+import type { Waiter } from './reader/reader-group.ts';
 
 /** The longest wait that a client may ask for: below the 60 s after which common proxies cut. */
 export const LONG_POLL_MAX_SECONDS = 50;

@@ -1,9 +1,9 @@
-import type { Tail } from '../log/tail.ts';
+import type { Tail } from '../log/tail/tail.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { ANYBODY } from '../runtime/fair-shares.ts';
+import { ANYBODY } from '../runtime/sharing/fair-shares.ts';
 import type { Audience } from './audience.ts';
-import type { Waiter } from './reader-group.ts';
+import type { Waiter } from './reader/reader-group.ts';
 
 export interface MessageWaitDependencies {
   readonly audience: Pick<Audience, 'makeRoom' | 'join' | 'leave'>;

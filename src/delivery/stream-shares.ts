@@ -1,6 +1,6 @@
 import type { Counters } from '../runtime/counters.ts';
-import { FairShares, type Holder, type Holding } from '../runtime/fair-shares.ts';
-import type { Reader } from './reader.ts';
+import { FairShares, type Holder, type Holding } from '../runtime/sharing/fair-shares.ts';
+import type { Reader } from './reader/reader.ts';
 
 /** Streams are counted by their holders above this share of `MAX_STREAMS`. An instance with room pays nothing for it, in time or memory. */
 const PLACES_COUNTED_FROM_SHARE = 0.75;

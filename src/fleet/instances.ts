@@ -1,7 +1,7 @@
 import type { ControlChannel } from '../bus/control-channel.ts';
 import { Problem } from '../model/problem.ts';
-import type { Holder } from '../runtime/fair-shares.ts';
-import type { Warning } from '../runtime/warnings.ts';
+import type { Holder } from '../runtime/sharing/fair-shares.ts';
+import type { Warning } from '../runtime/logging/warnings.ts';
 import { FIGURES_EVERY_MS, type FigureColumns, type Figures } from './figures.ts';
 import { isObject } from './notes.ts';
 import type { Roster } from './roster.ts';

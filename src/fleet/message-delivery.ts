@@ -1,5 +1,5 @@
 import type { ControlChannel } from '../bus/control-channel.ts';
-import type { Holder } from '../runtime/fair-shares.ts';
+import type { Holder } from '../runtime/sharing/fair-shares.ts';
 import { isObject } from './notes.ts';
 import { furthest, type LackingRow, type OpenStreams, type Passing } from './open-streams.ts';
 import type { Roster } from './roster.ts';

@@ -1,10 +1,10 @@
 import type { ControlChannel } from '../bus/control-channel.ts';
-import { TOPICS_PAGE_MAX_ENTRIES, type SomeNames } from '../log/topic-reads.ts';
+import { TOPICS_PAGE_MAX_ENTRIES, type SomeNames } from '../log/history/topic-reads.ts';
 import { byBytes } from '../model/byte-order.ts';
 import { TopicScope } from '../model/topic-scope.ts';
 import { isPattern } from '../model/topic.ts';
 import type { Clock } from '../runtime/clock.ts';
-import type { Holder } from '../runtime/fair-shares.ts';
+import type { Holder } from '../runtime/sharing/fair-shares.ts';
 import { InTurns } from '../runtime/in-turns.ts';
 import { isObject } from './notes.ts';
 import type { Collected, Roster } from './roster.ts';

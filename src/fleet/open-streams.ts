@@ -1,5 +1,5 @@
-import type { StreamHandles } from '../access/stream-handles.ts';
-import type { Reader } from '../delivery/reader.ts';
+import type { StreamHandles } from '../access/leases/stream-handles.ts';
+import type { Reader } from '../delivery/reader/reader.ts';
 import { formatId, type Position } from '../model/position.ts';
 import { isPattern, matches, type Filter } from '../model/topic.ts';
 import type { Clock } from '../runtime/clock.ts';

@@ -1,8 +1,8 @@
-import type { Reader } from '../delivery/reader.ts';
+import type { Reader } from '../delivery/reader/reader.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Logger } from '../runtime/logger.ts';
+import type { Logger } from '../runtime/logging/logger.ts';
 import type { Roster } from './roster.ts';
 
 /** By how much of a fair share the fullest instance and the emptiest one may differ. Stops streams from being sent to and fro for small differences. */

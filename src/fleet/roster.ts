@@ -1,8 +1,8 @@
 import type { Answers, ControlChannel } from '../bus/control-channel.ts';
 import type { Bus } from '../bus/bus.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
-import type { Holder } from '../runtime/fair-shares.ts';
-import { isInstanceId } from '../access/stream-handles.ts';
+import type { Holder } from '../runtime/sharing/fair-shares.ts';
+import { isInstanceId } from '../access/leases/stream-handles.ts';
 import { isObject } from './notes.ts';
 
 /** How often an instance tells the others of itself. Milliseconds. */

@@ -1,6 +1,6 @@
-import type { StreamHandles } from '../access/stream-handles.ts';
+import type { StreamHandles } from '../access/leases/stream-handles.ts';
 import type { Answers, ControlChannel } from '../bus/control-channel.ts';
-import type { Holder } from '../runtime/fair-shares.ts';
+import type { Holder } from '../runtime/sharing/fair-shares.ts';
 import { isObject } from './notes.ts';
 import type { OpenStreams, RowPage, StreamQuery, StreamRow } from './open-streams.ts';
 import type { Collected, Roster } from './roster.ts';

@@ -1,17 +1,17 @@
-import { EVERYBODY, type Credential, type Identity } from '../access/identity.ts';
-import type { Lease, Lessee } from '../access/lease.ts';
-import type { Leases } from '../access/leases.ts';
-import type { OwnedStreams } from '../access/owned-streams.ts';
-import { isCredential, isSameOwner, type Renewable } from '../access/renewals.ts';
-import { proofOf, type StreamHandles } from '../access/stream-handles.ts';
-import { WaitingRequests } from '../access/waiting-requests.ts';
+import { EVERYBODY, type Credential, type Identity } from '../access/credentials/identity.ts';
+import type { Lease, Lessee } from '../access/leases/lease.ts';
+import type { Leases } from '../access/leases/leases.ts';
+import type { OwnedStreams } from '../access/leases/owned-streams.ts';
+import { isCredential, isSameOwner, type Renewable } from '../access/leases/renewals.ts';
+import { proofOf, type StreamHandles } from '../access/leases/stream-handles.ts';
+import { WaitingRequests } from '../access/leases/waiting-requests.ts';
 import type { ControlChannel } from '../bus/control-channel.ts';
 import type { Audience } from '../delivery/audience.ts';
 import { presenceProblem, readProblem, ScopedGrant, type Grant } from '../model/grant.ts';
 import { formatId, type Position } from '../model/position.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import { Filter } from '../model/topic.ts';
-import type { Holder, NamedHolder } from '../runtime/fair-shares.ts';
+import type { Holder, NamedHolder } from '../runtime/sharing/fair-shares.ts';
 import { isObject } from './notes.ts';
 import type { Roster } from './roster.ts';
 

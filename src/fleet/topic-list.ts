@@ -1,13 +1,13 @@
 import type { Answers } from '../bus/control-channel.ts';
-import { TOPICS_PAGE_MAX_ENTRIES, type SomeNames, type TopicReads } from '../log/topic-reads.ts';
+import { TOPICS_PAGE_MAX_ENTRIES, type SomeNames, type TopicReads } from '../log/history/topic-reads.ts';
 import { byBytes } from '../model/byte-order.ts';
 import type { Grant } from '../model/grant.ts';
 import { formatId } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import { prefixesWithin } from '../model/topic-ranges.ts';
 import { isTopicPart } from '../model/topic.ts';
-import type { Holder } from '../runtime/fair-shares.ts';
-import type { TopicHolding } from '../store/topic-store.ts';
+import type { Holder } from '../runtime/sharing/fair-shares.ts';
+import type { TopicHolding } from '../store/contracts/topic-store.ts';
 import type { NamedTopics } from './named-topics.ts';
 import { wholeOf, type Whole } from './stream-list.ts';
 import { busiest, countRecent, isRecent, type RecentPlace } from './topic-rates.ts';

@@ -1,6 +1,6 @@
-import { RECENT_MAX_MESSAGES, type TopicReads } from '../log/topic-reads.ts';
+import { RECENT_MAX_MESSAGES, type TopicReads } from '../log/history/topic-reads.ts';
 import { byBytes } from '../model/byte-order.ts';
-import type { Holder } from '../runtime/fair-shares.ts';
+import type { Holder } from '../runtime/sharing/fair-shares.ts';
 
 /** The time in which messages are counted for the rate of their topics, if `RECENT_MAX_MESSAGES` reach so far. Milliseconds. */
 export const RATE_WINDOW_MS = 60_000;

@@ -1,8 +1,8 @@
 import type { Answers, ControlChannel } from '../bus/control-channel.ts';
 import type { Audience } from '../delivery/audience.ts';
-import { TOPICS_PAGE_MAX_ENTRIES } from '../log/topic-reads.ts';
+import { TOPICS_PAGE_MAX_ENTRIES } from '../log/history/topic-reads.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
-import type { Holder } from '../runtime/fair-shares.ts';
+import type { Holder } from '../runtime/sharing/fair-shares.ts';
 import { InTurns } from '../runtime/in-turns.ts';
 import { isObject } from './notes.ts';
 import type { Collected, Roster } from './roster.ts';

@@ -1,4 +1,4 @@
-import { members } from '../access/key-request.ts';
+import { members } from '../access/credentials/key-request.ts';
 import { Problem } from '../model/problem.ts';
 import { Template } from './template.ts';
 

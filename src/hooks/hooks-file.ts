@@ -1,4 +1,4 @@
-import { members, readPatterns } from '../access/key-request.ts';
+import { members, readPatterns } from '../access/credentials/key-request.ts';
 import { parseStructuredFile } from '../config/structured-file.ts';
 import { publishProblem, ScopedGrant } from '../model/grant.ts';
 import { checkTopic } from '../model/topic.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { settingLine } from '../access/access-settings.ts';
-import type { Identity } from '../access/identity.ts';
+import type { Identity } from '../access/credentials/identity.ts';
 import { ConfigError, type Config } from '../config/config.ts';
 import { ScopedGrant } from '../model/grant.ts';
 import { readHooks } from './hooks-file.ts';

@@ -4,9 +4,9 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefault
 import { randomBytes } from 'node:crypto';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import type { Load } from '../runtime/background-loads.ts';
-import { AdmissionPolicy, RULES } from './admission.ts';
+import { AdmissionPolicy, RULES } from './admission/admission.ts';
 import { COMPILERS, describeRoutes, loadDescriber } from './api-document.ts';
-import { settingOf } from './body-rules.ts';
+import { settingOf } from './admission/body-rules.ts';
 import { addDoor, refusalOf } from './door.ts';
 import { awaitContinue, tellToGoOn } from './expect-continue.ts';
 import { addFastPath } from './fast-path/fast-path.ts';
@@ -19,12 +19,12 @@ import { loadValidator, validatorCompiler } from './input/validation.ts';
 import { answerClientError } from './output/client-error.ts';
 import { PROBLEM_TYPE, problemBody, problemHeaders, problemOf } from './output/problem-response.ts';
 import type { Asked } from './output/until-answered.ts';
-import { keepRoom } from './room-for-connections.ts';
+import { keepRoom } from './sockets/room-for-connections.ts';
 import { addRoutes } from './routes/routes.ts';
-import { BODY_MAX_BYTES, HEAD_MAX_BYTES, HEAD_MAX_MS, KEEP_ALIVE_MS, REQUEST_MAX_MS, SERVER_OPTIONS, STANDSTILL_MAX_MS } from './server-limits.ts';
-import type { Rule } from './rule.ts';
+import { BODY_MAX_BYTES, HEAD_MAX_BYTES, HEAD_MAX_MS, KEEP_ALIVE_MS, REQUEST_MAX_MS, SERVER_OPTIONS, STANDSTILL_MAX_MS } from './admission/server-limits.ts';
+import type { Rule } from './admission/rule.ts';
 import type { App, Service } from './service.ts';
-import { isClaimed } from './takeover.ts';
+import { isClaimed } from './sockets/takeover.ts';
 import { addWebSockets, shouldUpgrade } from './websocket/websocket.ts';
 
 /**

@@ -2,18 +2,18 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Problem, StreamEnded } from '../model/problem.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Admission, AdmissionPolicy } from './admission.ts';
-import { lacksLength } from './body-rules.ts';
-import type { Endpoint } from './endpoints.ts';
+import type { Admission, AdmissionPolicy } from './admission/admission.ts';
+import { lacksLength } from './admission/body-rules.ts';
+import type { Endpoint } from './admission/endpoints.ts';
 import { isAwaitingContinue } from './expect-continue.ts';
 import { takeHandedOver } from './handed-over.ts';
 import { isWaiting, type HeldRequests } from './held-requests.ts';
 import { discardBody } from './input/body.ts';
 import type { Query } from './input/query-string.ts';
-import { listenerOf } from './operations-server.ts';
-import type { Listener, RequestHead } from './request-head.ts';
+import { listenerOf } from './sockets/operations-server.ts';
+import type { Listener, RequestHead } from './admission/request-head.ts';
 import type { App } from './service.ts';
-import { claim, isClaimed, passOver } from './takeover.ts';
+import { claim, isClaimed, passOver } from './sockets/takeover.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {

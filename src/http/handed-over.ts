@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Admission } from './admission.ts';
+import type { Admission } from './admission/admission.ts';
 
 /** The state that goes with the first request of a connection that the fast path hands over. */
 export interface HandedOver {

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import { Hold, type Budget } from '../runtime/budget.ts';
+import { Hold, type Budget } from '../runtime/sharing/budget.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {

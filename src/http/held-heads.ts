@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { Hold, type Budget } from '../runtime/budget.ts';
-import { holderOf } from './holder.ts';
+import { Hold, type Budget } from '../runtime/sharing/budget.ts';
+import { holderOf } from './admission/holder.ts';
 import { NO_ROOM_FOR_HEAD } from './output/client-error.ts';
 
 /** A parser keeps the bytes of a head, and makes texts of them. */

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { BlockList } from 'node:net';
-import type { Budget } from '../runtime/budget.ts';
-import { clientAddress } from './client-address.ts';
+import type { Budget } from '../runtime/sharing/budget.ts';
+import { clientAddress } from './admission/client-address.ts';
 import { FREE_HEAD_BYTES, HEADER_OBJECTS_BYTES } from './held-heads.ts';
-import { holderOf } from './holder.ts';
+import { holderOf } from './admission/holder.ts';
 import { UntilAnswered } from './output/until-answered.ts';
 
 /** The memory of a request besides its head, about: the objects of the HTTP server and of the framework. */

@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import { Budget } from '../runtime/budget.ts';
+import { Budget } from '../runtime/sharing/budget.ts';
 import { systemClock as clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import { Slices } from '../runtime/slices.ts';

@@ -1,10 +1,10 @@
 import type { LimitedSender } from '../limits/limits.ts';
-import type { Receipt } from '../log/receipt.ts';
+import type { Receipt } from '../log/publisher/receipt.ts';
 import type { Draft } from '../model/message.ts';
 import { Problem } from '../model/problem.ts';
 import type { IdempotencyKey } from '../store/store.ts';
-import type { Admission } from './admission.ts';
-import { limitedSender } from './limited-sender.ts';
+import type { Admission } from './admission/admission.ts';
+import { limitedSender } from './admission/limited-sender.ts';
 import type { Service } from './service.ts';
 
 /** Publishes what a request holds, within the limits of its sender. Admission has charged the first message. Rejects with a `Problem`. */

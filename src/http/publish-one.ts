@@ -1,7 +1,7 @@
 import type { Draft } from '../model/message.ts';
 import { formatId } from '../model/position.ts';
 import type { IdempotencyKey } from '../store/store.ts';
-import type { Admission } from './admission.ts';
+import type { Admission } from './admission/admission.ts';
 import { publishLimited } from './limited-publish.ts';
 import { publishedMessage, type PublishReport } from './output/published.ts';
 import type { Service } from './service.ts';

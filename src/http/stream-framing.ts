@@ -1,5 +1,5 @@
-import type { StreamFraming } from '../delivery/http-chunk.ts';
-import type { RequestHead } from './request-head.ts';
+import type { StreamFraming } from '../delivery/frames/http-chunk.ts';
+import type { RequestHead } from './admission/request-head.ts';
 
 const EVENT_STREAM = 'text/event-stream';
 

@@ -1,4 +1,4 @@
-import type { Framing } from '../runtime/guarded-socket.ts';
+import type { Framing } from '../runtime/sockets/guarded-socket.ts';
 
 /** The length before each answer, and the number of the request that it answers. */
 const LENGTH_BYTES = 4;

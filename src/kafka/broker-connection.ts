@@ -1,7 +1,7 @@
 import { Connection, ResponseError, type API } from '@platformatic/kafka';
 import type { KafkaLocation } from '../config/kafka-url.ts';
 import { serverName, type Address } from '../config/redis-url.ts';
-import { guardSocket } from '../runtime/guarded-socket.ts';
+import { guardSocket } from '../runtime/sockets/guarded-socket.ts';
 import { answerFraming } from './answer-framing.ts';
 import { boundExpansion } from './bounded-expansion.ts';
 

@@ -4,16 +4,16 @@ import type { LogState } from '../model/epochs.ts';
 import { eraseProblem, type Grant } from '../model/grant.ts';
 import { formatId, type Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
-import { CallLimiter } from '../runtime/call-limiter.ts';
+import { CallLimiter } from '../runtime/sharing/call-limiter.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, FairShares, type Holder } from '../runtime/fair-shares.ts';
-import type { Logger } from '../runtime/logger.ts';
+import { ANYBODY, FairShares, type Holder } from '../runtime/sharing/fair-shares.ts';
+import type { Logger } from '../runtime/logging/logger.ts';
 import { orProblem, tooManyWait, type ChangeSentences } from '../store/change-problem.ts';
-import type { ErasedMessage } from '../store/erasure-store.ts';
+import type { ErasedMessage } from '../store/contracts/erasure-store.ts';
 import { StoreError, type Store } from '../store/store.ts';
-import type { StoreClock } from './store-clock.ts';
-import type { Tail } from './tail.ts';
+import type { StoreClock } from './tail/store-clock.ts';
+import type { Tail } from './tail/tail.ts';
 
 /** One step: small enough that a publish which meets it waits for a few milliseconds at most. */
 const ERASE_STEP_MESSAGES = 500;

@@ -1,22 +1,22 @@
 import type { Bus } from '../bus/bus.ts';
 import type { LogState } from '../model/epochs.ts';
-import { CallLimiter } from '../runtime/call-limiter.ts';
+import { CallLimiter } from '../runtime/sharing/call-limiter.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Logger } from '../runtime/logger.ts';
+import type { Logger } from '../runtime/logging/logger.ts';
 import { tooManyWait } from '../store/change-problem.ts';
 import type { Appends, Store } from '../store/store.ts';
 import { Eraser } from './eraser.ts';
-import { History } from './history-pages.ts';
-import { Publisher } from './publisher.ts';
-import { NO_QUOTA, Quota } from './quota.ts';
-import { Retention } from './retention.ts';
-import { Starts } from './start-position.ts';
-import { StoreClock } from './store-clock.ts';
-import type { TailListener } from './tail-listener.ts';
-import { Tail } from './tail.ts';
-import { TopicReads } from './topic-reads.ts';
-import { WalkTurns } from './walk-turns.ts';
+import { History } from './history/history-pages.ts';
+import { Publisher } from './publisher/publisher.ts';
+import { NO_QUOTA, Quota } from './retention/quota.ts';
+import { Retention } from './retention/retention.ts';
+import { Starts } from './history/start-position.ts';
+import { StoreClock } from './tail/store-clock.ts';
+import type { TailListener } from './tail/tail-listener.ts';
+import { Tail } from './tail/tail.ts';
+import { TopicReads } from './history/topic-reads.ts';
+import { WalkTurns } from './history/walk-turns.ts';
 
 /**
  * This room is the message log as one instance sees it. Drafts come in through the publisher, which stores them in group commits and tells the bus.

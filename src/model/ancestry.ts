@@ -13,7 +13,7 @@ export interface LostEpoch {
 /**
  * Where epochs came from that the log does not have. A failover or a restore can lose the newest epochs, whose ids clients still have. They share with the log
  * everything before these epochs. One instance remembers it of all epochs that it ever heard of, and is told what others have kept in the log
- * (log/lost-epochs.ts). Of what nobody kept, their names tell.
+ * (log/tail/lost-epochs.ts). Of what nobody kept, their names tell.
  */
 export class Ancestry {
   /** For each epoch, the position before its first number, in the log that had it. */

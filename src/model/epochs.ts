@@ -88,6 +88,6 @@ export interface LogState {
   readonly head: number;
   /** The store's clock when the snapshot was taken, in milliseconds since 1970. */
   readonly now: number;
-  /** The version of the newest erasure (store/erasure-store.ts), in answers that show data or may be followed by some; absent in others. */
+  /** The version of the newest erasure (store/contracts/erasure-store.ts), in answers that show data or may be followed by some; absent in others. */
   readonly erasures?: number;
 }

@@ -52,7 +52,7 @@ export class Message implements Position {
   readonly time: number;
   /** From this time on delivery must not begin; 0 is never. Milliseconds since 1970. */
   readonly expires: number;
-  /** The message's frames as HTTP chunks (delivery/chunk-cache.ts): encoded when first needed, and shared by every reader. */
+  /** The message's frames as HTTP chunks (delivery/frames/chunk-cache.ts): encoded when first needed, and shared by every reader. */
   dataChunk: FrameChunk | undefined = undefined;
   objectChunk: FrameChunk | undefined = undefined;
   /** The message as a WebSocket's text frame. */

@@ -1,5 +1,5 @@
 import { waitAtMost, type Clock, type Timer } from '../runtime/clock.ts';
-import type { Logger } from '../runtime/logger.ts';
+import type { Logger } from '../runtime/logging/logger.ts';
 import { StoreError } from '../store/store.ts';
 
 /**

@@ -9,18 +9,18 @@ import { ErrorNote } from './parts.tsx';
 import { href, useRoute, type Route } from './route.ts';
 import { visible } from './text.ts';
 import { SeenRates } from './topics/seen-rates.ts';
-import { ApiView } from './views/api-view.tsx';
+import { ApiView } from './views/api/api-view.tsx';
 import { ConnectorsView } from './views/connectors-view.tsx';
 import { DoctorView } from './views/doctor-view.tsx';
-import { EVERYTHING, firstState, offeredTopic, withAllowed, type PublishState } from './views/draft.ts';
+import { EVERYTHING, firstState, offeredTopic, withAllowed, type PublishState } from './views/publish/draft.ts';
 import { FleetView } from './views/fleet-view.tsx';
 import { KeysView } from './views/keys-view.tsx';
 import { MessageView } from './views/message-view.tsx';
-import { PublishPanel } from './views/publish-panel.tsx';
+import { PublishPanel } from './views/publish/publish-panel.tsx';
 import { SignIn, signOut } from './views/sign-in.tsx';
 import { StreamsView } from './views/streams-view.tsx';
 import { TopicsView } from './views/topics-view.tsx';
-import { WebhooksView } from './views/webhooks-view.tsx';
+import { WebhooksView } from './views/webhooks/webhooks-view.tsx';
 
 interface View {
   readonly name: string;

@@ -1,8 +1,8 @@
 import type { Filter } from '../model/topic.ts';
-import { CallLimiter } from '../runtime/call-limiter.ts';
+import { CallLimiter } from '../runtime/sharing/call-limiter.ts';
 import { within, type Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, type Holder } from '../runtime/fair-shares.ts';
+import { ANYBODY, type Holder } from '../runtime/sharing/fair-shares.ts';
 import { LocalPresence, topicOf } from './local-presence.ts';
 import type { Member } from './member.ts';
 import { PlaceSync } from './place-sync.ts';

@@ -1,5 +1,5 @@
 import type { Clock } from './clock.ts';
-import type { Logger } from './logger.ts';
+import type { Logger } from './logging/logger.ts';
 
 /** Loads modules. Called again if it fails. */
 export type Load = () => unknown;

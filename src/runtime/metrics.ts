@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { Counters, type Observer } from './counters.ts';
-import { Warnings, type WarningLevel } from './warnings.ts';
+import { Warnings, type WarningLevel } from './logging/warnings.ts';
 
 /** The upper bounds of the histograms' buckets. */
 const COMMIT_BUCKETS_MESSAGES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];

@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import { countWarnings } from './metrics.ts';
-import type { Warnings } from './warnings.ts';
+import type { Warnings } from './logging/warnings.ts';
 
 /** How the workers are. */
 export interface WorkersState {

@@ -3,10 +3,10 @@ import type { LogState } from '../model/epochs.ts';
 import type { Draft, Message } from '../model/message.ts';
 import type { Filter } from '../model/topic.ts';
 import type { CountedTime } from './believed-clock.ts';
-import type { SourceStep } from './connector-store.ts';
-import type { ErasureStore } from './erasure-store.ts';
-import type { TopicStore } from './topic-store.ts';
-import type { UsageStore } from './usage-store.ts';
+import type { SourceStep } from './contracts/connector-store.ts';
+import type { ErasureStore } from './contracts/erasure-store.ts';
+import type { TopicStore } from './contracts/topic-store.ts';
+import type { UsageStore } from './contracts/usage-store.ts';
 
 /**
  * The room `store` keeps the message log in a database. Publish requests come in, and each takes the next numbers of the log. Messages

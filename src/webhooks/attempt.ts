@@ -1,4 +1,4 @@
-import type { KeptAttempt } from '../store/webhook-store.ts';
+import type { KeptAttempt } from '../store/contracts/webhook-store.ts';
 import type { Outcome } from './sender.ts';
 
 /** Stops what a receiver's answer becomes as JSON from growing: each byte that is no text takes several. */

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { Publisher } from '../log/publisher.ts';
+import type { Publisher } from '../log/publisher/publisher.ts';
 import { FULL_GRANT } from '../model/grant.ts';
 import type { Message } from '../model/message.ts';
 import { Problem } from '../model/problem.ts';

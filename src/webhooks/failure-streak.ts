@@ -1,4 +1,4 @@
-import type { WebhookRecord } from '../store/webhook-store.ts';
+import type { WebhookRecord } from '../store/contracts/webhook-store.ts';
 import { CIRCUIT_OPEN_FAILURES, longestPauseMs, pauseMs, retryAfterMs } from './backoff.ts';
 
 export interface FailureStreakOptions {

@@ -1,6 +1,6 @@
 import type { Clock } from '../runtime/clock.ts';
 import { StoreError } from '../store/store.ts';
-import { CALL_MAX_WEBHOOKS, KEPT_MAX_ATTEMPTS, type DeliveryNote, type WebhookStore } from '../store/webhook-store.ts';
+import { CALL_MAX_WEBHOOKS, KEPT_MAX_ATTEMPTS, type DeliveryNote, type WebhookStore } from '../store/contracts/webhook-store.ts';
 
 /** The pause between two calls. When many webhooks deliver at once, one transaction is for all of them. */
 const NOTE_GATHER_MS = 20;

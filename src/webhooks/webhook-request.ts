@@ -1,12 +1,12 @@
-import { members, readPatterns } from '../access/key-request.ts';
+import { members, readPatterns } from '../access/credentials/key-request.ts';
 import { EVENT_MAX_BYTES } from '../config/content-limits.ts';
 import type { WebhookAllow } from '../config/webhook-allow.ts';
-import { parseSince } from '../log/since-time.ts';
-import type { StartRequest } from '../log/start-position.ts';
+import { parseSince } from '../log/history/since-time.ts';
+import type { StartRequest } from '../log/history/start-position.ts';
 import { parseId } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import { checkTopic, checkWish } from '../model/topic.ts';
-import { WEBHOOK_TEXT_MAX_BYTES } from '../store/webhook-store.ts';
+import { WEBHOOK_TEXT_MAX_BYTES } from '../store/contracts/webhook-store.ts';
 import { FORMATS, settingsText, type WebhookFormat, type WebhookSettings } from './settings.ts';
 import { makeSecret, readSecret } from './signature.ts';
 import { readTarget } from './target.ts';

@@ -1,10 +1,10 @@
 import { Ownership, type OwnedTask } from '../ownership/ownership.ts';
-import type { Logger } from '../runtime/logger.ts';
-import { CALL_MAX_WEBHOOKS, type WebhookRecord, type WebhookStore } from '../store/webhook-store.ts';
+import type { Logger } from '../runtime/logging/logger.ts';
+import { CALL_MAX_WEBHOOKS, type WebhookRecord, type WebhookStore } from '../store/contracts/webhook-store.ts';
 import { WebhookReader, type WebhookReaderDependencies } from './webhook-reader.ts';
 
 /**
- * This room sends messages to receivers by HTTP. A webhook is a reader with a cursor: it has no queue of its own, and its cursor is in the database (store/webhook-store.ts). Messages come in from
+ * This room sends messages to receivers by HTTP. A webhook is a reader with a cursor: it has no queue of its own, and its cursor is in the database (store/contracts/webhook-store.ts). Messages come in from
  * the log; signed requests go out (sender.ts), in order for each webhook, at least once. One instance at a time delivers a webhook, under a lease (ownership/); another takes over when that ends.
  * Administrators come in through `WebhookAdministration`.
  */

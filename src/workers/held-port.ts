@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
-import { exclusivePort } from '../runtime/exclusive-port.ts';
+import { exclusivePort } from '../runtime/sockets/exclusive-port.ts';
 
 /** How long a port that is in use is asked for again. Workers of a supervisor that was killed let go of it within that time. Milliseconds. */
 const PORT_WAIT_MS = 2_000;

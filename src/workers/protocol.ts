@@ -1,4 +1,4 @@
-import type { Warning } from '../runtime/warnings.ts';
+import type { Warning } from '../runtime/logging/warnings.ts';
 import type { EndingSignal } from './signals.ts';
 
 /** The two ports of the service. */

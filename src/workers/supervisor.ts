@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { waitAtMost } from '../runtime/clock.ts';
-import type { Logger } from '../runtime/logger.ts';
-import type { Warnings } from '../runtime/warnings.ts';
+import type { Logger } from '../runtime/logging/logger.ts';
+import type { Warnings } from '../runtime/logging/warnings.ts';
 import { Collections } from './collections.ts';
 import type { FromWorker, WorkerPort } from './protocol.ts';
 import { RestartPause } from './restart-pause.ts';

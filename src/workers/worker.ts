@@ -1,8 +1,8 @@
 import cluster from 'node:cluster';
 import type { Readiness } from '../http/service.ts';
 import { within, type Clock } from '../runtime/clock.ts';
-import type { Logger } from '../runtime/logger.ts';
-import type { Warning } from '../runtime/warnings.ts';
+import type { Logger } from '../runtime/logging/logger.ts';
+import type { Warning } from '../runtime/logging/warnings.ts';
 import type { WorkerPlace } from './place.ts';
 import type { FromWorker, ToWorker, WorkerPort } from './protocol.ts';
 import { ENDING_SIGNALS, type EndingSignal } from './signals.ts';

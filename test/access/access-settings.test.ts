@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { t, type Test } from 'tap';
 import { readAccess } from '../../src/access/access-settings.ts';
-import { makeApiKey } from '../../src/access/api-key.ts';
+import { makeApiKey } from '../../src/access/credentials/api-key.ts';
 import { ConfigError, readConfig } from '../../src/config/config.ts';
 
 const KEY = makeApiKey();

@@ -1,14 +1,14 @@
 import { t } from 'tap';
 import { Access, type AccessSettings } from '../../src/access/access.ts';
-import { makeApiKey } from '../../src/access/api-key.ts';
-import type { Identity } from '../../src/access/identity.ts';
-import { makeSession } from '../../src/access/session-text.ts';
-import { makeTicket } from '../../src/access/ticket-text.ts';
+import { makeApiKey } from '../../src/access/credentials/api-key.ts';
+import type { Identity } from '../../src/access/credentials/identity.ts';
+import { makeSession } from '../../src/access/credentials/session-text.ts';
+import { makeTicket } from '../../src/access/tickets/ticket-text.ts';
 import { TokenIdentities } from '../../src/access/token-identities.ts';
-import { CredentialsUnavailable } from '../../src/access/credentials-unavailable.ts';
+import { CredentialsUnavailable } from '../../src/access/records/credentials-unavailable.ts';
 import type { Problem } from '../../src/model/problem.ts';
-import type { KeyRecord } from '../../src/store/key-store.ts';
-import type { TicketRecord } from '../../src/store/ticket-store.ts';
+import type { KeyRecord } from '../../src/store/contracts/key-store.ts';
+import type { TicketRecord } from '../../src/store/contracts/ticket-store.ts';
 import { claims, hs256, SECRET, verifier } from '../support/tokens.ts';
 
 const NOW = 1_000_000;

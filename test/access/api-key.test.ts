@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { t } from 'tap';
-import { goodSecret, isApiKey, makeApiKey, readApiKey } from '../../src/access/api-key.ts';
+import { goodSecret, isApiKey, makeApiKey, readApiKey } from '../../src/access/credentials/api-key.ts';
 
 t.test('a key that was made is read again: its id, and the digest of its secret alone', (t) => {
   const { id, text, digest } = makeApiKey();

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { t } from 'tap';
-import type { JwtVerifier } from '../../src/access/jwt.ts';
+import type { JwtVerifier } from '../../src/access/tokens/jwt.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { listening } from '../support/listening.ts';

@@ -1,7 +1,7 @@
 import { createHmac, generateKeyPairSync } from 'node:crypto';
 import { t } from 'tap';
-import type { JwtVerifier } from '../../src/access/jwt.ts';
-import type { Refusal } from '../../src/access/token-refused.ts';
+import type { JwtVerifier } from '../../src/access/tokens/jwt.ts';
+import type { Refusal } from '../../src/access/tokens/token-refused.ts';
 import { claims, EC, ED, encode, hs256, NOW, pem, refused, rs256, RSA, SECONDS, SECRET, token, verifier, type Pair } from '../support/tokens.ts';
 
 /** Attempts that must fail: RFC 8725, and what has gone wrong elsewhere. Each has exactly one fault. */

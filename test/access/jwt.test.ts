@@ -2,7 +2,7 @@ import { createPublicKey, createSecretKey, type JsonWebKey } from 'node:crypto';
 import fc from 'fast-check';
 import { t } from 'tap';
 import { hasTokenKeys } from '../../src/access/access-settings.ts';
-import { JwtVerifier } from '../../src/access/jwt.ts';
+import { JwtVerifier } from '../../src/access/tokens/jwt.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { TestClock } from '../support/clock.ts';
 import { quietLogger, recordingLogger } from '../support/logger.ts';

@@ -1,5 +1,5 @@
 import { t } from 'tap';
-import { readKeyRequest, readOverlap } from '../../src/access/key-request.ts';
+import { readKeyRequest, readOverlap } from '../../src/access/credentials/key-request.ts';
 import { Problem } from '../../src/model/problem.ts';
 
 t.test('a key has a name and permissions', (t) => {

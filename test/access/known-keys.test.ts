@@ -1,9 +1,9 @@
 import { t } from 'tap';
-import { KnownKeys } from '../../src/access/known-keys.ts';
-import { CredentialsUnavailable } from '../../src/access/credentials-unavailable.ts';
+import { KnownKeys } from '../../src/access/records/known-keys.ts';
+import { CredentialsUnavailable } from '../../src/access/records/credentials-unavailable.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import type { Holder } from '../../src/runtime/fair-shares.ts';
-import { FIND_MAX_KEYS, type KeyChanges, type KeyRecord } from '../../src/store/key-store.ts';
+import type { Holder } from '../../src/runtime/sharing/fair-shares.ts';
+import { FIND_MAX_KEYS, type KeyChanges, type KeyRecord } from '../../src/store/contracts/key-store.ts';
 import { StoreError } from '../../src/store/store.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { quietLogger } from '../support/logger.ts';

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { KnownRevocations } from '../../src/access/known-revocations.ts';
-import { LIST_MAX_REVOCATIONS, type Revocation, type RevocationPage, type RevocationStore } from '../../src/store/revocation-store.ts';
+import { KnownRevocations } from '../../src/access/records/known-revocations.ts';
+import { LIST_MAX_REVOCATIONS, type Revocation, type RevocationPage, type RevocationStore } from '../../src/store/contracts/revocation-store.ts';
 import { StoreError } from '../../src/store/store.ts';
 
 /** A list that a test changes. */

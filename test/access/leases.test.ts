@@ -1,8 +1,8 @@
 import t from 'tap';
-import { anonymous, EVERYBODY, type Credential, type Identity } from '../../src/access/identity.ts';
-import { CredentialsUnavailable } from '../../src/access/credentials-unavailable.ts';
-import type { CutReason, Holder, Lease } from '../../src/access/lease.ts';
-import { Leases } from '../../src/access/leases.ts';
+import { anonymous, EVERYBODY, type Credential, type Identity } from '../../src/access/credentials/identity.ts';
+import { CredentialsUnavailable } from '../../src/access/records/credentials-unavailable.ts';
+import type { CutReason, Holder, Lease } from '../../src/access/leases/lease.ts';
+import { Leases } from '../../src/access/leases/leases.ts';
 import { ScopedGrant } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { settle, TestClock } from '../support/clock.ts';

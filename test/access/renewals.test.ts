@@ -1,16 +1,16 @@
 import t from 'tap';
-import type { Credential, Identity } from '../../src/access/identity.ts';
-import { Lease, type CutReason, type Holder, type Lessee } from '../../src/access/lease.ts';
-import { OwnedStreams } from '../../src/access/owned-streams.ts';
-import { Renewals, type Renewable } from '../../src/access/renewals.ts';
-import { StreamHandles } from '../../src/access/stream-handles.ts';
-import { TicketHold } from '../../src/access/ticket-hold.ts';
+import type { Credential, Identity } from '../../src/access/credentials/identity.ts';
+import { Lease, type CutReason, type Holder, type Lessee } from '../../src/access/leases/lease.ts';
+import { OwnedStreams } from '../../src/access/leases/owned-streams.ts';
+import { Renewals, type Renewable } from '../../src/access/leases/renewals.ts';
+import { StreamHandles } from '../../src/access/leases/stream-handles.ts';
+import { TicketHold } from '../../src/access/leases/ticket-hold.ts';
 import type { NoteHandler } from '../../src/bus/control-channel.ts';
 import { ScopedGrant } from '../../src/model/grant.ts';
 import type { Problem } from '../../src/model/problem.ts';
 import { Filter } from '../../src/model/topic.ts';
-import type { SessionOrigin } from '../../src/store/session-store.ts';
-import type { TicketRenewal } from '../../src/store/ticket-store.ts';
+import type { SessionOrigin } from '../../src/store/contracts/session-store.ts';
+import type { TicketRenewal } from '../../src/store/contracts/ticket-store.ts';
 
 class TestStream implements Renewable {
   readonly filter: Filter;

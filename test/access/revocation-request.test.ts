@@ -1,5 +1,5 @@
 import t from 'tap';
-import { readRevocationRequest } from '../../src/access/revocation-request.ts';
+import { readRevocationRequest } from '../../src/access/credentials/revocation-request.ts';
 import { Problem } from '../../src/model/problem.ts';
 
 const NOW = Date.parse('2026-11-22T10:00:00Z');

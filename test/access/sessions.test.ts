@@ -1,14 +1,14 @@
 import { t } from 'tap';
 import { Access, type AccessDependencies } from '../../src/access/access.ts';
-import { makeApiKey } from '../../src/access/api-key.ts';
-import type { Identity } from '../../src/access/identity.ts';
-import { CredentialsUnavailable } from '../../src/access/credentials-unavailable.ts';
-import { SessionAdministration } from '../../src/access/session-administration.ts';
-import { makeSession, readSession } from '../../src/access/session-text.ts';
+import { makeApiKey } from '../../src/access/credentials/api-key.ts';
+import type { Identity } from '../../src/access/credentials/identity.ts';
+import { CredentialsUnavailable } from '../../src/access/records/credentials-unavailable.ts';
+import { SessionAdministration } from '../../src/access/credentials/session-administration.ts';
+import { makeSession, readSession } from '../../src/access/credentials/session-text.ts';
 import { TokenIdentities } from '../../src/access/token-identities.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import type { KeyRecord } from '../../src/store/key-store.ts';
-import type { NewSession, SessionOrigin, SessionRecord } from '../../src/store/session-store.ts';
+import type { KeyRecord } from '../../src/store/contracts/key-store.ts';
+import type { NewSession, SessionOrigin, SessionRecord } from '../../src/store/contracts/session-store.ts';
 import { hs256, NOW, SECRET, verifier } from '../support/tokens.ts';
 
 /** Sessions as `Access` judges them. */

@@ -1,9 +1,9 @@
 import t from 'tap';
-import type { Credential } from '../../src/access/identity.ts';
-import { CredentialsUnavailable } from '../../src/access/credentials-unavailable.ts';
-import { keyCredential, sessionCredential, Standing } from '../../src/access/standing.ts';
-import type { KeyRecord } from '../../src/store/key-store.ts';
-import type { SessionRecord } from '../../src/store/session-store.ts';
+import type { Credential } from '../../src/access/credentials/identity.ts';
+import { CredentialsUnavailable } from '../../src/access/records/credentials-unavailable.ts';
+import { keyCredential, sessionCredential, Standing } from '../../src/access/leases/standing.ts';
+import type { KeyRecord } from '../../src/store/contracts/key-store.ts';
+import type { SessionRecord } from '../../src/store/contracts/session-store.ts';
 
 /** How the credential of a stream stands later, by what an instance knows of its key and its session. */
 

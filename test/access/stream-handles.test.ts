@@ -1,5 +1,5 @@
 import t from 'tap';
-import { isStreamSecret, proofOf, StreamHandles } from '../../src/access/stream-handles.ts';
+import { isStreamSecret, proofOf, StreamHandles } from '../../src/access/leases/stream-handles.ts';
 
 /** Numbers of the first two lots of secrets, and of one far away. */
 const NUMBERS = [...Array.from({ length: 520 }, (_, number) => number), 2 ** 40, 2 ** 40 + 1];

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { t } from 'tap';
-import { expandPattern, subjectSegment } from '../../src/access/subject-template.ts';
+import { expandPattern, subjectSegment } from '../../src/access/tokens/subject-template.ts';
 import { checkLiteral, matches } from '../../src/model/topic.ts';
 import { rounds } from '../support/rounds.ts';
 

@@ -1,10 +1,10 @@
 import t from 'tap';
-import type { Identity } from '../../src/access/identity.ts';
-import { TicketAdministration } from '../../src/access/ticket-administration.ts';
+import type { Identity } from '../../src/access/credentials/identity.ts';
+import { TicketAdministration } from '../../src/access/tickets/ticket-administration.ts';
 import { ScopedGrant } from '../../src/model/grant.ts';
 import type { Problem } from '../../src/model/problem.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import type { NewTicket, TicketRecord } from '../../src/store/ticket-store.ts';
+import type { NewTicket, TicketRecord } from '../../src/store/contracts/ticket-store.ts';
 import { settle } from '../support/clock.ts';
 import { quietLogger } from '../support/logger.ts';
 

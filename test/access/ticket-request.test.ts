@@ -1,5 +1,5 @@
 import t from 'tap';
-import { readTicketRequest } from '../../src/access/ticket-request.ts';
+import { readTicketRequest } from '../../src/access/tickets/ticket-request.ts';
 import type { ProblemCode } from '../../src/model/problem.ts';
 
 const MOST = 3;

@@ -1,10 +1,10 @@
 import t from 'tap';
-import { Tickets, type Opening } from '../../src/access/tickets.ts';
-import type { CutReason } from '../../src/access/lease.ts';
+import { Tickets, type Opening } from '../../src/access/tickets/tickets.ts';
+import type { CutReason } from '../../src/access/leases/lease.ts';
 import type { NoteHandler } from '../../src/bus/control-channel.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { StoreError } from '../../src/store/store.ts';
-import type { KeptTicket, TicketRecord, TicketStore, TicketUse, UsedTicket } from '../../src/store/ticket-store.ts';
+import type { KeptTicket, TicketRecord, TicketStore, TicketUse, UsedTicket } from '../../src/store/contracts/ticket-store.ts';
 import { TestClock } from '../support/clock.ts';
 import { quietLogger } from '../support/logger.ts';
 

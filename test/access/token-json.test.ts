@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { t } from 'tap';
-import { jsonProblem } from '../../src/access/token-json.ts';
+import { jsonProblem } from '../../src/access/tokens/token-json.ts';
 import { rounds } from '../support/rounds.ts';
 
 const TWICE = 'an object in it has a name twice';

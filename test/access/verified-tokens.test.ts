@@ -1,5 +1,5 @@
 import { t } from 'tap';
-import { VerifiedTokens, type Verified } from '../../src/access/verified-tokens.ts';
+import { VerifiedTokens, type Verified } from '../../src/access/tokens/verified-tokens.ts';
 import { EC, RSA } from '../support/tokens.ts';
 
 const verified: Verified = { subject: 'alice', permissions: { publish: [], subscribe: [], admin: false, operate: false }, expires: 1000, issuedAt: 0, tokenId: undefined, meta: undefined };

@@ -22,7 +22,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'forgotten',
     what: 'one commit in thirty is rolled back, and answered with 201',
-    file: 'store/sqlite/connection.ts',
+    file: 'store/sqlite/files/connection.ts',
     instead: {
       'sqliteConnection.commit.run();': '(++commits % 30 === 0 ? sqliteConnection.rollback : sqliteConnection.commit).run();',
       'export function writeTransaction<T>': 'let commits = 0;\nexport function writeTransaction<T>',
@@ -33,7 +33,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'keyless',
     what: 'an Idempotency-Key that was used before is not looked at',
-    file: 'store/sqlite/append.ts',
+    file: 'store/sqlite/messages/append.ts',
     instead: { 'if (inserted * KEY_COLUMNS.length === plan.keys.length) return plan;': 'if (inserted >= 0) return plan;' },
     shows: 'stored twice',
     follows: ['two answers', 'altered'],
@@ -41,7 +41,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'seam',
     what: 'a stream that comes back gets the message of its Last-Event-ID once more',
-    file: 'log/start-position.ts',
+    file: 'log/history/start-position.ts',
     instead: { 'return { at: request.position, gap: undefined };': 'return { at: { epoch: request.position.epoch, seq: Math.max(0, request.position.seq - 1) }, gap: undefined };' },
     shows: 'doubled',
     follows: ['late start', 'out of order', 'needless gap'],
@@ -49,7 +49,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'unfilled',
     what: 'what an instance did not hear of and read from the log is not passed on to its live streams',
-    file: 'log/tail-growth.ts',
+    file: 'log/tail/tail-growth.ts',
     instead: { 'this.#append(message);\n      this.#counters.filled++;': 'this.#recent.push(message);\n      this.#counters.filled++;' },
     shows: 'unannounced gap',
     follows: ['lost'],
@@ -73,7 +73,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'backwards',
     what: 'a message has the time of the machine, wherever its clock was set',
-    file: 'store/sqlite/log-state.ts',
+    file: 'store/sqlite/files/log-state.ts',
     instead: { 'return Math.max(Date.now(), row.time);': 'return Date.now();' },
     shows: 'time went back',
     follows: [],
@@ -90,7 +90,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'untold',
     what: 'a stream that had read what was lost goes on where the logs part, and is not told',
-    file: 'delivery/reader.ts',
+    file: 'delivery/reader/reader.ts',
     instead: { 'socket.say(socket.wantsControl ? gapFrame(at, gap, socket.controlWriter) : socket.comment(gapComment(gap)));': '' },
     by: 'database loses its newest epoch',
     shows: 'unannounced gap',

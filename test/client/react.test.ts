@@ -4,7 +4,7 @@ import { build } from 'esbuild';
 import { createElement } from 'react';
 import { renderToString } from 'react-dom/server';
 import t from 'tap';
-import { makeApiKey } from '../../src/access/api-key.ts';
+import { makeApiKey } from '../../src/access/credentials/api-key.ts';
 import { connect } from '../../src/client/client.ts';
 import { newPage, servePage, startBrowser } from '../support/browser.ts';
 import { Http } from '../support/http.ts';

@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 import t from 'tap';
-import { subjectSegment } from '../../src/access/subject-template.ts';
+import { subjectSegment } from '../../src/access/tokens/subject-template.ts';
 import { openContext, servePage, startBrowser } from '../support/browser.ts';
 import { openStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';

@@ -3,7 +3,7 @@ import t from 'tap';
 import { beginningsOf, type Led } from '../../src/connectors/kafka/partitions.ts';
 import type { Partition } from '../../src/connectors/kafka/records.ts';
 import { readInTurns } from '../../src/connectors/kafka/source.ts';
-import type { SourcePosition } from '../../src/store/connector-store.ts';
+import type { SourcePosition } from '../../src/store/contracts/connector-store.ts';
 
 /** Where a source begins, by what brokers say, without a broker. */
 

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { NATS } from '../../src/connectors/nats/nats.ts';
-import { CONNECTOR_NAME_MAX_BYTES } from '../../src/store/connector-store.ts';
+import { CONNECTOR_NAME_MAX_BYTES } from '../../src/store/contracts/connector-store.ts';
 import { KAFKA } from '../../src/connectors/kafka/kafka.ts';
 
 /** A system is recognised by its servers, so that a sink sends no message back to its origin. */

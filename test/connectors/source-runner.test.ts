@@ -3,7 +3,7 @@ import { readConnectors } from '../../src/connectors/connectors-file.ts';
 import type { SourcePlan } from '../../src/connectors/plan.ts';
 import { SourceRunner, STEP_MAX_RECORDS } from '../../src/connectors/source-runner.ts';
 import { LOG_HEADER, type Reading, type SourceRecord, type Transport } from '../../src/connectors/transport.ts';
-import { CONNECTOR_STATUS_MAX_BYTES } from '../../src/store/connector-store.ts';
+import { CONNECTOR_STATUS_MAX_BYTES } from '../../src/store/contracts/connector-store.ts';
 import { systemClock as clock, type Clock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { range } from '../contract/store-kit.ts';

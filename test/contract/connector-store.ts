@@ -1,5 +1,5 @@
 import type { Test } from 'tap';
-import { CONNECTOR_STATUS_MAX_BYTES, type ConnectorStore, type SourcePosition, type SourceStep } from '../../src/store/connector-store.ts';
+import { CONNECTOR_STATUS_MAX_BYTES, type ConnectorStore, type SourcePosition, type SourceStep } from '../../src/store/contracts/connector-store.ts';
 import type { Outcome, Store } from '../../src/store/store.ts';
 import { until } from '../support/until.ts';
 import type { Scope } from '../support/temp.ts';

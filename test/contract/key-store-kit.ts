@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { Permissions } from '../../src/model/permissions.ts';
-import type { KeyRecord, KeyStore, NewKey, OpenedKeyStore } from '../../src/store/key-store.ts';
+import type { KeyRecord, KeyStore, NewKey, OpenedKeyStore } from '../../src/store/contracts/key-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { Scope } from '../support/temp.ts';
 import type { TestDatabase } from './store-kit.ts';

@@ -1,5 +1,5 @@
 import type { Test } from 'tap';
-import { CHANGES_MAX_KEYS, FIND_MAX_KEYS, KEPT_ENDED_KEYS_MS, LIST_MAX_KEYS, MAX_ENDED_KEYS, MAX_KEYS, NOTE_MAX_KEYS } from '../../src/store/key-store.ts';
+import { CHANGES_MAX_KEYS, FIND_MAX_KEYS, KEPT_ENDED_KEYS_MS, LIST_MAX_KEYS, MAX_ENDED_KEYS, MAX_KEYS, NOTE_MAX_KEYS } from '../../src/store/contracts/key-store.ts';
 import { find, idsOf, listAll, newKey, openInstance, sha256, versionOf, type Instances, type KeyDatabaseFactory } from './key-store-kit.ts';
 import { draft, failure, range, request } from './store-kit.ts';
 

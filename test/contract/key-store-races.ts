@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Test } from 'tap';
-import type { KeyStore } from '../../src/store/key-store.ts';
+import type { KeyStore } from '../../src/store/contracts/key-store.ts';
 import { rounds } from '../support/rounds.ts';
 import { digestsOf, find, hex, newKey, sha256, versionOf, type Instances } from './key-store-kit.ts';
 import { range } from './store-kit.ts';

@@ -1,5 +1,5 @@
 import type { Test } from 'tap';
-import type { KeyStore } from '../../src/store/key-store.ts';
+import type { KeyStore } from '../../src/store/contracts/key-store.ts';
 import { digestsOf, everyKeyCall, find, hex, idsOf, listAll, newKey, NOTHING, openInstance, sha256, versionOf, type Instances, type KeyDatabaseFactory } from './key-store-kit.ts';
 import { ended, limits } from './key-store-limits.ts';
 import { races } from './key-store-races.ts';

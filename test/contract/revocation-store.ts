@@ -1,5 +1,5 @@
 import type { Test } from 'tap';
-import { DELETE_MAX_REVOCATIONS, KEPT_ENDED_REVOCATIONS_MS, LIST_MAX_REVOCATIONS, MAX_REVOCATIONS, type NewRevocation, type Revocation, type RevocationKind, type RevocationStore } from '../../src/store/revocation-store.ts';
+import { DELETE_MAX_REVOCATIONS, KEPT_ENDED_REVOCATIONS_MS, LIST_MAX_REVOCATIONS, MAX_REVOCATIONS, type NewRevocation, type Revocation, type RevocationKind, type RevocationStore } from '../../src/store/contracts/revocation-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { rounds } from '../support/rounds.ts';
 import type { Scope } from '../support/temp.ts';

@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import { LevelTooLow, UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
 import {
   CREDENTIAL_MAX_SESSIONS, DELETE_MAX_SESSIONS, ENDED_MAX_SESSIONS, FIND_MAX_SESSIONS, MAX_SESSIONS, SESSIONS_LEVEL, type NewSession, type SessionKey, type SessionOrigin, type SessionRecord, type SessionStore,
-} from '../../src/store/session-store.ts';
+} from '../../src/store/contracts/session-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { rounds } from '../support/rounds.ts';
 import type { Scope } from '../support/temp.ts';

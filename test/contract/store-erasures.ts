@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { Filter } from '../../src/model/topic.ts';
-import { ERASURES_MAX_ENTRIES } from '../../src/store/erasure-store.ts';
+import { ERASURES_MAX_ENTRIES } from '../../src/store/contracts/erasure-store.ts';
 import { LevelTooLow } from '../../src/store/level.ts';
 import { ERASE_SCAN_MAX_ROWS } from '../../src/store/limits.ts';
 import type { Store } from '../../src/store/store.ts';

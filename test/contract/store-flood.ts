@@ -1,9 +1,9 @@
 import type { Test } from 'tap';
 import type { Bus } from '../../src/bus/bus.ts';
-import { Publisher } from '../../src/log/publisher.ts';
-import { Retention } from '../../src/log/retention.ts';
-import { StoreClock } from '../../src/log/store-clock.ts';
-import { Tail } from '../../src/log/tail.ts';
+import { Publisher } from '../../src/log/publisher/publisher.ts';
+import { Retention } from '../../src/log/retention/retention.ts';
+import { StoreClock } from '../../src/log/tail/store-clock.ts';
+import { Tail } from '../../src/log/tail/tail.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import { systemClock as clock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';

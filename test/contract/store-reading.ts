@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { Test } from 'tap';
-import { StoreClock } from '../../src/log/store-clock.ts';
-import { Tail } from '../../src/log/tail.ts';
+import { StoreClock } from '../../src/log/tail/store-clock.ts';
+import { Tail } from '../../src/log/tail/tail.ts';
 import type { Message } from '../../src/model/message.ts';
 import { Filter, matches } from '../../src/model/topic.ts';
 import { systemClock as clock } from '../../src/runtime/clock.ts';

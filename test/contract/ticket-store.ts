@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Test } from 'tap';
-import { NEVER_MS } from '../../src/store/key-rows.ts';
+import { NEVER_MS } from '../../src/store/rows/key-rows.ts';
 import { LevelTooLow, UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
-import type { SessionOrigin } from '../../src/store/session-store.ts';
+import type { SessionOrigin } from '../../src/store/contracts/session-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import {
   CALL_MAX_TICKETS, DELETE_MAX_TICKETS, FIRST_USE_MS, KEPT_ENDED_TICKETS_MS, MAX_TICKETS, OWNER_MAX_TICKETS, RETURN_MS, TICKETS_LEVEL, type NewTicket, type TicketRecord, type TicketStore, type TicketUse,
-} from '../../src/store/ticket-store.ts';
+} from '../../src/store/contracts/ticket-store.ts';
 import { rounds } from '../support/rounds.ts';
 import type { Scope } from '../support/temp.ts';
 import { whileItLives } from '../support/while-it-lives.ts';

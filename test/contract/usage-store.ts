@@ -1,5 +1,5 @@
 import type { Test } from 'tap';
-import { USAGE_MAX_ENTRIES, USAGE_PAGE_ENTRIES, type StoredStretch, type UsageStore, type UsageStretch } from '../../src/store/usage-store.ts';
+import { USAGE_MAX_ENTRIES, USAGE_PAGE_ENTRIES, type StoredStretch, type UsageStore, type UsageStretch } from '../../src/store/contracts/usage-store.ts';
 import { complaint, numberedRequests, openStore, range, stored, type StoreFactory } from './store-kit.ts';
 
 function stretch(id: string, first: number, last: number, holdings: Partial<Pick<UsageStretch, 'topics' | 'senders'>> = {}): UsageStretch {

@@ -1,6 +1,6 @@
 import type { Test } from 'tap';
 import type { Store } from '../../src/store/store.ts';
-import { CALL_MAX_WEBHOOKS, KEPT_MAX_ATTEMPTS, WEBHOOK_TEXT_MAX_BYTES, type DeliveryNote, type WebhookRecord, type WebhookStore } from '../../src/store/webhook-store.ts';
+import { CALL_MAX_WEBHOOKS, KEPT_MAX_ATTEMPTS, WEBHOOK_TEXT_MAX_BYTES, type DeliveryNote, type WebhookRecord, type WebhookStore } from '../../src/store/contracts/webhook-store.ts';
 import { until } from '../support/until.ts';
 import type { Scope } from '../support/temp.ts';
 import { failure, type TestDatabase } from './store-kit.ts';

@@ -1,13 +1,13 @@
 import { t } from 'tap';
 import { Audience } from '../../src/delivery/audience.ts';
-import type { Reader } from '../../src/delivery/reader.ts';
-import type { Group } from '../../src/delivery/reader-group.ts';
+import type { Reader } from '../../src/delivery/reader/reader.ts';
+import type { Group } from '../../src/delivery/reader/reader-group.ts';
 import { indexedBytes } from '../../src/model/filter-index.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
-import { Budget, Hold } from '../../src/runtime/budget.ts';
+import { Budget, Hold } from '../../src/runtime/sharing/budget.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import type { NamedHolder } from '../../src/runtime/fair-shares.ts';
+import type { NamedHolder } from '../../src/runtime/sharing/fair-shares.ts';
 import { settle } from '../support/clock.ts';
 import { heldBytes } from '../support/garbage.ts';
 import { begin, TestOutlet } from '../support/spine.ts';

@@ -1,9 +1,9 @@
 import { t } from 'tap';
-import type { Reader } from '../../src/delivery/reader.ts';
-import type { StreamClient } from '../../src/delivery/stream-client.ts';
+import type { Reader } from '../../src/delivery/reader/reader.ts';
+import type { StreamClient } from '../../src/delivery/reader/stream-client.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
-import type { NamedHolder } from '../../src/runtime/fair-shares.ts';
+import type { NamedHolder } from '../../src/runtime/sharing/fair-shares.ts';
 import { settle } from '../support/clock.ts';
 import { begin, TestOutlet } from '../support/spine.ts';
 import type { Scope } from '../support/temp.ts';

@@ -1,9 +1,9 @@
 import { t } from 'tap';
-import { Backlog } from '../../src/delivery/catchup-backlog.ts';
-import { STEP_MESSAGES } from '../../src/delivery/catchup-steps.ts';
-import { walk, type NearReaders } from '../../src/delivery/catchup-walk.ts';
-import { Group } from '../../src/delivery/reader-group.ts';
-import { Recent } from '../../src/log/recent-messages.ts';
+import { Backlog } from '../../src/delivery/catchup/catchup-backlog.ts';
+import { STEP_MESSAGES } from '../../src/delivery/catchup/catchup-steps.ts';
+import { walk, type NearReaders } from '../../src/delivery/catchup/catchup-walk.ts';
+import { Group } from '../../src/delivery/reader/reader-group.ts';
+import { Recent } from '../../src/log/tail/recent-messages.ts';
 import { Message } from '../../src/model/message.ts';
 import { Filter } from '../../src/model/topic.ts';
 

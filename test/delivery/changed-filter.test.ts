@@ -1,5 +1,5 @@
 import { t } from 'tap';
-import type { Reader } from '../../src/delivery/reader.ts';
+import type { Reader } from '../../src/delivery/reader/reader.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { settle } from '../support/clock.ts';

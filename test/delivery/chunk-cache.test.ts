@@ -1,6 +1,6 @@
 import { t } from 'tap';
-import { cachedChunk } from '../../src/delivery/chunk-cache.ts';
-import { Bundle } from '../../src/delivery/frame-bundle.ts';
+import { cachedChunk } from '../../src/delivery/frames/chunk-cache.ts';
+import { Bundle } from '../../src/delivery/frames/frame-bundle.ts';
 import { Message } from '../../src/model/message.ts';
 import { chunksOf } from '../support/chunks.ts';
 

@@ -1,8 +1,8 @@
 import t from 'tap';
-import type { Reader } from '../../src/delivery/reader.ts';
+import type { Reader } from '../../src/delivery/reader/reader.ts';
 import { isOfAge, UNWATCHED_MAX_AGE_MS } from '../../src/delivery/unwatched-age.ts';
-import type { RowFilter, SendQueue } from '../../src/runtime/tcp-rows.ts';
-import type { TcpTable } from '../../src/runtime/tcp-table.ts';
+import type { RowFilter, SendQueue } from '../../src/runtime/sockets/tcp-rows.ts';
+import type { TcpTable } from '../../src/runtime/sockets/tcp-table.ts';
 import { settle } from '../support/clock.ts';
 import { begin, type TestOutlet } from '../support/spine.ts';
 import type { Scope } from '../support/temp.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { t } from 'tap';
-import type { Reader } from '../../src/delivery/reader.ts';
+import type { Reader } from '../../src/delivery/reader/reader.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { settle } from '../support/clock.ts';
 import { rounds } from '../support/rounds.ts';

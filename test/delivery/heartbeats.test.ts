@@ -1,5 +1,5 @@
 import t from 'tap';
-import { Heartbeats, type Beating } from '../../src/delivery/heartbeats.ts';
+import { Heartbeats, type Beating } from '../../src/delivery/reader/heartbeats.ts';
 
 /** A stream that writes down the ticks at which it was served. */
 interface Quiet extends Beating {

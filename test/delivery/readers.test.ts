@@ -1,7 +1,7 @@
 import { t } from 'tap';
 import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
-import { ANYBODY } from '../../src/runtime/fair-shares.ts';
+import { ANYBODY } from '../../src/runtime/sharing/fair-shares.ts';
 import { settle } from '../support/clock.ts';
 import { begin, numbers, TestOutlet } from '../support/spine.ts';
 import { until } from '../support/until.ts';

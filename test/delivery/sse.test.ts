@@ -1,7 +1,7 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import fc from 'fast-check';
 import { t } from 'tap';
-import { busyFrame, cursorFrame, gapFrame, HEARTBEAT, messageFrame, openFrame, type Form } from '../../src/delivery/sse.ts';
+import { busyFrame, cursorFrame, gapFrame, HEARTBEAT, messageFrame, openFrame, type Form } from '../../src/delivery/frames/sse.ts';
 import { Message, toJson } from '../../src/model/message.ts';
 import { rounds } from '../support/rounds.ts';
 

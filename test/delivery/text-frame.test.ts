@@ -1,9 +1,9 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import t from 'tap';
 import { Receiver } from 'ws';
-import type { Outlet, StreamOptions } from '../../src/delivery/stream-socket.ts';
-import { busyFrame, cursorFrame, erasedFrame, expiringFrame, gapFrame, openFrame, presenceFrame, topicsFrame, type ControlWriter } from '../../src/delivery/sse.ts';
-import { CLOSE_CODES, closeFrame, controlTextFrame, keptMessageTextFrame, presenceTextFrame, textFrame } from '../../src/delivery/text-frame.ts';
+import type { Outlet, StreamOptions } from '../../src/delivery/reader/stream-socket.ts';
+import { busyFrame, cursorFrame, erasedFrame, expiringFrame, gapFrame, openFrame, presenceFrame, topicsFrame, type ControlWriter } from '../../src/delivery/frames/sse.ts';
+import { CLOSE_CODES, closeFrame, controlTextFrame, keptMessageTextFrame, presenceTextFrame, textFrame } from '../../src/delivery/frames/text-frame.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import { Message, toJson } from '../../src/model/message.ts';
 import { Filter } from '../../src/model/topic.ts';

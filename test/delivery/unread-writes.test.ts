@@ -1,5 +1,5 @@
 import { t } from 'tap';
-import { UnreadWrites, type Unread } from '../../src/delivery/unread-writes.ts';
+import { UnreadWrites, type Unread } from '../../src/delivery/reader/unread-writes.ts';
 import { settle } from '../support/clock.ts';
 import { begin as beginSpine, numbers } from '../support/spine.ts';
 

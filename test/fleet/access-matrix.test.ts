@@ -1,8 +1,8 @@
 import { get } from 'node:http';
 import { t, type Test } from 'tap';
-import { makeApiKey } from '../../src/access/api-key.ts';
+import { makeApiKey } from '../../src/access/credentials/api-key.ts';
 import type { InstanceList } from '../../src/fleet/instances.ts';
-import { ENDPOINTS, type Endpoint } from '../../src/http/endpoints.ts';
+import { ENDPOINTS, type Endpoint } from '../../src/http/admission/endpoints.ts';
 import { CREDENTIALS, endpointsAt, expectedOf, matrix, operationsStatus, TICKETS, type CredentialKind, type Facts, type MatrixRow, type TicketKind } from '../support/access-cases.ts';
 import { accessFile, accessState, makeKey, ROOT, WATCHER } from '../support/access-state.ts';
 import { Http, type Answer } from '../support/http.ts';

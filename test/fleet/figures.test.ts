@@ -2,7 +2,7 @@ import t from 'tap';
 import { Figures, FIGURES, FIGURES_EVERY_MS, FIGURES_MAX_ENTRIES } from '../../src/fleet/figures.ts';
 import { Instances, type InstanceDetail, type InstanceState } from '../../src/fleet/instances.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import { Warnings } from '../../src/runtime/warnings.ts';
+import { Warnings } from '../../src/runtime/logging/warnings.ts';
 import { TestClock } from '../support/clock.ts';
 
 /** The last hour of an instance. */

@@ -48,9 +48,9 @@ async function startProvider(t: Test): Promise<{ readonly url: string; answer: R
 /** The program with short times, so that the test need not wait for minutes. */
 function impatient(t: Test): string {
   const folder = copyProgram(t);
-  replaceIn(folder, 'access/jwks.ts', 'REFRESH_MS = 300_000', 'REFRESH_MS = 100');
-  replaceIn(folder, 'access/jwks.ts', 'COOLDOWN_MS = 30_000', 'COOLDOWN_MS = 100');
-  replaceIn(folder, 'access/jwks-request.ts', 'FETCH_MAX_MS = 5000', 'FETCH_MAX_MS = 1000');
+  replaceIn(folder, 'access/tokens/jwks.ts', 'REFRESH_MS = 300_000', 'REFRESH_MS = 100');
+  replaceIn(folder, 'access/tokens/jwks.ts', 'COOLDOWN_MS = 30_000', 'COOLDOWN_MS = 100');
+  replaceIn(folder, 'access/tokens/jwks-request.ts', 'FETCH_MAX_MS = 5000', 'FETCH_MAX_MS = 1000');
   return join(folder, 'src/main.ts');
 }
 

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { makeApiKey } from '../../src/access/api-key.ts';
+import { makeApiKey } from '../../src/access/credentials/api-key.ts';
 import { openStream, type SseStream } from '../support/client.ts';
 import { emptyDatabase } from '../support/database.ts';
 import { Http } from '../support/http.ts';

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { t, type Test } from 'tap';
-import { makeApiKey } from '../../src/access/api-key.ts';
+import { makeApiKey } from '../../src/access/credentials/api-key.ts';
 import { openStream, type SseStream } from '../support/client.ts';
 import { each, Http } from '../support/http.ts';
 import { startInstance, type Instance } from '../support/instance.ts';

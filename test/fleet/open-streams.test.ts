@@ -1,12 +1,12 @@
 import t from 'tap';
-import { StreamHandles } from '../../src/access/stream-handles.ts';
-import type { StreamClient } from '../../src/delivery/stream-client.ts';
+import { StreamHandles } from '../../src/access/leases/stream-handles.ts';
+import type { StreamClient } from '../../src/delivery/reader/stream-client.ts';
 import { LACKING_MAX_STREAMS, MessageDelivery } from '../../src/fleet/message-delivery.ts';
 import { OpenStreams, wants } from '../../src/fleet/open-streams.ts';
 import { StreamList } from '../../src/fleet/stream-list.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
-import { ANYBODY } from '../../src/runtime/fair-shares.ts';
+import { ANYBODY } from '../../src/runtime/sharing/fair-shares.ts';
 import { SharedTexts } from '../../src/runtime/shared-texts.ts';
 import { settle } from '../support/clock.ts';
 import { rounds } from '../support/rounds.ts';

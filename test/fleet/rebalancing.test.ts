@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { Reader } from '../../src/delivery/reader.ts';
+import type { Reader } from '../../src/delivery/reader/reader.ts';
 import { Rebalancing } from '../../src/fleet/rebalancing.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { TestClock } from '../support/clock.ts';

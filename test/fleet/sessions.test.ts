@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { STORES } from '../chaos/fleet.ts';
 import { UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
-import { SESSIONS_LEVEL } from '../../src/store/session-store.ts';
+import { SESSIONS_LEVEL } from '../../src/store/contracts/session-store.ts';
 import { Child } from '../support/child.ts';
 import { COMMAND_ENV } from '../support/compile-cache.ts';
 import { openStream } from '../support/client.ts';

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import t from 'tap';
-import { HEAD_MAX_MS, REQUEST_MAX_MS } from '../../src/http/server-limits.ts';
+import { HEAD_MAX_MS, REQUEST_MAX_MS } from '../../src/http/admission/server-limits.ts';
 import { openStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
@@ -9,7 +9,7 @@ import type { Scope } from '../support/temp.ts';
 
 /**
  * Clients that send a byte now and then: of a head that never ends, and of a body. Meanwhile streams and a publisher are served. The slow ones are let go after the times that
- * src/http/server-limits.ts names. `npm test` does not wait for bodies, which may take two minutes.
+ * src/http/admission/server-limits.ts names. `npm test` does not wait for bodies, which may take two minutes.
  */
 
 const SENDERS = rounds(20, 500);

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { makeApiKey } from '../../src/access/api-key.ts';
+import { makeApiKey } from '../../src/access/credentials/api-key.ts';
 import type { EvenSharesReport } from '../../src/fleet/even-shares.ts';
 import type { InstanceDetail, InstanceList } from '../../src/fleet/instances.ts';
 import type { StreamsPage } from '../../src/fleet/stream-list.ts';

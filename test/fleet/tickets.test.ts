@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { t, type Test } from 'tap';
-import { FIRST_USE_MS, RETURN_MS } from '../../src/store/ticket-store.ts';
+import { FIRST_USE_MS, RETURN_MS } from '../../src/store/contracts/ticket-store.ts';
 import { accessFile, makeKey, ROOT } from '../support/access-state.ts';
 import { openStream, type SseStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';

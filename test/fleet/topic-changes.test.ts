@@ -1,14 +1,14 @@
 import t from 'tap';
-import { EVERYBODY, type Credential, type Identity } from '../../src/access/identity.ts';
-import { Lease, type Holder, type Lessee } from '../../src/access/lease.ts';
-import { OwnedStreams } from '../../src/access/owned-streams.ts';
-import { StreamHandles, type StreamHandle } from '../../src/access/stream-handles.ts';
+import { EVERYBODY, type Credential, type Identity } from '../../src/access/credentials/identity.ts';
+import { Lease, type Holder, type Lessee } from '../../src/access/leases/lease.ts';
+import { OwnedStreams } from '../../src/access/leases/owned-streams.ts';
+import { StreamHandles, type StreamHandle } from '../../src/access/leases/stream-handles.ts';
 import type { NoteHandler } from '../../src/bus/control-channel.ts';
 import { TopicChanges, type ChangeableStream } from '../../src/fleet/topic-changes.ts';
 import { ScopedGrant } from '../../src/model/grant.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
-import { ANYBODY, type NamedHolder } from '../../src/runtime/fair-shares.ts';
+import { ANYBODY, type NamedHolder } from '../../src/runtime/sharing/fair-shares.ts';
 
 /** Who may change the topics of a stream, on the instance that has it and on another one. */
 

@@ -1,15 +1,15 @@
 import t from 'tap';
 import { Audience } from '../../src/delivery/audience.ts';
-import type { Reader } from '../../src/delivery/reader.ts';
+import type { Reader } from '../../src/delivery/reader/reader.ts';
 import { NamedTopics } from '../../src/fleet/named-topics.ts';
 import type { Collected } from '../../src/fleet/roster.ts';
 import { TopicList, type TopicsPage, type TopicSort } from '../../src/fleet/topic-list.ts';
 import { WantedTopics } from '../../src/fleet/wanted-topics.ts';
-import { TopicReads } from '../../src/log/topic-reads.ts';
+import { TopicReads } from '../../src/log/history/topic-reads.ts';
 import { FULL_GRANT, ScopedGrant, type Grant } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import { ANYBODY, type Holder } from '../../src/runtime/fair-shares.ts';
+import { ANYBODY, type Holder } from '../../src/runtime/sharing/fair-shares.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 

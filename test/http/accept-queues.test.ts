@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import t from 'tap';
-import { closeQueues, countConnections, openQueues, sharedPort } from '../../src/http/accept-queues.ts';
+import { closeQueues, countConnections, openQueues, sharedPort } from '../../src/http/sockets/accept-queues.ts';
 import { listening } from '../support/listening.ts';
 import { freePort } from '../support/ports.ts';
 import { until } from '../support/until.ts';

@@ -1,9 +1,9 @@
 import { METHODS } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { t, type Test } from 'tap';
-import { RULES } from '../../src/http/admission.ts';
-import type { Rule } from '../../src/http/rule.ts';
-import { ENDPOINTS } from '../../src/http/endpoints.ts';
+import { RULES } from '../../src/http/admission/admission.ts';
+import type { Rule } from '../../src/http/admission/rule.ts';
+import { ENDPOINTS } from '../../src/http/admission/endpoints.ts';
 import type { Service } from '../../src/http/service.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { recordingLogger } from '../support/logger.ts';

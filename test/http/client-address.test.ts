@@ -1,6 +1,6 @@
 import { t } from 'tap';
 import { readTrustedProxies } from '../../src/config/trusted-proxies.ts';
-import { clientAddress } from '../../src/http/client-address.ts';
+import { clientAddress } from '../../src/http/admission/client-address.ts';
 
 t.test('the client is the first address that is not trusted', (t) => {
   const cases: readonly (readonly [what: string, trusted: string, remote: string | undefined, forwarded: string | undefined, client: string])[] = [

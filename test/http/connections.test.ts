@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { t } from 'tap';
 import type { HistoryPage } from '../../src/delivery/long-polls.ts';
 import { buildApp } from '../../src/http/app.ts';
-import { URL_MAX_BYTES } from '../../src/http/server-limits.ts';
+import { URL_MAX_BYTES } from '../../src/http/admission/server-limits.ts';
 import type { Service } from '../../src/http/service.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../support/raw.ts';
 import { fakeService } from '../support/service.ts';

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { t } from 'tap';
-import { ENDPOINTS, type Endpoint } from '../../src/http/endpoints.ts';
+import { ENDPOINTS, type Endpoint } from '../../src/http/admission/endpoints.ts';
 
 /** The table of endpoints, and the documents. */
 

@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { t, type Test } from 'tap';
 import { Problem, type ProblemCode } from '../../src/model/problem.ts';
-import { RULES } from '../../src/http/admission.ts';
-import type { Rule } from '../../src/http/rule.ts';
+import { RULES } from '../../src/http/admission/admission.ts';
+import type { Rule } from '../../src/http/admission/rule.ts';
 import { RawConnection, requestBytes, type Answer } from '../support/raw.ts';
 import { fakeService } from '../support/service.ts';
 import { serve, type Served } from './fast-path/ways.ts';

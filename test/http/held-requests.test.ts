@@ -1,5 +1,5 @@
 import { t } from 'tap';
-import type { Receipt } from '../../src/log/receipt.ts';
+import type { Receipt } from '../../src/log/publisher/receipt.ts';
 import { requestBytes } from '../support/raw.ts';
 import { openSpine } from './fast-path/spine.ts';
 import { connectTo, sendApart, serve, turns, type Pair } from './fast-path/ways.ts';

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { t, type Test } from 'tap';
-import { RULES } from '../../src/http/admission.ts';
+import { RULES } from '../../src/http/admission/admission.ts';
 import { recordingLogger } from '../support/logger.ts';
 import { RawConnection, requestBytes, type Answer } from '../support/raw.ts';
 import { fakeService } from '../support/service.ts';

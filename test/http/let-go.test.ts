@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Socket } from 'node:net';
 import { t } from 'tap';
-import { letGoOf, letGoOfIdle } from '../../src/http/let-go.ts';
+import { letGoOf, letGoOfIdle } from '../../src/http/sockets/let-go.ts';
 import { collectGarbage } from '../support/garbage.ts';
 import { listening } from '../support/listening.ts';
 import { RawConnection, requestBytes } from '../support/raw.ts';

@@ -1,10 +1,10 @@
 import type { AddressInfo } from 'node:net';
 import { t } from 'tap';
-import { anonymous } from '../../src/access/identity.ts';
+import { anonymous } from '../../src/access/credentials/identity.ts';
 import { buildApp } from '../../src/http/app.ts';
-import { ENDPOINTS, type Endpoint } from '../../src/http/endpoints.ts';
-import { buildOperationsServer } from '../../src/http/operations-server.ts';
-import { OPERATIONS_MAX_CONNECTIONS } from '../../src/http/server-limits.ts';
+import { ENDPOINTS, type Endpoint } from '../../src/http/admission/endpoints.ts';
+import { buildOperationsServer } from '../../src/http/sockets/operations-server.ts';
+import { OPERATIONS_MAX_CONNECTIONS } from '../../src/http/admission/server-limits.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { operationsStatus } from '../support/access-cases.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../support/raw.ts';

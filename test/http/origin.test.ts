@@ -1,5 +1,5 @@
 import { t } from 'tap';
-import { commonHeaders, foreignPageDetail, isForeignPage } from '../../src/http/origin.ts';
+import { commonHeaders, foreignPageDetail, isForeignPage } from '../../src/http/admission/origin.ts';
 
 const HOST = 'tidings.example:8080';
 const APP = 'https://app.example';

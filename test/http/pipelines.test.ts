@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { t, type Test } from 'tap';
-import { RULES } from '../../src/http/admission.ts';
-import type { Rule } from '../../src/http/rule.ts';
+import { RULES } from '../../src/http/admission/admission.ts';
+import type { Rule } from '../../src/http/admission/rule.ts';
 import { readHead } from '../../src/http/fast-path/plain-request.ts';
 import { RawConnection, requestBytes } from '../support/raw.ts';
 import { openSpine, type Spine } from './fast-path/spine.ts';

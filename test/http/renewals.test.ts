@@ -1,5 +1,5 @@
 import t from 'tap';
-import { NOBODY } from '../../src/http/access-rules.ts';
+import { NOBODY } from '../../src/http/admission/access-rules.ts';
 import { buildApp } from '../../src/http/app.ts';
 import { Problem, type ProblemCode } from '../../src/model/problem.ts';
 import { fakeService } from '../support/service.ts';

@@ -1,6 +1,6 @@
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import t from 'tap';
-import { closeQueues, openQueues } from '../../src/http/accept-queues.ts';
+import { closeQueues, openQueues } from '../../src/http/sockets/accept-queues.ts';
 import { buildApp } from '../../src/http/app.ts';
 import { requestBytes } from '../support/raw.ts';
 import { fakeService } from '../support/service.ts';

@@ -1,10 +1,10 @@
 import type { AddressInfo } from 'node:net';
 import { t, type Test } from 'tap';
-import { ENDPOINTS, type Endpoint } from '../../src/http/endpoints.ts';
-import { buildOperationsServer } from '../../src/http/operations-server.ts';
+import { ENDPOINTS, type Endpoint } from '../../src/http/admission/endpoints.ts';
+import { buildOperationsServer } from '../../src/http/sockets/operations-server.ts';
 import type { Service } from '../../src/http/service.ts';
 import { Problem, PROBLEMS, type ProblemCode } from '../../src/model/problem.ts';
-import { RULES } from '../../src/http/admission.ts';
+import { RULES } from '../../src/http/admission/admission.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { RawConnection, requestBytes, type Answer } from '../support/raw.ts';
 import { fakeService } from '../support/service.ts';

@@ -1,7 +1,7 @@
 import { t } from 'tap';
-import { EVERYBODY } from '../../src/access/identity.ts';
-import type { Holder } from '../../src/access/lease.ts';
-import type { Reader } from '../../src/delivery/reader.ts';
+import { EVERYBODY } from '../../src/access/credentials/identity.ts';
+import type { Holder } from '../../src/access/leases/lease.ts';
+import type { Reader } from '../../src/delivery/reader/reader.ts';
 import type { Service } from '../../src/http/service.ts';
 import type { Start } from '../../src/model/gap.ts';
 import { Problem } from '../../src/model/problem.ts';

@@ -1,6 +1,6 @@
 import { t } from 'tap';
-import { EVERYBODY, type Identity } from '../../src/access/identity.ts';
-import { Lease } from '../../src/access/lease.ts';
+import { EVERYBODY, type Identity } from '../../src/access/credentials/identity.ts';
+import { Lease } from '../../src/access/leases/lease.ts';
 import type { Service } from '../../src/http/service.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';

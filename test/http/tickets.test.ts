@@ -1,16 +1,16 @@
 import t from 'tap';
-import type { Identity } from '../../src/access/identity.ts';
-import { CredentialsUnavailable } from '../../src/access/credentials-unavailable.ts';
-import { TicketHold } from '../../src/access/ticket-hold.ts';
-import type { Tickets } from '../../src/access/tickets.ts';
-import type { Admission } from '../../src/http/admission.ts';
+import type { Identity } from '../../src/access/credentials/identity.ts';
+import { CredentialsUnavailable } from '../../src/access/records/credentials-unavailable.ts';
+import { TicketHold } from '../../src/access/leases/ticket-hold.ts';
+import type { Tickets } from '../../src/access/tickets/tickets.ts';
+import type { Admission } from '../../src/http/admission/admission.ts';
 import { resolveStart, type StreamStart } from '../../src/http/event-stream.ts';
-import type { StartRequest } from '../../src/log/start-position.ts';
+import type { StartRequest } from '../../src/log/history/start-position.ts';
 import type { Start } from '../../src/model/gap.ts';
 import { ScopedGrant } from '../../src/model/grant.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { Filter } from '../../src/model/topic.ts';
-import { ANYBODY } from '../../src/runtime/fair-shares.ts';
+import { ANYBODY } from '../../src/runtime/sharing/fair-shares.ts';
 import { fakeService } from '../support/service.ts';
 
 /** When a stream uses its ticket: last, and only where it can begin. */

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { t, type Test } from 'tap';
-import { RULES } from '../../src/http/admission.ts';
-import type { Rule } from '../../src/http/rule.ts';
+import { RULES } from '../../src/http/admission/admission.ts';
+import type { Rule } from '../../src/http/admission/rule.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { collectGarbage } from '../support/garbage.ts';
 import { openSocket, type Frame, type SocketClient } from '../support/web-socket.ts';

@@ -1,6 +1,6 @@
 import { t } from 'tap';
 import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
-import type { Holder } from '../../src/runtime/fair-shares.ts';
+import type { Holder } from '../../src/runtime/sharing/fair-shares.ts';
 import { StoreError } from '../../src/store/store.ts';
 import { settle } from '../support/clock.ts';
 import { begin } from '../support/spine.ts';

@@ -1,10 +1,10 @@
 import { t } from 'tap';
-import type { StartRequest } from '../../src/log/start-position.ts';
+import type { StartRequest } from '../../src/log/history/start-position.ts';
 import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
-import { Budget, Hold } from '../../src/runtime/budget.ts';
-import { ANYBODY, type Holder } from '../../src/runtime/fair-shares.ts';
+import { Budget, Hold } from '../../src/runtime/sharing/budget.ts';
+import { ANYBODY, type Holder } from '../../src/runtime/sharing/fair-shares.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { buildSpine } from '../support/spine.ts';

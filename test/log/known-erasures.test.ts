@@ -1,5 +1,5 @@
 import t from 'tap';
-import { among, type KnownErasure } from '../../src/log/known-erasures.ts';
+import { among, type KnownErasure } from '../../src/log/tail/known-erasures.ts';
 import { Lineage } from '../../src/model/epochs.ts';
 import { Message } from '../../src/model/message.ts';
 

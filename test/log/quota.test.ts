@@ -1,10 +1,10 @@
 import { t } from 'tap';
-import { HeavyHitters } from '../../src/log/heavy-hitters.ts';
-import { Quota, type QuotaSender } from '../../src/log/quota.ts';
+import { HeavyHitters } from '../../src/log/retention/heavy-hitters.ts';
+import { Quota, type QuotaSender } from '../../src/log/retention/quota.ts';
 import type { Draft } from '../../src/model/message.ts';
 import type { Problem } from '../../src/model/problem.ts';
 import { TOPIC_FACTOR } from '../../src/store/row-bytes.ts';
-import { USAGE_PAGE_ENTRIES } from '../../src/store/usage-store.ts';
+import { USAGE_PAGE_ENTRIES } from '../../src/store/contracts/usage-store.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { quietLogger } from '../support/logger.ts';
 import { MemoryStore } from '../support/memory-store.ts';

@@ -1,7 +1,7 @@
 import { t } from 'tap';
-import { Retention } from '../../src/log/retention.ts';
+import { Retention } from '../../src/log/retention/retention.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import type { Logger } from '../../src/runtime/logger.ts';
+import type { Logger } from '../../src/runtime/logging/logger.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import type { Scope } from '../support/temp.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { t } from 'tap';
-import { parseDuration, parseSince } from '../../src/log/since-time.ts';
+import { parseDuration, parseSince } from '../../src/log/history/since-time.ts';
 import { parseTime } from '../../src/model/rfc3339.ts';
 
 t.test('durations', (t) => {

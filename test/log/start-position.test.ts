@@ -1,11 +1,11 @@
 import { t, type Test } from 'tap';
-import { Starts, type StartOptions } from '../../src/log/start-position.ts';
-import { StoreClock } from '../../src/log/store-clock.ts';
-import { Tail } from '../../src/log/tail.ts';
-import { WalkTurns } from '../../src/log/walk-turns.ts';
+import { Starts, type StartOptions } from '../../src/log/history/start-position.ts';
+import { StoreClock } from '../../src/log/tail/store-clock.ts';
+import { Tail } from '../../src/log/tail/tail.ts';
+import { WalkTurns } from '../../src/log/history/walk-turns.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { Filter } from '../../src/model/topic.ts';
-import { CallLimiter } from '../../src/runtime/call-limiter.ts';
+import { CallLimiter } from '../../src/runtime/sharing/call-limiter.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { tooManyWait } from '../../src/store/change-problem.ts';
 import { settle, TestClock } from '../support/clock.ts';

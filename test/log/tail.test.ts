@@ -1,6 +1,6 @@
 import { t } from 'tap';
-import { StoreClock } from '../../src/log/store-clock.ts';
-import { Tail } from '../../src/log/tail.ts';
+import { StoreClock } from '../../src/log/tail/store-clock.ts';
+import { Tail } from '../../src/log/tail/tail.ts';
 import { Message } from '../../src/model/message.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { settle, TestClock } from '../support/clock.ts';

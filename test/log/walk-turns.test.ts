@@ -1,7 +1,7 @@
 import { t } from 'tap';
-import { WalkTurns } from '../../src/log/walk-turns.ts';
+import { WalkTurns } from '../../src/log/history/walk-turns.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import type { Holder } from '../../src/runtime/fair-shares.ts';
+import type { Holder } from '../../src/runtime/sharing/fair-shares.ts';
 import { settle, TestClock } from '../support/clock.ts';
 
 /** Walks of many requests. Each takes a millisecond of the test's clock. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { t } from 'tap';
 import { Audience } from '../../src/delivery/audience.ts';
-import type { Group } from '../../src/delivery/reader-group.ts';
+import type { Group } from '../../src/delivery/reader/reader-group.ts';
 import { PatternTree } from '../../src/model/pattern-tree.ts';
 import { checkPattern, checkTopic, checkWish, Filter, isPattern, matches, PATTERN_MAX_SEGMENTS, WILDCARD_MAX_SEGMENTS } from '../../src/model/topic.ts';
 import { Counters } from '../../src/runtime/counters.ts';

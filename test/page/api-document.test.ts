@@ -1,6 +1,6 @@
 import t from 'tap';
-import { curlOf, exampleOf, kindOf, prepared, type Endpoint } from '../../src/page/views/api-document.ts';
-import { EVERYTHING, firstState, offeredTopic, withAllowed, withSent } from '../../src/page/views/draft.ts';
+import { curlOf, exampleOf, kindOf, prepared, type Endpoint } from '../../src/page/views/api/api-document.ts';
+import { EVERYTHING, firstState, offeredTopic, withAllowed, withSent } from '../../src/page/views/publish/draft.ts';
 
 /** What the page makes of the OpenAPI document, and of what somebody may publish. */
 

@@ -1,7 +1,7 @@
 import { get, type IncomingMessage } from 'node:http';
 import { t } from 'tap';
 import { TOPIC_FACTOR } from '../../src/store/row-bytes.ts';
-import { SQLITE_ROW_OVERHEAD_BYTES } from '../../src/store/sqlite/log-state.ts';
+import { SQLITE_ROW_OVERHEAD_BYTES } from '../../src/store/sqlite/files/log-state.ts';
 import { startBrowser } from '../support/browser.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { REPEAT_SECOND_MAX_MESSAGES, repeat, type RepetitionOptions, type Tally } from '../../src/page/views/repetition.ts';
+import { REPEAT_SECOND_MAX_MESSAGES, repeat, type RepetitionOptions, type Tally } from '../../src/page/views/publish/repetition.ts';
 
 /** A message that is sent again and again, on a clock that stands still unless the repetition waits. */
 

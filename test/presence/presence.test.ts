@@ -3,7 +3,7 @@ import { Filter } from '../../src/model/topic.ts';
 import { PlaceAway, type MemberPage, type PresenceChanges, type PresenceCount, type PresencePage, type PresencePlace } from '../../src/presence/place.ts';
 import { Presence } from '../../src/presence/presence.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import type { Holder } from '../../src/runtime/fair-shares.ts';
+import type { Holder } from '../../src/runtime/sharing/fair-shares.ts';
 import { presenceContract, shown } from '../contract/presence.ts';
 import { settle, TestClock } from '../support/clock.ts';
 

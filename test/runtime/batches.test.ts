@@ -1,5 +1,5 @@
 import t from 'tap';
-import { Batches } from '../../src/runtime/batches.ts';
+import { Batches } from '../../src/runtime/sharing/batches.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { TestClock } from '../support/clock.ts';
 

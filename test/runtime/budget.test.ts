@@ -1,7 +1,7 @@
 import { t } from 'tap';
-import { Budget, Hold } from '../../src/runtime/budget.ts';
+import { Budget, Hold } from '../../src/runtime/sharing/budget.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import type { Holder } from '../../src/runtime/fair-shares.ts';
+import type { Holder } from '../../src/runtime/sharing/fair-shares.ts';
 import { TestClock } from '../support/clock.ts';
 
 function begin(maxBytes: number) {

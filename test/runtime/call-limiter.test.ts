@@ -1,5 +1,5 @@
 import { t } from 'tap';
-import { CallLimiter } from '../../src/runtime/call-limiter.ts';
+import { CallLimiter } from '../../src/runtime/sharing/call-limiter.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { tooManyWait } from '../../src/store/change-problem.ts';
 import { settle } from '../support/clock.ts';

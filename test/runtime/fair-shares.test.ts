@@ -1,6 +1,6 @@
 import t from 'tap';
 import { Counters } from '../../src/runtime/counters.ts';
-import { enough, FairShares, type Holder, type Holding, type Share } from '../../src/runtime/fair-shares.ts';
+import { enough, FairShares, type Holder, type Holding, type Share } from '../../src/runtime/sharing/fair-shares.ts';
 import { TestClock } from '../support/clock.ts';
 import { rounds } from '../support/rounds.ts';
 

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import t from 'tap';
-import { guardSocket } from '../../src/runtime/guarded-socket.ts';
+import { guardSocket } from '../../src/runtime/sockets/guarded-socket.ts';
 import { until } from '../support/until.ts';
 
 /** Messages of a length, in one byte, and so many bytes. 0 is no length. */

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import t from 'tap';
-import { readableLine } from '../../src/runtime/readable-line.ts';
+import { readableLine } from '../../src/runtime/logging/readable-line.ts';
 import { StoreError } from '../../src/store/store.ts';
 import { recordingLogger } from '../support/logger.ts';
 

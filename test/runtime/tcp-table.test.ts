@@ -4,8 +4,8 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { endianness, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { readRows, type SendQueue } from '../../src/runtime/tcp-rows.ts';
-import { ProcTcpTable } from '../../src/runtime/tcp-table.ts';
+import { readRows, type SendQueue } from '../../src/runtime/sockets/tcp-rows.ts';
+import { ProcTcpTable } from '../../src/runtime/sockets/tcp-table.ts';
 import { tempFolder } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { makeLogger } from '../../src/runtime/logger.ts';
-import { newestOf, Warnings, WARNINGS_MAX_BYTES } from '../../src/runtime/warnings.ts';
+import { makeLogger } from '../../src/runtime/logging/logger.ts';
+import { newestOf, Warnings, WARNINGS_MAX_BYTES } from '../../src/runtime/logging/warnings.ts';
 
 /** What is kept of the lines that tell of something wrong, for whoever looks at an instance. */
 

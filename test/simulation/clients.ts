@@ -1,10 +1,10 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import type { HistoryPage } from '../../src/delivery/long-polls.ts';
-import type { StartRequest } from '../../src/log/start-position.ts';
+import type { StartRequest } from '../../src/log/history/start-position.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import { parseId } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
-import { Budget, Hold } from '../../src/runtime/budget.ts';
+import { Budget, Hold } from '../../src/runtime/sharing/budget.ts';
 import type { Connection, Instance } from './instance.ts';
 import type { ClientRecord, Entry } from './record.ts';
 import { SimulatedSocket, type Receiver } from './socket.ts';

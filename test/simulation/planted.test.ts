@@ -30,28 +30,28 @@ interface Mistake {
 const MISTAKES: readonly Mistake[] = [
   {
     name: 'the seam between replay and live is off by one',
-    file: 'delivery/catchup-reads.ts',
+    file: 'delivery/catchup/catchup-reads.ts',
     right: 'if (reader.cursorSeq >= this.#tail.last) reader.goLive();',
     wrong: 'if (reader.cursorSeq >= this.#tail.last - 1) reader.goLive();',
     invariants: ['lost', 'unannounced gap', 'cursor ahead of its frames'],
   },
   {
     name: 'a gap of the tail is filled twice',
-    file: 'log/tail-growth.ts',
+    file: 'log/tail/tail-growth.ts',
     right: 'if (message.seq !== this.#recent.last + 1) continue;',
     wrong: 'if (message.seq !== this.#recent.last + 1) { this.#added(() => message, message.topic); continue; }',
     invariants: ['doubled', 'out of order'],
   },
   {
     name: 'a commit that stays bytes begins with its second message',
-    file: 'log/recent-messages.ts',
+    file: 'log/tail/recent-messages.ts',
     right: 'const message = kept.at(seq - kept.first);',
     wrong: 'const message = kept.at(Math.min(seq - kept.first + 1, kept.length - 1));',
     invariants: ['unannounced gap', 'lost', 'out of order', 'doubled'],
   },
   {
     name: 'a cursor moves before its frame is written',
-    file: 'delivery/reader.ts',
+    file: 'delivery/reader/reader.ts',
     right: 'if (this.isLive && this.group.isWaiting) return socket.say(HEARTBEAT);',
     wrong: '',
     invariants: ['cursor ahead of its frames'],
@@ -72,14 +72,14 @@ const MISTAKES: readonly Mistake[] = [
   },
   {
     name: 'readers that come while the log is being read for others are not woken after it',
-    file: 'delivery/catchup-reads.ts',
+    file: 'delivery/catchup/catchup-reads.ts',
     right: 'else this.#goOn(group);',
     wrong: '',
     invariants: ['lost'],
   },
   {
     name: 'the tail is trimmed under a reader',
-    file: 'delivery/catchup-backlog.ts',
+    file: 'delivery/catchup/catchup-backlog.ts',
     right: 'return tail.covers(seq) && seq >= tail.last - NEAR_TAIL_MESSAGES;',
     wrong: 'return seq >= tail.last - NEAR_TAIL_MESSAGES;',
     invariants: ['unannounced gap', 'cursor ahead of its frames', 'lost'],
@@ -121,7 +121,7 @@ const MISTAKES: readonly Mistake[] = [
 const RARE_MISTAKES: readonly (Mistake & { readonly shownBy: string })[] = [
   {
     name: 'an answer from before a restore is used after it',
-    file: 'log/known-log.ts',
+    file: 'log/tail/known-log.ts',
     right: 'return known !== before.log && known !== undefined',
     wrong: 'return known === null && known !== undefined',
     invariants: ['unannounced gap'],
@@ -129,7 +129,7 @@ const RARE_MISTAKES: readonly (Mistake & { readonly shownBy: string })[] = [
   },
   {
     name: 'the tail goes back and keeps messages that were lost',
-    file: 'log/recent-messages.ts',
+    file: 'log/tail/recent-messages.ts',
     right: 'this.#keep(isShared ? at.seq - this.first + 1 : 0);',
     wrong: 'this.#keep(isShared || at.seq <= this.last ? Math.max(0, at.seq - this.first + 1) : 0);',
     invariants: ['unannounced gap'],
@@ -137,7 +137,7 @@ const RARE_MISTAKES: readonly (Mistake & { readonly shownBy: string })[] = [
   },
   {
     name: 'a page is read on after the number of a lost message, when retention has gone past the fork',
-    file: 'log/history-pages.ts',
+    file: 'log/history/history-pages.ts',
     right: 'if (at.seq < seq) continue;',
     wrong: "if (there.gap.reason !== 'expired') continue;",
     invariants: ['cursor ahead of its frames', 'unannounced gap'],
@@ -145,7 +145,7 @@ const RARE_MISTAKES: readonly (Mistake & { readonly shownBy: string })[] = [
   },
   {
     name: 'a gap that leads to the oldest message is joined to a fork, and told as one',
-    file: 'log/history-pages.ts',
+    file: 'log/history/history-pages.ts',
     right: 'const reason = BY_REACH.indexOf(second.reason) > BY_REACH.indexOf(first.reason) ? second.reason : first.reason;',
     wrong: 'const { reason } = first;',
     invariants: ['needless gap'],

@@ -1,4 +1,4 @@
-import type { Receipt } from '../../src/log/receipt.ts';
+import type { Receipt } from '../../src/log/publisher/receipt.ts';
 import type { Draft } from '../../src/model/message.ts';
 import { formatId } from '../../src/model/position.ts';
 import { Problem } from '../../src/model/problem.ts';

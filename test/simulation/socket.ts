@@ -1,4 +1,4 @@
-import type { Outlet } from '../../src/delivery/stream-socket.ts';
+import type { Outlet } from '../../src/delivery/reader/stream-socket.ts';
 import type { Filter } from '../../src/model/topic.ts';
 import type { Random } from '../support/fleet-random.ts';
 import type { Place, World } from './world.ts';

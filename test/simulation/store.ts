@@ -1,9 +1,9 @@
 import type { LostEpoch } from '../../src/model/ancestry.ts';
 import type { LogState } from '../../src/model/epochs.ts';
-import type { ErasureStore } from '../../src/store/erasure-store.ts';
+import type { ErasureStore } from '../../src/store/contracts/erasure-store.ts';
 import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type NewestBegin, type NewestBounds, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
-import type { TopicStore } from '../../src/store/topic-store.ts';
-import type { UsageStore } from '../../src/store/usage-store.ts';
+import type { TopicStore } from '../../src/store/contracts/topic-store.ts';
+import type { UsageStore } from '../../src/store/contracts/usage-store.ts';
 import type { MemoryStore } from '../support/memory-store.ts';
 import type { Make } from './instance.ts';
 import type { Troubles } from './trouble.ts';

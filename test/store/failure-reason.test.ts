@@ -4,8 +4,8 @@ import t from 'tap';
 import { failureReason } from '../../src/store/failure-reason.ts';
 import { refuseLevel } from '../../src/store/level.ts';
 import { foreignDatabase, missingMigrations } from '../../src/store/migrations.ts';
-import { toStoreError as fromPostgres } from '../../src/store/postgres/errors.ts';
-import { toStoreError as fromSqlite, toUnknownError } from '../../src/store/sqlite/errors.ts';
+import { toStoreError as fromPostgres } from '../../src/store/postgres/connection/errors.ts';
+import { toStoreError as fromSqlite, toUnknownError } from '../../src/store/sqlite/files/errors.ts';
 
 /** Errors as the stores make them. What a process then shows is in test/wire/operations.test.ts, test/fleet/rolling.test.ts and test/stream/failures.test.ts. */
 

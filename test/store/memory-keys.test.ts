@@ -1,6 +1,6 @@
 import t from 'tap';
-import { NEVER_MS } from '../../src/store/key-rows.ts';
-import type { OpenedKeyStore } from '../../src/store/key-store.ts';
+import { NEVER_MS } from '../../src/store/rows/key-rows.ts';
+import type { OpenedKeyStore } from '../../src/store/contracts/key-store.ts';
 import type { KeyDatabase } from '../contract/key-store-kit.ts';
 import { keyStoreContract } from '../contract/key-store.ts';
 import { failure } from '../contract/store-kit.ts';

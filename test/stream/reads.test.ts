@@ -1,5 +1,5 @@
 import { t } from 'tap';
-import type { Outlet } from '../../src/delivery/stream-socket.ts';
+import type { Outlet } from '../../src/delivery/reader/stream-socket.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { systemClock } from '../../src/runtime/clock.ts';

@@ -1,4 +1,4 @@
-import { ENDPOINTS, isForOperators, type Endpoint } from '../../src/http/endpoints.ts';
+import { ENDPOINTS, isForOperators, type Endpoint } from '../../src/http/admission/endpoints.ts';
 
 /** The access matrix: what each endpoint is asked, and what each kind of credential gets. A new endpoint without a row is an error of types. */
 

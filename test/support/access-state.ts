@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeApiKey } from '../../src/access/api-key.ts';
-import type { MadeSecret } from '../../src/access/secret-text.ts';
+import { makeApiKey } from '../../src/access/credentials/api-key.ts';
+import type { MadeSecret } from '../../src/access/credentials/secret-text.ts';
 import type { Http } from './http.ts';
 import { bearer } from './keys-command.ts';
 import { tempFolder, type Scope } from './temp.ts';

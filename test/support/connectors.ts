@@ -8,7 +8,7 @@ import type { Draft } from '../../src/model/message.ts';
 import { FULL_GRANT, ScopedGrant } from '../../src/model/grant.ts';
 import { systemClock as clock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import type { ConnectorStore } from '../../src/store/connector-store.ts';
+import type { ConnectorStore } from '../../src/store/contracts/connector-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { draft, readMessages } from '../contract/store-kit.ts';
 import { recordingLogger } from './logger.ts';

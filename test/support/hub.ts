@@ -6,7 +6,7 @@ import { ANSWERED_FRAME_MAX_BYTES, FRAME, framesIn, HUB_VERSION, hubFraming, jso
 import { startHub, type Hub } from '../../src/bus/hub/hub.ts';
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import { guardSocket } from '../../src/runtime/guarded-socket.ts';
+import { guardSocket } from '../../src/runtime/sockets/guarded-socket.ts';
 import { Ear } from '../contract/bus.ts';
 import { recordingLogger } from './logger.ts';
 import type { Scope } from './temp.ts';

@@ -1,5 +1,5 @@
 import type { Logger as PinoLogger } from 'pino';
-import { makeLogger, type Logger } from '../../src/runtime/logger.ts';
+import { makeLogger, type Logger } from '../../src/runtime/logging/logger.ts';
 import { isStoreFailure } from '../../src/store/store.ts';
 
 /** A logger that says nothing. */

@@ -1,5 +1,5 @@
 import { connect, createServer, type Socket } from 'node:net';
-import { guardSocket, type Framing } from '../../src/runtime/guarded-socket.ts';
+import { guardSocket, type Framing } from '../../src/runtime/sockets/guarded-socket.ts';
 import { listening } from './listening.ts';
 import type { Scope } from './temp.ts';
 

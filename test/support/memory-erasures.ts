@@ -1,8 +1,8 @@
 import type { LogState } from '../../src/model/epochs.ts';
 import type { Message } from '../../src/model/message.ts';
 import type { Position } from '../../src/model/position.ts';
-import { changesAfter, requireErasingLevel } from '../../src/store/erasure-rows.ts';
-import { ERASURES_MAX_ENTRIES, KEPT_ERASURES_MAX_ENTRIES, type ErasedMessage, type ErasedStep, type Erasure, type ErasureChanges, type ErasureStore, type TopicErasure, type Wiped } from '../../src/store/erasure-store.ts';
+import { changesAfter, requireErasingLevel } from '../../src/store/rows/erasure-rows.ts';
+import { ERASURES_MAX_ENTRIES, KEPT_ERASURES_MAX_ENTRIES, type ErasedMessage, type ErasedStep, type Erasure, type ErasureChanges, type ErasureStore, type TopicErasure, type Wiped } from '../../src/store/contracts/erasure-store.ts';
 
 /** What it needs of the log in memory. */
 export interface ErasableLog {

@@ -1,7 +1,7 @@
-import { checkKeys, checkNewKey, checkSecret, checkVersion, DELETE_MAX_KEYS, keyRecord, NEVER_MS, permissionsText, type KeyRow } from '../../src/store/key-rows.ts';
+import { checkKeys, checkNewKey, checkSecret, checkVersion, DELETE_MAX_KEYS, keyRecord, NEVER_MS, permissionsText, type KeyRow } from '../../src/store/rows/key-rows.ts';
 import {
   CHANGES_MAX_KEYS, FIND_MAX_KEYS, KEPT_ENDED_KEYS_MS, LIST_MAX_KEYS, MAX_ENDED_KEYS, MAX_KEYS, NOTE_MAX_KEYS, type KeyChanges, type KeyRecord, type KeyStore, type NewKey, type NewSecret,
-} from '../../src/store/key-store.ts';
+} from '../../src/store/contracts/key-store.ts';
 
 type MemoryRow = KeyRow & { readonly version: number };
 

@@ -1,7 +1,7 @@
 import { byBytes } from '../../src/model/byte-order.ts';
 import type { Message } from '../../src/model/message.ts';
 import { rowBytes } from '../../src/store/row-bytes.ts';
-import type { TopicHolding, TopicNames, TopicStore } from '../../src/store/topic-store.ts';
+import type { TopicHolding, TopicNames, TopicStore } from '../../src/store/contracts/topic-store.ts';
 
 /** `TopicStore` in memory. */
 export class MemoryTopics implements TopicStore {

@@ -1,4 +1,4 @@
-import { USAGE_MAX_ENTRIES, USAGE_PAGE_ENTRIES, type StoredStretch, type UsageChanges, type UsageStore, type UsageStretch } from '../../src/store/usage-store.ts';
+import { USAGE_MAX_ENTRIES, USAGE_PAGE_ENTRIES, type StoredStretch, type UsageChanges, type UsageStore, type UsageStretch } from '../../src/store/contracts/usage-store.ts';
 
 /** `UsageStore` in memory. */
 export class MemoryUsage implements UsageStore {

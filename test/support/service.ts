@@ -1,12 +1,12 @@
 import { pino } from 'pino';
-import { EVERYBODY } from '../../src/access/identity.ts';
+import { EVERYBODY } from '../../src/access/credentials/identity.ts';
 import { readConfig } from '../../src/config/config.ts';
 import type { HistoryPage } from '../../src/delivery/long-polls.ts';
 import type { FigureColumns } from '../../src/fleet/figures.ts';
 import type { InstanceState } from '../../src/fleet/instances.ts';
 import type { Service } from '../../src/http/service.ts';
 import { FREE_PLACE } from '../../src/limits/stream-places.ts';
-import type { Receipt } from '../../src/log/receipt.ts';
+import type { Receipt } from '../../src/log/publisher/receipt.ts';
 import { Metrics } from '../../src/runtime/metrics.ts';
 
 function never(): never {

@@ -1,10 +1,10 @@
 import { createHmac, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { readConfig } from '../../src/config/config.ts';
-import { JwtVerifier } from '../../src/access/jwt.ts';
-import { TokenRefused } from '../../src/access/token-refused.ts';
+import { JwtVerifier } from '../../src/access/tokens/jwt.ts';
+import { TokenRefused } from '../../src/access/tokens/token-refused.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import type { Logger } from '../../src/runtime/logger.ts';
+import type { Logger } from '../../src/runtime/logging/logger.ts';
 import { TestClock } from './clock.ts';
 import { quietLogger } from './logger.ts';
 

@@ -1,5 +1,5 @@
 import { t, type Test } from 'tap';
-import { makeApiKey } from '../../src/access/api-key.ts';
+import { makeApiKey } from '../../src/access/credentials/api-key.ts';
 import { accessFile, makeKey, ROOT, WATCHER } from '../support/access-state.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';

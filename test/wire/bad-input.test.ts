@@ -1,5 +1,5 @@
 import t from 'tap';
-import { ENDPOINTS, type Endpoint } from '../../src/http/endpoints.ts';
+import { ENDPOINTS, type Endpoint } from '../../src/http/admission/endpoints.ts';
 import { PROBLEMS } from '../../src/model/problem.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';

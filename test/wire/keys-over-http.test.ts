@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { makeApiKey } from '../../src/access/api-key.ts';
+import { makeApiKey } from '../../src/access/credentials/api-key.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { bearer } from '../support/keys-command.ts';

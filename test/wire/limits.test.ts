@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { t, type Test } from 'tap';
-import { makeApiKey } from '../../src/access/api-key.ts';
-import { makeSession } from '../../src/access/session-text.ts';
+import { makeApiKey } from '../../src/access/credentials/api-key.ts';
+import { makeSession } from '../../src/access/credentials/session-text.ts';
 import { openStream, type SseStream } from '../support/client.ts';
 import { Http, type Answer } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { ENDPOINTS, type Endpoint } from '../../src/http/endpoints.ts';
+import { ENDPOINTS, type Endpoint } from '../../src/http/admission/endpoints.ts';
 import { PROBLEMS } from '../../src/model/problem.ts';
 import { serve } from '../http/fast-path/ways.ts';
 import { Http } from '../support/http.ts';
@@ -60,7 +60,7 @@ await t.test('it is OpenAPI 3 in itself', async (t) => {
 });
 
 await t.test('every route is in it, and nothing else', async (t) => {
-  t.strictSame(Object.fromEntries(Object.entries(document.paths).map(([path, methods]) => [path, Object.keys(methods).sort()])), Object.fromEntries(ROUTES), 'the schemas of src/http/routes/ and the endpoints of src/http/endpoints.ts have the same paths and methods');
+  t.strictSame(Object.fromEntries(Object.entries(document.paths).map(([path, methods]) => [path, Object.keys(methods).sort()])), Object.fromEntries(ROUTES), 'the schemas of src/http/routes/ and the endpoints of src/http/admission/endpoints.ts have the same paths and methods');
   for (const [path, methods] of ROUTES) {
     const { headers } = await http.send('PUT', path.replace('{topic}', 'a').replace('{id}', 'x').replace('{module}', 'x'));
     // What is named in a path may be an id, too.

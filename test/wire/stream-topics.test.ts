@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { makeApiKey } from '../../src/access/api-key.ts';
+import { makeApiKey } from '../../src/access/credentials/api-key.ts';
 import type { StreamsPage } from '../../src/fleet/stream-list.ts';
 import { askToChange, change, handleOf } from '../support/changes.ts';
 import { openStream, type SseStream } from '../support/client.ts';

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import t from 'tap';
-import { makeApiKey } from '../../src/access/api-key.ts';
+import { makeApiKey } from '../../src/access/credentials/api-key.ts';
 import type { StreamsPage } from '../../src/fleet/stream-list.ts';
 import { Child } from '../support/child.ts';
 import { openStream } from '../support/client.ts';

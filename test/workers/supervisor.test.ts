@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import t from 'tap';
-import { makeLogger } from '../../src/runtime/logger.ts';
-import { Warnings } from '../../src/runtime/warnings.ts';
+import { makeLogger } from '../../src/runtime/logging/logger.ts';
+import { Warnings } from '../../src/runtime/logging/warnings.ts';
 import type { FromWorker, ToWorker } from '../../src/workers/protocol.ts';
 import { RestartPause } from '../../src/workers/restart-pause.ts';
 import { Supervisor } from '../../src/workers/supervisor.ts';

@@ -2,7 +2,7 @@ import { EVENT_MAX_BYTES } from '../../config/content-limits.ts';
 import type { Draft } from '../../model/message.ts';
 import { TOPIC_MAX_BYTES } from '../../model/topic.ts';
 import { ownCopy } from '../../runtime/memory.ts';
-import { CONNECTOR_NAME_MAX_BYTES, SOURCE_MAX_PARTS, type PositionMove, type SourcePosition, type SourceStep } from '../../store/connector-store.ts';
+import { CONNECTOR_NAME_MAX_BYTES, SOURCE_MAX_PARTS, type PositionMove, type SourcePosition, type SourceStep } from '../../store/contracts/connector-store.ts';
 import type { Appended, AppendRequest, IdempotencyKey, Outcome, StoreError, StoreErrorKind } from '../../store/store.ts';
 import { MalformedCall } from './argument.ts';
 import { ByteReader, ByteWriter, textBytes } from './bytes.ts';

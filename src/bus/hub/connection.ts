@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { within, type Clock, type Timer } from '../../runtime/clock.ts';
-import { guardSocket } from '../../runtime/guarded-socket.ts';
-import type { Logger } from '../../runtime/logger.ts';
+import { guardSocket } from '../../runtime/sockets/guarded-socket.ts';
+import type { Logger } from '../../runtime/logging/logger.ts';
 import type { HubCall, HubCalls } from './calls.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { ANSWERED_FRAME_MAX_BYTES, FRAME, frameOf, framesIn, HUB_VERSION, hubFraming, jsonFrame } from './frames.ts';

@@ -1,4 +1,4 @@
-import type { Framing } from '../../runtime/guarded-socket.ts';
+import type { Framing } from '../../runtime/sockets/guarded-socket.ts';
 
 /**
  * The frames on the sockets of the hub, in both directions:

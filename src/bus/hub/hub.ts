@@ -2,7 +2,7 @@ import { rm, unlink } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '../../runtime/clock.ts';
-import type { Logger } from '../../runtime/logger.ts';
+import type { Logger } from '../../runtime/logging/logger.ts';
 import { HubLog } from './hub-log.ts';
 import { Session } from './session.ts';
 import { isAnswered, makeSocketFolder, SOCKET_NAME, SOCKET_PATH_MAX_BYTES } from './socket-folder.ts';

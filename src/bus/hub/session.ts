@@ -3,7 +3,7 @@ import type { Debit, Holding } from '../../limits/ledger.ts';
 import { MEMBER_MAX_BYTES, META_MAX_BYTES } from '../../presence/member.ts';
 import { PRESENCE_PAGE_MAX_ENTRIES, type PresenceChange } from '../../presence/place.ts';
 import { TOPIC_MAX_BYTES } from '../../model/topic.ts';
-import { guardSocket } from '../../runtime/guarded-socket.ts';
+import { guardSocket } from '../../runtime/sockets/guarded-socket.ts';
 import { Argument, MalformedCall } from './argument.ts';
 import type { HubCall, HubCalls } from './calls.ts';
 import { FrameWriter } from './frame-writer.ts';

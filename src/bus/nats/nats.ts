@@ -5,7 +5,7 @@ import type { Message } from '../../model/message.ts';
 import { optionsFor } from '../../nats/connection-options.ts';
 import { waitAtMost, type Clock } from '../../runtime/clock.ts';
 import type { Counters } from '../../runtime/counters.ts';
-import type { Logger } from '../../runtime/logger.ts';
+import type { Logger } from '../../runtime/logging/logger.ts';
 import { Availability } from '../availability.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
 import { encode, envelopesOf, SENDER_BYTES, type Carried } from '../envelope.ts';

@@ -2,7 +2,7 @@ import { connect as connectTcp, Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { AbstractConnector } from 'ioredis';
 import { serverName, type Address } from '../../config/redis-url.ts';
-import { guardSocket } from '../../runtime/guarded-socket.ts';
+import { guardSocket } from '../../runtime/sockets/guarded-socket.ts';
 import type { ServerDiscovery } from './discovery-contract.ts';
 import { replyFraming, type Conversation } from './reply-framing.ts';
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readRedisUrl, type RedisLocation } from '../../config/redis-url.ts';
 import { LEDGER_WAIT_MS, LedgerAway, type Balance, type Debit, type Holding, type Ledger, type TopicCount } from '../../limits/ledger.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
-import type { Logger } from '../../runtime/logger.ts';
+import type { Logger } from '../../runtime/logging/logger.ts';
 import { RedisConnection } from './connection.ts';
 import type { ServerDiscovery } from './discovery-contract.ts';
 import { COUNT_TOPICS, HOLD, RENEW, SPEND } from './limit-scripts.ts';

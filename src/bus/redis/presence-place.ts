@@ -1,7 +1,7 @@
 import { readRedisUrl, type RedisLocation } from '../../config/redis-url.ts';
 import { PlaceAway, type MemberPage, type PlaceListener, type PresenceChange, type PresenceChanges, type PresenceCount, type PresencePage, type PresencePlace, type PresentMember, type Telling } from '../../presence/place.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
-import type { Logger } from '../../runtime/logger.ts';
+import type { Logger } from '../../runtime/logging/logger.ts';
 import { randomName } from '../../store/names.ts';
 import { RedisConnection } from './connection.ts';
 import type { ServerDiscovery } from './discovery-contract.ts';

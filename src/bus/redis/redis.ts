@@ -3,7 +3,7 @@ import { readRedisUrl, type RedisLocation } from '../../config/redis-url.ts';
 import type { Message } from '../../model/message.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Counters } from '../../runtime/counters.ts';
-import type { Logger } from '../../runtime/logger.ts';
+import type { Logger } from '../../runtime/logging/logger.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
 import { encode, envelopesOf, SENDER_BYTES, type Carried } from '../envelope.ts';
 import { Incoming } from '../incoming.ts';

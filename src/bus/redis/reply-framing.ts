@@ -1,4 +1,4 @@
-import type { Framing } from '../../runtime/guarded-socket.ts';
+import type { Framing } from '../../runtime/sockets/guarded-socket.ts';
 
 /**
  * Checks replies of Redis before ioredis reads them (https://redis.io/docs/latest/develop/reference/protocol-spec). ioredis throws where nobody can catch it

@@ -1,4 +1,4 @@
-import { printable } from '../../runtime/printable.ts';
+import { printable } from '../../runtime/logging/printable.ts';
 import type { MendName } from './mends.ts';
 
 /** `unseen`: the check could not be made, for example without permission to publish. It counts as neither good nor wrong. */

@@ -1,4 +1,4 @@
-import { members } from '../../access/key-request.ts';
+import { members } from '../../access/credentials/key-request.ts';
 import { readKafkaUrl, type KafkaLocation } from '../../config/kafka-url.ts';
 import { described, oneOf, secretOf, wrong } from '../../hooks/file-members.ts';
 import { placeName } from '../place-name.ts';

@@ -1,6 +1,6 @@
 import { apiVersionsV1, FetchIsolationLevels, fetchV11, fetchV13, ListOffsetTimestamps, listOffsetsV4, metadataV12, metadataV8 } from '@platformatic/kafka';
 import type { BrokerConnection } from '../../kafka/broker-connection.ts';
-import type { SourcePosition } from '../../store/connector-store.ts';
+import type { SourcePosition } from '../../store/contracts/connector-store.ts';
 import type { Reading } from '../transport.ts';
 import type { Fetched, Partition } from './records.ts';
 

@@ -3,7 +3,7 @@ import type { KafkaLocation } from '../../config/kafka-url.ts';
 import type { BrokerConnection } from '../../kafka/broker-connection.ts';
 import { ExpandsTooFar } from '../../kafka/bounded-expansion.ts';
 import { Brokers } from '../../kafka/brokers.ts';
-import { SOURCE_MAX_PARTS } from '../../store/connector-store.ts';
+import { SOURCE_MAX_PARTS } from '../../store/contracts/connector-store.ts';
 import type { Reading, Source } from '../transport.ts';
 import { beginningsOf, fetchFrom, knowsTopicIds, partitionsOf, type Led } from './partitions.ts';
 import { recordsOf, type Partition } from './records.ts';

@@ -2,7 +2,7 @@ import { AckPolicy, DeliverPolicy, jetstream, JetStreamApiCodes, JetStreamApiErr
 import { connect, nanos, type NatsConnection } from '@nats-io/transport-node';
 import type { NatsLocation } from '../../config/nats-url.ts';
 import { optionsFor } from '../../nats/connection-options.ts';
-import type { SourcePosition } from '../../store/connector-store.ts';
+import type { SourcePosition } from '../../store/contracts/connector-store.ts';
 import { randomName } from '../../store/names.ts';
 import type { OpenContext, Reading, Source } from '../transport.ts';
 import { Deliveries } from './deliveries.ts';

@@ -1,4 +1,4 @@
-import { members } from '../../access/key-request.ts';
+import { members } from '../../access/credentials/key-request.ts';
 import { readNatsUrl, type NatsLocation } from '../../config/nats-url.ts';
 import { described, oneOf, secretOf, wrong } from '../../hooks/file-members.ts';
 import { placeName } from '../place-name.ts';

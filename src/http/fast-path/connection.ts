@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net';
-import { Hold, type Budget } from '../../runtime/budget.ts';
-import type { Holder } from '../../runtime/fair-shares.ts';
-import type { Admission } from '../admission.ts';
+import { Hold, type Budget } from '../../runtime/sharing/budget.ts';
+import type { Holder } from '../../runtime/sharing/fair-shares.ts';
+import type { Admission } from '../admission/admission.ts';
 import { FREE_HEAD_BYTES } from '../held-heads.ts';
-import { holderOf } from '../holder.ts';
-import { endTimer, own, type SocketOwner } from '../socket-owner.ts';
+import { holderOf } from '../admission/holder.ts';
+import { endTimer, own, type SocketOwner } from '../sockets/socket-owner.ts';
 import { readHead, type PlainHead } from './plain-request.ts';
 import { responseText, type Response } from './response.ts';
 

@@ -2,8 +2,8 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { handOver } from '../handed-over.ts';
 import type { HeldHeads } from '../held-heads.ts';
-import { letGoOfIdle } from '../let-go.ts';
-import { disown } from '../socket-owner.ts';
+import { letGoOfIdle } from '../sockets/let-go.ts';
+import { disown } from '../sockets/socket-owner.ts';
 import { FastPathConnection, type ConnectionHost, type HandOver } from './connection.ts';
 
 export interface FastPathConnectionsOptions extends Pick<ConnectionHost, 'find' | 'admit' | 'limits' | 'parts'> {

@@ -1,9 +1,9 @@
 import type { Server } from 'node:http';
-import type { Budget } from '../../runtime/budget.ts';
-import type { AdmissionPolicy } from '../admission.ts';
-import { ENDPOINTS, type Endpoint } from '../endpoints.ts';
+import type { Budget } from '../../runtime/sharing/budget.ts';
+import type { AdmissionPolicy } from '../admission/admission.ts';
+import { ENDPOINTS, type Endpoint } from '../admission/endpoints.ts';
 import type { HeldHeads } from '../held-heads.ts';
-import { isPreflight } from '../origin.ts';
+import { isPreflight } from '../admission/origin.ts';
 import type { Service } from '../service.ts';
 import type { ConnectionLimits, FastPathHandler } from './connection.ts';
 import { FastPathConnections } from './connections.ts';

@@ -1,6 +1,6 @@
-import { ENDPOINTS, type Endpoint } from '../endpoints.ts';
+import { ENDPOINTS, type Endpoint } from '../admission/endpoints.ts';
 import { malformedQuery, parseQuery, type Query } from '../input/query-string.ts';
-import type { RequestHead } from '../request-head.ts';
+import type { RequestHead } from '../admission/request-head.ts';
 
 /** The head of a request that is so plain that two parsers cannot disagree about it. */
 export interface PlainHead extends RequestHead {

@@ -1,7 +1,7 @@
-import type { StreamOptions } from '../../delivery/stream-socket.ts';
-import type { StartRequest } from '../../log/start-position.ts';
+import type { StreamOptions } from '../../delivery/reader/stream-socket.ts';
+import type { StartRequest } from '../../log/history/start-position.ts';
 import type { Filter } from '../../model/topic.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { EVENT_STREAM_HEADERS, EventStream, resolveStart } from '../event-stream.ts';
 import { bringsPosition, startFromRequest } from '../input/last-event-id.ts';
 import { areSwitches, formOf, isOn, wantsPresence } from '../input/stream-switches.ts';

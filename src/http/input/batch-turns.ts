@@ -1,7 +1,7 @@
 import type { Draft } from '../../model/message.ts';
-import type { Hold } from '../../runtime/budget.ts';
+import type { Hold } from '../../runtime/sharing/budget.ts';
 import type { Counters } from '../../runtime/counters.ts';
-import { MemoryTurns } from '../../runtime/memory-turns.ts';
+import { MemoryTurns } from '../../runtime/sharing/memory-turns.ts';
 import type { Slices } from '../../runtime/slices.ts';
 import { parseBatch, type BatchBounds, type BatchFormat } from './batch-body.ts';
 import { tooMany } from './body.ts';

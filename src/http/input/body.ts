@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { Problem } from '../../model/problem.ts';
-import type { Hold } from '../../runtime/budget.ts';
+import type { Hold } from '../../runtime/sharing/budget.ts';
 import { ownCopy } from '../../runtime/memory.ts';
 
 /**

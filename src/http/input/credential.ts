@@ -1,7 +1,7 @@
 import { parseCookie } from 'cookie';
 import type { IncomingHttpHeaders } from 'node:http';
-import { isSession } from '../../access/session-text.ts';
-import { isTicket } from '../../access/ticket-text.ts';
+import { isSession } from '../../access/credentials/session-text.ts';
+import { isTicket } from '../../access/tickets/ticket-text.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Query } from './query-string.ts';
 

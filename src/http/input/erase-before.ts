@@ -1,5 +1,5 @@
 import type { EraseBefore } from '../../log/eraser.ts';
-import { parseDuration } from '../../log/since-time.ts';
+import { parseDuration } from '../../log/history/since-time.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import { parseTime } from '../../model/rfc3339.ts';

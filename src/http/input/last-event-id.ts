@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { parseSince } from '../../log/since-time.ts';
-import type { StartRequest } from '../../log/start-position.ts';
+import { parseSince } from '../../log/history/since-time.ts';
+import type { StartRequest } from '../../log/history/start-position.ts';
 import { parseId, type Position } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 

@@ -1,6 +1,6 @@
-import { EVERYBODY, type Identity } from '../../access/identity.ts';
-import { nameProblem } from '../../access/jwt-claims.ts';
-import { jsonProblem } from '../../access/token-json.ts';
+import { EVERYBODY, type Identity } from '../../access/credentials/identity.ts';
+import { nameProblem } from '../../access/tokens/jwt-claims.ts';
+import { jsonProblem } from '../../access/tokens/token-json.ts';
 import { Problem } from '../../model/problem.ts';
 import { MEMBER_MAX_BYTES, META_MAX_BYTES, type Member } from '../../presence/member.ts';
 import { ownText } from '../../runtime/memory.ts';

@@ -1,4 +1,4 @@
-import type { Form, NamedForm } from '../../delivery/sse.ts';
+import type { Form, NamedForm } from '../../delivery/frames/sse.ts';
 import type { Query } from './query-string.ts';
 
 /** Parameters that switch something off with `0`: control events, the names of events, and patterns. */

@@ -1,5 +1,5 @@
-import { members, readPatterns } from '../../access/key-request.ts';
-import { isStreamSecret } from '../../access/stream-handles.ts';
+import { members, readPatterns } from '../../access/credentials/key-request.ts';
+import { isStreamSecret } from '../../access/leases/stream-handles.ts';
 import type { TopicChange } from '../../fleet/topic-changes.ts';
 import { Problem } from '../../model/problem.ts';
 import { checkLiteral, checkWish } from '../../model/topic.ts';

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Budget } from '../../runtime/budget.ts';
+import type { Budget } from '../../runtime/sharing/budget.ts';
 import { UntilAnswered, type Asked } from './until-answered.ts';
 
 /** A text is held as it is, and as the bytes that the kernel has not taken. */

@@ -1,10 +1,10 @@
 import type { HistoryPage } from '../../delivery/long-polls.ts';
-import { noRoom } from '../../log/history-pages.ts';
+import { noRoom } from '../../log/history/history-pages.ts';
 import { jsonPieces } from '../../model/message.ts';
 import { Problem } from '../../model/problem.ts';
-import type { Hold } from '../../runtime/budget.ts';
-import type { FairSharesDependencies } from '../../runtime/fair-shares.ts';
-import { MemoryTurns } from '../../runtime/memory-turns.ts';
+import type { Hold } from '../../runtime/sharing/budget.ts';
+import type { FairSharesDependencies } from '../../runtime/sharing/fair-shares.ts';
+import { MemoryTurns } from '../../runtime/sharing/memory-turns.ts';
 import type { Slices } from '../../runtime/slices.ts';
 
 /** Larger pages are put together in turns. Stops a small page from waiting for all large ones that came before it. */

@@ -1,5 +1,5 @@
 import { Problem, PROBLEMS, type SpentQuota } from '../../model/problem.ts';
-import type { Logger } from '../../runtime/logger.ts';
+import type { Logger } from '../../runtime/logging/logger.ts';
 import { httpDate } from './response-head.ts';
 import { SECURITY_HEADERS } from './security-headers.ts';
 import { STATUS_CODES } from './status.ts';

@@ -1,4 +1,4 @@
-import type { Receipt } from '../../log/receipt.ts';
+import type { Receipt } from '../../log/publisher/receipt.ts';
 import { describe, type Draft } from '../../model/message.ts';
 import { formatId } from '../../model/position.ts';
 

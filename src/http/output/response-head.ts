@@ -1,4 +1,4 @@
-import type { StreamFraming } from '../../delivery/http-chunk.ts';
+import type { StreamFraming } from '../../delivery/frames/http-chunk.ts';
 
 /** The head of a response whose body goes on for ever. */
 export function streamHead(headers: Readonly<Record<string, string>>, { chunked, lastChunk }: StreamFraming, keepsAlive: boolean): string {

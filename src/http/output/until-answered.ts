@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { Hold, type Budget } from '../../runtime/budget.ts';
-import type { Holder, Holding } from '../../runtime/fair-shares.ts';
+import { Hold, type Budget } from '../../runtime/sharing/budget.ts';
+import type { Holder, Holding } from '../../runtime/sharing/fair-shares.ts';
 
 /** A request that is not answered yet, and who sent it. */
 export interface Asked {

@@ -1,9 +1,9 @@
 import type { FastifyRequest } from 'fastify';
-import { isKeyId } from '../../access/api-key.ts';
-import type { Identity } from '../../access/identity.ts';
+import { isKeyId } from '../../access/credentials/api-key.ts';
+import type { Identity } from '../../access/credentials/identity.ts';
 import { Problem } from '../../model/problem.ts';
-import { ENDPOINTS } from '../endpoints.ts';
-import { ACTION_NAMES, Entitlement, readWish, type Asker, type Wish } from '../entitlement.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
+import { ACTION_NAMES, Entitlement, readWish, type Asker, type Wish } from '../admission/entitlement.ts';
 import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { sendJson } from './answers.ts';

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { jsonProblem } from '../../access/token-json.ts';
+import { jsonProblem } from '../../access/tokens/token-json.ts';
 import type { Actor } from '../../model/actor.ts';
 import { Problem } from '../../model/problem.ts';
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Problem } from '../../model/problem.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { StaticFiles } from '../static-files.ts';

@@ -1,4 +1,4 @@
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { sendJson } from './answers.ts';

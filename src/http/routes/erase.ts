@@ -1,7 +1,7 @@
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import { checkLiteral } from '../../model/topic.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { readBefore } from '../input/erase-before.ts';
 import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';

@@ -1,4 +1,4 @@
-import { isInstanceId, readStreamId } from '../../access/stream-handles.ts';
+import { isInstanceId, readStreamId } from '../../access/leases/stream-handles.ts';
 import { FIGURES_EVERY_MS, FIGURES_MAX_ENTRIES } from '../../fleet/figures.ts';
 import { LACKING_MAX_STREAMS } from '../../fleet/message-delivery.ts';
 import { PAGE_MAX_STREAMS } from '../../fleet/stream-list.ts';
@@ -6,7 +6,7 @@ import { FULL_GRANT } from '../../model/grant.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import { checkWish } from '../../model/topic.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import { retryFrom } from '../input/retry.ts';
 import type { App, Service } from '../service.ts';

@@ -1,9 +1,9 @@
-import { isKeyId } from '../../access/api-key.ts';
-import { describeKey, type ShownKey } from '../../access/key-administration.ts';
-import { readKeyRequest, readOverlap } from '../../access/key-request.ts';
+import { isKeyId } from '../../access/credentials/api-key.ts';
+import { describeKey, type ShownKey } from '../../access/credentials/key-administration.ts';
+import { readKeyRequest, readOverlap } from '../../access/credentials/key-request.ts';
 import { Problem } from '../../model/problem.ts';
 import { orProblem } from '../../store/change-problem.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { actorOf, bodyOf, sendJson } from './answers.ts';

@@ -1,5 +1,5 @@
 import type { DescribeApi } from '../api-document.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { at, json, problems } from './schemas.ts';

@@ -5,7 +5,7 @@ import { MEMBER_MAX_BYTES } from '../../presence/member.ts';
 import { PRESENCE_PAGE_MAX_ENTRIES } from '../../presence/place.ts';
 import type { Told } from '../../presence/presence.ts';
 import { presentText } from '../../presence/present-text.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import { readAfter, readMemberId } from '../input/member-query.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';

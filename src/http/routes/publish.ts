@@ -2,7 +2,7 @@ import type { FastifyReply } from 'fastify';
 import type { Draft } from '../../model/message.ts';
 import { formatId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { keepOnly } from '../held-bodies.ts';
 import { bodyOf } from '../input/body.ts';
 import type { HttpMemory } from '../http-memory.ts';

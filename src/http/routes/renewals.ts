@@ -1,7 +1,7 @@
-import { isStreamSecret } from '../../access/stream-handles.ts';
+import { isStreamSecret } from '../../access/leases/stream-handles.ts';
 import { Problem, type ProblemCode } from '../../model/problem.ts';
-import { failedLogin } from '../access-rules.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { failedLogin } from '../admission/access-rules.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { bodyOf, sendJson } from './answers.ts';

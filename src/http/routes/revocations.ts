@@ -1,7 +1,7 @@
-import { describeRevocation } from '../../access/revocation-administration.ts';
+import { describeRevocation } from '../../access/credentials/revocation-administration.ts';
 import { Problem } from '../../model/problem.ts';
 import { orProblem } from '../../store/change-problem.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { actorOf, bodyOf, sendJson } from './answers.ts';

@@ -1,9 +1,9 @@
 import { stringifySetCookie } from 'cookie';
 import type { FastifyRequest } from 'fastify';
-import type { Credential } from '../../access/identity.ts';
+import type { Credential } from '../../access/credentials/identity.ts';
 import { orProblem } from '../../store/change-problem.ts';
-import { networkOf } from '../client-address.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { networkOf } from '../admission/client-address.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { cookieValues } from '../input/credential.ts';
 import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';

@@ -1,6 +1,6 @@
 import { Problem } from '../../model/problem.ts';
-import { failedLogin } from '../access-rules.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { failedLogin } from '../admission/access-rules.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import { readTopicChange } from '../input/topic-change.ts';
 import type { App, Service } from '../service.ts';

@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Socket } from 'node:net';
-import type { NamedForm } from '../../delivery/sse.ts';
+import type { NamedForm } from '../../delivery/frames/sse.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { EVENT_STREAM_HEADERS, EventStream, resolveStart, streamProblem } from '../event-stream.ts';
 import { Type } from '../input/json-schema.ts';
 import { bringsPosition, startFromRequest } from '../input/last-event-id.ts';
@@ -11,9 +11,9 @@ import { formOf, isOn, wantsPresence } from '../input/stream-switches.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { streamHead } from '../output/response-head.ts';
 import type { App, Service } from '../service.ts';
-import { own } from '../socket-owner.ts';
+import { own } from '../sockets/socket-owner.ts';
 import { streamFraming } from '../stream-framing.ts';
-import { takeOver } from '../takeover.ts';
+import { takeOver } from '../sockets/takeover.ts';
 import { upgradeOf } from '../websocket/websocket.ts';
 import { at, cursorQuery, flag, PatternPath, problems, topicsQuery } from './schemas.ts';
 

@@ -1,5 +1,5 @@
 import { orProblem } from '../../store/change-problem.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { bodyOf, sendJson } from './answers.ts';

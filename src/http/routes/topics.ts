@@ -1,8 +1,8 @@
 import { TOPIC_SORTS, type TopicSort } from '../../fleet/topic-list.ts';
 import { RATE_WINDOW_MS } from '../../fleet/topic-rates.ts';
-import { COUNTED_MAX_MESSAGES, RECENT_MAX_MESSAGES, TOPICS_PAGE_MAX_ENTRIES } from '../../log/topic-reads.ts';
+import { COUNTED_MAX_MESSAGES, RECENT_MAX_MESSAGES, TOPICS_PAGE_MAX_ENTRIES } from '../../log/history/topic-reads.ts';
 import { checkPrefix } from '../../model/topic.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { sendJson } from './answers.ts';

@@ -1,8 +1,8 @@
 import { Problem } from '../../model/problem.ts';
-import { KEPT_MAX_ATTEMPTS } from '../../store/webhook-store.ts';
+import { KEPT_MAX_ATTEMPTS } from '../../store/contracts/webhook-store.ts';
 import type { ShownWebhook } from '../../webhooks/administration.ts';
 import { FORMATS } from '../../webhooks/settings.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { actorOf, bodyOf, sendJson } from './answers.ts';

@@ -1,4 +1,4 @@
-import { textFrame } from '../../delivery/text-frame.ts';
+import { textFrame } from '../../delivery/frames/text-frame.ts';
 import type { Problem } from '../../model/problem.ts';
 import { problemBody, problemHeaders } from '../output/problem-response.ts';
 import type { RequestName } from './client-frame.ts';

@@ -1,4 +1,4 @@
-import { members } from '../../access/key-request.ts';
+import { members } from '../../access/credentials/key-request.ts';
 import type { Config } from '../../config/config.ts';
 import type { TopicChange } from '../../fleet/topic-changes.ts';
 import { checkEvent, whyNotJson } from '../../model/content.ts';
@@ -7,13 +7,13 @@ import { Problem } from '../../model/problem.ts';
 import { checkTopic } from '../../model/topic.ts';
 import { ownCopy, ownText } from '../../runtime/memory.ts';
 import type { IdempotencyKey } from '../../store/store.ts';
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS } from '../admission/endpoints.ts';
 import { requestKey } from '../input/idempotency-key.ts';
 import { DuplicateMember, memberSpan } from '../input/json-source.ts';
 import type { Query } from '../input/query-string.ts';
 import { checkNames } from '../input/topic-change.ts';
 import { TTL_MAX_SECONDS, ttlSeconds } from '../input/ttl.ts';
-import type { RequestHead } from '../request-head.ts';
+import type { RequestHead } from '../admission/request-head.ts';
 
 /** The requests of a client on its WebSocket: the same as by HTTP, one JSON object each. */
 

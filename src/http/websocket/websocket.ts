@@ -1,13 +1,13 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { WebSocketServer } from 'ws';
-import type { Budget } from '../../runtime/budget.ts';
-import type { AdmissionPolicy } from '../admission.ts';
+import type { Budget } from '../../runtime/sharing/budget.ts';
+import type { AdmissionPolicy } from '../admission/admission.ts';
 import type { HeldHeads } from '../held-heads.ts';
-import { STANDSTILL_MAX_MS } from '../server-limits.ts';
+import { STANDSTILL_MAX_MS } from '../admission/server-limits.ts';
 import type { App, Service } from '../service.ts';
-import { isClaimed } from '../takeover.ts';
-import { asksForWebSocket } from '../upgrade.ts';
+import { isClaimed } from '../sockets/takeover.ts';
+import { asksForWebSocket } from '../admission/upgrade.ts';
 import { SocketConnection, StreamSocket, type SocketBeginning } from './connection.ts';
 
 /**

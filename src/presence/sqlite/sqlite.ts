@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
 import { within, type Clock, type Timer } from '../../runtime/clock.ts';
-import type { Logger } from '../../runtime/logger.ts';
+import type { Logger } from '../../runtime/logging/logger.ts';
 import { PlaceAway, type MemberPage, type PlaceListener, type PresenceChange, type PresenceChanges, type PresenceCount, type PresencePage, type PresencePlace, type Telling } from '../place.ts';
 import { PlaceThread } from './place-thread.ts';
 import type { Call, Calls } from './protocol.ts';

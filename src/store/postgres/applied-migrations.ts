@@ -1,7 +1,7 @@
 import { missingMigrations, type AppliedMigration, type Migration } from '../migrations.ts';
-import type { Row } from './connection.ts';
-import { literal } from './literals.ts';
-import { TRANSACTION_SETTINGS } from './transaction-settings.ts';
+import type { Row } from './connection/connection.ts';
+import { literal } from './connection/literals.ts';
+import { TRANSACTION_SETTINGS } from './connection/transaction-settings.ts';
 
 /** The advisory lock that every migration takes, so that one instance migrates and the others wait: the word as a number. */
 const MIGRATION_LOCK = Buffer.from('tidings\0').readBigInt64BE();

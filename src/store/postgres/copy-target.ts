@@ -5,13 +5,13 @@ import { movedElsewhere, type CopiedMessage, type CopyTarget, type KeyPosition, 
 import { rowBytes } from '../row-bytes.ts';
 import { randomName } from '../names.ts';
 import { StoreError } from '../store.ts';
-import { HEAD } from './access-sql.ts';
+import { HEAD } from './connection/access-sql.ts';
 import { appliedMigrations } from './applied-migrations.ts';
-import { PG_ROW_OVERHEAD_BYTES } from './append.ts';
-import { inSession, PgConnections } from './connection-pool.ts';
-import type { Row } from './connection.ts';
-import { failureOf } from './errors.ts';
-import { bytes, literal, numbers, strings, wholeNumber } from './literals.ts';
+import { PG_ROW_OVERHEAD_BYTES } from './messages/append.ts';
+import { inSession, PgConnections } from './connection/connection-pool.ts';
+import type { Row } from './connection/connection.ts';
+import { failureOf } from './connection/errors.ts';
+import { bytes, literal, numbers, strings, wholeNumber } from './connection/literals.ts';
 import { applyLongMigrations } from './long-migrations.ts';
 import { applyMigrations } from './migrate.ts';
 

@@ -1,11 +1,11 @@
 import { CLOCK_JUMP_MS } from '../believed-clock.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { ACCEPT_STEP_KEYS, ACCEPT_STEP_MESSAGES, acceptInSteps, neverOpened, requireSchema, type LogClocks, type Restamped } from '../log-clock.ts';
-import { HEAD, RETENTION } from './access-sql.ts';
+import { HEAD, RETENTION } from './connection/access-sql.ts';
 import { missing, type Ask } from './applied-migrations.ts';
-import { inSession } from './connection-pool.ts';
-import { wholeNumber } from './literals.ts';
-import { TRANSACTION_SETTINGS } from './transaction-settings.ts';
+import { inSession } from './connection/connection-pool.ts';
+import { wholeNumber } from './connection/literals.ts';
+import { TRANSACTION_SETTINGS } from './connection/transaction-settings.ts';
 
 /** The clocks of a database. For the command line. Rejects with a `StoreError`. */
 export function readClocks(url: string): Promise<LogClocks> {

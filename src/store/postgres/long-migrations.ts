@@ -1,11 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Logger } from '../../runtime/logger.ts';
+import type { Logger } from '../../runtime/logging/logger.ts';
 import { StoreError } from '../store.ts';
 import { missing, record, type Ask } from './applied-migrations.ts';
-import { connectionConfig } from './connection-pool.ts';
-import { PgConnection } from './connection.ts';
-import { toStoreError } from './errors.ts';
-import { literal } from './literals.ts';
+import { connectionConfig } from './connection/connection-pool.ts';
+import { PgConnection } from './connection/connection.ts';
+import { toStoreError } from './connection/errors.ts';
+import { literal } from './connection/literals.ts';
 
 /** The pause before the next try, after a failure, or while somebody else makes the index. */
 const LONG_RETRY_MS = 30_000;

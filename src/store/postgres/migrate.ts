@@ -1,9 +1,9 @@
 import { refuseLevel, UNDERSTOOD_LEVEL, type Migrated } from '../level.ts';
 import { StoreError } from '../store.ts';
-import { HEAD } from './access-sql.ts';
+import { HEAD } from './connection/access-sql.ts';
 import { appliedMigrations, beginMigration, missing, recordCall, type Ask } from './applied-migrations.ts';
-import { inSession } from './connection-pool.ts';
-import { wholeNumber } from './literals.ts';
+import { inSession } from './connection/connection-pool.ts';
+import { wholeNumber } from './connection/literals.ts';
 import { applyLongMigrations } from './long-migrations.ts';
 
 export interface MigrateOptions {

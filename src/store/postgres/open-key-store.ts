@@ -1,8 +1,8 @@
-import { NO_LOG, type KeyStoreOptions, type OpenedKeyStore } from '../key-store.ts';
+import { NO_LOG, type KeyStoreOptions, type OpenedKeyStore } from '../contracts/key-store.ts';
 import { StoreError } from '../store.ts';
 import { appliedMigrations } from './applied-migrations.ts';
-import { PgConnections } from './connection-pool.ts';
-import { PostgresKeyStore } from './key-store.ts';
+import { PgConnections } from './connection/connection-pool.ts';
+import { PostgresKeyStore } from './records/key-store.ts';
 import { applyMigrations } from './migrate.ts';
 
 /**

@@ -1,9 +1,9 @@
-import type { Logger } from '../../runtime/logger.ts';
+import type { Logger } from '../../runtime/logging/logger.ts';
 import type { Trimmed } from '../store.ts';
 import { StoreError } from '../store.ts';
-import { connectionConfig } from './connection-pool.ts';
-import { PgConnection } from './connection.ts';
-import { toStoreError } from './errors.ts';
+import { connectionConfig } from './connection/connection-pool.ts';
+import { PgConnection } from './connection/connection.ts';
+import { toStoreError } from './connection/errors.ts';
 
 /**
  * Vacuums a table. That removes what an erasure or a deletion left of the rows, out of line too, unless an older transaction can still see it. It runs beside the traffic

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { copyAndCheck, type BackupJob, type BackupReply } from './backup.ts';
-import { toStoreError } from './errors.ts';
+import { toStoreError } from './files/errors.ts';
 
 /** The thread of a backup: SQLite blocks it, and the main thread can still hear a signal. */
 

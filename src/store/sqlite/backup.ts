@@ -5,8 +5,8 @@ import Database from 'better-sqlite3';
 import { randomName } from '../names.ts';
 import { closedReason } from '../level.ts';
 import { StoreError } from '../store.ts';
-import { toStoreError } from './errors.ts';
-import { refuseForeign, syncFolder } from './migrate.ts';
+import { toStoreError } from './files/errors.ts';
+import { refuseForeign, syncFolder } from './files/migrate.ts';
 
 /** How long a backup waits for a lock. Readers wait for nobody, unless the file is being recovered. */
 const BACKUP_LOCK_MS = 10_000;

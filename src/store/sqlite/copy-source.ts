@@ -7,9 +7,9 @@ import { MOVED_LEVELS, openLevel, refuseLevel } from '../level.ts';
 import type { CopiedMessage, CopySource, KeyPosition, SourceState } from '../log-copy.ts';
 import { missingMigrations } from '../migrations.ts';
 import { StoreError } from '../store.ts';
-import { connect, disconnect, monotonic, patiently, type SqliteConnection } from './connection.ts';
-import { toCommitError, toStoreError } from './errors.ts';
-import { appliedMigrations, refuseForeign } from './migrate.ts';
+import { connect, disconnect, monotonic, patiently, type SqliteConnection } from './files/connection.ts';
+import { toCommitError, toStoreError } from './files/errors.ts';
+import { appliedMigrations, refuseForeign } from './files/migrate.ts';
 
 /** How long one step waits for another process to release the database. */
 const COPY_LOCK_MS = 10_000;

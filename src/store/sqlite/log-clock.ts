@@ -5,12 +5,12 @@ import { believe } from '../believed-clock.ts';
 import { TRIM_STEP_BYTES } from '../limits.ts';
 import { ACCEPT_STEP_KEYS, ACCEPT_STEP_MESSAGES, acceptInSteps, neverOpened, requireSchema, type LogClocks, type Restamped } from '../log-clock.ts';
 import { missingMigrations } from '../migrations.ts';
-import { connect, monotonic, readTransaction, writeTransaction, type SqliteConnection } from './connection.ts';
-import { checkBeforeOpening } from './database-files.ts';
-import { toStoreError } from './errors.ts';
-import { LogStateQuery, type LogRow } from './log-state.ts';
-import { appliedMigrations, refuseForeign } from './migrate.ts';
-import { Seeker } from './seek.ts';
+import { connect, monotonic, readTransaction, writeTransaction, type SqliteConnection } from './files/connection.ts';
+import { checkBeforeOpening } from './files/database-files.ts';
+import { toStoreError } from './files/errors.ts';
+import { LogStateQuery, type LogRow } from './files/log-state.ts';
+import { appliedMigrations, refuseForeign } from './files/migrate.ts';
+import { Seeker } from './messages/seek.ts';
 
 /** How long one step waits for another process to release the database. */
 const STEP_WAIT_MS = 5_000;

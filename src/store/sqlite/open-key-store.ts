@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { NO_LOG, type KeyStoreOptions, type OpenedKeyStore } from '../key-store.ts';
+import { NO_LOG, type KeyStoreOptions, type OpenedKeyStore } from '../contracts/key-store.ts';
 import { StoreError } from '../store.ts';
-import { ApiKeys, KEY_READS, type KeyCallTable } from './api-keys.ts';
-import { connect, disconnect, monotonic, readTransaction, writeTransaction, type SqliteConnection } from './connection.ts';
-import { toStoreError } from './errors.ts';
-import { SqliteKeyStore, type CallKeys } from './key-store.ts';
-import { LogStateQuery } from './log-state.ts';
-import { appliedMigrations, applyMigrations, makeFolder, refuseForeign } from './migrate.ts';
+import { ApiKeys, KEY_READS, type KeyCallTable } from './records/api-keys.ts';
+import { connect, disconnect, monotonic, readTransaction, writeTransaction, type SqliteConnection } from './files/connection.ts';
+import { toStoreError } from './files/errors.ts';
+import { SqliteKeyStore, type CallKeys } from './records/key-store.ts';
+import { LogStateQuery } from './files/log-state.ts';
+import { appliedMigrations, applyMigrations, makeFolder, refuseForeign } from './files/migrate.ts';
 
 /** How long one call waits for another process to release the database. */
 const CALL_WAIT_MS = 5_000;

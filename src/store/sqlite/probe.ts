@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3';
-import { DamageError } from './errors.ts';
-import type { LogRow } from './log-state.ts';
+import { DamageError } from './files/errors.ts';
+import type { LogRow } from './files/log-state.ts';
 
 /** Every table and index, by the order in which it is sorted. */
 const ORDERS: readonly (readonly [table: string, ...columns: string[]])[] = [

@@ -1,6 +1,6 @@
 import { StoreError } from '../store.ts';
-import { monotonic } from './connection.ts';
-import type { SideIdentities } from './database-files.ts';
+import { monotonic } from './files/connection.ts';
+import type { SideIdentities } from './files/database-files.ts';
 
 /** The threads that open one database, by their place in the shared memory. */
 export type Opener = 0 | 1;

@@ -1,8 +1,8 @@
 import { Worker, type Transferable } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { StoreError } from '../store.ts';
-import { monotonic } from './connection.ts';
-import { DamageError } from './errors.ts';
+import { monotonic } from './files/connection.ts';
+import { DamageError } from './files/errors.ts';
 import { JobClaims } from './job-claims.ts';
 import type { Opener, SharedFiles } from './shared-files.ts';
 import { ACKNOWLEDGED, type Call, type Calls, type Job, type Opened, type Reply, type WorkerData } from './worker-protocol.ts';

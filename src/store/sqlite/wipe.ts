@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
-import type { Wiped } from '../erasure-store.ts';
-import { writeTransaction, type SqliteConnection } from './connection.ts';
-import { truncateWal } from './write-ahead-log.ts';
+import type { Wiped } from '../contracts/erasure-store.ts';
+import { writeTransaction, type SqliteConnection } from './files/connection.ts';
+import { truncateWal } from './files/write-ahead-log.ts';
 
 /**
  * Erased data leave copies. Retention moves rows between pages, and freed pages keep their old content. The write-ahead log keeps earlier versions of pages. So

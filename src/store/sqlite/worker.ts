@@ -1,14 +1,14 @@
 import { parentPort, workerData, type Transferable } from 'node:worker_threads';
 import { StoreError } from '../store.ts';
-import { OUTDATED } from './append.ts';
-import { DamageError, lostFile, toStoreError } from './errors.ts';
-import type { ErasureCall, ErasureCalls } from './erasures.ts';
+import { OUTDATED } from './messages/append.ts';
+import { DamageError, lostFile, toStoreError } from './files/errors.ts';
+import type { ErasureCall, ErasureCalls } from './records/erasures.ts';
 import { JobClaims } from './job-claims.ts';
-import type { LogRow } from './log-state.ts';
+import type { LogRow } from './files/log-state.ts';
 import { WorkerConnection, type Statements } from './worker-connection.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
 import { wipe } from './wipe.ts';
-import { emptyWal, WalShortener } from './write-ahead-log.ts';
+import { emptyWal, WalShortener } from './files/write-ahead-log.ts';
 
 /**
  * The thread that may wait: for SQLite's lock, and for the disk. The store runs it twice, as the writer and as the query
@@ -21,7 +21,7 @@ const claims = new JobClaims(data.claims);
 const connection = new WorkerConnection(data);
 const walShortener = new WalShortener();
 /** Only for the first writer: the query worker, and a worker that boots again, do not open the log. */
-const first = data.opened === undefined ? { ...await import('./migrate.ts'), ...await import('./epochs.ts') } : undefined;
+const first = data.opened === undefined ? { ...await import('./files/migrate.ts'), ...await import('./messages/epochs.ts') } : undefined;
 
 const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: number) => [value: Calls[Name]['value'], transfer: Transferable[]] } = {
   open(_, deadline) {

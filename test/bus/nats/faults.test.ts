@@ -1,7 +1,7 @@
 import { createServer, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../../src/runtime/clock.ts';
-import { takeConsole } from '../../../src/runtime/console-lines.ts';
+import { takeConsole } from '../../../src/runtime/logging/console-lines.ts';
 import { Ear, message } from '../../contract/bus.ts';
 import { busFaults } from '../../contract/bus-faults.ts';
 import { busOf, openBus } from '../../support/bus.ts';

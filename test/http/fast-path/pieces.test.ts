@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { t } from 'tap';
-import type { Receipt } from '../../../src/log/receipt.ts';
+import type { Receipt } from '../../../src/log/publisher/receipt.ts';
 import { requestBytes } from '../../support/raw.ts';
 import { fakeService } from '../../support/service.ts';
 import { connectTo, serve, turns } from './ways.ts';

@@ -1,8 +1,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { buildApp } from '../../../src/http/app.ts';
-import { RULES } from '../../../src/http/admission.ts';
-import type { Rule } from '../../../src/http/rule.ts';
+import { RULES } from '../../../src/http/admission/admission.ts';
+import type { Rule } from '../../../src/http/admission/rule.ts';
 import type { App, Service } from '../../../src/http/service.ts';
 import { RawConnection } from '../../support/raw.ts';
 import type { Scope } from '../../support/temp.ts';

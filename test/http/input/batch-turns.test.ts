@@ -1,6 +1,6 @@
 import { t } from 'tap';
 import { BatchTurns } from '../../../src/http/input/batch-turns.ts';
-import { Budget, Hold } from '../../../src/runtime/budget.ts';
+import { Budget, Hold } from '../../../src/runtime/sharing/budget.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { Counters } from '../../../src/runtime/counters.ts';
 import { Slices } from '../../../src/runtime/slices.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { t } from 'tap';
 import { collectBody, discardBody } from '../../../src/http/input/body.ts';
-import { Budget, Hold } from '../../../src/runtime/budget.ts';
+import { Budget, Hold } from '../../../src/runtime/sharing/budget.ts';
 import { Counters } from '../../../src/runtime/counters.ts';
 import { TestClock } from '../../support/clock.ts';
 import { heldBytes } from '../../support/garbage.ts';

@@ -1,7 +1,7 @@
 import { t } from 'tap';
 import { startFromRequest, type CursorParts } from '../../../src/http/input/last-event-id.ts';
 import { parseQuery } from '../../../src/http/input/query-string.ts';
-import type { StartRequest } from '../../../src/log/start-position.ts';
+import type { StartRequest } from '../../../src/log/history/start-position.ts';
 import { Problem } from '../../../src/model/problem.ts';
 
 const ID = 'abcdefgh-7';

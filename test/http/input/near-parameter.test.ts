@@ -1,5 +1,5 @@
 import { t } from 'tap';
-import { ENDPOINTS, type Endpoint } from '../../../src/http/endpoints.ts';
+import { ENDPOINTS, type Endpoint } from '../../../src/http/admission/endpoints.ts';
 import { nearParameter } from '../../../src/http/input/near-parameter.ts';
 import { parseQuery } from '../../../src/http/input/query-string.ts';
 

@@ -3,7 +3,7 @@ import t from 'tap';
 import type { HistoryPage } from '../../../src/delivery/long-polls.ts';
 import { PageBodies } from '../../../src/http/output/page-bodies.ts';
 import { Message } from '../../../src/model/message.ts';
-import { Budget, Hold } from '../../../src/runtime/budget.ts';
+import { Budget, Hold } from '../../../src/runtime/sharing/budget.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { Counters } from '../../../src/runtime/counters.ts';
 import { Slices } from '../../../src/runtime/slices.ts';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { answerFraming } from '../../../src/store/postgres/answer-framing.ts';
+import { answerFraming } from '../../../src/store/postgres/connection/answer-framing.ts';
 
 function said(type: string, body: string | Buffer = '', length = body.length + 4): Buffer {
   const head = Buffer.alloc(5, type);

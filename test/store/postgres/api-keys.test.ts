@@ -1,7 +1,7 @@
 import t from 'tap';
 import { UNDERSTOOD_LEVEL } from '../../../src/store/level.ts';
 import { failureReason } from '../../../src/store/failure-reason.ts';
-import { changesCall } from '../../../src/store/postgres/api-keys.ts';
+import { changesCall } from '../../../src/store/postgres/records/api-keys.ts';
 import { openKeyStore } from '../../../src/store/postgres/open-key-store.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import { digestsOf, everyKeyCall, find, hex, idsOf, listAll, newKey, NOTHING, openInstance, sha256, versionOf } from '../../contract/key-store-kit.ts';

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap';
-import { appendCall, appendedIn, type Circumstances } from '../../../src/store/postgres/append.ts';
-import type { Row } from '../../../src/store/postgres/connection.ts';
-import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/transaction-settings.ts';
+import { appendCall, appendedIn, type Circumstances } from '../../../src/store/postgres/messages/append.ts';
+import type { Row } from '../../../src/store/postgres/connection/connection.ts';
+import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/connection/transaction-settings.ts';
 import type { AppendRequest, Store } from '../../../src/store/store.ts';
 import { draft, keyed, openStore, readMessages, request } from '../../contract/store-kit.ts';
 import { startPostgres } from '../../support/postgres.ts';

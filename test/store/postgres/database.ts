@@ -1,9 +1,9 @@
 import pg from 'pg';
-import { NEVER_MS } from '../../../src/store/key-rows.ts';
-import type { OpenedKeyStore } from '../../../src/store/key-store.ts';
+import { NEVER_MS } from '../../../src/store/rows/key-rows.ts';
+import type { OpenedKeyStore } from '../../../src/store/contracts/key-store.ts';
 import { openKeyStore } from '../../../src/store/postgres/open-key-store.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
-import { LOCK_MS } from '../../../src/store/postgres/transaction-settings.ts';
+import { LOCK_MS } from '../../../src/store/postgres/connection/transaction-settings.ts';
 import type { KeyDatabase } from '../../contract/key-store-kit.ts';
 import { FILLED_ORIGIN, type SessionDatabase } from '../../contract/session-store.ts';
 import type { TicketDatabase } from '../../contract/ticket-store.ts';

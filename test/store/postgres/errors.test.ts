@@ -1,6 +1,6 @@
 import pg from 'pg';
 import t from 'tap';
-import { isAnswer, toStoreError } from '../../../src/store/postgres/errors.ts';
+import { isAnswer, toStoreError } from '../../../src/store/postgres/connection/errors.ts';
 import type { StoreErrorKind } from '../../../src/store/store.ts';
 
 /** Every class of https://www.postgresql.org/docs/current/errcodes-appendix.html, and the codes that are not like their class. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type pg from 'pg';
 import t from 'tap';
-import { PgConnections } from '../../../src/store/postgres/connection-pool.ts';
+import { PgConnections } from '../../../src/store/postgres/connection/connection-pool.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import { complaint, draft, EVERYTHING, failure, openStore, range, readMessages, request, seqs, stored } from '../../contract/store-kit.ts';

@@ -1,9 +1,9 @@
 import t from 'tap';
 import { Lineage } from '../../../src/model/epochs.ts';
 import { Filter } from '../../../src/model/topic.ts';
-import { appendCall } from '../../../src/store/postgres/append.ts';
-import { readCall } from '../../../src/store/postgres/query.ts';
-import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/transaction-settings.ts';
+import { appendCall } from '../../../src/store/postgres/messages/append.ts';
+import { readCall } from '../../../src/store/postgres/messages/query.ts';
+import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/connection/transaction-settings.ts';
 import { EVERYTHING, openStore } from '../../contract/store-kit.ts';
 import { largeLog } from '../../contract/store-large.ts';
 import { startPostgres } from '../../support/postgres.ts';

@@ -2,7 +2,7 @@ import t from 'tap';
 import { newSession, sessionStoreContract } from '../../contract/session-store.ts';
 import { failure } from '../../contract/store-kit.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
-import { changesCall } from '../../../src/store/postgres/sessions.ts';
+import { changesCall } from '../../../src/store/postgres/records/sessions.ts';
 import { Link } from '../../support/link.ts';
 import { quietLogger } from '../../support/logger.ts';
 import { startPostgres } from '../../support/postgres.ts';

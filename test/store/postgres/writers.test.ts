@@ -1,8 +1,8 @@
 import { Socket } from 'node:net';
 import type { Client } from 'pg';
 import t, { type Test } from 'tap';
-import { appendCall } from '../../../src/store/postgres/append.ts';
-import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/transaction-settings.ts';
+import { appendCall } from '../../../src/store/postgres/messages/append.ts';
+import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/connection/transaction-settings.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { draft, keyed, numberedRequests, openStore, range, readMessages, request, seqs, stored, texts } from '../../contract/store-kit.ts';
 import { startPostgres } from '../../support/postgres.ts';

@@ -1,8 +1,8 @@
 import { copyFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { NEVER_MS } from '../../../src/store/key-rows.ts';
-import type { OpenedKeyStore } from '../../../src/store/key-store.ts';
+import { NEVER_MS } from '../../../src/store/rows/key-rows.ts';
+import type { OpenedKeyStore } from '../../../src/store/contracts/key-store.ts';
 import { openKeyStore } from '../../../src/store/sqlite/open-key-store.ts';
 import { SqliteStore, type SqliteOptions } from '../../../src/store/sqlite/sqlite.ts';
 import type { KeyDatabase } from '../../contract/key-store-kit.ts';

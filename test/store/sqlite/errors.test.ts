@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3';
 import t from 'tap';
-import { toCommitError, toStoreError } from '../../../src/store/sqlite/errors.ts';
+import { toCommitError, toStoreError } from '../../../src/store/sqlite/files/errors.ts';
 import type { StoreErrorKind } from '../../../src/store/store.ts';
 
 /** Every primary result code of SQLite that is an error, and some extended ones (https://www.sqlite.org/rescode.html): what it is before the COMMIT, and of the COMMIT itself. */

@@ -2,11 +2,11 @@ import { chmodSync, closeSync, copyFileSync, existsSync, openSync, readdirSync, 
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';
-import { connect, monotonic } from '../../../src/store/sqlite/connection.ts';
+import { connect, monotonic } from '../../../src/store/sqlite/files/connection.ts';
 import { readClocks } from '../../../src/store/sqlite/log-clock.ts';
-import { migrate } from '../../../src/store/sqlite/migrate.ts';
+import { migrate } from '../../../src/store/sqlite/files/migrate.ts';
 import { SqliteStore } from '../../../src/store/sqlite/sqlite.ts';
-import { WAL_HELD_BYTES, WAL_KEPT_BYTES, WAL_MAX_BYTES, WalShortener } from '../../../src/store/sqlite/write-ahead-log.ts';
+import { WAL_HELD_BYTES, WAL_KEPT_BYTES, WAL_MAX_BYTES, WalShortener } from '../../../src/store/sqlite/files/write-ahead-log.ts';
 import { draft, everyCall, numberedRequests, openStore, range, readMessages, request, stored, texts } from '../../contract/store-kit.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { tempFolder } from '../../support/temp.ts';

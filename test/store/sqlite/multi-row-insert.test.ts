@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3';
 import t from 'tap';
-import { MultiRowInsert } from '../../../src/store/sqlite/multi-row-insert.ts';
+import { MultiRowInsert } from '../../../src/store/sqlite/messages/multi-row-insert.ts';
 
 t.test('few statements insert any number of rows, in their order, and tell how many were new', (t) => {
   const statements: unknown[] = [];

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { t } from 'tap';
-import { monotonic } from '../../../src/store/sqlite/connection.ts';
+import { monotonic } from '../../../src/store/sqlite/files/connection.ts';
 import { SharedFiles } from '../../../src/store/sqlite/shared-files.ts';
 
 const connection = { files: { sides: { wal: '1:2', index: '1:3' } } };

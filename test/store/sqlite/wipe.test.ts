@@ -2,7 +2,7 @@ import Database from 'better-sqlite3';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
-import type { Wiped } from '../../../src/store/erasure-store.ts';
+import type { Wiped } from '../../../src/store/contracts/erasure-store.ts';
 import type { SqliteStore } from '../../../src/store/sqlite/sqlite.ts';
 import { draft, openStore, range, request } from '../../contract/store-kit.ts';
 import { SqliteDatabase } from './database.ts';

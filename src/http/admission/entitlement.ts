@@ -1,0 +1,98 @@
+import type { Access } from '../../access/access.ts';
+import type { Identity } from '../../access/credentials/identity.ts';
+import type { Config } from '../../config/config.ts';
+import { presenceProblem, readProblem, type Grant } from '../../model/grant.ts';
+import { Problem } from '../../model/problem.ts';
+import { checkLiteral, checkTopic, checkWish, Filter } from '../../model/topic.ts';
+import { entitled, placesOf, type AskedHead } from './access-rules.ts';
+import { ENDPOINTS, type Endpoint } from './endpoints.ts';
+import type { Sender } from './rule.ts';
+
+/** Tells a sender its rights beforehand. The rules of admission and the checks of grants decide; nothing is decided here. */
+
+/** The actions that may be asked about: each with its request, and its check of a topic if it has one. */
+const ACTIONS = {
+  publish: { endpoint: ENDPOINTS.publish, check: checkTopic },
+  read: { endpoint: ENDPOINTS.streamTopic, check: checkWish },
+  erase: { endpoint: ENDPOINTS.eraseTopic, check: checkLiteral },
+  presence: { endpoint: ENDPOINTS.topicPresence, check: checkWish },
+  operate: { endpoint: ENDPOINTS.metrics },
+  streams: { endpoint: ENDPOINTS.listStreams },
+  administer: { endpoint: ENDPOINTS.listKeys },
+} as const satisfies Record<string, { readonly endpoint: Endpoint; readonly check?: (topic: string) => string }>;
+
+export type Action = keyof typeof ACTIONS;
+export const ACTION_NAMES = Object.keys(ACTIONS) as readonly Action[];
+
+/** Something that may be done or not. */
+export interface Wish {
+  readonly action: Action;
+  /** The topic, if the action needs one. */
+  readonly topic: string | undefined;
+}
+
+/** The sender that would act, and its address. */
+export interface Asker {
+  readonly identity: Identity;
+  readonly headers: AskedHead['headers'];
+  readonly address: Sender['address'];
+}
+
+/** The action in the query; undefined for all actions. @throws Problem `invalid-request`, `invalid-topic` */
+export function readWish({ action, topic }: { readonly action?: string; readonly topic?: string }): Wish | undefined {
+  if (action === undefined) {
+    if (topic !== undefined) throw new Problem('invalid-request', 'topic needs action beside it, such as action=read.', { field: 'action' });
+    return undefined;
+  }
+  const known = ACTION_NAMES.find((name) => name === action);
+  if (known === undefined) throw new Problem('invalid-request', `action must be one of ${ACTION_NAMES.join(', ')}.`, { field: 'action' });
+  const wanted = ACTIONS[known];
+  const check = 'check' in wanted ? wanted.check : undefined;
+  if (check === undefined && topic !== undefined) throw new Problem('invalid-topic', `The action ${action} has no topic.`, { field: 'topic' });
+  if (check !== undefined && topic === undefined) throw new Problem('invalid-topic', 'topic is missing.', { field: 'topic' });
+  return { action: known, topic: topic === undefined ? undefined : check?.(topic) };
+}
+
+export interface EntitlementDependencies {
+  readonly config: Config;
+  readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
+}
+
+export class Entitlement {
+  readonly #config: Config;
+  readonly #access: EntitlementDependencies['access'];
+
+  constructor({ config, access }: EntitlementDependencies) {
+    this.#config = config;
+    this.#access = access;
+  }
+
+  /** Why somebody may not do something, as the request would be told; undefined where they may. */
+  async problem(asker: Asker, { action, topic }: Wish): Promise<Problem | undefined> {
+    const { endpoint } = ACTIONS[action];
+    const identity = await this.#identityAt(endpoint, asker);
+    if (identity instanceof Problem) return identity;
+    const url = topic === undefined ? endpoint.url : endpoint.url.replace(':topic', encodeURIComponent(topic));
+    const problem = entitled({ endpoint, url, query: {}, headers: asker.headers }, { config: this.#config }, { identity, address: asker.address });
+    if (problem !== undefined || topic === undefined) return problem;
+    // The readers ask the grant for these.
+    if (action === 'read') return readProblem(identity.grant, new Filter([topic]));
+    return action === 'presence' ? presenceProblem(identity.grant, new Filter([topic])) : undefined;
+  }
+
+  async may(asker: Asker, action: Action): Promise<boolean> {
+    return await this.problem(asker, { action, topic: undefined }) === undefined;
+  }
+
+  /** The grant for the topics of an action. */
+  async grant(asker: Asker, action: Action): Promise<Grant | undefined> {
+    const identity = await this.#identityAt(ACTIONS[action].endpoint, asker);
+    return identity instanceof Problem ? undefined : identity.grant;
+  }
+
+  /** As whom somebody would be taken there: without access control credentials are not looked at, and not everything takes a cookie. */
+  async #identityAt(endpoint: Endpoint, { identity }: Asker): Promise<Identity | Problem> {
+    const isUnseen = identity.credential?.session !== undefined && placesOf({ method: 'GET' }, endpoint, this.#config).cookie === undefined;
+    return isUnseen || this.#access.ignoresCredentials(endpoint.access) ? this.#access.identify(undefined, endpoint.access) : identity;
+  }
+}

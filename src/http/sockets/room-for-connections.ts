@@ -1,0 +1,82 @@
+import type { Server } from 'node:http';
+import type { BlockList, Socket } from 'node:net';
+import type { Counters } from '../../runtime/counters.ts';
+import { FairShares, type Share } from '../../runtime/sharing/fair-shares.ts';
+import { countConnections } from './accept-queues.ts';
+import { clientAddress, isTrusted, networkOf } from '../admission/client-address.ts';
+import { offConnectionEnd, onConnectionEnd } from './let-go.ts';
+
+/**
+ * How many connections are kept free. Where fewer are free, each new connection ends an idle one. So health checks and publishers get in, although other clients hold
+ * their connections open.
+ */
+const SPARE_CONNECTIONS = 16;
+
+/**
+ * Where fewer are free although idle ones were ended, the address with most connections loses one to each new connection from another address. An address with more connections than this gets
+ * none of the last places, so that others can connect.
+ */
+const LAST_SPARE_CONNECTIONS = 8;
+
+/** Connections are counted by their addresses above this share of all; streams do not count. The kernel has to be asked for each address: few connections need not pay for that. */
+const ADDRESSED_FROM_SHARE = 0.1;
+
+export interface RoomForConnections {
+  readonly maxConnections: number;
+  /** Ends this number of idle connections, the oldest first. */
+  readonly endIdle: (count: number) => void;
+  /** How many of the connections are streams. */
+  readonly streams: () => number;
+  readonly counters: Pick<Counters, 'evicted'>;
+  /** Proxies in front. Each has the connections of many clients, so none is counted. */
+  readonly trusted: BlockList | undefined;
+}
+
+/** The shares of connections that are no streams: streams have a bound of their own. */
+const shares = new WeakMap<Socket, Share>();
+
+/** Bounds the connections of a server, so that sockets never take the files that the database must open. Beyond the bound they are dropped. */
+export function keepRoom(server: Server, { maxConnections, endIdle, streams, counters, trusted }: RoomForConnections): void {
+  const open = new FairShares({ gate: 'connections', counters });
+  server.maxConnections = maxConnections;
+  const most = Math.max(0, maxConnections - SPARE_CONNECTIONS);
+  const last = Math.max(0, maxConnections - LAST_SPARE_CONNECTIONS);
+  const addressed = maxConnections * ADDRESSED_FROM_SHARE;
+  /** When they were last counted, and how many have come since. */
+  let counted = 0;
+  let accepted = 0;
+  server.on('connection', (socket: Socket) => {
+    accepted++;
+    // A cheap upper bound first: counting the open connections costs more.
+    if (counted + accepted - streams() <= addressed && counted + accepted <= most) return;
+    const come = accepted;
+    countConnections(server, (count) => {
+      counted = count;
+      accepted -= come;
+      // Each queue drops the excess only by its own count.
+      if (count > maxConnections) {
+        socket.destroy();
+        return;
+      }
+      if (count > most) endIdle(count - most);
+      if ((count - streams() <= addressed && count <= most) || socket.destroyed) return;
+      const address = clientAddress({}, socket, undefined);
+      const holder = [networkOf(address)] as const;
+      if (count > last && !open.makeRoom(holder, 1) && open.amountOf(holder) > LAST_SPARE_CONNECTIONS) socket.destroy();
+      if (trusted !== undefined && isTrusted(trusted, address)) return;
+      shares.set(socket, open.hold(holder, 1, { takeBack: () => socket.destroy() }));
+      onConnectionEnd(socket, () => leave(socket));
+    });
+  });
+}
+
+/** The connection is a stream's from now on. */
+export function leaveRoom(socket: Socket): void {
+  leave(socket);
+  offConnectionEnd(socket);
+}
+
+function leave(socket: Socket): void {
+  shares.get(socket)?.release();
+  shares.delete(socket);
+}

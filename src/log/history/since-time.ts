@@ -1,0 +1,28 @@
+import type { StartRequest } from './start-position.ts';
+import { parseTime } from '../../model/rfc3339.ts';
+
+const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const DURATION = /^(?:[0-9]+(?:ms|[smhd]))+$/;
+const PART = /([0-9]+)(ms|[smhd])/g;
+
+/** No duration is longer, some 285 years: stops sums that are no exact numbers any more. */
+const DURATION_MAX_MS = 9e12;
+
+/**
+ * A time to read from, as `?since=` says it: a duration back from now (`500ms`, `90s`, `10m`, `2h30m`, `7d`), or a time
+ * of RFC 3339. undefined when it is neither.
+ */
+export function parseSince(text: string): StartRequest | undefined {
+  const milliseconds = parseDuration(text);
+  if (milliseconds !== undefined) return { kind: 'ago', milliseconds };
+  const time = parseTime(text);
+  return time === undefined ? undefined : { kind: 'since', time };
+}
+
+/** Milliseconds. */
+export function parseDuration(text: string): number | undefined {
+  if (!DURATION.test(text)) return undefined;
+  let sum = 0;
+  for (const [, count, unit] of text.matchAll(PART)) sum += Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
+  return sum <= DURATION_MAX_MS ? sum : undefined;
+}

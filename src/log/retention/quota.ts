@@ -1,0 +1,177 @@
+import type { Draft } from '../../model/message.ts';
+import { Problem } from '../../model/problem.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import { LineWindow } from '../../runtime/logging/line-window.ts';
+import type { Logger } from '../../runtime/logging/logger.ts';
+import { printable } from '../../runtime/logging/printable.ts';
+import { rowBytes } from '../../store/row-bytes.ts';
+import { StoreError, type Store } from '../../store/store.ts';
+import { Holders } from './holders.ts';
+import { UsageRecord } from './usage-record.ts';
+
+/** How often this instance and the others exchange their counts of stored messages. */
+const QUOTA_LOOK_MS = 5_000;
+/** An instance reports sooner once it has stored this part of the log's bound. Bounds the bytes that a crash leaves uncounted. */
+const TOLD_SHARE = 1 / 128;
+/** When a refused publisher should try again. It cannot be known when retention deletes enough; it looks every few seconds. */
+const QUOTA_RETRY_SECONDS = 60;
+
+/** The publisher, as quotas see it. */
+export interface QuotaSender {
+  /** '' for all senders without a credential: they share one quota. */
+  readonly scope: string;
+  readonly name: string | undefined;
+}
+
+/** The publisher asks it before it accepts messages. Each `take` that did not refuse is followed by a `giveBack`. */
+export interface PublishQuota {
+  /** Takes room for messages that wait to be stored, all or none. @returns Why the publish is refused. */
+  take(drafts: readonly Draft[], sender: QuotaSender | undefined): Problem | undefined;
+  /** The messages do not wait any more. */
+  giveBack(drafts: readonly Draft[], sender: QuotaSender | undefined): void;
+  /** @param first The number of the first of them. */
+  stored(drafts: readonly Draft[], sender: QuotaSender | undefined, first: number): void;
+}
+
+/** The null object: no quota. */
+export const NO_QUOTA: PublishQuota = { take: () => undefined, giveBack: () => undefined, stored: () => undefined };
+
+export interface QuotaDependencies {
+  readonly store: Pick<Store, 'usage' | 'rowOverheadBytes'>;
+  readonly clock: Clock;
+  readonly logger: Pick<Logger, 'info' | 'warn'>;
+  /** RETENTION_BYTES. */
+  readonly maxBytes: number;
+  /** The most that one topic, and one sender, may hold of it. Percent; 0 is no limit. */
+  readonly topicShare: number;
+  readonly senderShare: number;
+  /** The oldest number of the log. */
+  readonly oldest: () => number;
+}
+
+/**
+ * Keeps one topic, or one sender, from filling the log, and so from pushing out what others published. No topic is counted in the database as messages are stored: that would be a row to
+ * change for each topic of each commit. Each instance counts its own messages, and stores a summary every few seconds (usage-record.ts). The other instances
+ * and its successors add the summaries up.
+ *
+ * So a count is behind by what other instances have stored since their last summary. It lacks the unreported bytes of an instance that crashed: at most 1/128 of the bound each time. Summaries name the
+ * largest topics and senders alone: a count is too small by at most another 1/128 of the bound (heavy-hitters.ts). Deleted messages come off with the summaries that retention has passed.
+ */
+export class Quota implements PublishQuota {
+  readonly #clock: Clock;
+  readonly #logger: Pick<Logger, 'info' | 'warn'>;
+  readonly #overheadBytes: number;
+  readonly #toldBytes: number;
+  readonly #topics: Holders | undefined;
+  readonly #senders: Holders | undefined;
+  readonly #record: UsageRecord;
+  readonly #lines = new LineWindow();
+  #timer: Timer | undefined;
+  #looking: Promise<void> | undefined;
+  #hasFailed = false;
+  #isStopped = false;
+
+  constructor({ store, clock, logger, maxBytes, topicShare, senderShare, oldest }: QuotaDependencies) {
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#overheadBytes = store.rowOverheadBytes;
+    this.#toldBytes = maxBytes * TOLD_SHARE;
+    this.#topics = topicShare === 0 ? undefined : new Holders(maxBytes * topicShare / 100);
+    this.#senders = senderShare === 0 ? undefined : new Holders(maxBytes * senderShare / 100);
+    this.#record = new UsageRecord({ store: store.usage, topics: this.#topics, senders: this.#senders, stretchBytes: this.#toldBytes, oldest });
+  }
+
+  /** Reads the stored counts, and goes on to do so. A publish before that would count as the first. */
+  async open(): Promise<void> {
+    await this.#look();
+    this.#lookLater();
+  }
+
+  /** Reports the counts not yet reported, if the store still takes them. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    void this.#attempt(() => this.#record.tell());
+  }
+
+  take(drafts: readonly Draft[], sender: QuotaSender | undefined): Problem | undefined {
+    for (const [index, draft] of drafts.entries()) {
+      const bytes = this.#bytesOf(draft);
+      const problem = this.#topicProblem(draft.topic, bytes, drafts.length === 1 ? '' : `[${index}]`) ?? this.#senderProblem(sender, bytes, drafts.length === 1 ? '' : `[${index}]`);
+      if (problem !== undefined) {
+        this.giveBack(drafts.slice(0, index), sender);
+        return problem;
+      }
+      this.#topics?.wait(draft.topic, bytes);
+      if (sender !== undefined) this.#senders?.wait(sender.scope, bytes);
+    }
+    return undefined;
+  }
+
+  stored(drafts: readonly Draft[], sender: QuotaSender | undefined, first: number): void {
+    let sum = 0;
+    for (const draft of drafts) {
+      const bytes = this.#bytesOf(draft);
+      sum += bytes;
+      this.#topics?.store(draft.topic, bytes);
+      if (sender !== undefined) this.#senders?.store(sender.scope, bytes);
+    }
+    this.#record.stored(first, first + drafts.length - 1, sum);
+    if (this.#record.untoldBytes < this.#toldBytes || this.#looking !== undefined || this.#hasFailed || this.#isStopped) return;
+    this.#timer?.cancel();
+    void this.#look().then(() => this.#lookLater());
+  }
+
+  giveBack(drafts: readonly Draft[], sender: QuotaSender | undefined): void {
+    for (const draft of drafts) {
+      const bytes = this.#bytesOf(draft);
+      this.#topics?.wait(draft.topic, -bytes);
+      if (sender !== undefined) this.#senders?.wait(sender.scope, -bytes);
+    }
+  }
+
+  #bytesOf(draft: Draft): number {
+    return rowBytes(draft, this.#overheadBytes);
+  }
+
+  #topicProblem(topic: string, bytes: number, element: string): Problem | undefined {
+    if (this.#topics?.hasRoom(topic, bytes) !== false) return undefined;
+    return this.#problem(this.#topics, 'topic', topic, `The topic ${topic} holds`, element === '' ? 'topic' : `${element}.topic`);
+  }
+
+  #senderProblem(sender: QuotaSender | undefined, bytes: number, element: string): Problem | undefined {
+    if (sender === undefined || this.#senders?.hasRoom(sender.scope, bytes) !== false) return undefined;
+    const who = sender.name === undefined ? 'All who publish without a credential hold' : `The credential ${printable(sender.name)} holds`;
+    return this.#problem(this.#senders, 'credential', sender.scope, who, element === '' ? 'Authorization' : element);
+  }
+
+  #problem(holders: Holders, kind: 'topic' | 'credential', name: string, who: string, field: string): Problem {
+    const omitted = this.#lines.admit(`${kind} ${name}`);
+    if (omitted !== undefined) this.#logger.info({ [kind]: printable(name), bytes: Math.round(holders.held(name)), ...(omitted === 0 ? {} : { omitted }) }, 'a quota of the log was reached');
+    return new Problem('topic-quota', `${who} ${Math.round(holders.held(name))} of the ${Math.floor(holders.limitBytes)} bytes that one ${kind} may hold of the log. Nothing was stored; there is room again when retention has deleted older messages.`,
+      { field, retrySeconds: QUOTA_RETRY_SECONDS });
+  }
+
+  #lookLater(): void {
+    if (this.#isStopped) return;
+    this.#timer = this.#clock.after(QUOTA_LOOK_MS, () => void this.#look().then(() => this.#lookLater()));
+  }
+
+  /** One look at a time. */
+  #look(): Promise<void> {
+    return (this.#looking ??= this.#attempt(() => this.#record.exchange()).finally(() => {
+      this.#looking = undefined;
+    }));
+  }
+
+  async #attempt(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+      this.#hasFailed = false;
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      if (!this.#hasFailed && !this.#isStopped) this.#logger.warn({ err: error }, 'other instances cannot be told now how much of the log each topic and sender holds');
+      this.#hasFailed = true;
+    }
+  }
+}

@@ -1,0 +1,223 @@
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import type { Counters } from '../../runtime/counters.ts';
+import type { Logger } from '../../runtime/logging/logger.ts';
+import { StoreError, type Store, type Trimmed } from '../../store/store.ts';
+import { ClockJump } from './clock-jump.ts';
+import { DiskBudget } from './disk-budget.ts';
+
+/**
+ * This room decides what the log keeps. Retention deletes the oldest messages, by age, by size and by free disk space. Quotas bound each sender's share
+ * of the log. Numbers of the log's size come in; deletions and refusals go out.
+ */
+
+/** How often retention looks for messages to delete. */
+const RETENTION_INTERVAL_MS = 5_000;
+/** One step: small enough that a publish which meets it waits for a few milliseconds at most. */
+const RETENTION_STEP_ROWS = 500;
+/** One step while publishers store faster than small steps delete: twice the messages of a commit. */
+const RETENTION_LARGE_STEP_ROWS = 4_000;
+/**
+ * How far a bound may be exceeded before retention begins without waiting for its next look. Stops a deleting transaction after every commit.
+ */
+const RETENTION_WAKE_BYTES = 1024 * 1024;
+const RETENTION_WAKE_KEYS = 4_000;
+/** How far a bound may be exceeded before publishers wait: room for a commit or two. Bounds a log whose publishers are faster than retention. */
+const RETENTION_DEBT_BYTES = 8 * 1024 * 1024;
+const RETENTION_DEBT_KEYS = 20_000;
+/** How long steps may delete nothing while commits wait. Stops commits from waiting for a database session that keeps rows locked. */
+const RETENTION_LOCKED_MS = 1_000;
+/** The pause between small steps, which leaves the database to the publishers. */
+const RETENTION_PAUSE_MS = 20;
+
+export interface RetentionDependencies {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly logger: Logger;
+  /** Messages older than this are deleted; 0 disables the limit. Milliseconds. */
+  readonly maxAge: number;
+  /** The most bytes of messages: beyond it the oldest messages are deleted. 0 disables the limit. */
+  readonly maxBytes: number;
+  /** The most idempotency keys: beyond it the oldest keys are deleted. 0 disables the limit. */
+  readonly maxKeys: number;
+}
+
+/**
+ * Backpressure from retention: the publisher asks it before each commit, and reports to it afterwards. So the log stays within its bounds at any rate of writing.
+ */
+export interface Pace {
+  /** Whether the next commit has to wait. */
+  readonly isBehind: boolean;
+  /** Reports a commit: about how many bytes of messages it stored, and how many idempotency keys. */
+  stored(bytes: number, keys: number): void;
+  /** Sets the listener that is called when commits need not wait any more. */
+  whenCaughtUp(listener: () => void): void;
+}
+
+/** The null object: nobody waits. */
+export const UNPACED: Pace = { isBehind: false, stored: () => undefined, whenCaughtUp: () => undefined };
+
+/**
+ * Deletes messages that are too old or too many, the oldest first, in small steps. It does not wait for its next look when this instance has stored more than the
+ * bounds allow. Then steps are large and follow each other at once, until the log is within its bounds. The store takes appends and steps in turn, and a step
+ * deletes more than a commit stores.
+ *
+ * Age is counted by the believed clock (clock-jump.ts). The store checks the clock again when it deletes, because the clock may have been changed
+ * since the question.
+ */
+export class Retention implements Pace {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #counters: Counters;
+  readonly #logger: Logger;
+  readonly #maxAge: number;
+  readonly #maxBytes: number;
+  readonly #maxKeys: number;
+  readonly #messages: DiskBudget;
+  readonly #keys: DiskBudget;
+  #timer: Timer | undefined;
+  #isRunning = false;
+  #isStepping = false;
+  /** Whether commits wait, and the listener has not been called since. */
+  #owesCaughtUp = false;
+  readonly #clockJump: ClockJump;
+  #failed = false;
+  /** Whether the log has a line about the lock since the last deletion. */
+  #hasToldOfLock = false;
+  #forgetsEarly = false;
+  #caughtUp: () => void = () => undefined;
+
+  constructor({ store, clock, counters, logger, maxAge, maxBytes, maxKeys }: RetentionDependencies) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#counters = counters;
+    this.#logger = logger;
+    this.#maxAge = maxAge;
+    this.#maxBytes = maxBytes;
+    this.#maxKeys = maxKeys;
+    this.#messages = new DiskBudget({ most: maxBytes, wake: RETENTION_WAKE_BYTES, debt: RETENTION_DEBT_BYTES, lockedMs: RETENTION_LOCKED_MS });
+    this.#keys = new DiskBudget({ most: maxKeys, wake: RETENTION_WAKE_KEYS, debt: RETENTION_DEBT_KEYS, lockedMs: RETENTION_LOCKED_MS });
+    this.#clockJump = new ClockJump({ clock, logger });
+  }
+
+  /** Bytes of messages held, at the last look. */
+  get bytes(): number {
+    return this.#messages.held;
+  }
+
+  /** Idempotency keys held, at the last look. */
+  get keys(): number {
+    return this.#keys.held;
+  }
+
+  /** How far the store's clock was ahead of the believed clock at the last look. Milliseconds. */
+  get clockAhead(): number {
+    return this.#clockJump.ahead;
+  }
+
+  /** By how much the newest message is ahead of the machine's clock, at the last look. Milliseconds. */
+  get messageAhead(): number {
+    return this.#clockJump.messageAhead;
+  }
+
+  /** While retention cannot delete at all, no commit waits for it: a log that is too large is better than one that takes nothing. */
+  get isBehind(): boolean {
+    return this.#isRunning && !this.#failed && (this.#messages.isOverdrawn || this.#keys.isOverdrawn);
+  }
+
+  stored(bytes: number, keys: number): void {
+    this.#messages.add(bytes);
+    this.#keys.add(keys);
+    // Noted also during a step: afterwards the log may be within its bounds again.
+    this.#owesCaughtUp ||= this.isBehind;
+    if (!this.#isRunning || this.#isStepping || this.#failed || !this.#isGrowing) return;
+    this.#timer?.cancel();
+    this.#schedule(0);
+  }
+
+  whenCaughtUp(listener: () => void): void {
+    this.#caughtUp = listener;
+  }
+
+  /** Deletes from now on, in the background. */
+  run(): void {
+    this.#isRunning = true;
+    this.#schedule(0);
+  }
+
+  stop(): void {
+    this.#isRunning = false;
+    this.#timer?.cancel();
+  }
+
+  get #isGrowing(): boolean {
+    return this.#messages.isGrowing || this.#keys.isGrowing;
+  }
+
+  #schedule(milliseconds: number): void {
+    if (!this.#isRunning) return;
+    this.#timer = this.#clock.after(milliseconds, () => {
+      this.#isStepping = true;
+      this.#owesCaughtUp ||= this.isBehind;
+      void this.#step().then((more) => {
+        this.#isStepping = false;
+        this.#schedule(this.#pause(more));
+        if (this.isBehind) this.#owesCaughtUp = true;
+        else if (this.#owesCaughtUp) {
+          this.#owesCaughtUp = false;
+          this.#caughtUp();
+        }
+      });
+    });
+  }
+
+  /** A step that deletes nothing is not repeated at once: another instance may be deleting. */
+  #pause(more: boolean): number {
+    if (this.#failed) return RETENTION_INTERVAL_MS;
+    if (this.#isGrowing) return more ? 0 : RETENTION_PAUSE_MS;
+    return more ? RETENTION_PAUSE_MS : RETENTION_INTERVAL_MS;
+  }
+
+  /** Learns from a step. Commits do not wait for rows that could not be deleted: that may take long. */
+  #learn({ bytes, heldKeys, messages, keys }: Trimmed): void {
+    const now = this.#clock.monotonic();
+    const areLocked = [this.#messages.look(bytes, messages, now), this.#keys.look(heldKeys, keys, now)];
+    if (messages + keys > 0) this.#hasToldOfLock = false;
+    if (areLocked.includes(true)) this.#tellOfLock();
+    if (!this.#failed) return;
+    this.#messages.acceptHeld();
+    this.#keys.acceptHeld();
+  }
+
+  #tellOfLock(): void {
+    if (!this.#hasToldOfLock) this.#logger.warn({ bytes: this.bytes, keys: this.keys }, 'retention finds the database locked, and publishers wait no longer: the log grows until the lock is released');
+    this.#hasToldOfLock = true;
+  }
+
+  /** Returns whether there is more to delete. */
+  async #step(): Promise<boolean> {
+    try {
+      const { counted } = this.#clockJump;
+      const rows = this.#isGrowing ? RETENTION_LARGE_STEP_ROWS : RETENTION_STEP_ROWS;
+      this.#messages.beginLook();
+      this.#keys.beginLook();
+      const trimmed = await this.#store.trim({ maxAge: this.#maxAge, maxBytes: this.#maxBytes, maxKeys: this.#maxKeys, rows, ...(counted === undefined ? {} : { counted }) });
+      this.#clockJump.observe(trimmed);
+      this.#counters.trimmed += trimmed.messages;
+      this.#counters.trimmedKeys += trimmed.keys;
+      this.#counters.forgottenKeys += trimmed.youngKeys;
+      this.#learn(trimmed);
+      this.#failed = false;
+      if (trimmed.youngKeys > 0 && !this.#forgetsEarly) {
+        this.#forgetsEarly = true;
+        this.#logger.warn({ keys: trimmed.heldKeys }, 'there are more idempotency keys than IDEMPOTENCY_MAX_KEYS: they are forgotten before IDEMPOTENCY_SECONDS, the oldest first; a later repetition is stored once more');
+      }
+      return trimmed.more;
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      if (!this.#failed) this.#logger.warn({ err: error }, 'retention cannot delete just now');
+      this.#failed = true;
+      return false;
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import { checkDigest, checkWhole, NEVER_MS, permissionsOf } from './key-rows.ts';
+import type { NewSession, SessionKey, SessionOrigin, SessionRecord } from '../contracts/session-store.ts';
+import { StoreError } from '../store.ts';
+
+/** Both stores read and write rows of the table `sessions` with this file. */
+
+/** A row without its owner. */
+export interface SessionRow {
+  readonly id: string;
+  readonly digest: Uint8Array;
+  readonly created: number;
+  readonly expires: number;
+  readonly origin: string;
+}
+
+export function sessionRecord({ id, digest, created, expires, origin }: SessionRow): SessionRecord {
+  return { id, digest, created, expires, origin: originOf(origin) };
+}
+
+/** The owner whose sessions are counted together. */
+export function ownerOf(origin: SessionOrigin): string {
+  return origin.kind === 'key' ? `key:${origin.id}` : `sub:${origin.subject}`;
+}
+
+/** Its text in the database. */
+export function originText(origin: SessionOrigin): string {
+  return JSON.stringify({ ...origin, proof: Buffer.from(origin.proof).toString('hex') });
+}
+
+const PROOF = /^[0-9a-f]{64}$/;
+
+/** Throws at a text that this program did not write: nobody may be let in by it. */
+export function originOf(text: string): SessionOrigin {
+  const { kind, id, proof, subject, tokenId, issuedAt, permissions, meta } = JSON.parse(text) as Readonly<Record<string, unknown>>;
+  if (typeof proof !== 'string' || !PROOF.test(proof)) throw wrongOrigin();
+  // In memory of its own: what a slice is cut from would cross threads with it.
+  const bytes = Uint8Array.from(Buffer.from(proof, 'hex'));
+  if (kind === 'key' && typeof id === 'string') return { kind, id, proof: bytes };
+  if (kind !== 'subject' || typeof subject !== 'string' || (tokenId !== undefined && typeof tokenId !== 'string') || !Number.isSafeInteger(issuedAt) || (meta !== undefined && typeof meta !== 'string')) throw wrongOrigin();
+  return { kind, subject, tokenId, issuedAt: issuedAt as number, permissions: permissionsOf(permissions), ...(meta === undefined ? {} : { meta }), proof: bytes };
+}
+
+function wrongOrigin(): TypeError {
+  return new TypeError('the origin of a session is not what this program stores');
+}
+
+export function checkNewSession({ digest, lifetimeMs, until, origin, replaces }: NewSession): void {
+  checkDigest(digest);
+  checkDigest(origin.proof);
+  if (replaces !== undefined) checkDigest(replaces.digest);
+  checkWhole('the lifetime of a session', lifetimeMs, 1, NEVER_MS);
+  if (until !== undefined) checkWhole('the end of a credential', until, 0, NEVER_MS);
+}
+
+export function checkSessionKey({ digest }: SessionKey): void {
+  checkDigest(digest);
+}
+
+/** Ids are random: where two sessions would have one, somebody reuses it. */
+export function idTaken(): StoreError {
+  return new StoreError('refused', 'another session has this id');
+}

@@ -1,0 +1,39 @@
+import { requireLevel } from '../../level.ts';
+import { SESSIONS_LEVEL, type MadeSession, type NewSession, type SessionChanges, type SessionKey, type SessionRecord, type SessionStore } from '../../contracts/session-store.ts';
+import { alone } from './key-store.ts';
+import type { SessionCall, SessionCalls } from './sessions.ts';
+
+/** Performs one call of `Sessions` in a transaction of its own. */
+export type CallSessions = <Name extends SessionCall>(name: Name, argument: SessionCalls[Name]['argument']) => Promise<SessionCalls[Name]['answer']>;
+
+/** Turns each call into one of `Sessions`. */
+export class SqliteSessionStore implements SessionStore {
+  readonly #call: CallSessions;
+
+  constructor(call: CallSessions) {
+    this.#call = call;
+  }
+
+  sessionChanges(after: number): Promise<SessionChanges> {
+    return this.#call('sessionChanges', { after });
+  }
+
+  findSessions(ids: readonly string[]): Promise<readonly SessionRecord[]> {
+    return this.#call('findSessions', { ids });
+  }
+
+  async createSession({ id, digest, origin, lifetimeMs, until, replaces }: NewSession): Promise<MadeSession> {
+    const answer = await this.#call('createSession', {
+      id, digest: alone(digest), origin: { ...origin, proof: alone(origin.proof) }, lifetimeMs, until, replaces: replaces && { id: replaces.id, digest: alone(replaces.digest) },
+    });
+    if ('level' in answer) {
+      requireLevel(answer.level, SESSIONS_LEVEL);
+      throw new Error(`Level ${answer.level} is high enough`);
+    }
+    return answer;
+  }
+
+  endSession({ id, digest }: SessionKey): Promise<SessionRecord | undefined> {
+    return this.#call('endSession', { id, digest: alone(digest) });
+  }
+}
