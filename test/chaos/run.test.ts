@@ -15,7 +15,6 @@ const LONGEST = 2_000;
 const STREAMS = rounds(30, 300);
 /** As many of each of five kinds of receiver. */
 const WEBHOOKS = rounds(5, 10);
-const PUBLISHERS = rounds(4, 8);
 
 // Most of it is waiting for what is frozen, cut off or away.
 t.jobs = STORES.length;
@@ -23,7 +22,7 @@ t.jobs = STORES.length;
 for (const store of STORES) {
   t.test(`${store}, three instances behind HAProxy, everything going wrong that can: every stream gets every message once, in order, every webhook delivers each in order, and every 201 is kept`, async (t) => {
     const { recording, summary, skipped, possible } = await chaos(t, {
-      seed: SEED, store, streams: STREAMS, publishers: PUBLISHERS, webhooks: WEBHOOKS, longest: LONGEST,
+      seed: SEED, store, streams: STREAMS, publishers: 8, webhooks: WEBHOOKS, longest: LONGEST,
       more: (faults, kinds) => !hasAll(faults, kinds), say: (line) => t.comment(line),
     });
     t.comment(`${summary}\n${report(recording, skipped)}`);
