@@ -12,9 +12,9 @@ const SEED = Number(process.env['SEED'] || 4);
 /** Short, as the whole run is to be: `npm run chaos` has long ones. Milliseconds. */
 const LONGEST = 2_000;
 /** Every fourth asks for a pattern, and every fourth for several topics at once. */
-const STREAMS = rounds(60, 300);
-/** Two of each kind of receiver. */
-const WEBHOOKS = 10;
+const STREAMS = rounds(30, 300);
+/** As many of each of five kinds of receiver. */
+const WEBHOOKS = rounds(5, 10);
 
 // Most of it is waiting for what is frozen, cut off or away.
 t.jobs = STORES.length;

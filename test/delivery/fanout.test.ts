@@ -517,7 +517,7 @@ t.test('in any order of events, each stream gets its messages once, in order, an
     spine.streams.stop();
     spine.tail.stop();
     spine.catchup.stop();
-  }), { numRuns: rounds(100, 100, 20) });
+  }), { numRuns: rounds(60, 100, 20) });
   t.ok(shared > 0 && beats > 0 && fell > 0, `${shared} streams got messages together, ${beats} places were said, ${fell} fell behind`);
 });
 

@@ -13,7 +13,7 @@ import { until } from '../../support/until.ts';
 const LOG = 'log-of-lies';
 const CHANNEL = `tidings:${LOG}`;
 /** Mutants for each server; 100,000 in all where there is time. */
-const MUTANTS = rounds(800, 33_400, 400);
+const MUTANTS = rounds(500, 33_400, 400);
 /** Mutants after which an honest server takes the liar's place. */
 const BATCH = 400;
 /** Mutants that are played at a time. */
