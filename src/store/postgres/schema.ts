@@ -105,7 +105,7 @@ export const keys = tidings.table('keys', {
 
 /**
  * The newest version of the API keys: one row. Every change of a key locks it first, so that versions are in the order of the commits. The version is its primary key, so that the newest
- * version of the row is found while an old snapshot keeps the others (`newestOf` in access-sql.ts). So it is with `session_state`, `revocation_list` and `ticket_state`.
+ * version of the row is found while an old snapshot keeps the others (`newestOf` in expressions.ts). So it is with `session_state`, `revocation_list` and `ticket_state`.
  */
 export const access = tidings.table('access', {
   id: smallint('id').notNull(),

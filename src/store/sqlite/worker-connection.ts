@@ -7,7 +7,7 @@ import { Connectors } from './records/connectors.ts';
 import { isOfConnection, lostFile, toUnknownError } from './files/errors.ts';
 import { Erasures, type ErasureCalls } from './records/erasures.ts';
 import { LogStateQuery, type AnswerWith, type LogRow, type Snapshot } from './files/log-state.ts';
-import { LostEpochs } from './messages/lost-epochs.ts';
+import { LostEpochs } from './records/lost-epochs.ts';
 import { probe } from './probe.ts';
 import { MessageQuery } from './messages/query.ts';
 import { Revocations } from './records/revocations.ts';

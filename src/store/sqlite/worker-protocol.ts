@@ -7,7 +7,7 @@ import { CONNECTOR_EFFECTS, type ConnectorCalls } from './records/connectors.ts'
 import type { FileIdentity } from './files/database-files.ts';
 import { ERASURE_EFFECTS, type ErasureCalls } from './records/erasures.ts';
 import type { AnswerWith, Snapshot } from './files/log-state.ts';
-import { LOST_EPOCH_EFFECTS, type LostEpochCalls } from './messages/lost-epochs.ts';
+import { LOST_EPOCH_EFFECTS, type LostEpochCalls } from './records/lost-epochs.ts';
 import type { PackedBackQuery, PackedPage, PackedQuery } from './messages/query.ts';
 import type { CallEffects, CallTypes, Effect } from './records/side-call.ts';
 import { REVOCATION_EFFECTS, type RevocationCalls } from './records/revocations.ts';

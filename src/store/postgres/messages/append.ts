@@ -57,7 +57,7 @@ export function appendCall(requests: readonly AppendRequest[], { begin, seen, kn
     numbers([0, ...ends(drafts.map(({ data }) => data.length))], 'integer'),
     bytes(Buffer.concat(drafts.map(({ data }) => data))),
     PG_ROW_OVERHEAD_BYTES, CLOCK_JUMP_MS,
-    `'${random}'`, KEPT_EPOCHS, begin, literal(seen.epoch), seen.seq, literal(newestOf(known)), UNDERSTOOD_LEVEL,
+    `'${random}'`, KEPT_EPOCHS, begin, literal(seen.epoch), seen.seq, literal(newestEpoch(known)), UNDERSTOOD_LEVEL,
   ].join(', ')})`;
   return { text, random };
 }
@@ -133,10 +133,10 @@ export function outcomesOf(row: Row, requests: readonly AppendRequest[], call: A
 
 /** A call of `tidings.state`. Its columns are the last ones of every answer. */
 export function stateCall(known: Lineage): string {
-  return `tidings.state(${literal(newestOf(known))}, ${UNDERSTOOD_LEVEL})`;
+  return `tidings.state(${literal(newestEpoch(known))}, ${UNDERSTOOD_LEVEL})`;
 }
 
 /** The name of the newest epoch; '' if no epoch is known. */
-export function newestOf(lineage: Lineage): string {
+export function newestEpoch(lineage: Lineage): string {
   return lineage.epochs.at(-1)?.epoch ?? '';
 }

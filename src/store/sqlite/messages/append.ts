@@ -14,7 +14,7 @@ import { OUTCOME_NUMBERS, RequestReader, type PackedOutcomes, type PackedRequest
  * - the way between the threads: `worker-packing.ts`;
  * - writing: this file with `multi-row-insert.ts`, the index of topics (`topic-index.ts`), retention (`trim.ts`);
  * - reading: `query.ts`, which merges the scans of `scan-merge.ts`; `seek.ts`;
- * - epochs, which tell one log from another: `epochs.ts` (worker), `known-epochs.ts` (main thread), `lost-epochs.ts`.
+ * - epochs, which tell one log from another: `epochs.ts` (worker), `known-epochs.ts` (main thread).
  */
 
 const MESSAGE_COLUMNS = ['seq', 'epoch', 'time', 'expires', 'topic', 'event', 'json', 'data'];

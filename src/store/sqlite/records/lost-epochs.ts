@@ -1,6 +1,6 @@
 import type Database from 'better-sqlite3';
 import { REMEMBERED_EPOCHS, type LostEpoch } from '../../../model/ancestry.ts';
-import type { CallEffects, CallTable } from '../records/side-call.ts';
+import type { CallEffects, CallTable } from './side-call.ts';
 
 /** `Store.keepLost` and `Store.lost`, as they cross to a worker. */
 export interface LostEpochCalls {
