@@ -1,7 +1,7 @@
 import { KEYS, MESSAGE_COLUMNS, type CopiedKind, type CopiedRow, type CopiedTable, type Proof } from '../copied-rows.ts';
 import { ERASED_EVENT } from '../../model/message.ts';
 import { openLevel, UNFINISHED_COPY_LEVELS } from '../level.ts';
-import { movedElsewhere, type CopiedMessage, type CopyTarget, type KeyPosition, type SourceState, type TargetState } from '../log-copy.ts';
+import { movedElsewhere, type CopiedMessage, type CopyTarget, type KeyPosition, type SourceState, type TargetState } from '../copy-contract.ts';
 import { rowBytes } from '../row-bytes.ts';
 import { randomName } from '../names.ts';
 import { StoreError } from '../store.ts';

@@ -4,7 +4,7 @@ import type Database from 'better-sqlite3';
 import { Lineage } from '../../model/epochs.ts';
 import type { CopiedKind, CopiedRow, CopiedTable } from '../copied-rows.ts';
 import { MOVED_LEVELS, openLevel, refuseLevel } from '../level.ts';
-import type { CopiedMessage, CopySource, KeyPosition, SourceState } from '../log-copy.ts';
+import type { CopiedMessage, CopySource, KeyPosition, SourceState } from '../copy-contract.ts';
 import { missingMigrations } from '../migrations.ts';
 import { StoreError } from '../store.ts';
 import { connect, disconnect, monotonic, patiently, type SqliteConnection } from './files/connection.ts';

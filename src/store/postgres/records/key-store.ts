@@ -8,7 +8,7 @@ import type { PgConnections } from '../connection/connection-pool.ts';
  * come in, and records go out. Every method sends one message, which is one transaction: a function `…Call` makes its SQL, a function `…In` reads its answer.
  *
  * A change is several statements in one message. The first takes a lock, and the statements after it have snapshots that the server takes under the lock. So
- * versions, generations and fences are in the order of the commits, and two changes of many rows never wait for each other. `versioned-change.ts` makes the
+ * versions, generations and fences are in the order of the commits, and two changes of many rows cannot block each other (deadlock). `versioned-change.ts` makes the
  * changes of keys and revocations. Read it, `api-keys.ts` and this file first; the rest is alike.
  */
 
