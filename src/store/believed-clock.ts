@@ -1,12 +1,12 @@
 /**
- * Invariant 10: the clock by which a store deletes old messages and expired keys. By a clock that is years ahead, every message would be too old. So the
- * machine's clock is compared with the times in the log, which outlast every process, and not believed if it is too far ahead of them:
+ * Invariant 10: the clock by which a store deletes old messages and expired keys. By a clock that is years ahead, every message would be too old. So the store
+ * compares the machine's clock with the latest time that it knows from the log, and does not believe a clock that is too far ahead of it:
  *
  * | machine's clock | latest known time | believed |
  * |---|---|---|
  * | 10:00 | 09:58 | 10:00 |
  * | 10:00 | 11:30 (the clock was set back) | 10:00 |
- * | 10:00 in a year | 09:58 today | 09:58 today, until messages or counted time bring the known time nearer |
+ * | 10:00 in a year | 09:58 today | 09:58 today |
  * | any | none: the log never had a message | the machine's clock, because there is nothing to lose |
  *
  * PostgreSQL does the same in the function `tidings.believe`.

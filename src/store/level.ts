@@ -1,8 +1,8 @@
 import { StoreError } from './store.ts';
 
 /**
- * The level of a log: the head row says which features a program must understand to use the log. A feature needs a level of its own if an older program
- * would not merely lack it, but silently do something wrong, such as deliver an erased message as an empty one.
+ * The level of a log: the head row says which features a program must understand to use the log. A feature gets a level of its own if an older program would
+ * silently do something wrong with it, such as deliver an erased message as an empty one.
  *
  * Every answer of a store compares the log's level with `UNDERSTOOD_LEVEL`. A program below the log's level reports `unavailable` until a newer version
  * replaces it: publishes get 503, streams stay open and idle.

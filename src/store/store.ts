@@ -27,7 +27,7 @@ export interface Store {
   /** The bytes that a message adds to the log's size besides its topic, event name and data (row-bytes.ts). */
   readonly rowOverheadBytes: number;
 
-  /** How much of the log each topic and sender holds. */
+  /** Summaries of how much of the log each topic and sender has stored. */
   readonly usage: UsageStore;
 
   /** The topics of the log, with their messages. */
@@ -236,7 +236,7 @@ export interface Trimmed {
   readonly heldKeys: number;
   /** The machine's clock, in milliseconds since 1970. Unlike `log.now` it may be earlier than the newest message. */
   readonly machine: number;
-  /** The believed clock (believed-clock.ts), which decided what was too old. Never later than `machine`. */
+  /** The believed clock (believed-clock.ts), by which this step measured ages. Never later than `machine`. */
   readonly believed: number;
   readonly log: LogState;
 }

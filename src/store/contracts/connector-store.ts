@@ -84,7 +84,7 @@ export interface StoredPosition extends SourcePosition {
 /** Moves the position of a part, if the stored position is still `from` (compare and swap). */
 export interface PositionMove {
   readonly part: string;
-  /** The stored position as the source knows it; undefined if the part has none. */
+  /** The stored position that the source has read; undefined if the part has none. */
   readonly from: SourcePosition | undefined;
   readonly to: SourcePosition;
 }
@@ -99,7 +99,7 @@ export interface SourceStep {
   readonly moves: readonly PositionMove[];
 }
 
-/** The messages `first` to `last`, or those of them that retention has kept, came from one system. */
+/** The messages `first` to `last` came from one system. Retention may have deleted some of them. */
 export interface OriginRange {
   readonly first: number;
   readonly last: number;

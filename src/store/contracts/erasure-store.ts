@@ -8,7 +8,7 @@ import type { Position } from '../../model/position.ts';
  * reads as a tombstone (`Message.isErased`). Its idempotency key still replays the first answer.
  *
  * Each call that erases something takes the next `version` in its own transaction, so versions are in the order of the commits. Every page of messages has
- * the version of its snapshot (`LogState.erasures`). An instance that knows a later version filters the page by the erasures between the two.
+ * the version of its snapshot (`LogState.erasures`). An instance that has read a later version removes the messages that were erased between the two.
  *
  * On PostgreSQL no call takes the head's lock, so appends do not wait for it. Erasing rejects with `LevelTooLow` below `ERASING_LEVEL`.
  */

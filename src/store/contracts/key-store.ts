@@ -2,8 +2,8 @@ import type { Permissions } from '../../model/permissions.ts';
 
 /**
  * The room `contracts` has the contracts of everything that a store keeps besides messages: one file for each kind of record, with its methods, their
- * bounds and their types. Callers' arguments come in, and records go out; both stores implement each contract (`records/`). This file and the next rules,
- * which hold for all of them, come first; the order of the others does not matter:
+ * bounds and their types. Callers' arguments come in, and records go out; both stores implement each contract (`records/`). Read this
+ * file first; the order of the others does not matter. These rules are for all of them:
  *
  * - Methods reject with a `StoreError` and nothing else: with `refused` if an argument is beyond its bounds. None blocks the event loop or waits without end.
  * - Changes are durable when they resolve, like an append. Unless a method says otherwise, a change that rejected with `outcome-unknown` may be repeated
@@ -23,7 +23,7 @@ export interface KeyStore {
   /** Reads the changes after a version, from a snapshot that is not older than the call. Writes nothing. */
   keyChanges(after: number): Promise<KeyChanges>;
 
-  /** Reads the keys with these ids, at most `FIND_MAX_KEYS`, in any order, revoked and expired keys too, from a snapshot that is not older than the call. Skips unknown ids. */
+  /** Reads the keys with these ids, at most `FIND_MAX_KEYS`, in any order, from a snapshot that is not older than the call. Revoked and expired keys are among them. Skips unknown ids. */
   findKeys(ids: readonly string[]): Promise<readonly KeyRecord[]>;
 
   /** Reads at most `limit` keys after an id (`''`: from the first), in the order of their ids, revoked and expired keys too. `limit` is at most `LIST_MAX_KEYS`. */

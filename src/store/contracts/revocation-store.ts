@@ -3,7 +3,7 @@
  * its claims. As with API keys (key-store.ts), every change takes the next `version` in its own transaction.
  */
 export interface RevocationStore {
-  /** Reads the revocations whose last change took a version after `after`, in the order of their versions, from a snapshot that is not older than the call. `limit` is at most `LIST_MAX_REVOCATIONS`. */
+  /** Reads the revocations with a version after `after`, in the order of their versions, from a snapshot that is not older than the call. `limit` is at most `LIST_MAX_REVOCATIONS`. */
   listRevocations(page: { readonly after: number; readonly limit: number }): Promise<RevocationPage>;
 
   /**
@@ -19,7 +19,7 @@ export interface RevocationStore {
 export const MAX_REVOCATIONS = 100_000;
 /** The most revocations of one answer. Bounds its size. */
 export const LIST_MAX_REVOCATIONS = 1_000;
-/** How long a revocation is kept after the last token that it can revoke has expired, because the clocks of issuers, instances and the database may differ. */
+/** How long a revocation is kept after the last token that it can revoke has expired. The clocks of issuers, instances and the database may differ. */
 export const KEPT_ENDED_REVOCATIONS_MS = 60 * 60 * 1000;
 /** The most ended revocations that one change deletes: more than it adds, and few enough that other changes hardly wait. */
 export const DELETE_MAX_REVOCATIONS = 1_000;

@@ -11,12 +11,15 @@ export interface SessionStore {
   /** Reads which sessions were ended after a version, from a snapshot that is not older than the call. Writes nothing. */
   sessionChanges(after: number): Promise<SessionChanges>;
 
-  /** Reads the sessions with these ids, at most `FIND_MAX_SESSIONS`, in any order, maybe expired sessions too, from a snapshot that is not older than the call. */
+  /** Reads the sessions with these ids, at most `FIND_MAX_SESSIONS`, in any order, from a snapshot that is not older than the call. Expired sessions may be among them. */
   findSessions(ids: readonly string[]): Promise<readonly SessionRecord[]>;
 
   /**
-   * Stores a session. The same transaction ends the session that it replaces, the oldest sessions of its credential beyond `CREDENTIAL_MAX_SESSIONS`, and
-   * the next to expire of all sessions beyond `MAX_SESSIONS`. It deletes sessions that have expired by the believed clock (invariant 10).
+   * Stores a session. The same transaction deletes sessions that have expired by the believed clock (invariant 10), and ends these:
+   *
+   * - the session that it replaces;
+   * - the oldest sessions of its credential beyond `CREDENTIAL_MAX_SESSIONS`;
+   * - of all sessions beyond `MAX_SESSIONS`, the next to expire.
    *
    * Rejects with `LevelTooLow` below `SESSIONS_LEVEL`: an instance of an older version would refuse the cookie, and so end a browser's `EventSource` for good.
    */

@@ -12,10 +12,10 @@ import type { SessionOrigin } from './session-store.ts';
  * | stream A uses it | 17 | A |
  * | the client reconnects: stream B uses it | 23 | B; A has lost it, and `keepTickets` of A changes nothing |
  *
- * No generation is given twice, even after a failover to a server of the database that lost the newest ones.
+ * The log never gives a generation twice, even after a failover in which the database lost the newest ones.
  */
 export interface TicketStore {
-  /** Reads the tickets with these ids, at most `CALL_MAX_TICKETS`, in any order, maybe ended tickets too, from a snapshot that is not older than the call. */
+  /** Reads the tickets with these ids, at most `CALL_MAX_TICKETS`, in any order, from a snapshot that is not older than the call. Ended tickets may be among them. */
   findTickets(ids: readonly string[]): Promise<readonly TicketRecord[]>;
 
   /**
@@ -34,7 +34,7 @@ export interface TicketStore {
   /** Extends tickets whose streams are still open, at most `CALL_MAX_TICKETS`: each can be used again for `RETURN_MS` from now. A stream that has lost its ticket to a later use changes nothing. */
   keepTickets(kept: readonly KeptTicket[]): Promise<void>;
 
-  /** Reads the uses with a generation after `after`, in the order of the generations, at most `CALL_MAX_TICKETS`, from a snapshot that is not older than the call. Writes nothing. */
+  /** Reads at most `CALL_MAX_TICKETS` uses after a generation, in the order of the generations, from a snapshot that is not older than the call. Writes nothing. */
   ticketUses(after: number): Promise<TicketUses>;
 
   /** Gives a ticket the lifetime of another credential of its owner. @returns False if a later use has taken the ticket. */

@@ -73,20 +73,10 @@ export class PostgresCopyTarget implements CopyTarget {
 
   async begin(log: SourceState): Promise<TargetState> {
     this.#logId = log.logId;
-    const isChecked = await this.#pgConnections.session(async (ask) => {
-      const [[encoding] = []] = await ask("SELECT current_setting('server_encoding')");
-      if (encoding !== 'UTF8') throw new StoreError('refused', `the encoding of the target is ${encoding}; make it with ENCODING 'UTF8'`);
-      const isNew = (await appliedMigrations(ask)).length === 0;
-      if (isNew && log.isMoved) throw movedElsewhere();
-      if (isNew) return false;
-      // Check it before the migrations change anything.
-      await this.#refuseOther(ask);
-      if (log.isMoved && (await ask('SELECT FROM tidings.head')).length === 0) throw movedElsewhere();
-      return true;
-    });
+    const isChecked = await this.#pgConnections.session((ask) => this.#check(ask, log));
     const { left } = await this.#pgConnections.session(applyMigrations);
     if (left) await applyLongMigrations({ url: this.#url, waits: () => undefined });
-    // A new database was checked before it had tables. Another program may have made a log in it since.
+    // Without tables there was nothing to check. Another program may have made a log since.
     if (!isChecked) await this.#pgConnections.session((ask) => this.#refuseOther(ask));
     const level = UNFINISHED_COPY_LEVELS + log.level;
     await this.#change(`SELECT FROM pg_advisory_xact_lock(hashtext('tidings.open'));
@@ -97,6 +87,18 @@ export class PostgresCopyTarget implements CopyTarget {
       if (logId !== log.logId) throw otherLog(logId!);
       return { isOpen: wholeNumber(found) < UNFINISHED_COPY_LEVELS, copied: wholeNumber(copied), newestKey: wholeNumber(newestKey), isComplete: epoch === log.epoch };
     });
+  }
+
+  /** Checks the database before the migrations change it. Returns false if it has no tables yet. Throws if it must not get this log. */
+  async #check(ask: Ask, log: SourceState): Promise<boolean> {
+    const [[encoding] = []] = await ask("SELECT current_setting('server_encoding')");
+    if (encoding !== 'UTF8') throw new StoreError('refused', `the encoding of the target is ${encoding}; make it with ENCODING 'UTF8'`);
+    const isNew = (await appliedMigrations(ask)).length === 0;
+    if (isNew && log.isMoved) throw movedElsewhere();
+    if (isNew) return false;
+    await this.#refuseOther(ask);
+    if (log.isMoved && (await ask('SELECT FROM tidings.head')).length === 0) throw movedElsewhere();
+    return true;
   }
 
   /** Throws if the database has rows of anything but a copy of this log. */
@@ -168,8 +170,8 @@ export class PostgresCopyTarget implements CopyTarget {
   }
 
   bytesOf({ row, data }: CopiedMessage): number {
-    const event = row[5];
-    return rowBytes({ topic: row[4]!, event: event === null || event === ERASED_EVENT ? undefined : event, data }, PG_ROW_OVERHEAD_BYTES);
+    const [, , , , topic, event = null] = row;
+    return rowBytes({ topic: topic!, event: event === null || event === ERASED_EVENT ? undefined : event, data }, PG_ROW_OVERHEAD_BYTES);
   }
 
   async open({ level }: SourceState): Promise<void> {
@@ -242,15 +244,21 @@ function insertRows({ name, columns }: CopiedTable, rows: readonly CopiedRow[]):
     FROM unnest(${kinds.map((_, index) => strings(rows.map((row) => row[index]!))).join(', ')}) WITH ORDINALITY AS r (${kinds.map((_, index) => `c${index}`).join(', ')}, n) ORDER BY r.n`;
 }
 
+type MessageColumn = keyof typeof MESSAGE_COLUMNS;
+const MESSAGE_COLUMN_NAMES = Object.keys(MESSAGE_COLUMNS);
+
 /** Inserts messages, or replaces those with the same numbers. Their data goes as one `bytea`, of which each row takes its part. */
 function insertMessages(messages: readonly CopiedMessage[]): string {
-  const column = (index: number): (string | null)[] => messages.map(({ row }) => row[index]!);
-  const whole = (index: number): string => numbers(column(index).map(Number), 'bigint');
+  const texts = (column: MessageColumn): (string | null)[] => {
+    const index = MESSAGE_COLUMN_NAMES.indexOf(column);
+    return messages.map(({ row }) => row[index]!);
+  };
+  const wholes = (column: MessageColumn): string => numbers(texts(column).map(Number), 'bigint');
   let end = 0;
   const starts = messages.map(({ data }) => (end += data.length) - data.length);
   return `INSERT INTO tidings.messages (seq, time, expires, json, topic, event, data)
     SELECT m.seq, m.time, m.expires, m.json = 1, m.topic, m.event, substring(${bytes(Buffer.concat(messages.map(({ data }) => data)))}::bytea FROM m.start FOR m.length)
-    FROM unnest(${[whole(0), whole(1), whole(2), whole(3), strings(column(4)), strings(column(5)), numbers(starts.map((start) => start + 1), 'integer'), numbers(messages.map(({ data }) => data.length), 'integer')].join(', ')})
+    FROM unnest(${[wholes('seq'), wholes('time'), wholes('expires'), wholes('json'), strings(texts('topic')), strings(texts('event')), numbers(starts.map((start) => start + 1), 'integer'), numbers(messages.map(({ data }) => data.length), 'integer')].join(', ')})
       AS m (seq, time, expires, json, topic, event, start, length)
     ON CONFLICT (seq) DO UPDATE SET time = excluded.time, expires = excluded.expires, json = excluded.json, topic = excluded.topic, event = excluded.event, data = excluded.data;`;
 }

@@ -7,7 +7,7 @@ import { literal } from './connection/literals.ts';
 import { inUnboundedSession } from './connection/unbounded-session.ts';
 
 /**
- * Long migrations: those that take too long for a start, such as an index of a log with hundreds of millions of messages. PostgreSQL makes these indexes
+ * Long migrations take too long for a start: they make indexes of a log that may have hundreds of millions of messages. PostgreSQL makes these indexes
  * beside the traffic (`CREATE INDEX CONCURRENTLY`, https://www.postgresql.org/docs/current/sql-createindex.html). An interrupted statement leaves an index
  * that is not valid: it is dropped and made again. If several instances try at the same time, one makes the index, and the others try again later.
  */

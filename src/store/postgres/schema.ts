@@ -105,8 +105,8 @@ export const keys = tidings.table('keys', {
 
 /**
  * The newest version of the API keys: one row. Every change of a key locks it first, so that versions are in the order of the commits. The primary key grows with
- * every change, so that the newest version of the row is found quickly while an old snapshot keeps the others (`newestOf` in expressions.ts). The same holds for
- * `session_state`, `revocation_list` and `ticket_state`.
+ * every change: while an old snapshot keeps old versions of the row, `newestOf` (expressions.ts) finds the newest by its key. So do `session_state`,
+ * `revocation_list` and `ticket_state`.
  */
 export const access = tidings.table('access', {
   id: smallint('id').notNull(),
@@ -138,7 +138,7 @@ export const apiKeys = tidings.table('api_keys', {
   permissions: text('permissions').notNull(),
 }, (table) => [uniqueIndex('api_keys_version').on(table.version), index('api_keys_ends').on(table.ends)]);
 
-/** The newest version of the sessions, and how many are held: one row, which every change of a session locks first. For `since` and `server` see `access`. */
+/** The newest version of the sessions, and how many there are: one row, which every change of a session locks first. For `since` and `server` see `access`. */
 export const sessionState = tidings.table('session_state', {
   id: smallint('id').notNull(),
   /** Counts the changes of the row, except those by instances of older versions. */

@@ -54,7 +54,7 @@ export function checkSessionKey({ digest }: SessionKey): void {
   checkDigest(digest);
 }
 
-/** Another session has the id. Ids are random, so somebody used an id a second time. */
-export function idTaken(): StoreError {
-  return new StoreError('refused', 'another session has this id');
+/** Another session or ticket has the id. Ids are random, so somebody used an id a second time. */
+export function idTaken(kind: 'session' | 'ticket'): StoreError {
+  return new StoreError('refused', `another ${kind} has this id`);
 }

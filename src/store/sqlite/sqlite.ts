@@ -49,7 +49,7 @@ import { WAL_HELD_BYTES, WAL_MAX_BYTES } from './files/write-ahead-log.ts';
  * `open-key-store.ts`.
  */
 
-/** How long a call waits for the lock that another process holds on the database. */
+/** How long a call waits for another process to release the lock of the database. */
 const LOCK_WAIT_MS = 5_000;
 
 export interface SqliteOptions {

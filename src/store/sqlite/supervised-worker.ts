@@ -39,7 +39,7 @@ export interface SupervisedWorkerOptions {
   readonly sharedFiles: SharedFiles;
   /** Called if the worker found that a file beside the database is lost. The other worker must close that file before either can connect again. */
   readonly onLost: () => void;
-  /** How long a call waits for the lock that another process holds on the database, in milliseconds. */
+  /** How long a call waits for another process to release the lock of the database, in milliseconds. */
   readonly lockWaitMs: number;
   readonly logger: Pick<Logger, 'error'>;
   /** The database that the worker must find. Absent for the worker that opens the database first. */

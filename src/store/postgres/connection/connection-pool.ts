@@ -108,15 +108,28 @@ export class PgConnections {
       } catch (error) {
         const failure = toStoreError(error, 'outcome-unknown');
         if (failure.kind === 'outcome-unknown') this.#lostWriter(connecting);
-        if (!isAnswer(error)) pgConnection.destroy();
-        else {
-          if (isOfServer(error)) this.#forget(connecting);
-          // `end` lets the calls after this one get their answers.
-          if (this.#writer !== connecting) pgConnection.end().catch(() => undefined);
-        }
+        this.#keepOrEnd(pgConnection, connecting, error);
         throw failure;
       }
     });
+  }
+
+  /**
+   * Keeps or ends the writer after an error:
+   *
+   * | error | the writer |
+   * |---|---|
+   * | the server's answer that a statement failed | stays |
+   * | the answer of a standby, or an answer that leaves the outcome unknown | ends once the calls after this one are answered; the next write connects again |
+   * | anything else, such as a timeout or a malformed answer | is destroyed; the next write connects again |
+   */
+  #keepOrEnd(pgConnection: PgConnection, connecting: Promise<PgConnection>, error: unknown): void {
+    if (!isAnswer(error)) {
+      pgConnection.destroy();
+      return;
+    }
+    if (isOfServer(error)) this.#forget(connecting);
+    if (this.#writer !== connecting) pgConnection.end().catch(() => undefined);
   }
 
   /** Waits for the calls under way, then ends every connection. */

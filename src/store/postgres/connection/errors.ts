@@ -34,7 +34,7 @@ const PG_ROW_CLASSES = new Set(['22', '23', '54']);
  * has rolled back when it answers. A failure after that point is no ERROR: the server ends the connection (FATAL), or restarts (PANIC). The following
  * classes are not in the table, because they leave the outcome open, even as an ERROR:
  * - 08, connection, and 57P: a pooler reports them when it has lost the server, maybe during the commit. Of class 57 only 57014, a cancelled statement, is safe.
- * - 40003: by its definition nobody knows whether the statement was completed.
+ * - 40003, statement completion unknown.
  * - 58 and XX, system and internal errors: the server has rolled back, but poolers use the same codes for a server that they lost.
  * - 00 to 03 are no errors; F0 and HV have nothing to do with an append; other classes are not PostgreSQL's.
  */

@@ -1,6 +1,6 @@
 /**
- * Values of an answer that the server has made JSON of. A call that answers records makes one JSON array of them, so that its answer always has one row, whose
- * last column tells whether a standby gave it (`STANDBY`). Each function throws if the value has another type than the caller expects.
+ * Reads values of an answer that the server has made JSON of. A call that answers several records makes one JSON array of them. So the answer always has
+ * exactly one row, and the last column of that row tells whether a standby gave it (`STANDBY`). Each function throws if the value has another type.
  */
 
 /** A JSON array, such as `json_agg` makes. Null, which `json_agg` answers without rows, is an empty list. */

@@ -6,12 +6,12 @@ const STATEMENT_MS = 10_000;
 const IDLE_IN_TRANSACTION_MS = 10_000;
 
 /**
- * The settings of each call's transaction. They travel in the same message as the call, so they also work through a pooler such as PgBouncer, and override the
- * settings of the server, the database and the role.
+ * The settings of each call's transaction. They override the settings of the server, the database and the role. They travel in the same message as the call,
+ * so they also work through a pooler such as PgBouncer.
  *
  * - READ COMMITTED takes a snapshot for each statement. So a statement after a lock sees everything that was committed under that lock (invariant 2).
  * - `synchronous_commit` makes an answer a promise (invariant 1).
- * - JIT compilation would take a hundred times as long as these short statements.
+ * - `jit` is off: compilation would take a hundred times as long as these short statements.
  */
 export const TRANSACTION_SETTINGS = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT '
   + Object.entries({

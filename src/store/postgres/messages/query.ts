@@ -29,7 +29,7 @@ const SCANNED_MAX_ENTRIES = 100;
  * (`summaryOf`); each other row has a message (`messagesOf`). Data comes as hexadecimal digits, a form that no setting of the server changes.
  */
 export function readCall({ after, filter, limit, maxBytes, withoutData = false }: ReadQuery, known: Lineage): string {
-  const found = search('find', filter, after, `${after}, ${Number.MAX_SAFE_INTEGER}`, [Math.min(limit, SCAN_MAX_ROWS), maxBytes, SCAN_MAX_ROWS]);
+  const found = search('find', filter, after, [Math.min(limit, SCAN_MAX_ROWS), maxBytes, SCAN_MAX_ROWS]);
   return `WITH found AS MATERIALIZED (SELECT seqs, scanned, examined FROM ${found} AS f)
     SELECT scanned::text, examined::text, NULL, ${NEWEST_ERASURE}::text, NULL, NULL, NULL, s.head, s.oldest, s.now, s.epoch, s.epochs, s.standby
       FROM found, ${stateCall(known)} s
@@ -40,7 +40,7 @@ export function readCall({ after, filter, limit, maxBytes, withoutData = false }
 
 /** `Store.findBack` as one statement. The answer is one row (`foundBackOf`). */
 export function backCall({ before, filter, limit }: BackQuery, known: Lineage): string {
-  const found = search('find_back', filter, before, `-1, ${before}`, [Math.min(limit, SCAN_MAX_ROWS), SCAN_MAX_ROWS]);
+  const found = search('find_back', filter, before, [Math.min(limit, SCAN_MAX_ROWS), SCAN_MAX_ROWS]);
   return `SELECT f.seqs, f.names, f.start, f.examined, s.* FROM ${found} f, ${stateCall(known)} s`;
 }
 
@@ -61,13 +61,12 @@ export function foundBackOf(row: Row, filter: Filter): Omit<FoundBack, 'log'> {
 }
 
 /**
- * A call of `find` or `find_back`, to select from. The functions take a filter as topics, first segments, and a regular expression. For beginnings of
- * patterns with several segments (`a.b.`), `narrow` first looks up the topics with these beginnings, and replaces the segment `a` by them if they are few.
+ * A call of `find` or `find_back`, to select from. The functions take a filter as topics, first segments, and a regular expression. Of a pattern
+ * such as `a.b.>`, `narrow` first looks up the topics that begin with `a.b.`. If they are few, it searches these topics, and not the segment `a`.
  *
- * @param place The number from which the function searches.
- * @param between Two numbers as SQL: the function may find only numbers between them.
+ * @param place `find` searches after this number, and `find_back` before it.
  */
-function search(find: 'find' | 'find_back', filter: Filter | undefined, place: number, between: string, limits: readonly number[]): string {
+function search(find: 'find' | 'find_back', filter: Filter | undefined, place: number, limits: readonly number[]): string {
   if (filter === undefined) return `tidings.${find}(${[place, 'NULL', strings([]), literal(''), ...limits].join(', ')})`;
   const { bySegment, areOpen } = beginningsOf(filter);
   const deep = [...bySegment.values()].filter((beginnings) => beginnings.every(isDeep)).flat();
@@ -75,8 +74,9 @@ function search(find: 'find' | 'find_back', filter: Filter | undefined, place: n
   const [topics, segments, pattern] = [strings(filter.topics), strings(shallow), literal(regularExpression(filter.patterns))];
   if (areOpen || deep.length === 0) return `tidings.${find}(${[place, topics, segments, pattern, ...limits].join(', ')})`;
   const found = find === 'find' ? 'f.seqs, f.scanned' : 'f.seqs, f.names, f.start';
+  const between = find === 'find' ? [place, Number.MAX_SAFE_INTEGER] : [-1, place];
   return `(SELECT ${found}, f.examined + n.examined AS examined
-    FROM tidings.narrow(${[between, topics, segments, strings(deep), pattern, PROBE_ROWS, SCANNED_MAX_ENTRIES].join(', ')}) AS n,
+    FROM tidings.narrow(${[...between, topics, segments, strings(deep), pattern, PROBE_ROWS, SCANNED_MAX_ENTRIES].join(', ')}) AS n,
       LATERAL tidings.${find}(${[place, 'n.all_topics', 'n.all_segments', pattern, ...limits].join(', ')}) AS f)`;
 }
 

@@ -50,7 +50,7 @@ export function createCall({ id, digest, origin, lifetimeMs, until = NEVER_MS, r
 /** @throws LevelTooLow */
 export function madeIn([made, ended, level]: Row): MadeSession {
   requireLevel(wholeNumber(level), SESSIONS_LEVEL);
-  if (made === null || made === undefined) throw idTaken();
+  if (made === null || made === undefined) throw idTaken('session');
   return { session: sessionIn(JSON.parse(made)), ended: listIn(ended).map(textIn) };
 }
 

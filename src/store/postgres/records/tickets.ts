@@ -85,7 +85,7 @@ function createCall({ id, digest, origin, session, until = NEVER_MS, topics }: N
 function madeIn([made, isThere, level]: Row): TicketRecord | undefined {
   requireLevel(wholeNumber(level), TICKETS_LEVEL);
   if (made !== null && made !== undefined) return ticketIn(JSON.parse(made));
-  if (isThere === 't') throw idTaken();
+  if (isThere === 't') throw idTaken('ticket');
   return undefined;
 }
 

@@ -62,7 +62,7 @@ export function applyMigrations(db: Database.Database): number {
 
 /** Throws if another program made the tables of the file, or a newer version changed them so that this program cannot use them. */
 export function refuseForeign(db: Database.Database): void {
-  // One transaction: between two, another process may make this log, and its tables would look like those of another program.
+  // Read both in one transaction. Otherwise another process could make this log between them, and its tables would look like those of another program.
   db.transaction(() => {
     const applied = appliedMigrations(db);
     if (applied.length === 0 && db.prepare("SELECT 1 FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'").get() !== undefined) throw foreignDatabase();
@@ -82,7 +82,7 @@ function remembersCompatible(db: Database.Database): boolean {
   return db.prepare("SELECT 1 FROM pragma_table_info('__drizzle_migrations') WHERE name = 'compatible'").get() !== undefined;
 }
 
-/** Makes the folder of the database, and syncs the names of new folders, so that a power cut cannot remove the folder of a stored log. */
+/** Makes the folder of the database, and syncs the names of new folders. Otherwise a power cut could remove the folder with a stored log. */
 export function makeFolder(file: string): void {
   const folder = dirname(resolve(file));
   let first: string | undefined;

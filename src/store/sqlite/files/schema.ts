@@ -126,7 +126,7 @@ export const apiKeys = sqliteTable('api_keys', {
   permissions: text('permissions').notNull(),
 }, (table) => [uniqueIndex('api_keys_version').on(table.version), index('api_keys_ends').on(table.ends)]);
 
-/** The newest version of the sessions, and how many are held: one row, read and written under the write lock. */
+/** The newest version of the sessions, and how many there are: one row, read and written under the write lock. */
 export const sessionState = sqliteTable('session_state', {
   id: integer('id').primaryKey(),
   version: integer('version').notNull(),

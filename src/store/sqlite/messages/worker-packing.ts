@@ -4,8 +4,8 @@ import type { AppendRequest, Outcome } from '../../store.ts';
 
 /**
  * How requests and messages cross between the main thread and a worker (sqlite.ts): all numbers in one typed array, all texts in one string, all data in one
- * `ArrayBuffer`. The array and the buffer are transferred, not copied. A structured clone of each message would cost more than storing it, and the clone of
- * a small `Buffer` copies the whole pool that it is a slice of.
+ * `ArrayBuffer`. The array and the buffer are transferred, not copied. A structured clone of each message would cost more than storing it; of a
+ * small `Buffer` it would copy the whole pool that the `Buffer` is a slice of.
  *
  * Two requests of one message each. The first has a key with a window of a day; the second message has an event name and a TTL of 60 seconds:
  *
@@ -94,7 +94,7 @@ export class RequestReader {
   readonly #numbers: Float64Array;
   readonly #text: string;
   readonly #bytes: Buffer;
-  /** Where the next number, character and byte are read. */
+  /** The indexes of the next number, character and byte. */
   #number = 0;
   #character = 0;
   #byte = 0;

@@ -87,7 +87,7 @@ export class Sessions implements CallTable<SessionCalls> {
     const { id, digest, origin, lifetimeMs, until = NEVER_MS, replaces } = session;
     const known = this.#sessionOf(session);
     if (known !== undefined) return { session: known, ended: [] };
-    if (this.#find.get(id) !== undefined) throw idTaken();
+    if (this.#find.get(id) !== undefined) throw idTaken('session');
     const [now, owner] = [Date.now(), ownerOf(origin)];
     this.#deleteExpired();
     this.#create.run(id, digest, now, Math.min(now + lifetimeMs, until, NEVER_MS), owner, originText(origin));

@@ -1,6 +1,6 @@
 /**
  * A side call is a call of a store about anything but messages. Each has a name, one argument and one answer, which cross between the threads. The
- * interfaces `…Calls` list them; both ends take their types from there:
+ * interfaces `…Calls` list them, and both threads use these types:
  *
  *     SqliteKeyStore (main thread)  ── PerformCall<KeyCalls> ──►  ApiKeys (worker), a CallTable<KeyCalls>
  */

@@ -92,7 +92,7 @@ export class Tickets implements CallTable<TicketCalls> {
     const { id, digest, origin, session, until = NEVER_MS, topics } = ticket;
     const known = this.#find.get(id);
     if (known !== undefined) {
-      if (Buffer.compare(known.digest, digest) !== 0) throw idTaken();
+      if (Buffer.compare(known.digest, digest) !== 0) throw idTaken('ticket');
       return ticketRecord(known);
     }
     const [now, owner] = [Date.now(), ownerOf(origin)];
