@@ -23,7 +23,7 @@ import { StoreError } from './store.ts';
  * | open | closed | goes on from the rows that the target has |
  * | closed | closed, complete | compares again and opens the target |
  * | closed | open | `before`: an earlier pass has finished |
- * | closed | closed, not complete | fails: the log was moved into another target |
+ * | closed | empty, or closed and not complete | fails: the log was moved into another target |
  * | open | open | fails: instances use the target |
  */
 

@@ -9,8 +9,8 @@ import type { Permissions } from '../../model/permissions.ts';
  * - Changes are durable when they resolve, like an append. Unless a method says otherwise, a change that rejected with `outcome-unknown` may be repeated
  *   with the same arguments: it happens once.
  * - Times are the clock of the database's machine, in milliseconds since 1970. The log's own clock would not do: after one message from a clock that was
- *   ahead, every key that expires would have ended. What is deleted for good follows the believed clock (invariant 10).
- * - Secrets never come in, nor go out: only their digests.
+ *   ahead, every key that expires would have ended. Records are deleted for good by the believed clock (invariant 10).
+ * - Secrets of credentials never come in, nor go out: only their digests.
  */
 
 /**
