@@ -58,7 +58,7 @@ export interface PostgresOptions {
   readonly vacuumBytes?: number;
 }
 
-/** Turns each call into SQL, and the answer into what `Store` promises. */
+/** Makes SQL of each method of `Store`, and reads its answer. */
 export class PostgresStore implements Store {
   readonly keys: KeyStore = new PostgresKeyStore(() => this.#use());
   readonly sessions: SessionStore = new PostgresSessionStore(() => this.#use());
@@ -168,6 +168,7 @@ export class PostgresStore implements Store {
     const known = this.#known.lineage;
     // As `continues` in believed-clock.ts: the counted time, if the count continues from the clock that the log remembers.
     const latest = counted === undefined ? 'NULL' : `(SELECT ${Math.floor(counted.latest)} FROM ${RETENTION} r WHERE ${counted.from} - r.clock BETWEEN 0 AND ${CLOCK_KEPT_MS - 1})`;
+    // The arguments of `tidings.trim`.
     const policy = [Math.floor(maxAge), Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, latest, CLOCK_JUMP_MS];
     return this.#use().read(`SELECT (SELECT r.bytes FROM ${RETENTION} r), k.*, t.* FROM tidings.trim(${[...policy, literal(newestEpoch(known)), UNDERSTOOD_LEVEL].join(', ')}) t, LATERAL tidings.trim_keys(${maxKeys}, ${rows} - t.keys) k`, ([row]) => {
       const [deletedBefore, youngKeys, heldKeys, moreKeys, deletedBytes, messages, expiredKeys, more, bytes, machine, believed] = row!;

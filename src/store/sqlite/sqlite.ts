@@ -45,8 +45,8 @@ import { WAL_HELD_BYTES, WAL_MAX_BYTES } from './files/write-ahead-log.ts';
  *     worker        worker.ts ─ worker-connection.ts ─┬─ messages/, records/   the SQL
  *                                                     └─ files/, probe.ts      the file, and checks that it is whole
  *
- * Both threads share `job-claims.ts` and `shared-files.ts`. The other files belong to commands: `backup.ts`, `copy-source.ts`, `log-clock.ts`,
- * `open-key-store.ts`.
+ * Both threads share `job-claims.ts` and `shared-files.ts`. `wipe.ts` is a job of the writer. `file-users.ts` tells whether other processes use the file. The
+ * other files belong to commands: `backup.ts`, `copy-source.ts`, `log-clock.ts`, `open-key-store.ts`.
  */
 
 /** How long a call waits for another process to release the lock of the database. */
@@ -69,14 +69,15 @@ interface Damage {
 
 /** The main thread's end of the store. It begins no transaction and opens no file. */
 export class SqliteStore implements Store {
-  readonly keys: KeyStore = new SqliteKeyStore((name, argument) => this.#callSide(name, argument));
-  readonly sessions: SessionStore = new SqliteSessionStore((name, argument) => this.#callSide(name, argument));
-  readonly tickets: TicketStore = new SqliteTicketStore((name, argument) => this.#callSide(name, argument));
-  readonly revocations: RevocationStore = new SqliteRevocationStore((name, argument) => this.#callSide(name, argument));
-  readonly usage: UsageStore = new SqliteUsageStore((name, argument) => this.#callSide(name, argument));
-  readonly topics: TopicStore = new SqliteTopicStore((name, argument) => this.#callSide(name, argument), (id) => this.#epochs.name(id));
-  readonly webhooks: WebhookStore = new SqliteWebhookStore((name, argument) => this.#callSide(name, argument));
-  readonly connectors: ConnectorStore = new SqliteConnectorStore((name, argument) => this.#callSide(name, argument));
+  readonly #sideCalls = <Name extends SideCall>(name: Name, argument: SideCalls[Name]['argument']): Promise<SideCalls[Name]['answer']> => this.#callSide(name, argument);
+  readonly keys: KeyStore = new SqliteKeyStore(this.#sideCalls);
+  readonly sessions: SessionStore = new SqliteSessionStore(this.#sideCalls);
+  readonly tickets: TicketStore = new SqliteTicketStore(this.#sideCalls);
+  readonly revocations: RevocationStore = new SqliteRevocationStore(this.#sideCalls);
+  readonly usage: UsageStore = new SqliteUsageStore(this.#sideCalls);
+  readonly topics: TopicStore = new SqliteTopicStore(this.#sideCalls, (id) => this.#epochs.name(id));
+  readonly webhooks: WebhookStore = new SqliteWebhookStore(this.#sideCalls);
+  readonly connectors: ConnectorStore = new SqliteConnectorStore(this.#sideCalls);
   readonly rowOverheadBytes = SQLITE_ROW_OVERHEAD_BYTES;
   readonly erasures: ErasureStore = new SqliteErasureStore((name, argument) => this.#callErasures(name, argument), () => this.#wipe());
   readonly #file: string;

@@ -53,6 +53,7 @@ export class Scans {
   readonly #everything: Database.Statement<[number, number], Entry>;
 
   constructor({ db, direction }: { db: Database.Database; direction: 'forward' | 'back' }) {
+    // Going back, a place is a negative number, so `seq < -?` reads the numbers below it.
     const place = (seq: string): string => (direction === 'forward' ? seq : `-${seq}`);
     const next = (seq: string): string => (direction === 'forward' ? `${seq} > ? ORDER BY ${seq} LIMIT ?` : `${seq} < -? ORDER BY ${seq} DESC LIMIT ?`);
     const entries = `SELECT ${place('seq')}, topic FROM`;
