@@ -32,7 +32,7 @@ const COMMIT_REST_MIN_MS = 0.5;
 /** A crowd of this size does not wait for more requests: their share of a commit is already little more than their own rows. */
 const CROWD_REQUESTS = 16;
 
-/** The crowd is the largest of this many commits. So a pause of many publishers is forgotten after as many commits. */
+/** The crowd is the most requests that waited at the end of one of this many commits. So a burst is forgotten after as many commits. */
 const REMEMBERED_COMMITS = 8;
 
 /**

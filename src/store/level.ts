@@ -43,7 +43,7 @@ export class LevelTooLow extends StoreError {
   override name = 'LevelTooLow';
 
   constructor(level: number, needed: number) {
-    super('refused', `the log is at level ${level}, and this takes level ${needed}: when no instance of an older version runs any more, npm run migrate -- --raise-level raises it`);
+    super('refused', `the log is at level ${level}, and this needs level ${needed}: when no instance of an older version runs any more, raise it with npm run migrate -- --raise-level`);
   }
 }
 

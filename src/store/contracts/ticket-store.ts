@@ -63,7 +63,7 @@ export const DELETE_MAX_TICKETS = 100;
 /** The rights of a ticket, and the credential whose lifetime it shares. */
 export interface TicketOrigin {
   readonly origin: SessionOrigin;
-  /** The id of the session whose owner asked for the ticket, or `ENDED_BY_ADMINISTRATOR`; undefined for any other credential. */
+  /** The id of the session, if the request for the ticket came with a session; or `ENDED_BY_ADMINISTRATOR`. Undefined for any other credential. */
   readonly session: string | undefined;
   /** When the credential expires; undefined if it does not. */
   readonly until: number | undefined;

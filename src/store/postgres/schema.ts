@@ -239,7 +239,7 @@ export const tickets = tidings.table('tickets', {
   digest: bytea('digest').notNull(),
   /** `ownerOf(origin)`. */
   owner: name('owner').notNull(),
-  /** The id of the session whose owner asked for the ticket; null for any other credential. */
+  /** `TicketOrigin.session`. */
   session: text('session'),
   /** `SessionOrigin` as JSON. */
   origin: text('origin').notNull(),

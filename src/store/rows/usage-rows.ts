@@ -31,5 +31,5 @@ function holdingsOf(text: string): readonly Holding[] {
 }
 
 function wrongHoldings(): TypeError {
-  return new TypeError('what topics and senders hold of the log is not what this program stores');
+  return new TypeError('the usage of topics and senders is not what this program stores');
 }

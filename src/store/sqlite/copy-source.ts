@@ -131,8 +131,8 @@ function inspectLog(db: Database.Database): void {
   refuseForeign(db);
   const missing = missingMigrations('sqlite', appliedMigrations(db));
   const level = missing.length > 0 ? undefined : db.prepare<[], number>('SELECT level FROM head').pluck().get();
-  if (appliedMigrations(db).length > 0 && missing.length > 0) throw new StoreError('unavailable', 'its schema is that of an earlier version: run npm run migrate with its DATABASE_URL first');
-  if (level === undefined) throw new StoreError('unavailable', 'no instance has opened it yet: there is nothing to copy');
+  if (appliedMigrations(db).length > 0 && missing.length > 0) throw new StoreError('unavailable', 'the schema of the source is that of an earlier version: run npm run migrate with its DATABASE_URL first');
+  if (level === undefined) throw new StoreError('unavailable', 'no instance has opened the source yet: there is nothing to copy');
   refuseLevel(openLevel(level));
 }
 

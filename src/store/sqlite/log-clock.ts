@@ -56,7 +56,7 @@ function acceptStep(db: Database.Database): Restamped & { readonly more: boolean
   const { changes: messages } = db.prepare('UPDATE messages SET time = ?, expires = CASE expires WHEN 0 THEN 0 ELSE ? + expires - time END WHERE seq BETWEEN ? AND ?').run(now, now, beyond, last);
   const isEnd = last >= row.seq;
   // No index has the time of keys, so this reads all keys. Do it only when no message is left.
-  const keys = !isEnd ? 0 : db.prepare('UPDATE keys SET time = ?, expires = ? + expires - time WHERE id IN (SELECT id FROM keys WHERE time > ? LIMIT ?)').run(now, now, now, ACCEPT_STEP_KEYS).changes;
+  const keys = isEnd ? db.prepare('UPDATE keys SET time = ?, expires = ? + expires - time WHERE id IN (SELECT id FROM keys WHERE time > ? LIMIT ?)').run(now, now, now, ACCEPT_STEP_KEYS).changes : 0;
   const more = !isEnd || keys === ACCEPT_STEP_KEYS;
   if (!more) {
     db.prepare('UPDATE head SET time = min(time, ?)').run(now);

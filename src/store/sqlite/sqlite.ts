@@ -239,7 +239,7 @@ export class SqliteStore implements Store {
   /** Warns of a long write-ahead log. While another program reads, SQLite cannot empty the log, and it grows with each publish. */
   #watchWal(walBytes: number): void {
     if (walBytes >= WAL_HELD_BYTES && !this.#hasLoggedWal) {
-      this.#logger.warn({ walBytes }, `the write-ahead log ${this.#file}-wal grows with each publish: a program that has read ${this.#file} for long, a backup maybe, keeps it from being emptied. It shrinks when that program ends its transaction`);
+      this.#logger.warn({ walBytes }, `the write-ahead log ${this.#file}-wal grows with each publish: another program, maybe a backup, has been reading ${this.#file} in one long transaction, so the write-ahead log cannot be emptied. It shrinks when that transaction ends`);
       this.#hasLoggedWal = true;
     }
     if (walBytes < WAL_MAX_BYTES) this.#hasLoggedWal = false;

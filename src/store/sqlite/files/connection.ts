@@ -117,9 +117,7 @@ export function writeTransaction<T>(sqliteConnection: SqliteConnection, deadline
     throw toCommitError(error);
   }
   try {
-    files.look();
-    if (files.isWalShorter) files.compareWal();
-    files.accept();
+    files.verify();
   } catch (error) {
     throw toUnknownError(error);
   }
@@ -150,10 +148,8 @@ export function readTransaction<T>(sqliteConnection: SqliteConnection, deadline:
       rollBack(sqliteConnection);
     }
   });
-  // Look after the read, and throw if somebody replaced the file meanwhile: the rows may be from the old file.
-  files.look();
-  if (files.isWalShorter) files.compareWal();
-  files.accept();
+  // Check the files after the read, and throw if somebody replaced them meanwhile: the rows may be from the old file.
+  files.verify();
   return result;
 }
 

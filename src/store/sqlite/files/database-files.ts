@@ -123,6 +123,13 @@ export class DatabaseFiles {
     this.#walBytes = wal.size;
   }
 
+  /** `look`, and `compareWal` if the write-ahead log became shorter. Call it after a transaction. */
+  verify(): void {
+    this.look();
+    if (this.isWalShorter) this.compareWal();
+    this.accept();
+  }
+
   /** Call it after a look that found only this connection's own writes, or after `compareWal`: the write-ahead log is whole. */
   accept(): void {
     this.#wholeWalBytes = this.#walBytes;

@@ -219,7 +219,7 @@ export const tickets = sqliteTable('tickets', {
   digest: blob('digest', { mode: 'buffer' }).notNull(),
   /** `ownerOf(origin)`. */
   owner: text('owner').notNull(),
-  /** The id of the session whose owner asked for the ticket; null for any other credential. */
+  /** `TicketOrigin.session`. */
   session: text('session'),
   /** `SessionOrigin` as JSON. */
   origin: text('origin').notNull(),
