@@ -54,10 +54,12 @@ export type Call = keyof Calls;
 /** Jobs whose outcome the caller must know (invariant 1). A job that began, and whose answer is lost, may have happened. */
 export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'appendStep', ...commitsOf(SIDE_EFFECTS), ...commitsOf(ERASURE_EFFECTS)]);
 
+/** The names of the calls with the effect `commit`. */
 function commitsOf<Name extends Call>(effects: Readonly<Partial<Record<Name, Effect>>>): Name[] {
   return (Object.keys(effects) as Name[]).filter((name) => effects[name] === 'commit');
 }
 
+/** A call on its way to a worker. */
 export interface Job<Name extends Call> {
   readonly id: number;
   readonly name: Name;
@@ -70,7 +72,17 @@ export interface Job<Name extends Call> {
 export interface Reply {
   readonly id: number;
   readonly value?: Calls[Call]['value'];
-  readonly failure?: { readonly kind: StoreErrorKind; readonly message: string; /** A `DamageError`. */ readonly isDamage: boolean; /** A `LostFileError`. */ readonly isLost: boolean };
+  readonly failure?: Failure;
+}
+
+/** A `StoreError` on its way between the threads, where an error would lose its class. */
+export interface Failure {
+  readonly kind: StoreErrorKind;
+  readonly message: string;
+  /** Whether it is a `DamageError`. */
+  readonly isDamage: boolean;
+  /** Whether it is, or is caused by, a `LostFileError`. */
+  readonly isLost: boolean;
 }
 
 /** The file and the log that a store has opened. A worker that boots later must find the same. */
@@ -79,6 +91,7 @@ export interface Opened {
   readonly logId: string;
 }
 
+/** The start data of a worker. */
 export interface WorkerData {
   readonly file: string;
   readonly opener: Opener;

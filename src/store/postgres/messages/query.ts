@@ -69,6 +69,7 @@ export function foundBackOf(row: Row, filter: Filter): Omit<FoundBack, 'log'> {
 function search(find: 'find' | 'find_back', filter: Filter | undefined, place: number, limits: readonly number[]): string {
   if (filter === undefined) return `tidings.${find}(${[place, 'NULL', strings([]), literal(''), ...limits].join(', ')})`;
   const { bySegment, areOpen } = beginningsOf(filter);
+  // `deep`: the beginnings for `narrow`, such as `a.b.`. `shallow`: the first segments that a pattern such as `a.>` needs in full.
   const deep = [...bySegment.values()].filter((beginnings) => beginnings.every(isDeep)).flat();
   const shallow = areOpen ? ['*'] : [...bySegment].filter(([, beginnings]) => !beginnings.every(isDeep)).map(([segment]) => segment);
   const [topics, segments, pattern] = [strings(filter.topics), strings(shallow), literal(regularExpression(filter.patterns))];
