@@ -67,7 +67,7 @@ export interface TargetState {
  */
 export interface CopyTarget {
   /** Runs `copy` while no other process can copy into the target. Rejects if another process is copying now. A crash of the process releases the lock. */
-  alone<Result>(copy: () => Promise<Result>): Promise<Result>;
+  exclusively<Result>(copy: () => Promise<Result>): Promise<Result>;
   /** Begins the copy in an empty database, or finds the copy of this log in it. Rejects, and changes nothing, if the database holds anything else. */
   begin(log: SourceState): Promise<TargetState>;
   /** Deletes the messages and keys that the source does not have any more, at both ends. Resolves to the number up to which the target then has the messages. */

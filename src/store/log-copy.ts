@@ -60,10 +60,10 @@ export interface Copied {
 /** Runs one pass, under the lock of the target. */
 export function copyLog(options: CopyOptions): Promise<Copied> {
   // Of two passes at once, the one with the older state of the source would delete rows that the other copied.
-  return options.target.alone(() => copyAlone(options));
+  return options.target.exclusively(() => copyExclusively(options));
 }
 
-async function copyAlone(options: CopyOptions): Promise<Copied> {
+async function copyExclusively(options: CopyOptions): Promise<Copied> {
   const { source, target, isFinal } = options;
   if (isFinal) source.hold();
   const log = source.state();

@@ -58,7 +58,7 @@ export class PostgresCopyTarget implements CopyTarget {
     this.#pgConnections = new PgConnections({ url, maxQueryConnections: 1 });
   }
 
-  alone<Result>(copy: () => Promise<Result>): Promise<Result> {
+  exclusively<Result>(copy: () => Promise<Result>): Promise<Result> {
     return inSession(this.#url, async (ask) => {
       const [[isAlone] = []] = await ask(`SELECT pg_try_advisory_lock(${COPY_LOCK})::integer`);
       if (wholeNumber(isAlone) !== 1) throw new StoreError('refused', 'another tidings copy into this database is under way; nothing was written');

@@ -30,11 +30,11 @@ export class SqliteKeyStore implements KeyStore {
   }
 
   createKey({ id, name, permissions, digest, lifetimeMs }: NewKey): Promise<KeyRecord | undefined> {
-    return this.#call('createKey', { id, name, permissions, digest: alone(digest), lifetimeMs });
+    return this.#call('createKey', { id, name, permissions, digest: ownCopyOf(digest), lifetimeMs });
   }
 
   rotateKey(id: string, { digest, overlapMs }: NewSecret): Promise<KeyRecord | undefined> {
-    return this.#call('rotateKey', { id, digest: alone(digest), overlapMs });
+    return this.#call('rotateKey', { id, digest: ownCopyOf(digest), overlapMs });
   }
 
   revokeKey(id: string): Promise<KeyRecord | undefined> {
@@ -47,6 +47,6 @@ export class SqliteKeyStore implements KeyStore {
 }
 
 /** Copies a digest. If it is a slice of a larger buffer, the whole buffer would be cloned for the worker. */
-export function alone(digest: Uint8Array): Uint8Array {
+export function ownCopyOf(digest: Uint8Array): Uint8Array {
   return Uint8Array.from(digest);
 }

@@ -7,7 +7,7 @@ import {
   CALL_MAX_TICKETS, DELETE_MAX_TICKETS, FIRST_USE_MS, KEPT_ENDED_TICKETS_MS, MAX_TICKETS, OWNER_MAX_TICKETS, RETURN_MS, TICKETS_LEVEL,
   type KeptTicket, type NewTicket, type TicketRecord, type TicketRenewal, type TicketStore, type TicketUse, type TicketUses, type UsedTicket,
 } from '../../contracts/ticket-store.ts';
-import { alone } from './key-store.ts';
+import { ownCopyOf } from './key-store.ts';
 import type { LogStateQuery } from '../files/log-state.ts';
 import type { TooLow } from './sessions.ts';
 import type { CallEffects, CallTable, PerformCall } from './side-call.ts';
@@ -156,7 +156,7 @@ export class SqliteTicketStore implements TicketStore {
   }
 
   async createTicket({ id, digest, origin, session, until, topics }: NewTicket): Promise<TicketRecord | undefined> {
-    const answer = await this.#call('createTicket', { id, digest: alone(digest), origin: { ...origin, proof: alone(origin.proof) }, session, until, topics });
+    const answer = await this.#call('createTicket', { id, digest: ownCopyOf(digest), origin: { ...origin, proof: ownCopyOf(origin.proof) }, session, until, topics });
     if (answer === undefined || !('level' in answer)) return answer;
     requireLevel(answer.level, TICKETS_LEVEL);
     throw new Error(`Level ${answer.level} is high enough`);
@@ -179,6 +179,6 @@ export class SqliteTicketStore implements TicketStore {
   }
 
   renewTicket({ id, generation, origin, session, until }: TicketRenewal): Promise<boolean> {
-    return this.#call('renewTicket', { id, generation, origin: { ...origin, proof: alone(origin.proof) }, session, until });
+    return this.#call('renewTicket', { id, generation, origin: { ...origin, proof: ownCopyOf(origin.proof) }, session, until });
   }
 }
