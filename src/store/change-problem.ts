@@ -2,20 +2,20 @@ import { Problem } from '../model/problem.ts';
 import { LevelTooLow } from './level.ts';
 import { StoreError } from './store.ts';
 
-/** The problem for a client whose change a store rejects, in the words of its request. */
+/** The details of the problems that a client gets if the store rejects its change, in the words of its request. */
 export interface ChangeSentences {
-  /** Before the sentence that says which level it takes. */
+  /** The beginning of the detail of `level-too-low`. The sentence that names the level follows. */
   readonly tooLow?: string;
   readonly unknown: string;
   readonly unavailable: string;
 }
 
-/** The problem for a client that would have to wait for the database with too many others. */
+/** The problem if too many requests wait for the database. */
 export function tooManyWait(): Problem {
   return new Problem('overloaded', 'Too many requests are waiting for the database.');
 }
 
-/** The answer of a store. Rejects with a `Problem` where it rejects: `level-too-low`, `outcome-unknown` or `unavailable`. */
+/** Passes on a store's answer. Turns its `StoreError` into a `Problem`: `level-too-low`, `outcome-unknown` or `unavailable`. */
 export async function orProblem<Answer>(answer: Promise<Answer>, { tooLow = 'This cannot be done yet', unknown, unavailable }: ChangeSentences): Promise<Answer> {
   try {
     return await answer;

@@ -1,61 +1,71 @@
 import type { Clock } from '../runtime/clock.ts';
 
 /**
- * A rest lasts as long as this many commits like the last one, so commits take at most a seventh of the time. A commit costs the same for one message as for ten:
- * its sync, and its way to the store's thread and back.
+ * Decides when a store gets the next commit (group commit). A commit costs the same for one message as for ten: its sync, and its way to the store's thread and
+ * back. So requests should share commits.
+ *
+ * | the store | gets the next commit |
+ * |---|---|
+ * | idle, after a rest | at once |
+ * | idle, in a rest | at once if as many requests wait as lately waited together (the crowd), because more are not expected; otherwise when the rest ends |
+ * | busy with a commit | when the next commit is as large as the one under way; on a slow disk, when it is full |
+ *
+ * A publisher that is alone is a crowd of one, so it never waits. Example: a commit of eight publishers took 0.4 ms, so the rest lasts 2.4 ms. When all
+ * eight have sent their next request, the next commit begins, even if the rest has just begun.
  */
+
+/** A rest lasts as long as this many commits like the last one. So commits take at most a seventh of the time. */
 const COMMIT_REST_FACTOR = 6;
 
-/** The longest that a message waits only so that others share its commit. */
+/** The longest rest. Bounds how long a message waits only so that others share its commit. */
 const COMMIT_REST_MAX_MS = 2.5;
 
 /**
- * The same before requests go to the worker that writes, which itself rests once more. It is well below that worker's rest: what workers gather meanwhile reaches it before the rest ends, and is in
- * the same commit.
+ * The longest rest of a worker that hands its requests on to the writing worker, which itself rests as well. It is well below the writer's rest. So requests
+ * that a worker gathers during its rest reach the writer before the writer's rest ends, and are in the same commit.
  */
 const HAND_ON_REST_MAX_MS = 1.25;
 
-/** A timer cannot end a rest that is shorter. */
+/** A shorter rest is left out: a timer cannot end it in time. */
 const COMMIT_REST_MIN_MS = 0.5;
 
-/** This number does not wait for more: of a commit that they share, each costs little more than its own row. */
+/** A crowd of this size does not wait for more requests: their share of a commit is already little more than their own rows. */
 const CROWD_REQUESTS = 16;
 
-/** How many commits it takes to forget that many publishers waited at once. */
+/** The crowd is the most requests that waited at the end of one of this many commits. So a burst is forgotten after as many commits. */
 const REMEMBERED_COMMITS = 8;
 
 /**
- * On a slow disk, where the last commit took longer than this, a second one is not queued: everyone who just missed the first would wait for both.
- * A full commit is queued even there, because nothing more could go into it.
+ * On a slow disk, where the last commit took longer than this, do not queue a second commit unless it is full: everyone who just missed the first would wait
+ * for both.
  */
 const COMMIT_QUICK_MS = 3;
 
 /** The receiver of the requests. */
 interface Target {
+  /** The longest rest. */
   readonly restMaxMs: number;
+  /** A commit that took longer shows a slow disk. */
   readonly quickMs: number;
 }
 
 const STORE: Target = { restMaxMs: COMMIT_REST_MAX_MS, quickMs: COMMIT_QUICK_MS };
-/** The writer gathers the requests of all workers meanwhile. So none waits for two commits, and the time until its answer says nothing of the disk. */
+/** The writing worker puts the requests of all workers into one commit. So no request waits for two commits, and a late answer does not show a slow disk. */
 const WRITER: Target = { restMaxMs: HAND_ON_REST_MAX_MS, quickMs: Infinity };
 
-/**
- * Says when a store gets the next commit. After a commit an idle store rests, so that publishers share the next one. The rest ends early when as many requests wait as lately waited at
- * once: more are not expected. So a publisher that is alone never waits, and publishers that wait for their answers are not held up for others. A busy store gets the next commit when it is as
- * large as the one before.
- */
+/** The rhythm of commits to one target: see the table above. */
 export class CommitTiming {
   readonly #clock: Clock;
   readonly #target: Target;
   /** When the last commit ended, and how long it took. */
   #endedAt = 0;
   #tookMs = 0;
-  /** Before it, an idle store gets only a full crowd. */
+  /** The end of the rest. */
   #restsUntil = -Infinity;
-  /** How many requests waited at once when the last commits ended, the newest at `#next - 1`. */
+  /** A ring: how many requests waited when each of the last commits ended. The next one is written at `#next`. */
   readonly #crowds = new Array<number>(REMEMBERED_COMMITS).fill(1);
   #next = 0;
+  /** The largest of `#crowds`, at most CROWD_REQUESTS. */
   #crowd = 1;
 
   private constructor(clock: Clock, target: Target) {
@@ -67,15 +77,15 @@ export class CommitTiming {
     return new CommitTiming(clock, STORE);
   }
 
-  /** For requests that a worker hands on to the one that writes for all. */
+  /** For a worker that hands its requests on to the worker that writes for all. */
   static ofWriter(clock: Clock): CommitTiming {
     return new CommitTiming(clock, WRITER);
   }
 
   /**
-   * A commit has ended.
-   * @param waiting How many requests waited for it or for the next one.
-   * @returns How long it took, in milliseconds: while it waited for the commit before it, it took no time itself.
+   * Call it when a commit has ended.
+   * @param waiting How many requests waited, in this commit and for the next.
+   * @returns How long the commit took, in milliseconds, without the time for which it waited for the commit before it.
    */
   ended(beganAt: number, waiting: number): number {
     const now = this.#clock.monotonic();
@@ -88,15 +98,20 @@ export class CommitTiming {
     return this.#tookMs;
   }
 
-  /** For how many milliseconds an idle store still rests before it gets this number of requests; 0 where it gets them now. */
+  /** How many milliseconds an idle store must still rest before it gets this number of requests; 0: send them now. */
   restMs(requests: number): number {
     if (requests >= this.#crowd) return 0;
     const left = this.#restsUntil - this.#clock.monotonic();
     return left < COMMIT_REST_MIN_MS ? 0 : left;
   }
 
-  /** Whether a busy store gets a next commit of this number of messages. @param before Those of the commit under way. @param most Those of a full commit. */
+  /**
+   * Whether a busy store gets a next commit of this number of messages.
+   * @param before How many messages the commit under way has.
+   * @param most How many messages a full commit has.
+   */
   mayFollow(before: number, messages: number, most: number): boolean {
-    return messages >= (this.#tookMs > this.#target.quickMs ? most : Math.min(before, most));
+    const isDiskSlow = this.#tookMs > this.#target.quickMs;
+    return messages >= (isDiskSlow ? most : Math.min(before, most));
   }
 }

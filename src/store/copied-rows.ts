@@ -1,22 +1,22 @@
 import { createHash, hash } from 'node:crypto';
 
-/** Rows that a copy takes over besides messages, in a form that both stores read and write; and how each side proves its rows. */
+/** The tables that `tidings copy` copies besides messages (log-copy.ts), their rows as text, and digests by which source and target compare their rows. */
 
-/** How a column's values travel: numbers in decimal digits, bytes in hexadecimal digits, a flag as 0 or 1. */
+/** How the values of a column become text: a number in decimal digits, bytes in hexadecimal digits, a flag as 0 or 1. */
 export type CopiedKind = 'number' | 'text' | 'bytes' | 'flag';
 
-/** A row, column by column. */
+/** A row: the text of each column, or null. */
 export type CopiedRow = readonly (string | null)[];
 
 /** A table that both stores have under one name, with these columns. */
 export interface CopiedTable {
   readonly name: string;
   readonly columns: Readonly<Record<string, CopiedKind>>;
-  /** The column that orders its rows alike in both stores. */
+  /** The columns by which both stores sort the rows, so that their digests can be compared. */
   readonly order: readonly string[];
 }
 
-/** Tables that are small, and are copied as a whole when everything else is there. */
+/** The small tables. The final pass replaces them as a whole, after messages and keys. */
 export const COPIED_TABLES: readonly CopiedTable[] = [
   { name: 'epochs', columns: { id: 'number', epoch: 'text', first: 'number', secret: 'text' }, order: ['id'] },
   { name: 'lost_epochs', columns: { epoch: 'text', parent: 'text', seq: 'number' }, order: ['id'] },
@@ -56,29 +56,29 @@ export const COPIED_TABLES: readonly CopiedTable[] = [
   { name: 'usage', columns: { id: 'text', version: 'number', first: 'number', last: 'number', topics: 'text', senders: 'text' }, order: ['id'] },
 ];
 
-/** Idempotency keys: many, so they are copied in parts. The place of a key is its id in SQLite. */
+/** The idempotency keys. They are many, so a copy takes them in batches. `place` is the id of the row in SQLite. */
 export const KEYS = {
   name: 'keys',
   columns: { place: 'number', scope: 'text', key: 'text', fingerprint: 'bytes', epoch: 'text', first: 'number', time: 'number', expires: 'number' },
   order: ['scope', 'key'],
 } as const satisfies CopiedTable;
 
-/** The columns of a message that precede its data. Its epoch follows from its number. */
+/** The columns of a message before its data. They do not name its epoch: the table `epochs` says at which number each epoch begins. */
 export const MESSAGE_COLUMNS = { seq: 'number', time: 'number', expires: 'number', json: 'flag', topic: 'text', event: 'text' } as const satisfies CopiedTable['columns'];
 
-/** Rows, and a digest of all that is in them, in their order. */
+/** How many rows there are, and a digest of their contents in their order. Equal proofs mean equal rows. */
 export interface Proof {
   readonly rows: number;
-  /** Hexadecimal digits; '' where there are no rows. */
+  /** SHA-256 in hexadecimal digits; '' without rows. */
   readonly digest: string;
 }
 
-/** Each row has a SHA-256 of its own, so that a database needs little memory to compute the same. */
+/** Computes a `Proof`: the digest of the digests of all rows. PostgreSQL computes the same (copy-target.ts), and joins only the short digests in memory. */
 export class RowDigests {
   readonly #all = createHash('sha256');
   #rows = 0;
 
-  /** @param data What follows the columns: of a message, its data. */
+  /** @param data The data of a message. */
   add(row: CopiedRow, data?: Buffer): void {
     const text = Buffer.from(row.map((value) => (value === null ? '-,' : `${Buffer.byteLength(value)}:${value},`)).join(''));
     this.#all.update(hash('sha256', data === undefined ? text : Buffer.concat([text, data]), 'buffer'));

@@ -1,10 +1,9 @@
 /**
- * Why the log cannot be used, in one word: what `/readyz` shows. The sentence of a failure is for the service's own log, because it names files and repeats what
- * the database said.
+ * Why the log cannot be used, as one word for `/readyz`. The sentence of a `StoreError` must not appear there: it names files, and quotes the database.
  */
 export type FailureReason = 'level' | 'schema' | 'foreign' | 'replaced' | 'damaged' | 'full' | 'locked' | 'read-only' | 'access' | 'unreachable' | 'other';
 
-/** The reason in each sentence of a store, as one word. The first that fits counts. Failures cross threads and rooms as sentences. */
+/** Finds the word in the sentence; the first match counts. A failure crosses threads and rooms as a sentence, so its word must be found there. */
 const SENTENCES: readonly (readonly [FailureReason, RegExp])[] = [
   ['level', /understands levels up to|does not understand the log/],
   ['schema', /made by a newer version/],

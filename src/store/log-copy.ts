@@ -1,102 +1,35 @@
 import { COPIED_TABLES, RowDigests, type CopiedRow, type CopiedTable, type Proof } from './copied-rows.ts';
+import { movedElsewhere, type CopySource, type CopyTarget, type KeyPosition, type SourceState, type TargetState } from './copy-contract.ts';
 import { StoreError } from './store.ts';
 
 /**
- * Copies a log from one database to another, with its id, epochs, numbers, times and idempotency keys. So cursors and retried publishes go on.
+ * Copies a log from one database to another, with its id, epochs, numbers, times and idempotency keys. So clients' cursors and repeated publishes still work.
  *
- * A pass copies what the target lacks, while instances use the source. The target stays closed to every program (level.ts) until the final pass is over.
+ * An ordinary pass copies the rows that the target lacks, while instances use the source. The final pass holds the source's write lock, compares both
+ * databases, and replaces every row that differs. A closed log refuses every program (level.ts). The two logs are never open at once:
  *
- * The final pass holds the source's write lock, compares both databases, and replaces every difference. It closes the source before it opens the target, so that
- * the two are never open at once. After a crash, repeat the pass.
+ * | steps, in their order | source | target |
+ * |---|---|---|
+ * | ordinary passes | open | closed, unfinished |
+ * | final pass: `hold`, the comparison | open, but locked | closed, unfinished |
+ * | `writeState` | open, but locked | closed, complete |
+ * | `seal` | closed, moved | closed, complete |
+ * | `open` | closed, moved | open |
+ *
+ * After a crash at any step, repeat the same pass. It finds one of these states:
+ *
+ * | source | target | the pass |
+ * |---|---|---|
+ * | open | closed | goes on from the rows that the target has |
+ * | closed | closed, complete | compares again and opens the target |
+ * | closed | open | `before`: an earlier pass has finished |
+ * | closed | empty, or closed and not complete | fails: the log was moved into another target |
+ * | open | open | fails: instances use the target |
  */
-
-/** The copied fields of a message. */
-export interface CopiedMessage {
-  readonly seq: number;
-  /** The message's columns, in the order of `MESSAGE_COLUMNS`. */
-  readonly row: CopiedRow;
-  readonly data: Buffer;
-}
-
-/** The place of an idempotency key in the order of `KEYS`. */
-export type KeyPosition = readonly [scope: string, key: string];
-
-export interface SourceState {
-  readonly logId: string;
-  /** The level that the log has while it is open. */
-  readonly level: number;
-  readonly oldest: number;
-  readonly head: number;
-  /** The smallest id of an idempotency key; 0 without keys. */
-  readonly oldestKey: number;
-  readonly newestKey: number;
-  /** `epoch`, `time`, `deletedTime` and `clock` are the other columns of `head` and `retention`. */
-  readonly epoch: string;
-  readonly time: number;
-  readonly deletedTime: number | null;
-  readonly clock: number | null;
-  /** Whether a final pass has closed the source. */
-  readonly isMoved: boolean;
-}
-
-/** Reads a log. Every call blocks the thread. All throw a `StoreError`. */
-export interface CopySource {
-  /** Takes the write lock, until `seal` or the end of the process. */
-  hold(): void;
-  state(): SourceState;
-  /** The next batch of messages after one number and up to another, oldest first. Empty at the end. */
-  messages(after: number, through: number): readonly CopiedMessage[];
-  /** The next batch of idempotency keys after an id, in the order of the ids. */
-  newKeys(after: number): readonly CopiedRow[];
-  /** The next batch of idempotency keys after a position, in the order of `KEYS`. */
-  keys(after: KeyPosition | undefined): readonly CopiedRow[];
-  rows(table: CopiedTable): Iterable<CopiedRow>;
-  /** Closes the log to every program, and releases the write lock. */
-  seal(): void;
-  close(): void;
-}
-
-export interface TargetState {
-  /** Whether the copy is finished: instances may use the target. */
-  readonly isOpen: boolean;
-  /** The number up to which the target has the messages. */
-  readonly copied: number;
-  /** The newest id of an idempotency key in the target. */
-  readonly newestKey: number;
-  /** Whether a final pass has written the log's state. Only such a pass closes the source for this target. */
-  readonly isComplete: boolean;
-}
-
-/** Writes a log, each call in one or more transactions. Every call rejects with a `StoreError`, and changes nothing in a database that is not an unfinished copy of this log. */
-export interface CopyTarget {
-  /** Runs `copy` under a lock on the target, which ends with the process at the latest. Rejects if another process copies into the target. */
-  alone<Result>(copy: () => Promise<Result>): Promise<Result>;
-  /** Begins the copy in an empty database, or finds the copy of this log in it. Rejects, and changes nothing, if the database holds anything else. */
-  begin(log: SourceState): Promise<TargetState>;
-  /** Deletes all messages and keys outside of the source's ranges, older or newer. Resolves to the number up to which the target then has the messages. */
-  cut(log: SourceState): Promise<number>;
-  appendMessages(messages: readonly CopiedMessage[], after: number): Promise<void>;
-  replaceMessages(messages: readonly CopiedMessage[]): Promise<void>;
-  proveMessages(from: number, through: number): Promise<Proof>;
-  putKeys(rows: readonly CopiedRow[]): Promise<void>;
-  /** Deletes the keys after one position, through the second position or the end. */
-  deleteKeys(after: KeyPosition | undefined, through: KeyPosition | undefined): Promise<void>;
-  proveKeys(after: KeyPosition | undefined, through: KeyPosition | undefined): Promise<Proof>;
-  /** Replaces all rows of a table. */
-  replaceRows(table: CopiedTable, rows: Iterable<CopiedRow>): Promise<void>;
-  proveRows(table: CopiedTable): Promise<Proof>;
-  /** Writes the log's state, and completes the copy. @param bytes The log's size, as this store counts it. */
-  writeState(log: SourceState, bytes: number): Promise<void>;
-  /** The bytes that a message adds to the log's size. */
-  bytesOf(message: CopiedMessage): number;
-  /** Opens the log to instances. */
-  open(log: SourceState): Promise<void>;
-  close(): Promise<void>;
-}
 
 /** Shows the progress of a copy. */
 export interface CopyProgress {
-  /** @param total The sum of the counts that `advance` reports, as far as it is known. */
+  /** Begins a step. @param total The expected sum of the counts that `advance` reports. */
   begin(step: string, total: number): void;
   advance(count: number): void;
   end(): void;
@@ -116,46 +49,43 @@ export interface Copied {
   readonly logId: string;
   readonly oldest: number;
   readonly head: number;
-  /** How many messages this pass wrote, with the replaced ones. */
+  /** How many messages this pass wrote, replaced ones included. */
   readonly messages: number;
   /** How many messages this pass replaced, because they differed from the source. */
   readonly replaced: number;
+  /** How many idempotency keys this pass wrote. */
   readonly keys: number;
 }
 
-/** The error for a second target: a moved log may be open in its first target. */
-export function movedElsewhere(): StoreError {
-  return new StoreError('refused', 'the log was moved to another database: set DATABASE_URL to that database, or put back the backup made before the move, and copy that; nothing was written');
-}
-
-/** Runs one pass. */
+/** Runs one pass, under the lock of the target. */
 export function copyLog(options: CopyOptions): Promise<Copied> {
-  // Two passes at once could undo each other: the pass with the older state of the source would delete newer rows.
-  return options.target.alone(() => copyAlone(options));
+  // Of two passes at once, the one with the older state of the source would delete rows that the other copied.
+  return options.target.exclusively(() => copyExclusively(options));
 }
 
-async function copyAlone(options: CopyOptions): Promise<Copied> {
+async function copyExclusively(options: CopyOptions): Promise<Copied> {
   const { source, target, isFinal } = options;
   if (isFinal) source.hold();
   const log = source.state();
-  const there = await target.begin(log);
+  const found = await target.begin(log);
   const about = { logId: log.logId, oldest: log.oldest, head: log.head };
-  if (there.isOpen) {
+  if (found.isOpen) {
     if (!log.isMoved) throw new StoreError('refused', 'the target is in use: it holds this log, and is open to instances; nothing was written');
     return { outcome: 'before', ...about, messages: 0, replaced: 0, keys: 0 };
   }
-  if (log.isMoved && !there.isComplete) throw movedElsewhere();
+  if (log.isMoved && !found.isComplete) throw movedElsewhere();
   const messages = await copyMessages(options, log);
-  const keys = await copyKeys(options, log, there);
+  const keys = await copyKeys(options, log, found);
   if (!isFinal) return { outcome: 'pass', ...about, messages, replaced: 0, keys };
 
   const checked = await checkMessages(options, log);
-  const changed = await checkKeys(options, log);
+  const replacedKeys = await checkKeys(options, log);
   for (const table of COPIED_TABLES) await copyTable(options, table);
+  // The order of these three keeps the two logs from being open at once: see the table above.
   await target.writeState(log, checked.bytes);
   source.seal();
   await target.open(log);
-  return { outcome: 'moved', ...about, messages: messages + checked.replaced, replaced: checked.replaced, keys: keys + changed };
+  return { outcome: 'moved', ...about, messages: messages + checked.replaced, replaced: checked.replaced, keys: keys + replacedKeys };
 }
 
 /** Copies the messages that the target lacks. Reads each batch while the target writes the batch before. */
@@ -178,10 +108,11 @@ async function copyMessages({ source, target, progress }: CopyOptions, log: Sour
   return count;
 }
 
-async function copyKeys({ source, target, progress }: CopyOptions, { newestKey }: SourceState, there: TargetState): Promise<number> {
+/** Copies the idempotency keys that the source stored after the newest key of the target. A key that was used again has a new id. */
+async function copyKeys({ source, target, progress }: CopyOptions, { newestKey }: SourceState, found: TargetState): Promise<number> {
   let count = 0;
-  progress.begin('idempotency keys', Math.max(0, newestKey - there.newestKey));
-  for (let rows = source.newKeys(there.newestKey); rows.length > 0; rows = source.newKeys(Number(rows.at(-1)![0]))) {
+  progress.begin('idempotency keys', Math.max(0, newestKey - found.newestKey));
+  for (let rows = source.newKeys(found.newestKey); rows.length > 0; rows = source.newKeys(Number(rows.at(-1)![0]))) {
     await target.putKeys(rows);
     count += rows.length;
     progress.advance(rows.length);
@@ -190,7 +121,7 @@ async function copyKeys({ source, target, progress }: CopyOptions, { newestKey }
   return count;
 }
 
-/** Compares all messages, and replaces batches that changed after the copy: by an erasure, or by a new time. */
+/** Compares all messages, and replaces each batch that changed in the source after it was copied: by an erasure, or by `npm run clock`. */
 async function checkMessages({ source, target, progress }: CopyOptions, { oldest, head }: SourceState): Promise<{ readonly replaced: number; readonly bytes: number }> {
   let after = oldest - 1;
   let replaced = 0;
@@ -217,27 +148,41 @@ async function checkMessages({ source, target, progress }: CopyOptions, { oldest
   return { replaced, bytes };
 }
 
+/**
+ * Compares all idempotency keys, range by range, and replaces each range that differs. Each batch of the source ends a range; the last range is empty in the
+ * source. With the source's keys b, d, f and batches of two:
+ *
+ * | batch | range in the target | if the target has a, b, e, z |
+ * |---|---|---|
+ * | b, d | up to d | a, b differ: delete them, insert b, d |
+ * | f | after d, up to f | e differs: delete it, insert f |
+ * | none | after f | z is surplus: delete it |
+ *
+ * @returns How many keys were written.
+ */
 async function checkKeys({ source, target, progress }: CopyOptions, { oldestKey, newestKey }: SourceState): Promise<number> {
-  let changed = 0;
+  let written = 0;
+  let after: KeyPosition | undefined;
+  let through: KeyPosition | undefined;
   progress.begin('idempotency keys checked', newestKey === 0 ? 0 : newestKey - oldestKey + 1);
-  for (let after: KeyPosition | undefined; ;) {
-    const rows = source.keys(after);
-    const last = positionOf(rows.at(-1));
-    const expected = proofOf(rows.map((row) => ({ row })));
-    if (!isSame(await target.proveKeys(after, last), expected)) {
-      await target.deleteKeys(after, last);
-      if (rows.length > 0) await target.putKeys(rows);
-      changed += rows.length;
-      requireSame('the idempotency keys', await target.proveKeys(after, last), expected);
+  do {
+    const batch = source.keys(after);
+    through = positionOf(batch.at(-1));
+    const expected = proofOf(batch.map((row) => ({ row })));
+    if (!isSame(await target.proveKeys(after, through), expected)) {
+      await target.deleteKeys(after, through);
+      if (batch.length > 0) await target.putKeys(batch);
+      written += batch.length;
+      requireSame('the idempotency keys', await target.proveKeys(after, through), expected);
     }
-    progress.advance(rows.length);
-    if (last === undefined) break;
-    after = last;
-  }
+    progress.advance(batch.length);
+    after = through;
+  } while (through !== undefined);
   progress.end();
-  return changed;
+  return written;
 }
 
+/** Replaces all rows of a small table, and compares the result. */
 async function copyTable({ source, target }: CopyOptions, table: CopiedTable): Promise<void> {
   await target.replaceRows(table, source.rows(table));
   requireSame(`the table ${table.name}`, await target.proveRows(table), proofOf(mapRows(source.rows(table))));
@@ -248,10 +193,12 @@ function* mapRows(rows: Iterable<CopiedRow>): Iterable<{ readonly row: CopiedRow
 }
 
 function positionOf(row: CopiedRow | undefined): KeyPosition | undefined {
-  return row === undefined ? undefined : [row[1]!, row[2]!];
+  if (row === undefined) return undefined;
+  const [, scope, key] = row;
+  return [scope!, key!];
 }
 
-/** Reads during a call. If the read throws, this drops the call's own failure. */
+/** Reads the source while a call to the target is under way. If the read throws, its error is the one to report: a rejection of the call is ignored. */
 function readAlongside<Result>(call: Promise<unknown>, read: () => Result): Result {
   try {
     return read();

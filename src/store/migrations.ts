@@ -3,41 +3,41 @@ import { fileURLToPath } from 'node:url';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { StoreError } from './store.ts';
 
-/** A migration, from the files that drizzle-kit wrote. Times are milliseconds since 1970. */
+/** A migration, from the files that drizzle-kit generated. A version is the time at which a migration was generated, in milliseconds since 1970. */
 export interface Migration {
   readonly hash: string;
   readonly statements: readonly string[];
-  /** When it was written: the version of the schema that it makes. */
+  /** The version of the schema after this migration. */
   readonly version: number;
   /**
-   * A program can use the schema after this migration if it knows at least this version. The migration's file names it in a line
-   * `-- compatible: <name of a migration>`. Without that line it is the migration's own version: no older program opens the database then.
+   * The version that a program must know to use the schema after this migration. The migration's file names it in a line
+   * `-- compatible: <name of a migration>`. Without that line it is the migration's own version, so no older program opens the database any more.
    */
   readonly compatible: number;
-  /** Whether it takes too long to be waited for: it only makes indexes `CONCURRENTLY`, outside of a transaction. The program must do without them until they are there. */
+  /** Whether it runs in the background of a start, because it may take hours: it only makes indexes `CONCURRENTLY`, outside of a transaction. The program works without them until they exist. */
   readonly isLong: boolean;
 }
 
-/** A migration as the database remembers it. Databases of the first programs do not have `compatible`. */
+/** A migration as the database remembers it. `compatible` is undefined if one of the first versions of Tidings applied it. */
 export interface AppliedMigration {
   readonly version: number;
   readonly compatible: number | undefined;
 }
 
-/** The name of a migration that a newer program may have applied without shutting this one out. */
+/** The line that names the migration for `Migration.compatible`. */
 const COMPATIBLE = /^-- compatible: (\S+)$/m;
 const LONG_STATEMENT = /^(?:\s|--.*\n)*CREATE (UNIQUE )?INDEX CONCURRENTLY /;
 
-/** Another program made the tables in the database. */
+/** The error for a database with tables of another program. */
 export function foreignDatabase(): StoreError {
   return new StoreError('unavailable', 'the database belongs to another program: it has tables or migrations that Tidings did not make. Nothing was changed; name another database in DATABASE_URL');
 }
 
-/** The migrations that a database lacks, oldest first. Throws where another program made the database, or a newer version so that this one cannot use it. */
+/** The migrations that a database lacks, oldest first. Throws if another program made the database, or a newer version changed it so that this program cannot use it. */
 export function missingMigrations(kind: 'sqlite' | 'postgres', applied: readonly AppliedMigration[]): readonly Migration[] {
   const known = readMigrations(fileURLToPath(new URL(`../../migrations/${kind}`, import.meta.url)));
   const versions = new Set(applied.map(({ version }) => version));
-  // Every log has the first one: released migrations are never edited.
+  // Released migrations are never edited, so every log has the first one.
   if (applied.length > 0 && !versions.has(known[0]!.version)) throw foreignDatabase();
   const newestKnown = Math.max(...known.map(({ version }) => version));
   const newer = applied.filter(({ version }) => version > newestKnown);

@@ -2,17 +2,17 @@ import { randomBytes, randomInt } from 'node:crypto';
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789';
 
-/** Letters and digits that nobody else has: what logs and epochs are called. */
+/** A random name of lower-case letters and digits, for logs and epochs. */
 export function randomName(length: number): string {
   let name = '';
   while (name.length < length) name += ALPHABET[randomInt(ALPHABET.length)];
   return name;
 }
 
-/** Long enough that no two logs are ever called alike. */
+/** The length of a log's name. So long that no two logs get the same one. */
 export const LOG_NAME_CHARACTERS = 16;
 
-/** Bytes that an epoch's secret has: as many as the digest that is made with it. */
+/** The length of an epoch's secret: as long as the SHA-256 digests that are made with it. */
 const SECRET_BYTES = 32;
 
 /** A secret that only readers of the log know, in hexadecimal digits. */

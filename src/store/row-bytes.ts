@@ -1,9 +1,9 @@
 import type { Draft } from '../model/message.ts';
 
-/** How often a topic is stored: in the row of the message, and in two indexes. In the second of these only its first segment, which may be nearly all of it. */
+/** How often a topic counts: for the row of the message, the index of topics, and the index of first segments. A first segment may be nearly the whole topic. */
 export const TOPIC_FACTOR = 3;
 
-/** The bytes of a message in the log's size: about as much as is stored. @param overheadBytes `Store.rowOverheadBytes`. */
+/** The bytes that a message adds to the log's size: about as many as the database stores. @param overheadBytes `Store.rowOverheadBytes`. */
 export function rowBytes({ topic, event, data }: Pick<Draft, 'topic' | 'event' | 'data'>, overheadBytes: number): number {
   return data.length + TOPIC_FACTOR * Buffer.byteLength(topic) + (event === undefined ? 0 : Buffer.byteLength(event)) + overheadBytes;
 }

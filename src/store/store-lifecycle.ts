@@ -3,13 +3,13 @@ import { StoreError } from './store.ts';
 
 /** How one store opens and closes its database. */
 export interface StoreLifecycleSteps {
-  /** Opens the database. Runs again when it failed before. */
+  /** Opens the database. Called again if it failed before. */
   open(): Promise<{ readonly logId: string; readonly log: LogState }>;
-  /** Releases everything, also what a failed `open` acquired. Runs once, while no `open` is under way. */
+  /** Releases everything, also after an `open` that failed half-way. Called once, while no `open` is under way. */
   close(): Promise<void>;
 }
 
-/** The life of a store, as `Store` promises it: opened once, closed once, and of no use before and after. */
+/** The life of a store, as `Store` promises it: `open` until it succeeds once, `close` once. Before and after, every call throws `unavailable`. */
 export class StoreLifecycle {
   readonly #steps: StoreLifecycleSteps;
   #opening: Promise<LogState> | undefined;
@@ -40,7 +40,7 @@ export class StoreLifecycle {
     return log;
   }
 
-  /** Returns what a call works with. Throws before the store is open, and after it was closed. */
+  /** Returns the connection or worker that a call uses. Throws before the store is open, and after it was closed. */
   use<Resource>(resource: Resource | undefined): Resource {
     if (resource === undefined || this.#logId === undefined || this.#closing !== undefined) throw notOpen();
     return resource;
@@ -52,7 +52,7 @@ export class StoreLifecycle {
   }
 
   async #close(): Promise<void> {
-    // An opening that is under way could acquire more after this.
+    // Wait for an `open` under way: it could open a connection after `close`.
     await this.#opening?.catch(() => undefined);
     await this.#steps.close();
   }

@@ -331,7 +331,7 @@ t.test('a refused copy leaves the target unchanged', async (t) => {
   }
   const empty = new SqliteDatabase(t);
   await (await empty.command()).close();
-  await t.rejects(async () => pass(empty.file, server.url('postgres'), false), { message: /no instance has opened it yet/ });
+  await t.rejects(async () => pass(empty.file, server.url('postgres'), false), { message: /no instance has opened the source yet/ });
   t.match(await refusal(source), 'it was opened', 'the source is as it was');
 
   const to = ['--to', 'postgres://user:secret@127.0.0.1:1/x'];

@@ -172,7 +172,7 @@ export function sessionStoreContract(t: Test, name: string, factory: SessionData
       const count = await database.countSessions();
       await database.setLevel(SESSIONS_LEVEL - 1);
       await t.rejects(sessions.createSession(newSession('early')), LevelTooLow);
-      await t.rejects(other.createSession(newSession('early')), { message: /the log is at level 1, and this takes level 2.*--raise-level/ });
+      await t.rejects(other.createSession(newSession('early')), { message: /the log is at level 1, and this needs level 2.*--raise-level/ });
       await database.setLevel(UNDERSTOOD_LEVEL + 1);
       for (const call of everySessionCall(sessions)) t.equal(await failure(call()), 'unavailable', 'nor above what this program understands');
       await database.setLevel(UNDERSTOOD_LEVEL);

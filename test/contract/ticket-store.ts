@@ -91,6 +91,7 @@ export function ticketStoreContract(t: Test, name: string, factory: TicketDataba
       const ticket = await tickets.createTicket(made);
       t.same(comparable((await other.createTicket(made))!), comparable(ticket!));
       t.equal(await failure(other.createTicket({ ...made, digest: sha256('another') })), 'refused');
+      await t.rejects(other.createTicket({ ...made, digest: sha256('another') }), { message: 'another ticket has this id' });
     });
 
     await t.test('each use takes the next generation of all, in order, and says which it took the ticket from; a guessed secret takes none', async (t) => {

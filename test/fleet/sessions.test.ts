@@ -61,7 +61,7 @@ for (const store of STORES) {
     for (const each of [old, http]) t.equal((await each.post('a', 'both versions serve', bearer(key))).status, 201);
 
     const refused = await http.send('POST', '/session', bearer(key));
-    t.match(JSON.parse(refused.body), { status: 409, code: 'level-too-low', detail: /the log is at level 1, and this takes level 2.*npm run migrate -- --raise-level/ });
+    t.match(JSON.parse(refused.body), { status: 409, code: 'level-too-low', detail: /the log is at level 1, and this needs level 2.*npm run migrate -- --raise-level/ });
     t.equal(refused.headers['set-cookie'], undefined, 'the old version would take it for a bad credential, and answer 401');
     t.equal((await http.send('DELETE', '/session')).status, 204);
 

@@ -1,79 +1,77 @@
 /**
- * Connectors in the database of the log: which instance runs each, how far a source has read, where a sink stands. Both stores implement this contract, and `test/contract/connector-store.ts`
- * checks them. A source's position moves in `Store.append`, in the transaction of its messages; nothing here moves it.
- *
- * One instance at a time owns a connector, by a lease as webhooks have it (webhook-store.ts). Each new owner has the next fence. Under an older fence nothing is stored and nothing is noted.
- * Methods reject with a `StoreError` and nothing else. None blocks the event loop or waits without end. Changes are durable when they resolve.
+ * Connectors in the database of the log: which instance owns each, the positions up to which a source has read, and the cursor of a sink.
+ * `test/contract/connector-store.ts` checks both stores. Leases and fences are as in webhook-store.ts. The positions of a source move only in
+ * `Store.append`, in the transaction of its messages (`SourceStep`).
  */
 export interface ConnectorStore {
   /**
-   * Keeps the lease of an owner, and ends the leases of owners that did not call in time. Then the owner takes named connectors that have no owner, up to its share.
-   * An owner with more than its share learns that, and releases some.
+   * Renews the lease of an owner, and ends the leases that have expired. Then the owner takes connectors without an owner, up to its share of the named
+   * connectors. An owner that has more than its share sees so in the answer, and releases the surplus.
    */
   leaseConnectors(owner: ConnectorOwner): Promise<LeasedConnectors>;
 
-  /** Lets go of connectors, so that another instance takes them at once. Where `names` is undefined the owner releases all, and its lease ends. */
+  /** Releases connectors, so that other instances can take them at once. If `names` is undefined, releases all connectors of the owner and ends its lease. */
   letGoOfConnectors(owner: string, names: readonly string[] | undefined): Promise<void>;
 
-  /** The connectors with these names, at most `MAX_CONNECTORS` of them, in any order. */
+  /** Reads the connectors with these names, at most `MAX_CONNECTORS`, in any order. */
   findConnectors(names: readonly string[]): Promise<readonly ConnectorRecord[]>;
 
-  /** How far a source has read, for each of its parts. */
+  /** Reads the position of each part of a source. */
   sourcePositions(connector: string): Promise<readonly StoredPosition[]>;
 
-  /** Moves a sink's cursor, and notes how a connector is. @returns Whether the fence was the newest. Otherwise nothing was noted. */
+  /** Moves the cursor of a sink, and stores the status of a connector. @returns Whether the fence is the newest. If it is not, nothing was stored. */
   noteConnector(note: ConnectorNote): Promise<boolean>;
 
-  /** Where messages with the numbers `first` to `last` came from, in order of their numbers. Messages that no source stored are in none of the ranges. */
+  /** Reads from which systems the messages `first` to `last` came, in the order of their numbers. Messages that no source stored are in no range. */
   originsWithin(first: number, last: number): Promise<readonly OriginRange[]>;
 }
 
-/** The most connectors that are declared. Stops a mistaken file from taking the memory and the connections of instances. */
+/** The most connectors of one file. Stops a mistaken file from taking the memory and the connections of instances. */
 export const MAX_CONNECTORS = 100;
-/** The most parts of one source, such as partitions of a Kafka topic. Bounds what one append moves. */
+/** The most parts of one source, such as partitions of a Kafka topic. Bounds the positions that one append moves. */
 export const SOURCE_MAX_PARTS = 1_000;
-/** The longest name, part, identity or place. */
+/** The longest name of a connector, part, identity or origin. Bounds the size of a row. */
 export const CONNECTOR_NAME_MAX_BYTES = 512;
-/** The longest note of how a connector is. */
+/** The longest status of a connector. Bounds the size of a row. */
 export const CONNECTOR_STATUS_MAX_BYTES = 4 * 1024;
 
 export interface ConnectorOwner {
-  /** A name that lives once. */
+  /** A random name, new for each process. */
   readonly owner: string;
   readonly leaseMs: number;
-  /** The connectors that the owner's file declares. */
+  /** The connectors that the file of this instance declares. */
   readonly names: readonly string[];
 }
 
 export interface LeasedConnectors {
-  /** The named connectors that the owner has. */
+  /** The named connectors of the owner. `version` is always 0. */
   readonly held: readonly { readonly id: string; readonly version: number; readonly fence: number }[];
-  /** How many it should have at most. */
+  /** How many connectors the owner should have at most: an equal share of the named ones. */
   readonly share: number;
 }
 
 export interface ConnectorRecord {
   readonly name: string;
-  /** The instance that runs it; '' for none. */
+  /** The owner; '' if it has none. */
   readonly owner: string;
   readonly fence: number;
-  /** The position up to which a sink has sent everything; '' before it began, and for a source. */
+  /** The position up to which a sink has sent everything. '' for a sink that has not begun, and for a source. */
   readonly cursor: string;
-  /** How it is, as its owner noted it last; '' before. */
+  /** The status that its owner stored last, as text; '' before the first. */
   readonly status: string;
 }
 
 export interface ConnectorNote {
   readonly name: string;
   readonly fence: number;
-  /** undefined leaves it as it is. */
+  /** Undefined: leaves the cursor as it is. */
   readonly cursor: string | undefined;
   readonly status: string;
 }
 
 /** A position in the stream or topic that a source reads. */
 export interface SourcePosition {
-  /** Identifies the stream or topic on the other side. A new one of the same name has another identity, and positions begin again. Empty if the other side does not tell. */
+  /** The identity of the stream or topic in the other system. If somebody deletes it and makes a new one of the same name, the identity changes, and positions begin again. Empty if that system has no identities. */
   readonly identity: string;
   readonly position: number;
 }
@@ -83,24 +81,25 @@ export interface StoredPosition extends SourcePosition {
   readonly part: string;
 }
 
-/** How the position of a part moves: only from the position that the source believes to be stored. */
+/** Moves the position of a part, if the stored position is still `from` (compare and swap). */
 export interface PositionMove {
   readonly part: string;
-  /** undefined where nothing is stored of the part. */
+  /** The stored position that the source has read; undefined if the part has none. */
   readonly from: SourcePosition | undefined;
   readonly to: SourcePosition;
 }
 
-/** An append of a source. Its messages are stored if its owner is the newest one, and all positions stand where that owner believes. */
+/** Goes with a request of a source. The append stores its messages and moves its positions if the fence is the newest, and every stored position is the `from` of its move. */
 export interface SourceStep {
   readonly connector: string;
   readonly fence: number;
-  /** The system that the messages came from: no sink sends them back there. */
+  /** The system that the messages came from. No sink sends them back to it. */
   readonly origin: string;
-  /** Empty where the other side has no positions. Then the fence alone decides. */
+  /** Empty if the other system has no positions. Then the fence alone decides. */
   readonly moves: readonly PositionMove[];
 }
 
+/** The messages `first` to `last` came from one system. Retention may have deleted some of them. */
 export interface OriginRange {
   readonly first: number;
   readonly last: number;

@@ -1,49 +1,48 @@
 import type { Permissions } from '../../model/permissions.ts';
 
 /**
- * Sessions in the database of the log: what a browser was given in exchange for a key or token. Both stores implement this contract, and `test/contract/session-store.ts`
- * checks them. Only digests of secrets come in and go out.
+ * Sessions in the database of the log. A browser gets a session in exchange for a key or token. `test/contract/session-store.ts` checks both stores.
  *
- * Ending a session takes the next `version` in the same transaction, so versions are in the order of the commits. An instance that has seen a version asks which
- * sessions were ended after it. Expiring takes no version, because the row says when. Making a session takes none either, because no instance remembers that an id has no session.
- * Changes are durable when they resolve. Times are the clock of the database's machine, in milliseconds since 1970, as for keys.
- *
- * Methods reject with a `StoreError` and nothing else: with `refused` where an argument is beyond its bounds. None blocks the event loop or waits without end.
- * A change that rejects with `outcome-unknown` may be asked for again with the same arguments: it happens once.
+ * Ending a session takes the next `version` in the same transaction, so versions are in the order of the commits. An instance that has seen a version reads
+ * which sessions ended after it. Two changes take no version: expiry, because the row tells when; and a new session, because no instance remembers that an
+ * id has no session.
  */
 export interface SessionStore {
-  /** The sessions that were ended after a version. Never from a snapshot that is older than the call. Writes nothing. */
+  /** Reads which sessions were ended after a version, from a snapshot that is not older than the call. Writes nothing. */
   sessionChanges(after: number): Promise<SessionChanges>;
 
-  /** The sessions with these ids, at most `FIND_MAX_SESSIONS` of them, in any order; expired sessions may be among them. Never from a snapshot that is older than the call. */
+  /** Reads the sessions with these ids, at most `FIND_MAX_SESSIONS`, in any order, from a snapshot that is not older than the call. Expired sessions may be among them. */
   findSessions(ids: readonly string[]): Promise<readonly SessionRecord[]>;
 
   /**
-   * Stores a session. The same transaction ends the session that it replaces. It also ends the oldest of more than `CREDENTIAL_MAX_SESSIONS` of its credential, and the next to expire of more
-   * than `MAX_SESSIONS`. It deletes sessions that have expired by the clock as far as it is believed (invariant 10).
+   * Stores a session. The same transaction deletes sessions that have expired by the believed clock (invariant 10), and ends these:
    *
-   * Rejects with `LevelTooLow` below `SESSIONS_LEVEL`: an instance of an older version would refuse the cookie, and end a browser's `EventSource` for good.
+   * - the session that it replaces;
+   * - the oldest sessions of its credential beyond `CREDENTIAL_MAX_SESSIONS`;
+   * - of all sessions beyond `MAX_SESSIONS`, the next to expire.
+   *
+   * Rejects with `LevelTooLow` below `SESSIONS_LEVEL`: an instance of an older version would refuse the cookie, and so end a browser's `EventSource` for good.
    */
   createSession(session: NewSession): Promise<MadeSession>;
 
-  /** Ends a session for good. @returns The session; undefined if none has this id and secret. */
+  /** Ends a session for good. @returns The session; undefined if no session has this id and secret. */
   endSession(session: SessionKey): Promise<SessionRecord | undefined>;
 }
 
-/** The level of the log from which on there are sessions. */
+/** The level that the log needs for sessions. */
 export const SESSIONS_LEVEL = 2;
-/** The most sessions that are held. Stops logins from filling the database: with long lists of topics a session has some kilobytes, usually 300 bytes. */
+/** The most sessions of all credentials. Stops logins from filling the database: with long lists of topics a session has some kilobytes, usually 300 bytes. */
 export const MAX_SESSIONS = 100_000;
-/** The most sessions of one key, or of one subject. Stops a program that logs in again and again from ending everybody else's. */
+/** The most sessions of one key, or of one subject. Stops a program that logs in again and again from ending the sessions of others. */
 export const CREDENTIAL_MAX_SESSIONS = 100;
-/** The most ids of one question. */
+/** The most ids of one lookup. Bounds the size of its answer. */
 export const FIND_MAX_SESSIONS = 100;
-/** The most ended sessions that are remembered, and that one answer names. Stops the list from growing for ever: an instance further behind is told that any session may have ended. */
+/** The most ended sessions that are remembered, and so the most of one answer. Stops the list from growing for ever. To an instance that missed more, any session may have ended. */
 export const ENDED_MAX_SESSIONS = 1_000;
-/** The most expired or surplus sessions that one change deletes. It is more than the change adds, and keeps others waiting only shortly. */
+/** The most expired or surplus sessions that one change deletes. It is more than the change adds, so surplus shrinks, and few enough that other changes hardly wait. */
 export const DELETE_MAX_SESSIONS = 100;
 
-/** The credential that a session was exchanged for. The session is valid while that would be. */
+/** The credential that the browser exchanged for the session. The session is valid as long as that credential. */
 export type SessionOrigin = KeyOrigin | TokenOrigin;
 
 export interface KeyOrigin {
@@ -58,11 +57,11 @@ export interface TokenOrigin {
   readonly subject: string;
   readonly tokenId: string | undefined;
   readonly issuedAt: number;
-  /** As the token's claims had them. */
+  /** The permissions in the token's claims. */
   readonly permissions: Permissions;
-  /** The metadata of the subject that others see where it listens: JSON. Absent: nothing. */
+  /** The subject's metadata for presence, as JSON. Absent: none. */
   readonly meta?: string;
-  /** A digest of the keys that checked the token: its sessions end when other keys do. 32 bytes. */
+  /** A digest of the keys that verified the token: its sessions end when these keys are replaced. 32 bytes. */
   readonly proof: Uint8Array;
 }
 
@@ -76,9 +75,9 @@ export interface SessionKey {
 
 export interface NewSession extends SessionKey {
   readonly origin: SessionOrigin;
-  /** How long it is good, in milliseconds, at least 1. */
+  /** How long it is valid, in milliseconds, at least 1. */
   readonly lifetimeMs: number;
-  /** When it ends in any case, with its credential; undefined where that does not end by itself. */
+  /** When its credential expires, and the session with it; undefined if the credential does not expire. */
   readonly until: number | undefined;
   /** The session that the browser had before. */
   readonly replaces: SessionKey | undefined;
@@ -86,22 +85,22 @@ export interface NewSession extends SessionKey {
 
 export interface SessionRecord extends SessionKey {
   readonly created: number;
-  /** When it ends by itself. */
+  /** When it expires. */
   readonly expires: number;
   readonly origin: SessionOrigin;
 }
 
 export interface MadeSession {
   readonly session: SessionRecord;
-  /** The ids of the sessions that were ended for it. */
+  /** The ids of the sessions that the same transaction ended. */
   readonly ended: readonly string[];
 }
 
 export interface SessionChanges {
-  /** The newest version; 0 where no session was ever ended. It goes back only where the database did. */
+  /** The newest version; 0 if no session was ever ended. It decreases only if the database was restored. */
   readonly version: number;
-  /** The ids of the sessions that were ended after the version asked about. undefined where any may have been: see `KeyChanges`. */
+  /** The ids of the sessions that were ended after the given version. Undefined if any session may have been ended: see `KeyChanges`. */
   readonly changed: readonly string[] | undefined;
-  /** The clock: milliseconds since 1970. */
+  /** The clock of the database's machine. */
   readonly now: number;
 }

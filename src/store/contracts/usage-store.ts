@@ -1,15 +1,15 @@
-/** How many stretches a log keeps. Stops instances that start again and again from filling it: the oldest go. */
+/** The most stretches that are kept; the oldest are deleted. Stops instances that start again and again from filling the database. */
 export const USAGE_MAX_ENTRIES = 1_000;
 
-/** How many stretches one answer has. Bounds its size: each may name as many topics and senders as `heavy-hitters.ts` leaves. */
+/** The most stretches of one answer. Bounds its size: each may name as many topics and senders as `heavy-hitters.ts` keeps. */
 export const USAGE_PAGE_ENTRIES = 50;
 
-/** A name, and the bytes of the messages that it stands for. */
+/** The name of a topic or sender, and the bytes of its messages. */
 export type Holding = readonly [name: string, bytes: number];
 
-/** How much one instance has stored in a stretch of the log, by the largest topics and senders. Others may have stored what lies between. */
+/** How much one instance has stored with the numbers `first` to `last`, by its largest topics and senders. Other instances may have stored messages with numbers between them. */
 export interface UsageStretch {
-  /** Random: no two stretches ever have the same. */
+  /** Random, and new for each stretch. */
   readonly id: string;
   readonly first: number;
   readonly last: number;
@@ -17,26 +17,29 @@ export interface UsageStretch {
   readonly senders: readonly Holding[];
 }
 
-/** A stretch as it is stored. */
+/** A stretch in the database. Each write of a stretch takes the next version. */
 export interface StoredStretch extends UsageStretch {
   readonly version: number;
 }
 
 export interface UsageChanges {
-  /** All stretches that are stored, and the version of each. */
+  /** The ids and versions of all stored stretches. */
   readonly alive: readonly (readonly [id: string, version: number])[];
-  /** Usage of a later version than the given one, in the order of versions: the first entries. */
+  /** The stretches after the given version, in the order of their versions, at most `USAGE_PAGE_ENTRIES`. */
   readonly changed: readonly StoredStretch[];
 }
 
-/** How much of the log each topic and sender has stored. Instances share this with each other and with later ones. Each call is a transaction of its own; each rejects with a `StoreError`. */
+/**
+ * How much of the log each topic and sender has stored, in summaries that instances write of their own messages. So each instance knows the usage of all, also
+ * after a restart. Each call is one transaction.
+ */
 export interface UsageStore {
   /**
-   * Stores stretches, in the place of their earlier versions. A stretch gets a later version than any that is stored. Forgets stretches of which nothing is held any more, and the oldest of
-   * more than `USAGE_MAX_ENTRIES`. May be repeated, also where it is not known whether it happened.
+   * Stores stretches, and replaces their earlier versions. Deletes stretches whose messages retention has deleted, and the oldest stretches beyond
+   * `USAGE_MAX_ENTRIES`. May be repeated, also after `outcome-unknown`.
    */
   write(stretches: readonly UsageStretch[]): Promise<void>;
 
-  /** @param after The newest version that is known. A restored log may have given it again: `alive` tells. */
+  /** Reads the stretches after a version. After a restore a version may stand for another stretch, so compare with `alive`, too. @param after The newest version that the caller knows. */
   changes(after: number): Promise<UsageChanges>;
 }

@@ -1,13 +1,14 @@
 import { CLOCK_JUMP_MS } from '../believed-clock.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { ACCEPT_STEP_KEYS, ACCEPT_STEP_MESSAGES, acceptInSteps, neverOpened, requireSchema, type LogClocks, type Restamped } from '../log-clock.ts';
-import { HEAD, RETENTION } from './connection/access-sql.ts';
-import { missing, type Ask } from './applied-migrations.ts';
+import { HEAD, RETENTION } from './connection/expressions.ts';
+import { missing } from './applied-migrations.ts';
+import type { Ask } from './connection/connection.ts';
 import { inSession } from './connection/connection-pool.ts';
 import { wholeNumber } from './connection/literals.ts';
 import { TRANSACTION_SETTINGS } from './connection/transaction-settings.ts';
 
-/** The clocks of a database. For the command line. Rejects with a `StoreError`. */
+/** Reads the clocks of a database, for the command line. Rejects with a `StoreError`. */
 export function readClocks(url: string): Promise<LogClocks> {
   return connected(url, async (ask) => {
     const [row] = await ask(`SELECT m.clock, tidings.believe(m.clock, tidings.known_clock(r), NULL, ${CLOCK_JUMP_MS}), CASE WHEN h.seq > 0 THEN h.time END
@@ -18,7 +19,7 @@ export function readClocks(url: string): Promise<LogClocks> {
   });
 }
 
-/** Takes the server's clock for right: what lies beyond it gets the time of now, and expires as long after it as it would have. Rejects with a `StoreError`. */
+/** Accepts the server's clock: messages and keys with a later time get the present time, and keep their remaining lifetime. Rejects with a `StoreError`. */
 export function acceptClock(url: string): Promise<Restamped> {
   return connected(url, (ask) => acceptInSteps(async () => {
     await ask(`BEGIN; ${TRANSACTION_SETTINGS}`);

@@ -1,37 +1,37 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from '../../runtime/logging/logger.ts';
 import { StoreError } from '../store.ts';
-import { missing, record, type Ask } from './applied-migrations.ts';
-import { connectionConfig } from './connection/connection-pool.ts';
-import { PgConnection } from './connection/connection.ts';
-import { toStoreError } from './connection/errors.ts';
+import { missing, record } from './applied-migrations.ts';
+import type { Ask } from './connection/connection.ts';
 import { literal } from './connection/literals.ts';
+import { inUnboundedSession } from './connection/unbounded-session.ts';
 
-/** The pause before the next try, after a failure, or while somebody else makes the index. */
+/**
+ * Long migrations take too long for a start: they make indexes of a log that may have hundreds of millions of messages. PostgreSQL makes these indexes
+ * beside the traffic (`CREATE INDEX CONCURRENTLY`, https://www.postgresql.org/docs/current/sql-createindex.html). An interrupted statement leaves an index
+ * that is not valid: it is dropped and made again. If several instances try at the same time, one makes the index, and the others try again later.
+ */
+
+/** The pause before the next try, after a failure or while another session makes the index. */
 const LONG_RETRY_MS = 30_000;
-/** How long dropping an index may keep others from its table. */
+/** How long dropping an index waits for its lock. Other statements on the table wait behind it, so this bounds their delay. */
 const DROP_LOCK_MS = 1_000;
 
 /** The name of the index that a statement makes. */
 const INDEX_NAME = /\bCONCURRENTLY (?:IF NOT EXISTS )?"?(\w+)"? ON /;
 
-/** Another session has the index in hand, or the table: https://www.postgresql.org/docs/current/errcodes-appendix.html. */
-const PG_IN_HAND = /^(23505|42P07|55P03)$/;
+/** The codes of errors that show that another session is making or dropping the index: https://www.postgresql.org/docs/current/errcodes-appendix.html. */
+const PG_BUSY_CODES = /^(23505|42P07|55P03)$/;
 
-/**
- * The migrations that take too long for a start: indexes of a log of hundreds of millions of messages, say. PostgreSQL makes them beside the traffic
- * (`CREATE INDEX CONCURRENTLY`, https://www.postgresql.org/docs/current/sql-createindex.html), over a connection of their own that waits without end. An
- * interrupted one leaves an index that is not valid: it is dropped and made again. Several instances may be at it; one makes the index.
- */
 export interface LongMigrationsOptions {
   readonly url: string;
-  /** Is called before each pause, while another session makes the index. */
+  /** Called before each pause, while another session makes the index. */
   readonly waits: () => void;
-  /** Ends it. The server may go on with its statement. */
+  /** Ends the work. The server may still finish its statement. */
   readonly signal?: AbortSignal;
 }
 
-/** Applies them all, however long that takes. Resolves to their number; rejects with a `StoreError`. */
+/** Applies all long migrations, however long that takes. Resolves to their number; rejects with a `StoreError`. */
 export async function applyLongMigrations({ url, waits, signal }: LongMigrationsOptions): Promise<number> {
   for (let applied = 0; ;) {
     const tried = await tryOnce(url, signal);
@@ -47,7 +47,7 @@ export interface BackgroundMigrationsOptions {
   readonly logger: Logger;
 }
 
-/** Applies long migrations beside a store that is open, and tries again after a failure. */
+/** Applies long migrations in the background of an open store. Tries again after a failure. */
 export class BackgroundMigrations {
   readonly #url: string;
   readonly #logger: Logger;
@@ -88,16 +88,9 @@ export class BackgroundMigrations {
   }
 }
 
-/** Applies migrations that nobody else has in hand. */
-async function tryOnce(url: string, signal?: AbortSignal): Promise<{ readonly applied: number; readonly left: boolean }> {
-  const pgConnection = new PgConnection({ ...connectionConfig(url), answerMs: Infinity });
-  const cut = (): void => pgConnection.destroy();
-  signal?.addEventListener('abort', cut);
-  try {
-    await pgConnection.connect();
-    const ask: Ask = (text) => pgConnection.ask(text);
-    // The settings of the role or the database. A pooler would keep our changes to them, so change only where needed.
-    await ask("SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout') AND setting <> '0'");
+/** Applies the long migrations until one is left that another session is applying. */
+function tryOnce(url: string, signal?: AbortSignal): Promise<{ readonly applied: number; readonly left: boolean }> {
+  return inUnboundedSession({ url, signal }, async (ask) => {
     let applied = 0;
     for (const migration of await missing(ask)) {
       for (const statement of migration.statements) if (!await makeIndex(ask, statement)) return { applied, left: true };
@@ -105,15 +98,10 @@ async function tryOnce(url: string, signal?: AbortSignal): Promise<{ readonly ap
       applied += 1;
     }
     return { applied, left: false };
-  } catch (error) {
-    throw toStoreError(error, 'unavailable');
-  } finally {
-    signal?.removeEventListener('abort', cut);
-    pgConnection.destroy();
-  }
+  });
 }
 
-/** Makes one index, if it is not there. Resolves to false when somebody else has it in hand. */
+/** Makes one index, unless it exists. Resolves to false if another session is making or dropping it. */
 async function makeIndex(ask: Ask, statement: string): Promise<boolean> {
   const name = INDEX_NAME.exec(statement)![1]!;
   try {
@@ -124,12 +112,12 @@ async function makeIndex(ask: Ask, statement: string): Promise<boolean> {
     await ask(statement);
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && PG_IN_HAND.test(String(error.code))) return false;
+    if (error instanceof Error && 'code' in error && PG_BUSY_CODES.test(String(error.code))) return false;
     throw error;
   }
 }
 
-/** Drops an index that is not valid, unless somebody makes it just now: that session holds this lock of the table until the index is valid. */
+/** Drops an index that is not valid. Fails with `PG_BUSY_CODES` if another session is making it now, because that session has this lock of the table until the index is valid. */
 async function dropLeftover(ask: Ask, name: string, table: string): Promise<void> {
   await ask(`SELECT set_config('lock_timeout', '${DROP_LOCK_MS}', true); DO $$
     BEGIN

@@ -6,8 +6,8 @@ import { PostgresKeyStore } from './records/key-store.ts';
 import { applyMigrations } from './migrate.ts';
 
 /**
- * The keys of a database, beside instances or before the first of them, without beginning an epoch. Like an instance it makes a log where there is none, unless it may
- * not. It brings the schema up to date, and leaves what takes long to the next instance. For the command line. Rejects with a `StoreError`.
+ * Opens the API keys of a database for a command. Instances may use the database at the same time. It begins no epoch. Like an instance it makes a missing log
+ * (unless `isMaking` is false), and applies missing migrations, except long ones, which the next instance applies. Rejects with a `StoreError`.
  */
 export async function openKeyStore(url: string, { isMaking = true }: KeyStoreOptions = {}): Promise<OpenedKeyStore> {
   const pgConnections = new PgConnections({ url, maxQueryConnections: 1 });

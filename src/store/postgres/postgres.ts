@@ -17,8 +17,8 @@ import type { TicketStore } from '../contracts/ticket-store.ts';
 import type { TopicStore } from '../contracts/topic-store.ts';
 import type { UsageStore } from '../contracts/usage-store.ts';
 import type { WebhookStore } from '../contracts/webhook-store.ts';
-import { RETENTION, STANDBY } from './connection/access-sql.ts';
-import { appendCall, appendedIn, isOutdated, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './messages/append.ts';
+import { RETENTION, STANDBY } from './connection/expressions.ts';
+import { appendCall, appendedIn, isOutdated, newestEpoch, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './messages/append.ts';
 import { PgConnections } from './connection/connection-pool.ts';
 import { PostgresConnectorStore } from './records/connectors.ts';
 import { PostgresErasureStore } from './records/erasure-store.ts';
@@ -37,13 +37,19 @@ import { PostgresUsageStore } from './records/usage.ts';
 import { PostgresWebhookStore } from './records/webhooks.ts';
 
 /**
- * The room `postgres` keeps the log in PostgreSQL, which instances on any number of hosts share. Each call of the store becomes one SQL
- * text, which travels to the server in one message and is one transaction there. So no instance holds a lock while it thinks, or is
- * stopped. Functions in the database do the work (migrations/postgres); the rows that they return become messages and the state of the log.
+ * The room `postgres` keeps the log in PostgreSQL, which instances on any number of hosts share. Each call of the store becomes one SQL text, which goes to the
+ * server in one message and is one transaction there. So an instance that freezes never keeps a lock. Functions in the database do most of the work
+ * (migrations/postgres). Rows come back and become messages, records and the state of the log. Read the files in the order of a call:
+ *
+ *     postgres.ts ─┬─ messages/, records/   make the SQL of a call, and read its answer
+ *                  └─ connection/           sends it
+ *
+ * `migrate.ts`, `applied-migrations.ts`, `long-migrations.ts` and `vacuum.ts` maintain the tables. `copy-target.ts`, `log-clock.ts` and `open-key-store.ts`
+ * belong to commands.
  */
 
 export interface PostgresOptions {
-  /** postgres://…, with every option that pg-connection-string takes. */
+  /** postgres://…, with any option of pg-connection-string. */
   readonly url: string;
   /** The most connections at a time, one of them for writing; at least 2. */
   readonly maxPgConnections: number;
@@ -52,15 +58,15 @@ export interface PostgresOptions {
   readonly vacuumBytes?: number;
 }
 
-/** Turns each call into SQL, and the answer into what `Store` promises. */
+/** Makes SQL of each method of `Store`, and reads its answer. */
 export class PostgresStore implements Store {
-  readonly keys: KeyStore = new PostgresKeyStore(() => this.#lifecycle.use(this.#pgConnections));
-  readonly sessions: SessionStore = new PostgresSessionStore(() => this.#lifecycle.use(this.#pgConnections));
-  readonly tickets: TicketStore = new PostgresTicketStore(() => this.#lifecycle.use(this.#pgConnections));
-  readonly revocations: RevocationStore = new PostgresRevocationStore(() => this.#lifecycle.use(this.#pgConnections));
-  readonly usage: UsageStore = new PostgresUsageStore(() => this.#lifecycle.use(this.#pgConnections));
-  readonly webhooks: WebhookStore = new PostgresWebhookStore(() => this.#lifecycle.use(this.#pgConnections));
-  readonly connectors: ConnectorStore = new PostgresConnectorStore(() => this.#lifecycle.use(this.#pgConnections));
+  readonly keys: KeyStore = new PostgresKeyStore(() => this.#use());
+  readonly sessions: SessionStore = new PostgresSessionStore(() => this.#use());
+  readonly tickets: TicketStore = new PostgresTicketStore(() => this.#use());
+  readonly revocations: RevocationStore = new PostgresRevocationStore(() => this.#use());
+  readonly usage: UsageStore = new PostgresUsageStore(() => this.#use());
+  readonly webhooks: WebhookStore = new PostgresWebhookStore(() => this.#use());
+  readonly connectors: ConnectorStore = new PostgresConnectorStore(() => this.#use());
   readonly rowOverheadBytes = PG_ROW_OVERHEAD_BYTES;
   readonly topics: TopicStore;
   readonly erasures: ErasureStore;
@@ -70,13 +76,22 @@ export class PostgresStore implements Store {
   readonly #known = new KnownLog();
   readonly #vacuum = new AbortController();
   readonly #deletedRows: DeletedRows;
-  /** How many losses of `PgConnection`s an epoch was begun for, or is being begun for. NaN when that epoch may not have begun. */
-  #answeredLosses = 0;
+  /**
+   * `PgConnections.losses` when this instance last began an epoch (invariant 8). An append begins the next epoch if there are more losses by then:
+   *
+   * | event | `losses` | `#lossesOfEpoch` |
+   * |---|---|---|
+   * | `open` begins an epoch | 0 | 0 |
+   * | a connection is lost | 1 | 0 |
+   * | the next append is sent, with `begin`; those after it without | 1 | 1 |
+   * | that append fails, so the epoch may not have begun: the next append is sent with `begin` | 1 | NaN, which equals nothing |
+   */
+  #lossesOfEpoch = 0;
 
   constructor({ url, maxPgConnections, logger, vacuumBytes }: PostgresOptions) {
     this.#backgroundMigrations = new BackgroundMigrations({ url, logger });
-    this.erasures = new PostgresErasureStore({ use: () => this.#lifecycle.use(this.#pgConnections), known: this.#known, vacuum: () => vacuumTable('messages', url, this.#vacuum.signal) });
-    this.topics = new PostgresTopicStore({ use: () => this.#lifecycle.use(this.#pgConnections), known: this.#known });
+    this.erasures = new PostgresErasureStore({ use: () => this.#use(), known: this.#known, vacuum: () => vacuumTable('messages', url, this.#vacuum.signal) });
+    this.topics = new PostgresTopicStore({ use: () => this.#use(), known: this.#known });
     this.#deletedRows = new DeletedRows({ url, signal: this.#vacuum.signal, logger, vacuumBytes });
     this.#pgConnections = new PgConnections({ url, maxQueryConnections: maxPgConnections - 1 });
   }
@@ -90,18 +105,17 @@ export class PostgresStore implements Store {
   }
 
   async append(requests: readonly AppendRequest[]): Promise<Appended> {
-    const pgConnections = this.#lifecycle.use(this.#pgConnections);
+    const pgConnections = this.#use();
     const known = this.#known.lineage;
     const { losses } = pgConnections;
-    const before = this.#answeredLosses;
-    const call = appendCall(requests, { begin: losses !== before, seen: this.#known.seen, known }, stepOf(requests));
-    // The appends after this one need not begin another epoch.
-    this.#answeredLosses = losses;
+    const begin = losses !== this.#lossesOfEpoch;
+    const call = appendCall(requests, { begin, seen: this.#known.seen, known }, stepOf(requests));
+    this.#lossesOfEpoch = losses;
     try {
       return await pgConnections.write(call.text, ([answer]) => {
         if (isOutdated(answer!)) {
-          // No epoch was begun with it.
-          if (losses !== before) this.#answeredLosses = NaN;
+          // An outdated step stores nothing, and begins no epoch either.
+          if (begin) this.#lossesOfEpoch = NaN;
           return { outcomes: [{ kind: 'outdated' }], log: this.#known.state(answer!, known) };
         }
         const row = appendedIn(answer!);
@@ -111,14 +125,14 @@ export class PostgresStore implements Store {
         return { outcomes, log };
       });
     } catch (error) {
-      if (losses !== before) this.#answeredLosses = NaN;
+      if (begin) this.#lossesOfEpoch = NaN;
       throw error;
     }
   }
 
   async read(query: ReadQuery): Promise<Page> {
     const known = this.#known.lineage;
-    return this.#lifecycle.use(this.#pgConnections).read(readCall(query, known), (rows) => {
+    return this.#use().read(readCall(query, known), (rows) => {
       const summary = rows.find(isSummary)!;
       const { scanned, examined, erasures } = summaryOf(summary);
       const log = { ...this.#known.state(summary, known), erasures };
@@ -129,32 +143,34 @@ export class PostgresStore implements Store {
 
   async state(): Promise<LogState> {
     const known = this.#known.lineage;
-    return this.#lifecycle.use(this.#pgConnections).glance(`SELECT ${NEWEST_ERASURE}, s.* FROM ${stateCall(known)} s`, ([row]) => ({ ...this.#known.state(row!, known), erasures: wholeNumber(row![0]) }));
+    return this.#use().glance(`SELECT ${NEWEST_ERASURE}, s.* FROM ${stateCall(known)} s`, ([row]) => ({ ...this.#known.state(row!, known), erasures: wholeNumber(row![0]) }));
   }
 
   async seek(time: number): Promise<Sought> {
     const known = this.#known.lineage;
-    // Times beyond the range of a number count as the furthest.
+    // The function takes a bigint: clamp times beyond its range, such as Infinity.
     const asked = Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(time)));
-    return this.#lifecycle.use(this.#pgConnections).read(`SELECT k.seq, k.missing, ${NEWEST_ERASURE}, s.* FROM tidings.seek(${asked}) k, ${stateCall(known)} s`,
+    return this.#use().read(`SELECT k.seq, k.missing, ${NEWEST_ERASURE}, s.* FROM tidings.seek(${asked}) k, ${stateCall(known)} s`,
       ([row]) => ({ seq: wholeNumber(row![0]), missing: row![1] === 't', log: { ...this.#known.state(row!, known), erasures: wholeNumber(row![2]) } }));
   }
 
   async newestWithin(bounds: NewestBounds): Promise<NewestBegin> {
     const known = this.#known.lineage;
-    return this.#lifecycle.use(this.#pgConnections).read(newestCall(bounds, known), ([row]) => ({ seq: wholeNumber(row![0]), log: this.#known.state(row!, known) }));
+    return this.#use().read(newestCall(bounds, known), ([row]) => ({ seq: wholeNumber(row![0]), log: this.#known.state(row!, known) }));
   }
 
   async findBack(query: BackQuery): Promise<FoundBack> {
     const known = this.#known.lineage;
-    return this.#lifecycle.use(this.#pgConnections).read(backCall(query, known), ([row]) => ({ ...foundBackOf(row!, query.filter), log: this.#known.state(row!, known) }));
+    return this.#use().read(backCall(query, known), ([row]) => ({ ...foundBackOf(row!, query.filter), log: this.#known.state(row!, known) }));
   }
 
   async trim({ maxAge, maxBytes, maxKeys = 0, rows, counted }: TrimPolicy): Promise<Trimmed> {
     const known = this.#known.lineage;
+    // As `continues` in believed-clock.ts: the counted time, if the count continues from the clock that the log remembers.
     const latest = counted === undefined ? 'NULL' : `(SELECT ${Math.floor(counted.latest)} FROM ${RETENTION} r WHERE ${counted.from} - r.clock BETWEEN 0 AND ${CLOCK_KEPT_MS - 1})`;
+    // The arguments of `tidings.trim`.
     const policy = [Math.floor(maxAge), Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, latest, CLOCK_JUMP_MS];
-    return this.#lifecycle.use(this.#pgConnections).read(`SELECT (SELECT r.bytes FROM ${RETENTION} r), k.*, t.* FROM tidings.trim(${[...policy, literal(newestOf(known)), UNDERSTOOD_LEVEL].join(', ')}) t, LATERAL tidings.trim_keys(${maxKeys}, ${rows} - t.keys) k`, ([row]) => {
+    return this.#use().read(`SELECT (SELECT r.bytes FROM ${RETENTION} r), k.*, t.* FROM tidings.trim(${[...policy, literal(newestEpoch(known)), UNDERSTOOD_LEVEL].join(', ')}) t, LATERAL tidings.trim_keys(${maxKeys}, ${rows} - t.keys) k`, ([row]) => {
       const [deletedBefore, youngKeys, heldKeys, moreKeys, deletedBytes, messages, expiredKeys, more, bytes, machine, believed] = row!;
       const trimmed: Trimmed = {
         messages: wholeNumber(messages), keys: wholeNumber(expiredKeys) + wholeNumber(youngKeys), youngKeys: wholeNumber(youngKeys), heldKeys: wholeNumber(heldKeys),
@@ -169,12 +185,12 @@ export class PostgresStore implements Store {
   keepLost(lost: readonly LostEpoch[]): Promise<void> {
     if (lost.length === 0) return Promise.resolve();
     const rows = lost.map(({ epoch, before }) => `(${literal(epoch)}, ${literal(before.epoch)}, ${before.seq})`);
-    return this.#lifecycle.use(this.#pgConnections).change(`INSERT INTO tidings.lost_epochs (epoch, parent, seq) VALUES ${rows.join(', ')} ON CONFLICT (epoch) DO NOTHING;
+    return this.#use().change(`INSERT INTO tidings.lost_epochs (epoch, parent, seq) VALUES ${rows.join(', ')} ON CONFLICT (epoch) DO NOTHING;
       DELETE FROM tidings.lost_epochs WHERE id <= (SELECT id FROM tidings.lost_epochs ORDER BY id DESC LIMIT 1 OFFSET ${REMEMBERED_EPOCHS}); SELECT ${STANDBY}`, () => undefined);
   }
 
   lost(): Promise<readonly LostEpoch[]> {
-    return this.#lifecycle.use(this.#pgConnections).glance(`SELECT (SELECT json_agg(json_build_array(epoch, parent, seq) ORDER BY id) FROM tidings.lost_epochs), ${STANDBY}`, ([row]) => {
+    return this.#use().glance(`SELECT (SELECT json_agg(json_build_array(epoch, parent, seq) ORDER BY id) FROM tidings.lost_epochs), ${STANDBY}`, ([row]) => {
       const list = JSON.parse(row![0] ?? '[]') as readonly (readonly [epoch: string, parent: string, seq: unknown])[];
       return list.map(([epoch, parent, seq]) => ({ epoch: nameIn(epoch), before: { epoch: nameIn(parent), seq: wholeNumber(String(seq)) } }));
     });
@@ -182,6 +198,11 @@ export class PostgresStore implements Store {
 
   close(): Promise<void> {
     return this.#lifecycle.close();
+  }
+
+  /** Throws while the store is not open. */
+  #use(): PgConnections {
+    return this.#lifecycle.use(this.#pgConnections);
   }
 
   async #open(): Promise<{ logId: string; log: LogState }> {
@@ -192,7 +213,7 @@ export class PostgresStore implements Store {
       const logId = nameIn(row![1]);
       const log = this.#known.state(row!, this.#known.lineage);
       this.#known.see(log, true);
-      this.#answeredLosses = losses;
+      this.#lossesOfEpoch = losses;
       if (left) this.#backgroundMigrations.run();
       return { logId, log };
     });

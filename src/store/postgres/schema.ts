@@ -2,56 +2,56 @@ import { sql } from 'drizzle-orm';
 import { bigint, boolean, customType, index, integer, pgSchema, primaryKey, smallint, text, uniqueIndex } from 'drizzle-orm/pg-core';
 
 /**
- * The tables, for drizzle-kit only. Functions in the database read and write them (migrations/postgres), because an
- * append must be one round trip. They have a PostgreSQL schema of their own, so that they fit into a database that other programs use, too.
+ * The tables, from which drizzle-kit generates migrations. No program code uses them. They are in a PostgreSQL schema of their own, so that other programs may
+ * use the same database.
  */
 const tidings = pgSchema('tidings');
 
 const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' });
-/** Compared byte by byte: the same on every machine, and faster than any language's order. */
+/** A text whose order is that of its bytes: the same on every machine, and faster than the order of a language. */
 const name = customType<{ data: string }>({ dataType: () => 'text COLLATE "C"' });
 const number = (column: string) => bigint(column, { mode: 'number' }).notNull();
 
 /** The end of the log: one row. Every append locks it first (invariant 2). */
 export const head = tidings.table('head', {
   id: smallint('id').notNull(),
-  /** The log's own lasting id. */
+  /** `Store.logId`. */
   log: text('log').notNull(),
-  /** The newest number given. */
+  /** The newest number of the log. */
   seq: number('seq'),
   /** The epoch of the next message. */
   epoch: text('epoch').notNull(),
-  /** The newest message's time, below which no later one may be (invariant 10). */
+  /** The time of the newest message. No later message has an earlier time (invariant 10). */
   time: number('time'),
   /** The bytes of all messages ever appended; less `retention.bytes` it is the log's size. */
   bytes: number('bytes'),
-  /** The server, and its life, that the last append met: `tidings.server()`. Another one may have lost messages (invariant 8). */
+  /** The server and its timeline at the last append: `tidings.server()`. If it differs, the server may have lost messages (invariant 8). */
   server: text('server').notNull(),
   /** The level that a program must understand to use this log: level.ts. */
   level: integer('level').notNull().default(1),
   /**
-   * Grows with the log. While an old snapshot keeps all versions of this row, `ORDER BY generation DESC LIMIT 1` reads the newest few alone. Appends of few messages
-   * seldom change it: such an update needs no entry in the index (a heap-only tuple).
+   * Grows with the log. While an old snapshot keeps all versions of this row, `ORDER BY generation DESC LIMIT 1` reads only the newest few. It changes only every
+   * 64 messages: most appends then need no new entry in the index (a heap-only tuple).
    */
   generation: bigint('generation', { mode: 'number' }).generatedAlwaysAs(sql`seq / 64`).primaryKey(),
 });
 
-/** The totals that retention has deleted: one row, apart from the head, whose lock it must never take (invariant 9). Its key grows, for the same reason as the head's. */
+/** The state of retention: one row. It is not part of `head`, because retention must not wait for the lock of the head (invariant 9). Its key grows, for the same reason as that of the head. */
 export const retention = tidings.table('retention', {
   id: smallint('id').notNull(),
-  /** The smallest number still held. */
+  /** The smallest number that was not deleted. */
   oldest: number('oldest').primaryKey(),
   /** The bytes of all messages ever deleted, and of all data ever erased. */
   bytes: number('bytes'),
-  /** The time of the newest message deleted; null when none was. */
+  /** The time of the newest message that was deleted; null if none was. */
   time: bigint('time', { mode: 'number' }),
-  /** The server's clock as far as retention believed it, or the time of a later message that refuted that (invariant 10). Null before the first look. Milliseconds since 1970. */
+  /** The believed clock that the log remembers (believed-clock.ts), in milliseconds since 1970. Null before retention has looked at a first message. */
   clock: bigint('clock', { mode: 'number' }),
-  /** Messages from this number on were counted with all copies of their names (row-bytes.ts); those before it with their topic once. */
+  /** Messages from this number on count in the log's size by `rowBytes` (row-bytes.ts); earlier messages count with their topic once and without their event name. */
   namedFrom: number('named_from').default(0),
 });
 
-/** How much topics and senders have stored in stretches of the log (usage-store.ts). Holdings as JSON. */
+/** How much topics and senders have stored in stretches of the log (usage-store.ts); `topics` and `senders` are JSON. */
 export const usage = tidings.table('usage', {
   id: name('id').primaryKey(),
   version: number('version'),
@@ -61,20 +61,20 @@ export const usage = tidings.table('usage', {
   senders: text('senders').notNull(),
 }, (table) => [index('usage_version').on(table.version)]);
 
-/** In the order of their ids; see `Lineage`. The ids are given under the head's lock and mean nothing outside one snapshot: a log that lost some gives them again. */
+/** All epochs, in the order of their ids (`Lineage`). The ids are given under the lock of the head. Do not compare ids of two snapshots: a log that lost epochs gives their ids again. */
 export const epochs = tidings.table('epochs', {
   id: integer('id').primaryKey(),
   epoch: text('epoch').notNull().unique(),
   first: number('first'),
-  /** The secret that proves on the bus that a sender can read this log: hexadecimal digits; null where a program that had none began the epoch. */
+  /** A secret in hexadecimal digits. It proves on the bus that a sender can read this log. Null if a version without secrets began the epoch. */
   secret: text('secret'),
 });
 
-/** The epoch of a message is the latest that began at or before it: `Lineage.at` says which. */
+/** A row does not name the epoch of its message: it is the latest epoch that began at or before the number (`Lineage.at`). */
 export const messages = tidings.table('messages', {
   seq: bigint('seq', { mode: 'number' }).primaryKey(),
   time: number('time'),
-  /** 0 is never. */
+  /** When its TTL has passed; 0: never. */
   expires: number('expires'),
   json: boolean('json').notNull(),
   topic: name('topic').notNull(),
@@ -87,10 +87,10 @@ export const messages = tidings.table('messages', {
   index('messages_segment').on(sql`split_part(${table.topic}, '.', 1)`, sql`(${table.seq} + 0)`).where(sql`strpos(${table.topic}, '.') > 0`),
 ]);
 
-/** Numbers the idempotency keys as they are stored. An append takes its numbers as its last act: if failures left gaps, retention would count keys that are not there. */
+/** The places of idempotency keys, in the order in which they are stored. An append takes its places last, because a failure after that would leave gaps, which retention would count as keys. */
 export const keyPlaces = tidings.sequence('key_places');
 
-/** Idempotency keys, and the answer that each stands for. */
+/** Idempotency keys, and the first answer of each. */
 export const keys = tidings.table('keys', {
   scope: name('scope').notNull(),
   key: name('key').notNull(),
@@ -99,29 +99,30 @@ export const keys = tidings.table('keys', {
   first: number('first'),
   time: number('time'),
   expires: number('expires'),
-  /** The places of two keys tell how many were stored between them, so nothing has to be counted. Null in rows older than the column. */
+  /** Places are consecutive, so the first and the last tell how many keys there are. Null in rows that are older than this column. */
   place: bigint('place', { mode: 'number' }).default(sql`nextval('tidings.key_places')`),
 }, (table) => [primaryKey({ columns: [table.scope, table.key] }), index('keys_expires').on(table.expires)]);
 
 /**
- * The newest version of the API keys: one row. Every change of a key locks it first, so that versions are in the order of the commits. The version is its primary key, so that the newest
- * version of the row is found while an old snapshot keeps the others (`newestOf` in access-sql.ts). So it is with `session_state`, `revocation_list` and `ticket_state`.
+ * The newest version of the API keys: one row. Every change of a key locks it first, so that versions are in the order of the commits. The primary key grows with
+ * every change: while an old snapshot keeps old versions of the row, `newestOf` (expressions.ts) finds the newest by its key. So do `session_state`,
+ * `revocation_list` and `ticket_state`.
  */
 export const access = tidings.table('access', {
   id: smallint('id').notNull(),
   version: bigint('version', { mode: 'number' }).primaryKey(),
-  /** The first version that this server gave. Before it, another server may have given the same versions to changes that are lost. */
+  /** The first version that this server gave. Another server may have given earlier versions to changes that were lost in a failover. */
   since: number('since'),
-  /** The server, and its life, that the last change met: `tidings.session_server()`. Another one may have lost changes. */
+  /** The server and its timeline at the last change: `tidings.session_server()`. If it differs, the server may have lost changes. */
   server: text('server').notNull(),
 });
 
 /** API keys (key-store.ts). Times are milliseconds since 1970. */
 export const apiKeys = tidings.table('api_keys', {
   id: name('id').primaryKey(),
-  /** The version that the last change of the key took. */
+  /** The version of the last change of the key. */
   version: number('version'),
-  /** When it ends, or ended: the earlier of `expires` and `revoked`, or `NEVER_MS`. */
+  /** The earlier of `expires` and `revoked`; `NEVER_MS` without both. */
   ends: number('ends'),
   created: number('created'),
   expires: bigint('expires', { mode: 'number' }),
@@ -129,7 +130,7 @@ export const apiKeys = tidings.table('api_keys', {
   lastUsed: bigint('last_used', { mode: 'number' }),
   /** SHA-256 of the secret. */
   digest: bytea('digest').notNull(),
-  /** The digest of the previous secret, and when that ends; null before the first rotation. */
+  /** The digest of the secret before the last rotation, and when that secret ends; null before the first rotation. */
   oldDigest: bytea('old_digest'),
   oldExpires: bigint('old_expires', { mode: 'number' }),
   name: text('name').notNull(),
@@ -137,10 +138,10 @@ export const apiKeys = tidings.table('api_keys', {
   permissions: text('permissions').notNull(),
 }, (table) => [uniqueIndex('api_keys_version').on(table.version), index('api_keys_ends').on(table.ends)]);
 
-/** The newest version of the sessions, and how many are held: one row, which every change of a session locks first. For `since` and `server` see `access`. */
+/** The newest version of the sessions, and how many there are: one row, which every change of a session locks first. For `since` and `server` see `access`. */
 export const sessionState = tidings.table('session_state', {
   id: smallint('id').notNull(),
-  /** How often the row was changed; it stays as it is where an instance of an older version changes the row. */
+  /** Counts the changes of the row, except those by instances of older versions. */
   changes: bigint('changes', { mode: 'number' }).primaryKey().default(0),
   version: number('version'),
   held: number('held'),
@@ -148,35 +149,35 @@ export const sessionState = tidings.table('session_state', {
   server: text('server').notNull(),
 });
 
-/** Sessions that were not ended (session-store.ts). Times are milliseconds since 1970. */
+/** Sessions that have not ended (session-store.ts). Times are milliseconds since 1970. */
 export const sessions = tidings.table('sessions', {
   id: name('id').primaryKey(),
   /** SHA-256 of the secret. */
   digest: bytea('digest').notNull(),
   created: number('created'),
   expires: number('expires'),
-  /** `ownerOf` its origin. */
+  /** `ownerOf(origin)`. */
   owner: name('owner').notNull(),
   /** `SessionOrigin` as JSON. */
   origin: text('origin').notNull(),
 }, (table) => [index('sessions_owner').on(table.owner, table.created), index('sessions_expires').on(table.expires)]);
 
-/** The sessions that were ended last, by the versions that they took. */
+/** The ids of the sessions that were ended last. Each end has a version. */
 export const sessionEnds = tidings.table('session_ends', {
   version: bigint('version', { mode: 'number' }).primaryKey(),
   id: name('id').notNull(),
 });
 
-/** The newest erasures, one row for each version (erasure-store.ts). An erased message has the event `$erased` and no data; its row stays. */
+/** The newest erasures, one for each version (erasure-store.ts). The row of an erased message stays, with the event `$erased` and without data. */
 export const erasures = tidings.table('erasures', {
   version: bigint('version', { mode: 'number' }).primaryKey(),
   seq: number('seq'),
-  /** Whether all messages of the topic up to the number are erased, and not only this one. */
+  /** `Erasure.isPrefix`. */
   prefix: boolean('prefix').notNull(),
-  /** Whether the table of messages was vacuumed after it. */
+  /** Whether the table of messages was vacuumed after the erasure. */
   wiped: boolean('wiped').notNull(),
   topic: name('topic').notNull(),
-  /** The server, and its life, that gave the version: `tidings.session_server()`. Another one may have lost versions. */
+  /** As `access.server`. */
   server: text('server').notNull(),
 });
 
@@ -184,9 +185,9 @@ export const erasures = tidings.table('erasures', {
 export const revocationList = tidings.table('revocation_list', {
   id: smallint('id').notNull(),
   version: bigint('version', { mode: 'number' }).primaryKey(),
-  /** As in `access`: the first version that this server gave. */
+  /** As `access.since`. */
   since: number('since'),
-  /** As in `access`: which server, in which of its lives, the last change met. */
+  /** As `access.server`. */
   server: text('server').notNull(),
 });
 
@@ -199,15 +200,15 @@ export const revocations = tidings.table('revocations', {
   before: bigint('before', { mode: 'number' }),
   created: number('created'),
   ends: number('ends'),
-  /** The version that its last change took. */
+  /** The version of its last change. */
   version: number('version'),
 }, (table) => [primaryKey({ columns: [table.kind, table.name] }), uniqueIndex('revocations_version').on(table.version), index('revocations_ends').on(table.ends)]);
 
-/** Epochs that the log has lost, in the order in which they were kept, and where each came from. */
+/** The lost epochs (`Ancestry`), in the order in which they were stored. */
 export const lostEpochs = tidings.table('lost_epochs', {
   id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
   epoch: name('epoch').notNull().unique(),
-  /** The epoch and the number of the position before its first number. */
+  /** `parent` and `seq` are the position before the epoch's first number. */
   parent: name('parent').notNull(),
   seq: number('seq'),
 });
@@ -215,11 +216,11 @@ export const lostEpochs = tidings.table('lost_epochs', {
 /** The newest generation of the tickets, and how many rows there are: one row, which every change of a ticket locks first. */
 export const ticketState = tidings.table('ticket_state', {
   id: smallint('id').notNull(),
-  /** As in `session_state`. */
+  /** As `session_state.changes`. */
   changes: bigint('changes', { mode: 'number' }).primaryKey().default(0),
   generation: number('generation'),
   held: number('held'),
-  /** As in `access`: which server, in which of its lives, gave the newest generation. */
+  /** As `access.server`. */
   server: text('server').notNull(),
 });
 
@@ -228,17 +229,17 @@ export const tickets = tidings.table('tickets', {
   id: name('id').primaryKey(),
   /** The generation of its last use; 0 before the first. */
   generation: number('generation'),
-  /** When it can no longer be used. */
+  /** From this time on it cannot be used. */
   ends: number('ends'),
-  /** When its credential ends, or `NEVER_MS`. */
+  /** When its credential expires; `NEVER_MS` if it does not. */
   until: number('until'),
-  /** Whether only a client that shows a position of the log may use it. */
+  /** `TicketRecord.isGuarded`. */
   guarded: boolean('guarded').notNull(),
   /** SHA-256 of the secret. */
   digest: bytea('digest').notNull(),
-  /** `ownerOf` its origin. */
+  /** `ownerOf(origin)`. */
   owner: name('owner').notNull(),
-  /** The id of the session that it was made with. */
+  /** `TicketOrigin.session`. */
   session: text('session'),
   /** `SessionOrigin` as JSON. */
   origin: text('origin').notNull(),
@@ -249,7 +250,7 @@ export const tickets = tidings.table('tickets', {
 /** Webhooks (webhook-store.ts). Times are milliseconds since 1970. */
 export const webhooks = tidings.table('webhooks', {
   id: name('id').primaryKey(),
-  /** The version of the last change by an administrator, or of the status. */
+  /** Counts the changes by administrators and the changes of the status. */
   version: number('version'),
   /** The settings of the webhook as JSON, with the secrets that it signs with. */
   settings: text('settings').notNull(),
@@ -263,15 +264,15 @@ export const webhooks = tidings.table('webhooks', {
   failures: number('failures'),
   failingSince: bigint('failing_since', { mode: 'number' }),
   nextAt: number('next_at'),
-  /** The instance that delivers it; '' for none. */
+  /** The owner (webhook-store.ts); '' if it has none. */
   owner: name('owner').notNull(),
   /** Counts its owners and its restarts. */
   fence: number('fence'),
-  /** How many attempts there were. */
+  /** How many attempts there were, kept or not: the number of the newest attempt. */
   attempted: number('attempted'),
 }, (table) => [index('webhooks_owner').on(table.owner)]);
 
-/** Instances that deliver webhooks, and when the lease of each ends. */
+/** The owners of webhooks, and when the lease of each expires. */
 export const webhookOwners = tidings.table('webhook_owners', {
   owner: name('owner').primaryKey(),
   until: number('until'),
@@ -284,35 +285,35 @@ export const webhookAttempts = tidings.table('webhook_attempts', {
   attempt: text('attempt').notNull(),
 }, (table) => [primaryKey({ columns: [table.webhook, table.number] })]);
 
-/** Connectors (connector-store.ts), from when an instance first had a file that declares them. */
+/** Connectors (connector-store.ts). A row is made when the first instance that declares the connector starts, and stays. */
 export const connectors = tidings.table('connectors', {
   name: name('name').primaryKey(),
-  /** The instance that runs it; '' for none. */
+  /** The owner; '' if it has none. */
   owner: name('owner').notNull(),
   /** Counts its owners. */
   fence: number('fence'),
   /** The position up to which a sink has sent everything. */
   cursor: name('cursor').notNull(),
-  /** How it is, as JSON. */
+  /** `ConnectorRecord.status`, as JSON. */
   status: text('status').notNull(),
 });
 
-/** Instances that run connectors, and when the lease of each ends. */
+/** The owners of connectors, and when the lease of each expires. */
 export const connectorOwners = tidings.table('connector_owners', {
   owner: name('owner').primaryKey(),
   until: number('until'),
 });
 
-/** How far each source has read. A row moves in the transaction that stores the messages. */
+/** The positions of sources. A position moves in the transaction that stores its messages. */
 export const connectorPositions = tidings.table('connector_positions', {
   connector: name('connector').notNull(),
   part: name('part').notNull(),
-  /** Identifies the stream or topic on the other side. */
+  /** `SourcePosition.identity`. */
   identity: name('identity').notNull(),
   position: number('position'),
 }, (table) => [primaryKey({ columns: [table.connector, table.part] })]);
 
-/** The messages of each source, as ranges of numbers that do not overlap. */
+/** The origins of messages from sources (`OriginRange`). Ranges do not overlap. */
 export const connectorOrigins = tidings.table('connector_origins', {
   first: bigint('first', { mode: 'number' }).primaryKey(),
   last: number('last'),

@@ -2,7 +2,7 @@ import { CONNECTOR_NAME_MAX_BYTES, CONNECTOR_STATUS_MAX_BYTES, MAX_CONNECTORS, S
 import { checkWhole } from './key-rows.ts';
 import { StoreError, type AppendRequest } from '../store.ts';
 
-/** Checks of connectors in both stores. */
+/** Checks of the arguments about connectors. */
 
 export function checkOwner({ names }: ConnectorOwner): void {
   checkConnectors(names);
@@ -18,7 +18,7 @@ export function checkConnectorNote({ fence, status }: ConnectorNote): void {
   if (Buffer.byteLength(status) > CONNECTOR_STATUS_MAX_BYTES) throw new StoreError('refused', `the status of a connector is longer than ${CONNECTOR_STATUS_MAX_BYTES} bytes`);
 }
 
-/** The step of a call. A step is a transaction of its own: it decides whether anything is stored at all. */
+/** Finds the step of an append, and checks it. A step has an append of its own: if it is outdated, the whole transaction stores nothing. */
 export function stepOf(requests: readonly AppendRequest[]): SourceStep | undefined {
   const step = requests.find((request) => request.step !== undefined)?.step;
   if (step === undefined) return undefined;

@@ -1,9 +1,7 @@
 import { requireLevel } from '../level.ts';
 import { ERASURES_MAX_ENTRIES, ERASING_LEVEL, type Erasure, type ErasureChanges } from '../contracts/erasure-store.ts';
 
-/** Both stores read answers about erasures with this file. */
-
-/** Throws where the log is at a level at which nothing may be erased. @throws LevelTooLow */
+/** @throws LevelTooLow if the level of the log is too low for erasures. */
 export function requireErasingLevel(level: number): void {
   requireLevel(level, ERASING_LEVEL);
 }
@@ -14,9 +12,10 @@ export interface ErasureRow extends Erasure {
 }
 
 /**
- * The changes after a version. Versions follow each other without a hole: where one is missing, it was forgotten, or the database has lost some.
- * @param newest The newest version.
- * @param rows The erasures of later versions, in order, as far as they are remembered; `ERASURES_MAX_ENTRIES` at most.
+ * The changes after a version. Stored versions have no holes. If a version is missing after `after`, the database has forgotten or lost erasures. With
+ * `after` 7 and `newest` 9, the rows must be 8 and 9.
+ *
+ * @param rows The stored erasures after `after`, in the order of their versions, at most `ERASURES_MAX_ENTRIES`.
  */
 export function changesAfter(after: number, newest: number, rows: readonly ErasureRow[]): Omit<ErasureChanges, 'log'> {
   const isWhole = rows.length === Math.min(newest - after, ERASURES_MAX_ENTRIES) && rows.every(({ version }, index) => version === after + 1 + index);

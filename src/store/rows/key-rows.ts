@@ -3,21 +3,21 @@ import type { KeyRecord, KeySecret, NewKey, NewSecret } from '../contracts/key-s
 import { StoreError } from '../store.ts';
 
 /**
- * This room turns rows of a database into the records of the contracts, and back, for both stores. Values come in as a driver gives them; a value that
- * no store could have written is an error. Nothing here knows SQL.
+ * The room `rows` is the common part of both stores' records, one file for each contract of `contracts/`. Arguments come in and are checked (`check…`).
+ * Rows come in as a driver returns them, and the records of the contracts go out (`…Record`, `…Of`); a value that no store could have written is an error.
+ * The room has no SQL. Read this file first: the others use its checks and its permissions.
  */
 
-/** Both stores read and write rows of the table `api_keys` with this file. */
-
-/** When a key ends that does not end by itself: the last moment of a Date. No key ends later. */
+/** The end of a key that does not expire: the last moment of a `Date`. No key ends later. */
 export const NEVER_MS = 8_640_000_000_000_000;
 
-/** The most ended keys that one creation deletes: more than it adds, and few enough that others hardly wait. */
+/** The most ended keys that one creation deletes: more than it adds, so ended keys do not pile up, and few enough that other changes hardly wait. */
 export const DELETE_MAX_KEYS = 1_000;
 
+/** The length of a SHA-256. */
 export const DIGEST_BYTES = 32;
 
-/** A row without its version and its end. */
+/** A row of `api_keys` without `version` and `ends`. */
 export interface KeyRow {
   readonly id: string;
   readonly name: string;
@@ -41,12 +41,12 @@ export function keyRecord(row: KeyRow, now: number): KeyRecord {
   };
 }
 
-/** Their text in the database. A program that does not know `erase`, `presence` or `operate` leaves it out: to such a program the credential allows less. */
+/** The permissions as they are stored. An older program that does not know `erase`, `presence` or `operate` ignores it, so there the credential allows less. */
 export function permissionsText({ publish, subscribe, erase, presence, admin, operate }: Permissions): string {
   return JSON.stringify({ publish, subscribe, erase, presence, admin, ...(operate ? { operate } : {}) });
 }
 
-/** Throws at a value that this program did not write: nobody may be let in by it. */
+/** Reads stored permissions. Throws at any other value: it must not give anybody access. */
 export function permissionsOf(value: unknown): Permissions {
   const { publish, subscribe, erase, presence, admin, operate = false } = (value ?? {}) as { readonly [Name in keyof Permissions]: unknown };
   if (!isTexts(publish) || !isTexts(subscribe) || (erase !== undefined && !isTexts(erase)) || (presence !== undefined && !isTexts(presence)) || typeof admin !== 'boolean' || typeof operate !== 'boolean') throw new TypeError('the permissions of a credential are not what this program stores');
@@ -72,16 +72,17 @@ export function checkDigest(digest: Uint8Array): void {
   if (digest.length !== DIGEST_BYTES) throw new StoreError('refused', `the digest of a secret has ${digest.length} bytes, and not ${DIGEST_BYTES}`);
 }
 
-/** Throws at a number of keys that is asked for, or given, beyond its bound. */
+/** Throws if a call asks for, or passes, more than `most` keys. */
 export function checkKeys(keys: number, most: number): void {
   checkWhole('the number of keys', keys, 0, most);
 }
 
-/** Throws at a version that no store gives. */
+/** Throws at a version that no store could have given. */
 export function checkVersion(version: number): void {
   checkWhole('a version', version, 0, Number.MAX_SAFE_INTEGER);
 }
 
+/** Throws `refused` unless a value is a whole number within its bounds. @param what Names the value in the message. */
 export function checkWhole(what: string, value: number, least: number, most: number): void {
   if (!Number.isSafeInteger(value) || value < least || value > most) throw new StoreError('refused', `${what} is ${value}, and not a whole number from ${least} to ${most}`);
 }

@@ -2,8 +2,7 @@ import { checkVersion, checkWhole } from './key-rows.ts';
 import { LIST_MAX_REVOCATIONS, type NewRevocation, type Revocation, type RevocationKind } from '../contracts/revocation-store.ts';
 import { StoreError } from '../store.ts';
 
-/** Both stores read and write rows of the table `revocations` with this file. */
-
+/** A row of `revocations`. */
 export interface RevocationRow {
   readonly kind: string;
   readonly name: string;
@@ -15,7 +14,7 @@ export interface RevocationRow {
 
 const KINDS: readonly string[] = ['jti', 'sub', 'all'] satisfies RevocationKind[];
 
-/** Throws at a kind that this program does not know: it may concern tokens that would be let in. */
+/** Throws at a kind that this program does not know: it may revoke tokens that this program would accept. */
 export function revocationOf({ kind, name, before, created, ends, version }: RevocationRow): Revocation {
   if (!KINDS.includes(kind)) throw new StoreError('unavailable', 'a revocation is of a kind that this program does not know: replace it by a newer version');
   return { kind: kind as RevocationKind, name, before: before ?? undefined, created, ends, version };

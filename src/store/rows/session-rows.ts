@@ -2,9 +2,7 @@ import { checkDigest, checkWhole, NEVER_MS, permissionsOf } from './key-rows.ts'
 import type { NewSession, SessionKey, SessionOrigin, SessionRecord } from '../contracts/session-store.ts';
 import { StoreError } from '../store.ts';
 
-/** Both stores read and write rows of the table `sessions` with this file. */
-
-/** A row without its owner. */
+/** A row of `sessions` without `owner`. */
 export interface SessionRow {
   readonly id: string;
   readonly digest: Uint8Array;
@@ -17,23 +15,23 @@ export function sessionRecord({ id, digest, created, expires, origin }: SessionR
   return { id, digest, created, expires, origin: originOf(origin) };
 }
 
-/** The owner whose sessions are counted together. */
+/** The credential, as text, whose sessions or tickets share one bound. */
 export function ownerOf(origin: SessionOrigin): string {
   return origin.kind === 'key' ? `key:${origin.id}` : `sub:${origin.subject}`;
 }
 
-/** Its text in the database. */
+/** The origin as it is stored. */
 export function originText(origin: SessionOrigin): string {
   return JSON.stringify({ ...origin, proof: Buffer.from(origin.proof).toString('hex') });
 }
 
 const PROOF = /^[0-9a-f]{64}$/;
 
-/** Throws at a text that this program did not write: nobody may be let in by it. */
+/** Reads a stored origin. Throws at any other text: it must not give anybody access. */
 export function originOf(text: string): SessionOrigin {
   const { kind, id, proof, subject, tokenId, issuedAt, permissions, meta } = JSON.parse(text) as Readonly<Record<string, unknown>>;
   if (typeof proof !== 'string' || !PROOF.test(proof)) throw wrongOrigin();
-  // In memory of its own: what a slice is cut from would cross threads with it.
+  // A copy: the pool that the `Buffer` is a slice of would cross to the main thread with it.
   const bytes = Uint8Array.from(Buffer.from(proof, 'hex'));
   if (kind === 'key' && typeof id === 'string') return { kind, id, proof: bytes };
   if (kind !== 'subject' || typeof subject !== 'string' || (tokenId !== undefined && typeof tokenId !== 'string') || !Number.isSafeInteger(issuedAt) || (meta !== undefined && typeof meta !== 'string')) throw wrongOrigin();
@@ -56,7 +54,7 @@ export function checkSessionKey({ digest }: SessionKey): void {
   checkDigest(digest);
 }
 
-/** Ids are random: where two sessions would have one, somebody reuses it. */
-export function idTaken(): StoreError {
-  return new StoreError('refused', 'another session has this id');
+/** Another session or ticket has the id. Ids are random, so somebody used an id a second time. */
+export function idTaken(kind: 'session' | 'ticket'): StoreError {
+  return new StoreError('refused', `another ${kind} has this id`);
 }

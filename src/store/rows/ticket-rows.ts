@@ -2,9 +2,7 @@ import { checkDigest, checkVersion, checkWhole, NEVER_MS } from './key-rows.ts';
 import { originOf } from './session-rows.ts';
 import { CALL_MAX_TICKETS, type KeptTicket, type NewTicket, type TicketOrigin, type TicketRecord, type TicketRenewal, type TicketUse } from '../contracts/ticket-store.ts';
 
-/** Both stores read and write rows of the table `tickets` with this file. */
-
-/** A row without its owner. */
+/** A row of `tickets` without `owner`. */
 export interface TicketRow {
   readonly id: string;
   readonly generation: number;
@@ -21,7 +19,7 @@ export function ticketRecord({ id, generation, ends, until, guarded, digest, ses
   return { id, generation, ends, until: until === NEVER_MS ? undefined : until, isGuarded: Boolean(guarded), digest, session: session ?? undefined, origin: originOf(origin), topics: topicsOf(topics) };
 }
 
-/** Throws at a text that this program did not write: nobody may be let in by it. */
+/** Reads stored topics. Throws at any other text: it must not give anybody access. */
 function topicsOf(text: string): readonly string[] {
   const topics: unknown = JSON.parse(text);
   if (!Array.isArray(topics) || !topics.every((topic) => typeof topic === 'string')) throw new TypeError('the topics of a ticket are not what this program stores');
@@ -45,7 +43,8 @@ export function checkTicketIds(ids: readonly string[]): void {
 export function checkUses(uses: readonly TicketUse[]): void {
   const ids = uses.map(({ id }) => id);
   checkTicketIds(ids);
-  checkWhole('the number of uses of one ticket', 1 + ids.length - new Set(ids).size, 1, 1);
+  const repeated = ids.length - new Set(ids).size;
+  checkWhole('the number of uses of one ticket', 1 + repeated, 1, 1);
   for (const { digest } of uses) checkDigest(digest);
 }
 

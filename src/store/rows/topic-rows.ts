@@ -2,11 +2,11 @@ import type { Position } from '../../model/position.ts';
 import { TOPIC_FACTOR } from '../row-bytes.ts';
 import type { TopicHolding } from '../contracts/topic-store.ts';
 
-/** A database's answer about one topic. */
+/** A database's counts of one topic. */
 export interface TopicRow {
-  /** How many messages were found, of one more than are counted. */
+  /** How many messages were examined: at most one more than `maxMessages`. */
   readonly found: number;
-  /** Sums over the counted messages: their data, and their event names. */
+  /** The bytes of the data, and of the event names, of the counted messages. */
   readonly dataBytes: number;
   readonly eventBytes: number;
   readonly newest: (Position & { readonly time: number }) | undefined;

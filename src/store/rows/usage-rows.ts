@@ -1,7 +1,6 @@
 import type { Holding, StoredStretch } from '../contracts/usage-store.ts';
 
-/** Both stores read and write rows of the table `usage` with this file. */
-
+/** A row of `usage`. */
 export interface UsageRow {
   readonly id: string;
   readonly version: number;
@@ -15,7 +14,7 @@ export function holdingsText(holdings: readonly Holding[]): string {
   return JSON.stringify(holdings);
 }
 
-/** Throws at a text that this program did not write. */
+/** Throws at a text that no store could have written. */
 export function stretchOf({ topics, senders, ...row }: UsageRow): StoredStretch {
   return { ...row, topics: holdingsOf(topics), senders: holdingsOf(senders) };
 }
@@ -32,5 +31,5 @@ function holdingsOf(text: string): readonly Holding[] {
 }
 
 function wrongHoldings(): TypeError {
-  return new TypeError('what topics and senders hold of the log is not what this program stores');
+  return new TypeError('the usage of topics and senders is not what this program stores');
 }

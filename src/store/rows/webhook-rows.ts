@@ -2,8 +2,7 @@ import { checkWhole, NEVER_MS } from './key-rows.ts';
 import { StoreError } from '../store.ts';
 import { CALL_MAX_WEBHOOKS, KEPT_MAX_ATTEMPTS, WEBHOOK_TEXT_MAX_BYTES, type DeliveryNote, type DeliveryState, type NewWebhook, type WebhookChange, type WebhookRecord, type WebhookStatus } from '../contracts/webhook-store.ts';
 
-/** Both stores read and write rows of the table `webhooks` with this file. */
-
+/** A row of `webhooks` without `attempted`. */
 export interface WebhookRow {
   readonly id: string;
   readonly version: number;
@@ -65,7 +64,7 @@ function checkText(text: string): void {
   if (Buffer.byteLength(text) > WEBHOOK_TEXT_MAX_BYTES) throw new StoreError('refused', `a text of a webhook is longer than ${WEBHOOK_TEXT_MAX_BYTES} bytes`);
 }
 
-/** One owner's fair share of all webhooks. */
-export function shareOf(webhooks: number, owners: number): number {
-  return Math.ceil(webhooks / Math.max(1, owners));
+/** One owner's equal share of all webhooks, or of all connectors. */
+export function shareOf(count: number, owners: number): number {
+  return Math.ceil(count / Math.max(1, owners));
 }

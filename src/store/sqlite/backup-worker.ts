@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { copyAndCheck, type BackupJob, type BackupReply } from './backup.ts';
 import { toStoreError } from './files/errors.ts';
 
-/** The thread of a backup: SQLite blocks it, and the main thread can still hear a signal. */
+/** The thread of a backup. SQLite blocks this thread, so the main thread can still react to a signal. */
 
 function backUpHere(job: BackupJob): BackupReply {
   try {

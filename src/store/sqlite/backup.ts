@@ -8,27 +8,27 @@ import { StoreError } from '../store.ts';
 import { toStoreError } from './files/errors.ts';
 import { refuseForeign, syncFolder } from './files/migrate.ts';
 
-/** How long a backup waits for a lock. Readers wait for nobody, unless the file is being recovered. */
+/** How long a backup waits for a lock. Only a file that is being recovered makes a reader wait. */
 const BACKUP_LOCK_MS = 10_000;
 /** Permissions (chmod(2)): only the owner reads it. */
 const PRIVATE_MODE = 0o600;
 const RANDOM_CHARACTERS = 8;
-/** How often a run shows that it lives. Milliseconds. */
+/** How often a running backup touches its partial file, to show that it is alive. Milliseconds. */
 const TOUCH_MS = 1_000;
-/** How long a partial file must be unchanged before it counts as left by a killed run. Stops such files from filling the disk; a run that only stood still fails in order. Milliseconds. */
+/** A partial file that nobody has touched for this long is the rest of a killed backup, and is removed. Stops such files from filling the disk. A backup that was only stopped meanwhile fails with an error. Milliseconds. */
 const STALE_AFTER_MS = 60_000;
 
 /** The contents of a backup. */
 export interface BackedUp {
   readonly file: string;
-  /** The log's id; undefined where no instance has opened it. */
+  /** The log's id; undefined if no instance has opened the file yet. */
   readonly logId: string | undefined;
   readonly messages: number;
   readonly oldest: number;
   readonly head: number;
 }
 
-/** The message to the thread, and the thread's answer. */
+/** The job of the thread, and its answer. */
 export interface BackupJob {
   readonly file: string;
   readonly partial: string;
@@ -37,9 +37,9 @@ export interface BackupJob {
 export type BackupReply = { readonly held: BackedUp } | { readonly kind: StoreError['kind']; readonly failure: string };
 
 /**
- * Copies a log to a new file, while instances use it. It is one read transaction (`VACUUM INTO`), so it ends however much is published meanwhile. The file gets
- * its name once it is checked and on disk. Throws a `StoreError`; then there is no such file.
- * @param signal Removes what there is so far, at once. The thread cannot be stopped: the process has to end.
+ * Copies a log to a new file, while instances use it. The copy is one read transaction (`VACUUM INTO`), so publishes do not prolong it. The file gets its name
+ * only when it is checked and synced. Throws a `StoreError`; then there is no file with that name.
+ * @param signal Removes the partial file at once. The thread cannot be stopped, so the caller must end the process then.
  */
 export async function backUp(file: string, to: string, signal: AbortSignal): Promise<BackedUp> {
   const target = resolve(to);
@@ -50,11 +50,11 @@ export async function backUp(file: string, to: string, signal: AbortSignal): Pro
   const partial = join(folder, `.${basename(target)}.${randomName(RANDOM_CHARACTERS)}.partial`);
   const remove = (): void => rmSync(partial, { force: true });
   signal.addEventListener('abort', remove);
-  // The time of the file shows other runs that this one lives. An error is no matter: the file may have its name already.
+  // The time of the file shows other backups that this one is alive. Ignore an error: the file may have been renamed already.
   const touching = setInterval(() => utimes(partial, new Date(), new Date(), () => undefined), TOUCH_MS);
   try {
     removeStale(folder, basename(target));
-    // SQLite takes an empty file, and would make one that others may read.
+    // Make the file before SQLite does, which would let others read it. SQLite accepts an empty file.
     closeSync(openSync(partial, 'wx', PRIVATE_MODE));
     return await inThread({ file, partial, target });
   } catch (error) {
@@ -62,12 +62,12 @@ export async function backUp(file: string, to: string, signal: AbortSignal): Pro
   } finally {
     clearInterval(touching);
     signal.removeEventListener('abort', remove);
-    // Where it has its name, there is nothing left.
+    // After a success there is no partial file any more, and this does nothing.
     remove();
   }
 }
 
-/** Removes what runs left that were killed. */
+/** Removes the partial files of killed backups. */
 function removeStale(folder: string, name: string): void {
   for (const entry of readdirSync(folder)) {
     const isPartial = entry.startsWith(`.${name}.`) && /^[a-z0-9]{8}\.partial$/.test(entry.slice(name.length + 2));
@@ -88,7 +88,7 @@ function inThread(job: BackupJob): Promise<BackedUp> {
   });
 }
 
-/** Does all of it; blocks its thread. */
+/** Runs in the thread: copies, checks, syncs, and renames. Blocks. */
 export function copyAndCheck({ file, partial, target }: BackupJob): BackedUp {
   copyInto(file, partial);
   const held = check(partial);
@@ -115,7 +115,7 @@ function check(partial: string): Omit<BackedUp, 'file'> {
     if (found !== 'ok') throw new StoreError('unavailable', `the log is damaged, and was not backed up: ${String(found)}`);
     const row = db.prepare<[], Omit<BackedUp, 'file'> & { readonly level: number }>('SELECT head.log AS logId, head.level, (SELECT count(*) FROM messages) AS messages, retention.oldest, head.seq AS head FROM head, retention').get();
     const { level, ...held } = row ?? { level: 0, logId: undefined, messages: 0, oldest: 1, head: 0 };
-    // A backup of a closed log would be closed, too: no instance could go on with it.
+    // The backup of a closed log would be closed, too, and no instance could use it.
     const closed = closedReason(level);
     if (closed !== undefined) throw new StoreError('refused', `the log was not backed up: ${closed}`);
     if (held.messages !== held.head - held.oldest + 1) throw new StoreError('unavailable', `the log is damaged, and was not backed up: it holds ${held.messages} of the messages ${held.oldest} to ${held.head}`);
@@ -125,7 +125,7 @@ function check(partial: string): Omit<BackedUp, 'file'> {
   }
 }
 
-/** SQLite syncs no such copy by itself. */
+/** Syncs the copy: `VACUUM INTO` does not. */
 function sync(partial: string): void {
   const descriptor = openSync(partial, 'r+');
   try {
@@ -135,7 +135,7 @@ function sync(partial: string): void {
   }
 }
 
-/** A second name never replaces a file, as a new one would. File systems without them are looked at first. */
+/** Gives the file its name. A hard link never replaces an existing file, as `rename` would. On file systems without hard links, checks for such a file first. */
 function rename(partial: string, target: string): void {
   try {
     linkSync(partial, target);
@@ -146,6 +146,7 @@ function rename(partial: string, target: string): void {
   }
 }
 
+/** The errors of file systems without hard links. */
 const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 function exists(target: string): StoreError {

@@ -4,16 +4,16 @@ import type Database from 'better-sqlite3';
 import { Lineage } from '../../model/epochs.ts';
 import type { CopiedKind, CopiedRow, CopiedTable } from '../copied-rows.ts';
 import { MOVED_LEVELS, openLevel, refuseLevel } from '../level.ts';
-import type { CopiedMessage, CopySource, KeyPosition, SourceState } from '../log-copy.ts';
+import type { CopiedMessage, CopySource, KeyPosition, SourceState } from '../copy-contract.ts';
 import { missingMigrations } from '../migrations.ts';
 import { StoreError } from '../store.ts';
 import { connect, disconnect, monotonic, patiently, type SqliteConnection } from './files/connection.ts';
 import { toCommitError, toStoreError } from './files/errors.ts';
 import { appliedMigrations, refuseForeign } from './files/migrate.ts';
 
-/** How long one step waits for another process to release the database. */
+/** How long one call waits for another process to release the database. */
 const COPY_LOCK_MS = 10_000;
-/** Rows read at once: bounds the memory of a copy, and the work that a crash repeats. */
+/** The most messages, bytes of data, and keys of one batch. Bounds the memory of a copy, and the work that is repeated after a crash. */
 const COPIED_BATCH_MAX_MESSAGES = 2_000;
 const COPIED_BATCH_MAX_BYTES = 4 * 1024 * 1024;
 const BATCH_MAX_KEYS = 2_000;
@@ -29,7 +29,7 @@ interface MessageRow {
   readonly data: Buffer;
 }
 
-/** A SQLite log that is copied, beside instances or after them. Each read is short, unless the log is held: a long one would keep the write-ahead log from shrinking. */
+/** The SQLite log that `tidings copy` reads; instances may use it. Each call has its own short transaction, because a long one would prevent checkpoints. After `hold`, all calls are in one transaction. */
 export class SqliteCopySource implements CopySource {
   readonly #sqliteConnection: SqliteConnection;
   readonly #state: Database.Statement<[], Omit<SourceState, 'isMoved'>>;
@@ -39,7 +39,7 @@ export class SqliteCopySource implements CopySource {
   readonly #firstKeys: Database.Statement<[], CopiedRow>;
   readonly #laterKeys: Database.Statement<[string, string], CopiedRow>;
 
-  /** @param file An existing log. Nothing in it is changed. */
+  /** @param file An existing log. Only `seal` changes it. */
   constructor(file: string) {
     if (!existsSync(file)) throw new StoreError('unavailable', `${resolve(file)}: there is no such file`);
     this.#sqliteConnection = call(() => connect(resolve(file), deadline(), { inspect: inspectLog }));
@@ -69,7 +69,7 @@ export class SqliteCopySource implements CopySource {
       const batch: CopiedMessage[] = [];
       let bytes = 0;
       for (const row of this.#messages.iterate(after, through)) {
-        // Retention may have passed by what precedes the first.
+        // The first message of the batch follows `after`, unless retention has deleted messages after it.
         const before = batch.at(-1)?.seq ?? Math.max(after, this.#state.get()!.oldest - 1);
         if (row.seq !== before + 1 || row.epoch !== lineage.at(row.seq).epoch) throw new StoreError('unavailable', `the source is damaged: the message ${row.seq} is not where it belongs`);
         batch.push({ seq: row.seq, row: [String(row.seq), String(row.time), String(row.expires), String(row.json), row.topic, row.event], data: row.data });
@@ -126,13 +126,13 @@ export class SqliteCopySource implements CopySource {
   }
 }
 
-/** Throws where a file is no log that this program can copy. It is not changed: the service may be of another version. */
+/** Throws if a file is no log that this program can copy. Never migrates it, because instances of another version may use it. */
 function inspectLog(db: Database.Database): void {
   refuseForeign(db);
   const missing = missingMigrations('sqlite', appliedMigrations(db));
   const level = missing.length > 0 ? undefined : db.prepare<[], number>('SELECT level FROM head').pluck().get();
-  if (appliedMigrations(db).length > 0 && missing.length > 0) throw new StoreError('unavailable', 'its schema is that of an earlier version: run npm run migrate with its DATABASE_URL first');
-  if (level === undefined) throw new StoreError('unavailable', 'no instance has opened it yet: there is nothing to copy');
+  if (appliedMigrations(db).length > 0 && missing.length > 0) throw new StoreError('unavailable', 'the schema of the source is that of an earlier version: run npm run migrate with its DATABASE_URL first');
+  if (level === undefined) throw new StoreError('unavailable', 'no instance has opened the source yet: there is nothing to copy');
   refuseLevel(openLevel(level));
 }
 

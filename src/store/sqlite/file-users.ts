@@ -1,13 +1,13 @@
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import type { Clock } from '../../runtime/clock.ts';
 
-/** Where Linux lists the locks of all processes that this one may see. Other systems have no such list. */
+/** Where Linux lists the file locks of all processes that are visible to this one. Other systems have no such list. */
 const LOCKS_FILE = '/proc/locks';
 
-/** A lock as Linux lists it, on the byte of the index that SQLite keeps locked while a process uses the log (`UNIX_SHM_DMS` in its os_unix.c): the process, and the file with its inode. */
+/** Matches a line for the byte of the index (-shm) that SQLite keeps locked while a process uses the log (`UNIX_SHM_DMS` in its os_unix.c). The groups are the process, the file (device and inode), and the inode. */
 const IN_USE = /^\d+: POSIX +\w+ +READ +(\d+) ([0-9a-f]+:[0-9a-f]+:(\d+)) 128 128$/gm;
 
-/** How long the last reading is believed. Stops many questions in a row from reading it each time. Milliseconds. */
+/** How long an answer is cached. Stops many calls in a row from reading the list each time. Milliseconds. */
 const LOCKS_GOOD_MS = 1_000;
 
 export interface FileUsersOptions {
@@ -17,7 +17,7 @@ export interface FileUsersOptions {
 }
 
 /**
- * Whether other processes have a SQLite log open, of every version, readers included. In a container, Linux does not list processes of others.
+ * Tells whether other processes have a SQLite log open, readers and other versions of Tidings included. In a container, it cannot see processes outside.
  */
 export class FileUsers {
   readonly #file: string;
@@ -44,7 +44,7 @@ export class FileUsers {
       const { ino } = statSync(`${realpathSync(this.#file)}-shm`, { bigint: true });
       const users = [...readFileSync(LOCKS_FILE, 'latin1').matchAll(IN_USE)].filter(([, , , inode]) => inode === String(ino));
       const isOwn = ([, pid]: readonly string[]): boolean => pid === String(process.pid);
-      // A file of another file system may have the same inode.
+      // Compare the device, too: a file on another device may have the same inode.
       const file = users.find(isOwn)?.[2];
       return users.some((user) => !isOwn(user) && user[2] === file);
     } catch (error) {

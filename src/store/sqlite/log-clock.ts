@@ -15,7 +15,7 @@ import { Seeker } from './messages/seek.ts';
 /** How long one step waits for another process to release the database. */
 const STEP_WAIT_MS = 5_000;
 
-/** The clocks of a database file. Blocks the thread, as all of this does: for the command line. Rejects with a `StoreError`. */
+/** Reads the clocks of a database file. Like `acceptClock` it blocks the thread, so only a command may call it. Rejects with a `StoreError`. */
 export function readClocks(file: string): Promise<LogClocks> {
   return connected(file, (sqliteConnection) => readTransaction(sqliteConnection, monotonic() + STEP_WAIT_MS, () => {
     const { db } = sqliteConnection;
@@ -25,7 +25,7 @@ export function readClocks(file: string): Promise<LogClocks> {
   }));
 }
 
-/** Takes the machine's clock for right: what lies beyond it gets the time of now, and expires as long after it as it would have. Rejects with a `StoreError`. */
+/** Accepts the machine's clock: messages and keys with a later time get the present time, and keep their remaining lifetime. Rejects with a `StoreError`. */
 export function acceptClock(file: string): Promise<Restamped> {
   return connected(file, (sqliteConnection) => acceptInSteps(() =>
     Promise.resolve(writeTransaction(sqliteConnection, monotonic() + STEP_WAIT_MS, () => acceptStep(sqliteConnection.db)))));
@@ -47,7 +47,7 @@ async function connected<Result>(file: string, work: (sqliteConnection: SqliteCo
   }
 }
 
-/** Oldest first, so that time never decreases along the log, even with appends between two steps (invariant 10). */
+/** Takes one step, from the oldest message with a later time. In this order, times never decrease along the log, even if an append comes between two steps (invariant 10). */
 function acceptStep(db: Database.Database): Restamped & { readonly more: boolean } {
   const row = logRow(db);
   const now = Date.now();
@@ -55,8 +55,8 @@ function acceptStep(db: Database.Database): Restamped & { readonly more: boolean
   const last = lastOfStep(db, beyond);
   const { changes: messages } = db.prepare('UPDATE messages SET time = ?, expires = CASE expires WHEN 0 THEN 0 ELSE ? + expires - time END WHERE seq BETWEEN ? AND ?').run(now, now, beyond, last);
   const isEnd = last >= row.seq;
-  // The keys that lie beyond are found by reading all of them: only when no message is left, and not in each step.
-  const keys = !isEnd ? 0 : db.prepare('UPDATE keys SET time = ?, expires = ? + expires - time WHERE id IN (SELECT id FROM keys WHERE time > ? LIMIT ?)').run(now, now, now, ACCEPT_STEP_KEYS).changes;
+  // No index has the time of keys, so this reads all keys. Do it only when no message is left.
+  const keys = isEnd ? db.prepare('UPDATE keys SET time = ?, expires = ? + expires - time WHERE id IN (SELECT id FROM keys WHERE time > ? LIMIT ?)').run(now, now, now, ACCEPT_STEP_KEYS).changes : 0;
   const more = !isEnd || keys === ACCEPT_STEP_KEYS;
   if (!more) {
     db.prepare('UPDATE head SET time = min(time, ?)').run(now);
@@ -65,7 +65,7 @@ function acceptStep(db: Database.Database): Restamped & { readonly more: boolean
   return { messages, keys, more };
 }
 
-/** The last message of a step that begins at a number: a row is written again with its data, so a step is bounded in bytes, too. */
+/** The last message of a step that begins at `first`. An update writes a row again with its data, so a step is bounded in bytes, too. */
 function lastOfStep(db: Database.Database, first: number): number {
   let last = first - 1;
   let bytes = 0;

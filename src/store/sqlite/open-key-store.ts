@@ -2,10 +2,11 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { NO_LOG, type KeyStoreOptions, type OpenedKeyStore } from '../contracts/key-store.ts';
 import { StoreError } from '../store.ts';
-import { ApiKeys, KEY_READS, type KeyCallTable } from './records/api-keys.ts';
+import { ApiKeys, KEY_EFFECTS, type KeyCalls } from './records/api-keys.ts';
 import { connect, disconnect, monotonic, readTransaction, writeTransaction, type SqliteConnection } from './files/connection.ts';
 import { toStoreError } from './files/errors.ts';
-import { SqliteKeyStore, type CallKeys } from './records/key-store.ts';
+import { SqliteKeyStore } from './records/key-store.ts';
+import type { CallTable, PerformCall } from './records/side-call.ts';
 import { LogStateQuery } from './files/log-state.ts';
 import { appliedMigrations, applyMigrations, makeFolder, refuseForeign } from './files/migrate.ts';
 
@@ -13,8 +14,8 @@ import { appliedMigrations, applyMigrations, makeFolder, refuseForeign } from '.
 const CALL_WAIT_MS = 5_000;
 
 /**
- * The keys of a database file, beside instances or before the first of them, without beginning an epoch. Like an instance it makes the file where it is
- * missing, and its folder, unless it may not, and brings the schema up to date. Every call blocks the thread: for the command line. Rejects with a `StoreError`.
+ * Opens the API keys of a database file for a command. Instances may use the file at the same time. It begins no epoch. Like an instance it makes the file
+ * and its folder if they are missing (unless `isMaking` is false), and applies missing migrations. Every call blocks the thread. Rejects with a `StoreError`.
  */
 export async function openKeyStore(file: string, { isMaking = true }: KeyStoreOptions = {}): Promise<OpenedKeyStore> {
   try {
@@ -38,14 +39,16 @@ export async function openKeyStore(file: string, { isMaking = true }: KeyStoreOp
   }
 }
 
-function callsOn(sqliteConnection: SqliteConnection): CallKeys {
+/** Performs calls in this thread. */
+function callsOn(sqliteConnection: SqliteConnection): PerformCall<KeyCalls> {
   const { db } = sqliteConnection;
   const logState = new LogStateQuery({ db });
-  const apiKeys: KeyCallTable = new ApiKeys({ db, logState });
+  const apiKeys: CallTable<KeyCalls> = new ApiKeys({ db, logState });
   return async (name, argument) => {
-    const transaction = KEY_READS.has(name) ? readTransaction : writeTransaction;
+    const transaction = KEY_EFFECTS[name] === 'read' ? readTransaction : writeTransaction;
     try {
       return transaction(sqliteConnection, deadline(), () => {
+        // Throws if this program does not understand the log.
         if (logState.logId() !== undefined) logState.row();
         return apiKeys[name](argument);
       });

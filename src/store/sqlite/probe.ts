@@ -2,7 +2,7 @@ import Database from 'better-sqlite3';
 import { DamageError } from './files/errors.ts';
 import type { LogRow } from './files/log-state.ts';
 
-/** Every table and index, by the order in which it is sorted. */
+/** Every table and index, by the columns that it is sorted by. */
 const ORDERS: readonly (readonly [table: string, ...columns: string[]])[] = [
   ['head', 'id'], ['retention', 'id'], ['epochs', 'id'], ['epochs', 'epoch'], ['messages', 'seq'], ['recent', 'topic', 'seq'], ['topics', 'topic', 'seq'],
   ['segments', 'segment', 'seq'], ['keys', 'id'], ['keys', 'scope', 'key'],
@@ -16,10 +16,13 @@ const ENDS = ORDERS.flatMap(([table, ...columns]) => ['ASC', 'DESC'].map((direct
 const MESSAGES = 'SELECT head.log, head.seq, retention.oldest, (SELECT min(seq) FROM messages) AS first, (SELECT max(seq) FROM messages) AS last FROM head, retention';
 
 /**
- * Reads what a process needs when it starts: the schema, the rows that describe the log, and both ends of every table and index. Connections that are open would not notice that it is gone: they go on by pages in memory. About a millisecond, however long the log is.
+ * Opens a database file anew and reads the parts that a process needs at its start: the schema, the rows that describe the log, and both ends of every table
+ * and index. Open connections do not notice that these are damaged, because they use pages in memory. Takes about a millisecond, however long the log is.
+ *
+ * @throws DamageError if one of the parts is missing, or belongs to another log.
  */
 export function probe(file: string, logId: string): void {
-  // Closing one that only reads never writes to the file.
+  // Read-only, because a connection that can write makes a checkpoint when it closes.
   const db = new Database(file, { readonly: true, fileMustExist: true, timeout: 0 });
   try {
     db.exec('BEGIN');

@@ -2,25 +2,28 @@ import { StoreError } from '../store.ts';
 import { monotonic } from './files/connection.ts';
 import type { SideIdentities } from './files/database-files.ts';
 
-/** The threads that open one database, by their place in the shared memory. */
+/** A thread that opens the database: 0 is the writer, 1 the query worker. */
 export type Opener = 0 | 1;
 
+/** The length of two identities of files as text. */
 const TEXT_BYTES = 128;
 const UNLOCKED = -1;
 
 /**
- * The write-ahead log and the index that the connections of this process have open, in memory that the store's threads share. SQLite opens the index once for a
- * process and keeps it until the last connection closes. A connection that opens meanwhile gets that same index, even if its name is gone or stands for
- * a new file. Other processes would use the new file, and the locks would keep nobody apart. So a thread joins another only while the names are unchanged.
+ * Which write-ahead log and index this process has open, in memory that the store's two threads share.
+ *
+ * SQLite opens the index once for a process and keeps it until the process's last connection closes. A second connection gets the same index, even if
+ * somebody removed that file and another process made a new one. Then the two processes would use different files, and their locks would not exclude each
+ * other. So while one thread has a connection, the other thread connects only if the names still stand for the same files.
  */
 export class SharedFiles {
-  /** Handed to the other threads. */
+  /** The memory, for the constructor in the other threads. */
   readonly shared: SharedArrayBuffer;
-  /** The opener that opens a connection now, or `UNLOCKED`. */
+  /** A lock: the thread that opens a connection now, or `UNLOCKED`. */
   readonly #lock: Int32Array;
-  /** For each opener, whether it may have a connection open. */
+  /** For each thread, 1 if it may have a connection open. */
   readonly #open: Int32Array;
-  /** `SideIdentities` as text, padded. Read and written under the lock. */
+  /** The `SideIdentities` of the open files as text, padded. Read and written under the lock. */
   readonly #identities: Uint8Array;
 
   constructor(shared?: SharedArrayBuffer) {
@@ -35,7 +38,7 @@ export class SharedFiles {
    * Opens a connection while no other thread opens one.
    *
    * @param deadline Until when to wait for the other thread, by `monotonic`.
-   * @param open Gets what the other thread has open, if it has a connection. It must throw where the names stand for other files.
+   * @param open Gets the files that the other thread has open, if it has a connection. Must throw if the names stand for other files.
    */
   join<T extends { readonly files: { readonly sides: SideIdentities } }>(opener: Opener, deadline: number, open: (inUse: SideIdentities | undefined) => T): T {
     this.#acquire(opener, deadline);
@@ -53,7 +56,7 @@ export class SharedFiles {
     }
   }
 
-  /** After an opener's connection was closed. */
+  /** Call it after a thread has closed its connection. */
   leave(opener: Opener): void {
     Atomics.store(this.#open, opener, 0);
     Atomics.notify(this.#open, opener);
@@ -69,7 +72,7 @@ export class SharedFiles {
     return Atomics.wait(this.#open, 1 - opener, 1, Math.max(0, deadline - monotonic())) !== 'timed-out';
   }
 
-  /** After an opener's thread has ended, which closes its files. */
+  /** Call it after a thread has ended, which closes its files. */
   abandon(opener: Opener): void {
     this.leave(opener);
     this.#release(opener);

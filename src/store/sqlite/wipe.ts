@@ -4,25 +4,31 @@ import { writeTransaction, type SqliteConnection } from './files/connection.ts';
 import { truncateWal } from './files/write-ahead-log.ts';
 
 /**
- * Erased data leave copies. Retention moves rows between pages, and freed pages keep their old content. The write-ahead log keeps earlier versions of pages. So
- * all free pages are taken by a table of zeros, step by step, and given back. Then the write-ahead log is emptied. How far that has come stands with the
- * erasure: whichever process comes next goes on there.
+ * Overwrites the copies that erased data leaves in the files. Retention moves rows between pages, freed pages keep their old content, and the write-ahead log
+ * has earlier versions of pages. A round of wiping has these steps, each a call of `wipe`:
  *
- * That is one round. Data erased after the free pages were taken waits for the next round. So a round ends, and returns its pages, under any number of erasures.
+ * 1. Insert rows of zeros into the table `filler` until it has taken all free pages. Mark the erasures so far `PAGES_WIPED_CODE`.
+ * 2. Delete these rows, one by one, which gives the pages back.
+ * 3. Empty the write-ahead log. Mark the same erasures `WIPED_CODE`.
+ *
+ * The marks are in the database, so any process can go on with the round. An erasure after step 1 waits for the next round. So a round ends, and gives its
+ * pages back, however many erasures come.
  */
 
-/** The states of `wiped`: copies may be anywhere in the files; the free pages are zeros; the write-ahead log was emptied after that. */
+/** The column `wiped` of `erasures`. Copies may be anywhere in the files. */
 const UNWIPED_CODE = 0;
+/** The pages that were free are zeros. */
 const PAGES_WIPED_CODE = 1;
+/** The write-ahead log was emptied after that. */
 const WIPED_CODE = 2;
 
-/** How many free pages one step overwrites: appends may wait for the step. */
+/** How many free pages one step overwrites. Stops a step from delaying appends for long. */
 const WIPE_STEP_PAGES = 256;
-/** Bytes that SQLite itself needs in each page and for the row, which the zeros do not fill. */
+/** SQLite uses this many bytes of each page, and of the row, for itself: the zeros do not fill them. */
 const FILLER_PAGE_BYTES = 4;
 const FILLER_ROW_BYTES = 64;
 
-/** One step. */
+/** Takes one step of a round. */
 export function wipe(sqliteConnection: SqliteConnection, deadline: number): Wiped {
   const { db, files } = sqliteConnection;
   const newest = db.prepare<[number], number | null>('SELECT max(version) FROM erasures WHERE wiped = ?').pluck();
@@ -35,7 +41,7 @@ export function wipe(sqliteConnection: SqliteConnection, deadline: number): Wipe
     });
     return 'more';
   }
-  // Also after all is done: another process may have taken pages meanwhile.
+  // Check it even if no erasure waits: another process may have taken pages in a round that this one has finished.
   if (db.prepare('SELECT 1 FROM filler LIMIT 1').get() !== undefined) {
     writeTransaction(sqliteConnection, deadline, () => db.prepare('DELETE FROM filler WHERE id IN (SELECT id FROM filler LIMIT 1)').run());
     return 'more';
@@ -46,7 +52,7 @@ export function wipe(sqliteConnection: SqliteConnection, deadline: number): Wipe
   return unwiped === undefined ? 'done' : 'next-round';
 }
 
-/** Returns whether none is left. */
+/** Takes free pages for one step. Returns whether no free page is left. */
 function takeFreePages(db: Database.Database): boolean {
   const free = Math.min(WIPE_STEP_PAGES, freePages(db));
   const pageBytes = db.pragma('page_size', { simple: true }) as number;

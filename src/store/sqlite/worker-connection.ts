@@ -1,32 +1,33 @@
 import type Database from 'better-sqlite3';
 import { StoreError } from '../store.ts';
-import { ApiKeys, type KeyCallTable } from './records/api-keys.ts';
+import { ApiKeys, type KeyCalls } from './records/api-keys.ts';
 import { Appender } from './messages/append.ts';
 import { connect, disconnect, monotonic, patiently, readTransaction, writeTransaction, type ConnectOptions, type SqliteConnection } from './files/connection.ts';
 import { Connectors } from './records/connectors.ts';
 import { isOfConnection, lostFile, toUnknownError } from './files/errors.ts';
-import { Erasures, type ErasureCallTable } from './records/erasures.ts';
+import { Erasures, type ErasureCalls } from './records/erasures.ts';
 import { LogStateQuery, type AnswerWith, type LogRow, type Snapshot } from './files/log-state.ts';
-import { LostEpochs } from './messages/lost-epochs.ts';
+import { LostEpochs } from './records/lost-epochs.ts';
 import { probe } from './probe.ts';
 import { MessageQuery } from './messages/query.ts';
 import { Revocations } from './records/revocations.ts';
 import { Seeker } from './messages/seek.ts';
-import { Sessions, type SessionCallTable } from './records/sessions.ts';
+import { Sessions, type SessionCalls } from './records/sessions.ts';
+import type { CallTable } from './records/side-call.ts';
 import { SharedFiles, type Opener } from './shared-files.ts';
-import { Tickets, type TicketCallTable } from './records/tickets.ts';
+import { Tickets, type TicketCalls } from './records/tickets.ts';
 import { TopicIndex } from './messages/topic-index.ts';
-import { Topics, type TopicCallTable } from './records/topics.ts';
+import { Topics, type TopicCalls } from './records/topics.ts';
 import { Trimmer } from './messages/trim.ts';
-import { Usage, type UsageCallTable } from './records/usage.ts';
-import { Webhooks, type WebhookCallTable } from './records/webhooks.ts';
+import { Usage, type UsageCalls } from './records/usage.ts';
+import { Webhooks, type WebhookCalls } from './records/webhooks.ts';
 import type { Opened, WorkerData } from './worker-protocol.ts';
 import { rescueWal } from './files/write-ahead-log.ts';
 
-/** How old a probe may be, where nothing has written to the database file since. */
+/** How old a probe may be (probe.ts). If the database file has changed since, the next look probes at once. */
 const PROBE_MS = 1_000;
 
-/** How long a thread waits until the other has closed files that are lost. A read that the other has begun may take longer; then the job fails, and the next waits again. */
+/** How long a thread waits for the other thread to close lost files. If the other thread is in a longer read, the job fails, and the next job waits again. */
 const LEAVE_WAIT_MS = 1_000;
 
 /** A `SqliteConnection` with its prepared statements. */
@@ -37,44 +38,46 @@ export interface Statements {
   readonly messageQuery: MessageQuery;
   readonly seeker: Seeker;
   readonly trimmer: Trimmer;
-  readonly apiKeys: KeyCallTable;
-  readonly sessions: SessionCallTable;
-  readonly tickets: TicketCallTable;
+  readonly apiKeys: CallTable<KeyCalls>;
+  readonly sessions: CallTable<SessionCalls>;
+  readonly tickets: CallTable<TicketCalls>;
   readonly revocations: Revocations;
-  readonly usage: UsageCallTable;
-  readonly topics: TopicCallTable;
-  readonly erasures: ErasureCallTable;
+  readonly usage: CallTable<UsageCalls>;
+  readonly topics: CallTable<TopicCalls>;
+  readonly erasures: CallTable<ErasureCalls>;
   readonly lostEpochs: LostEpochs;
-  readonly webhooks: WebhookCallTable;
+  readonly webhooks: CallTable<WebhookCalls>;
   readonly connectors: Connectors;
 }
 
-/** How the first worker opens the log. */
+/** The steps with which the first writer opens a log. */
 export interface FirstOpening {
-  /** Throws where the file is no log. */
+  /** Throws if the file is no log. */
   readonly inspect: NonNullable<ConnectOptions['inspect']>;
-  /** Runs in a transaction. */
+  /** Applies migrations and begins an epoch. Runs in a write transaction. */
   readonly begin: (db: Database.Database) => { readonly logId: string };
 }
 
 type Work<Answer> = (statements: Statements) => Answer;
 
 /**
- * A worker's connection to the database file. It connects with the same write-ahead log as the other thread, prepares the statements, and runs the work of a job in one transaction. It refuses
- * a file that is another log, or that has lost messages. An error may close it; the next job connects anew.
+ * A worker's connection to the database file. It opens the same write-ahead log as the other thread (shared-files.ts), prepares the statements, and runs the
+ * work of each job in one transaction. It refuses a file that has another log, or that has lost messages.
+ *
+ * `release` closes the connection after an error that the connection may have caused. The next job connects again.
  */
 export class WorkerConnection {
   readonly #file: string;
   readonly #opener: Opener;
   readonly #sharedFiles: SharedFiles;
-  /** The log that the store opened: no other is ever used. */
+  /** The file and log that the store opened. This connection uses no other. */
   #opened: Opened | undefined;
   #current: Statements | undefined;
-  /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
+  /** The last successful probe: its time by `monotonic`, and the change time that the database file had then. */
   #probed: { readonly at: number; readonly changed: bigint } | undefined;
-  /** The newest epoch that the main thread has heard of from this thread. */
+  /** The newest epoch that this thread has sent to the main thread. */
   #knownEpoch = 0;
-  /** The newest number that this thread has answered with: the log must never end before it (invariant 8). */
+  /** The head in this thread's last answer. If the log ends before it, it has lost messages (invariant 8). */
   #newest = 0;
 
   constructor({ file, opener, sharedFiles, opened }: Pick<WorkerData, 'file' | 'opener' | 'sharedFiles' | 'opened'>) {
@@ -84,7 +87,7 @@ export class WorkerConnection {
     this.#opened = opened;
   }
 
-  /** Undefined where an error closed it, and no job has connected since. */
+  /** Undefined after an error closed the connection, until the next job. */
   get current(): Statements | undefined {
     return this.#current;
   }
@@ -104,7 +107,7 @@ export class WorkerConnection {
     }
   }
 
-  /** The statements, after connecting anew if an error closed the connection. */
+  /** The statements. Connects again if an error closed the connection. */
   use(deadline: number): Statements {
     if (this.#current !== undefined) return this.#current;
     if (this.#opened === undefined) throw new StoreError('unavailable', 'the store is not open');
@@ -119,6 +122,7 @@ export class WorkerConnection {
     }
   }
 
+  /** Runs work in a read transaction. `write` and `commit` are the same with a write transaction. */
   read<Answer extends { readonly log: LogRow }>(deadline: number, work: Work<Answer>): AnswerWith<Snapshot, Answer> {
     return this.#transact(readTransaction, deadline, work);
   }
@@ -127,11 +131,11 @@ export class WorkerConnection {
     return this.#transact(writeTransaction, deadline, work);
   }
 
-  /** Does one piece of work that is acknowledged: its transaction is committed, and a process that starts now could read it. */
+  /** Runs work that is acknowledged. Besides the commit, it checks that a process that starts now could read the file. */
   commit<Answer extends { readonly log: LogRow }>(deadline: number, work: Work<Answer>): AnswerWith<Snapshot, Answer> {
     const answer = this.write(deadline, work);
     try {
-      // A checkpoint wrote to the database file, or someone else did.
+      // A checkpoint has written to the database file, or another program has: read it anew.
       if (this.#current!.sqliteConnection.files.changed !== this.#probed?.changed) this.#probeAnew(deadline);
     } catch (error) {
       throw toUnknownError(error);
@@ -143,7 +147,7 @@ export class WorkerConnection {
     return this.read(deadline, ({ logState }) => ({ log: logState.row() })).log;
   }
 
-  /** Looks at the files of a connection that is open. Where nobody writes, nothing else would tell that the write-ahead log was cut. */
+  /** Checks the files of the open connection. On a log without writes, nothing else would notice that the write-ahead log was cut. */
   lookAtFiles(deadline: number): { readonly links: number; readonly walBytes: number } {
     const { files } = this.#current!.sqliteConnection;
     if (this.#probed === undefined || this.#probed.changed !== files.changed || monotonic() - this.#probed.at > PROBE_MS) {
@@ -153,12 +157,12 @@ export class WorkerConnection {
     return { links: files.links, walBytes: files.walBytes };
   }
 
-  /** The main thread is told of an epoch. */
-  toldOf(epoch: number): void {
+  /** Called when an answer carries the epochs to the main thread: later answers leave them out. */
+  sentEpochs(epoch: number): void {
     this.#knownEpoch = epoch;
   }
 
-  /** Closes a connection that is the reason for an error, or may be: the next job connects anew. */
+  /** Closes the connection if it may be the reason for an error. The next job connects again. */
   release(error: unknown): void {
     if (this.#current === undefined) return;
     const { sqliteConnection } = this.#current;
@@ -166,7 +170,7 @@ export class WorkerConnection {
     try {
       if (lost?.which === 'wal') rescueWal(sqliteConnection);
     } catch {
-      // The rescue saved as much as it could; the next connection finds out whether the newest message is there.
+      // The rescue has saved what it could. `#newest` shows the next connection whether messages were lost.
     }
     if (lost !== undefined || isOfConnection(error) || !sqliteConnection.db.open) this.end();
   }
@@ -178,7 +182,7 @@ export class WorkerConnection {
     if (ended !== undefined) this.#leave(ended.sqliteConnection);
   }
 
-  /** Does one piece of work in one transaction. Its answer says of the log what the same snapshot says. */
+  /** Runs work in one transaction. The state of the log in its answer is from the same snapshot. */
   #transact<Answer extends { readonly log: LogRow }>(transaction: typeof readTransaction, deadline: number, work: Work<Answer>): AnswerWith<Snapshot, Answer> {
     const current = this.use(deadline);
     const answer = transaction(current.sqliteConnection, deadline, () => {
@@ -192,7 +196,7 @@ export class WorkerConnection {
     return answer;
   }
 
-  /** Connects with the same write-ahead log and index as the other thread, or anew when it has none open. It was told to close those that are lost. */
+  /** Connects, with the same write-ahead log and index as the other thread if that has them open. If these are lost, waits until the other thread has closed them (the job `look`), and tries once more. */
   #join(deadline: number, options: ConnectOptions): SqliteConnection {
     const open = (): SqliteConnection => this.#sharedFiles.join(this.#opener, deadline, (inUse) => connect(this.#file, deadline, { ...options, inUse }));
     try {
@@ -211,7 +215,7 @@ export class WorkerConnection {
     }
   }
 
-  /** Throws where a process that starts now could not read what this one has written. */
+  /** Throws if a process that starts now could not read the file. */
   #probeAnew(deadline: number): void {
     this.#probed = undefined;
     const { changed } = this.#current!.sqliteConnection.files;

@@ -2,17 +2,20 @@ import { parentPort, workerData, type Transferable } from 'node:worker_threads';
 import { StoreError } from '../store.ts';
 import { OUTDATED } from './messages/append.ts';
 import { DamageError, lostFile, toStoreError } from './files/errors.ts';
-import type { ErasureCall, ErasureCalls } from './records/erasures.ts';
+import type { CallTable, CallTypes } from './records/side-call.ts';
+import { ERASURE_EFFECTS, type ErasureCalls } from './records/erasures.ts';
 import { JobClaims } from './job-claims.ts';
-import type { LogRow } from './files/log-state.ts';
+import type { AnswerWith, Snapshot } from './files/log-state.ts';
 import { WorkerConnection, type Statements } from './worker-connection.ts';
-import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
+import { SIDE_EFFECTS, type Call, type Calls, type Job, type Reply, type SideCall, type SideCalls, type WorkerData } from './worker-protocol.ts';
 import { wipe } from './wipe.ts';
 import { emptyWal, WalShortener } from './files/write-ahead-log.ts';
 
 /**
- * The thread that may wait: for SQLite's lock, and for the disk. The store runs it twice, as the writer and as the query
- * worker, so that reads go on while a write waits. One job after the other, in the order they came.
+ * The thread in which SQLite may block, for locks and for the disk. The store runs two of them, the writer and the query worker, so that reads go on while a
+ * write waits. Jobs run one after the other, in the order in which they came.
+ *
+ * A new call needs: its types in an interface `…Calls` (side-call.ts) or in `Calls` (worker-protocol.ts), its effect, and a line in `jobs`.
  */
 
 const port = parentPort!;
@@ -20,13 +23,16 @@ const data = workerData as WorkerData;
 const claims = new JobClaims(data.claims);
 const connection = new WorkerConnection(data);
 const walShortener = new WalShortener();
-/** Only for the first writer: the query worker, and a worker that boots again, do not open the log. */
-const first = data.opened === undefined ? { ...await import('./files/migrate.ts'), ...await import('./messages/epochs.ts') } : undefined;
+/** The code that opens a log. Only the first writer loads it: the query worker, and every worker that boots again, find the log open. */
+const opening = data.opened === undefined ? { ...await import('./files/migrate.ts'), ...await import('./messages/epochs.ts') } : undefined;
 
-const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: number) => [value: Calls[Name]['value'], transfer: Transferable[]] } = {
+/** Performs a job. Returns its value, and the parts of it that are transferred and not copied. */
+type Perform<Name extends Call> = (argument: Calls[Name]['argument'], deadline: number) => [value: Calls[Name]['value'], transfer: Transferable[]];
+
+const jobs: { [Name in Call]: Perform<Name> } = {
   open(_, deadline) {
-    if (first === undefined) throw new StoreError('unavailable', 'the store was opened before');
-    const { makeFolder, applyMigrations, beginEpoch, refuseForeign } = first;
+    if (opening === undefined) throw new StoreError('unavailable', 'the store was opened before');
+    const { makeFolder, applyMigrations, beginEpoch, refuseForeign } = opening;
     makeFolder(data.file);
     return [connection.open(deadline, { inspect: refuseForeign, begin: (db) => {
       applyMigrations(db);
@@ -76,62 +82,62 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
     return [connection.write(deadline, ({ trimmer }) => trimmer.trim(policy)), []];
   },
 
-  keyChanges: (argument, deadline) => [connection.read(deadline, beside(({ apiKeys }) => apiKeys.keyChanges(argument))), []],
-  findKeys: (argument, deadline) => [connection.read(deadline, beside(({ apiKeys }) => apiKeys.findKeys(argument))), []],
-  listKeys: (argument, deadline) => [connection.read(deadline, beside(({ apiKeys }) => apiKeys.listKeys(argument))), []],
-  createKey: (argument, deadline) => [connection.commit(deadline, beside(({ apiKeys }) => apiKeys.createKey(argument))), []],
-  rotateKey: (argument, deadline) => [connection.commit(deadline, beside(({ apiKeys }) => apiKeys.rotateKey(argument))), []],
-  revokeKey: (argument, deadline) => [connection.commit(deadline, beside(({ apiKeys }) => apiKeys.revokeKey(argument))), []],
-  noteUse: (argument, deadline) => [connection.write(deadline, beside(({ apiKeys }) => apiKeys.noteUse(argument))), []],
+  keyChanges: sideJob('keyChanges', ({ apiKeys }) => apiKeys),
+  findKeys: sideJob('findKeys', ({ apiKeys }) => apiKeys),
+  listKeys: sideJob('listKeys', ({ apiKeys }) => apiKeys),
+  createKey: sideJob('createKey', ({ apiKeys }) => apiKeys),
+  rotateKey: sideJob('rotateKey', ({ apiKeys }) => apiKeys),
+  revokeKey: sideJob('revokeKey', ({ apiKeys }) => apiKeys),
+  noteUse: sideJob('noteUse', ({ apiKeys }) => apiKeys),
 
-  sessionChanges: (argument, deadline) => [connection.read(deadline, beside(({ sessions }) => sessions.sessionChanges(argument))), []],
-  findSessions: (argument, deadline) => [connection.read(deadline, beside(({ sessions }) => sessions.findSessions(argument))), []],
-  createSession: (argument, deadline) => [connection.commit(deadline, beside(({ sessions }) => sessions.createSession(argument))), []],
-  endSession: (argument, deadline) => [connection.commit(deadline, beside(({ sessions }) => sessions.endSession(argument))), []],
+  sessionChanges: sideJob('sessionChanges', ({ sessions }) => sessions),
+  findSessions: sideJob('findSessions', ({ sessions }) => sessions),
+  createSession: sideJob('createSession', ({ sessions }) => sessions),
+  endSession: sideJob('endSession', ({ sessions }) => sessions),
 
-  findTickets: (argument, deadline) => [connection.read(deadline, beside(({ tickets }) => tickets.findTickets(argument))), []],
-  ticketUses: (argument, deadline) => [connection.read(deadline, beside(({ tickets }) => tickets.ticketUses(argument))), []],
-  createTicket: (argument, deadline) => [connection.commit(deadline, beside(({ tickets }) => tickets.createTicket(argument))), []],
-  useTickets: (argument, deadline) => [connection.commit(deadline, beside(({ tickets }) => tickets.useTickets(argument))), []],
-  keepTickets: (argument, deadline) => [connection.write(deadline, beside(({ tickets }) => tickets.keepTickets(argument))), []],
-  renewTicket: (argument, deadline) => [connection.commit(deadline, beside(({ tickets }) => tickets.renewTicket(argument))), []],
+  findTickets: sideJob('findTickets', ({ tickets }) => tickets),
+  ticketUses: sideJob('ticketUses', ({ tickets }) => tickets),
+  createTicket: sideJob('createTicket', ({ tickets }) => tickets),
+  useTickets: sideJob('useTickets', ({ tickets }) => tickets),
+  keepTickets: sideJob('keepTickets', ({ tickets }) => tickets),
+  renewTicket: sideJob('renewTicket', ({ tickets }) => tickets),
 
-  listRevocations: (argument, deadline) => [connection.read(deadline, beside(({ revocations }) => revocations.listRevocations(argument))), []],
-  revoke: (argument, deadline) => [connection.commit(deadline, beside(({ revocations }) => revocations.revoke(argument))), []],
-  usageChanges: (argument, deadline) => [connection.read(deadline, beside(({ usage }) => usage.usageChanges(argument))), []],
-  writeUsage: (argument, deadline) => [connection.write(deadline, beside(({ usage }) => usage.writeUsage(argument))), []],
+  listRevocations: sideJob('listRevocations', ({ revocations }) => revocations),
+  revoke: sideJob('revoke', ({ revocations }) => revocations),
+  usageChanges: sideJob('usageChanges', ({ usage }) => usage),
+  writeUsage: sideJob('writeUsage', ({ usage }) => usage),
 
-  topicNames: (argument, deadline) => [connection.read(deadline, beside(({ topics }) => topics.topicNames(argument))), []],
-  topicCounts: (argument, deadline) => [connection.read(deadline, beside(({ topics }) => topics.topicCounts(argument))), []],
+  topicNames: sideJob('topicNames', ({ topics }) => topics),
+  topicCounts: sideJob('topicCounts', ({ topics }) => topics),
 
-  erasureChanges: (argument, deadline) => [connection.read(deadline, erasureCall('erasureChanges', argument)), []],
-  eraseMessage: (argument, deadline) => [connection.commit(deadline, erasureCall('eraseMessage', argument)), []],
-  eraseTopic: (argument, deadline) => [connection.commit(deadline, erasureCall('eraseTopic', argument)), []],
+  erasureChanges: erasureJob('erasureChanges'),
+  eraseMessage: erasureJob('eraseMessage'),
+  eraseTopic: erasureJob('eraseTopic'),
 
-  keepLost: (argument, deadline) => [connection.write(deadline, beside(({ lostEpochs }) => lostEpochs.keepLost(argument))), []],
-  lost: (_, deadline) => [connection.read(deadline, beside(({ lostEpochs }) => lostEpochs.lost())), []],
+  keepLost: sideJob('keepLost', ({ lostEpochs }) => lostEpochs),
+  lost: sideJob('lost', ({ lostEpochs }) => lostEpochs),
 
-  hasActiveWebhooks: (argument, deadline) => [connection.read(deadline, beside(({ webhooks }) => webhooks.hasActiveWebhooks(argument))), []],
-  listWebhooks: (argument, deadline) => [connection.read(deadline, beside(({ webhooks }) => webhooks.listWebhooks(argument))), []],
-  findWebhooks: (argument, deadline) => [connection.read(deadline, beside(({ webhooks }) => webhooks.findWebhooks(argument))), []],
-  listAttempts: (argument, deadline) => [connection.read(deadline, beside(({ webhooks }) => webhooks.listAttempts(argument))), []],
-  newestAttempts: (argument, deadline) => [connection.read(deadline, beside(({ webhooks }) => webhooks.newestAttempts(argument))), []],
-  createWebhook: (argument, deadline) => [connection.commit(deadline, beside(({ webhooks }) => webhooks.createWebhook(argument))), []],
-  changeWebhook: (argument, deadline) => [connection.commit(deadline, beside(({ webhooks }) => webhooks.changeWebhook(argument))), []],
-  deleteWebhook: (argument, deadline) => [connection.commit(deadline, beside(({ webhooks }) => webhooks.deleteWebhook(argument))), []],
-  leaseWebhooks: (argument, deadline) => [connection.write(deadline, beside(({ webhooks }) => webhooks.leaseWebhooks(argument))), []],
-  letGoOfWebhooks: (argument, deadline) => [connection.write(deadline, beside(({ webhooks }) => webhooks.letGoOfWebhooks(argument))), []],
-  noteDeliveries: (argument, deadline) => [connection.write(deadline, beside(({ webhooks }) => webhooks.noteDeliveries(argument))), []],
+  hasActiveWebhooks: sideJob('hasActiveWebhooks', ({ webhooks }) => webhooks),
+  listWebhooks: sideJob('listWebhooks', ({ webhooks }) => webhooks),
+  findWebhooks: sideJob('findWebhooks', ({ webhooks }) => webhooks),
+  listAttempts: sideJob('listAttempts', ({ webhooks }) => webhooks),
+  newestAttempts: sideJob('newestAttempts', ({ webhooks }) => webhooks),
+  createWebhook: sideJob('createWebhook', ({ webhooks }) => webhooks),
+  changeWebhook: sideJob('changeWebhook', ({ webhooks }) => webhooks),
+  deleteWebhook: sideJob('deleteWebhook', ({ webhooks }) => webhooks),
+  leaseWebhooks: sideJob('leaseWebhooks', ({ webhooks }) => webhooks),
+  letGoOfWebhooks: sideJob('letGoOfWebhooks', ({ webhooks }) => webhooks),
+  noteDeliveries: sideJob('noteDeliveries', ({ webhooks }) => webhooks),
 
-  findConnectors: (argument, deadline) => [connection.read(deadline, beside(({ connectors }) => connectors.findConnectors(argument))), []],
-  sourcePositions: (argument, deadline) => [connection.read(deadline, beside(({ connectors }) => connectors.sourcePositions(argument))), []],
-  originsWithin: (argument, deadline) => [connection.read(deadline, beside(({ connectors }) => connectors.originsWithin(argument))), []],
-  leaseConnectors: (argument, deadline) => [connection.write(deadline, beside(({ connectors }) => connectors.leaseConnectors(argument))), []],
-  letGoOfConnectors: (argument, deadline) => [connection.write(deadline, beside(({ connectors }) => connectors.letGoOfConnectors(argument))), []],
-  noteConnector: (argument, deadline) => [connection.write(deadline, beside(({ connectors }) => connectors.noteConnector(argument))), []],
+  findConnectors: sideJob('findConnectors', ({ connectors }) => connectors),
+  sourcePositions: sideJob('sourcePositions', ({ connectors }) => connectors),
+  originsWithin: sideJob('originsWithin', ({ connectors }) => connectors),
+  leaseConnectors: sideJob('leaseConnectors', ({ connectors }) => connectors),
+  letGoOfConnectors: sideJob('letGoOfConnectors', ({ connectors }) => connectors),
+  noteConnector: sideJob('noteConnector', ({ connectors }) => connectors),
 
   wipe(_, deadline) {
-    // The level is looked at before anything is written.
+    // Reading the state throws if this program does not understand the log. Do so before anything is written.
     const log = connection.state(deadline);
     return [{ log, wiped: wipe(connection.use(deadline).sqliteConnection, deadline) }, []];
   },
@@ -151,20 +157,24 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
   },
 };
 
-/** Work that is not on the log, with the log as it is then. */
-function beside<Answer>(work: (statements: Statements) => Answer): (statements: Statements) => { answer: Answer; log: LogRow } {
-  return (current) => {
-    const log = current.logState.row();
-    return { answer: work(current), log };
-  };
+/** Performs a job of `JobsOf`. */
+type PerformCallOf<Types extends CallTypes<Types>, Name extends keyof Types> =
+  (argument: Types[Name]['argument'], deadline: number) => [value: AnswerWith<Snapshot, { answer: Types[Name]['answer'] }>, transfer: Transferable[]];
+
+/** A job that performs a side call (side-call.ts), and returns the state of the log from the same transaction. */
+function sideJob<Name extends SideCall>(name: Name, tableOf: (statements: Statements) => Pick<CallTable<SideCalls>, Name>): PerformCallOf<SideCalls, Name> {
+  return (argument, deadline) => [connection[SIDE_EFFECTS[name]](deadline, (statements) => {
+    const log = statements.logState.row();
+    return { answer: tableOf(statements)[name](argument), log };
+  }), []];
 }
 
-/** A call of `Erasures`, with the log as it is then. */
-function erasureCall<Name extends ErasureCall>(name: Name, argument: ErasureCalls[Name]['argument']): (statements: Statements) => { answer: ErasureCalls[Name]['answer']; log: LogRow } {
-  return ({ erasures, logState }) => {
+/** A job that performs a call of `Erasures`. The state of the log is read after it, because it may have taken a version. */
+function erasureJob<Name extends keyof ErasureCalls>(name: Name): PerformCallOf<ErasureCalls, Name> {
+  return (argument, deadline) => [connection[ERASURE_EFFECTS[name]](deadline, ({ erasures, logState }) => {
     const answer = erasures[name](argument);
     return { answer, log: logState.row() };
-  };
+  }), []];
 }
 
 function isAppend(name: Call): boolean {
@@ -174,7 +184,7 @@ function isAppend(name: Call): boolean {
 function perform<Name extends Call>({ id, name, argument, deadline }: Job<Name>): void {
   try {
     const [value, transfer] = jobs[name](argument, deadline);
-    if (value?.log.epochs !== undefined) connection.toldOf(value.log.epoch);
+    if (value?.log.epochs !== undefined) connection.sentEpochs(value.log.epoch);
     port.postMessage({ id, value } satisfies Reply, transfer);
   } catch (error) {
     const failure = toStoreError(error, isAppend(name) ? 'refused' : 'unavailable');
@@ -185,7 +195,7 @@ function perform<Name extends Call>({ id, name, argument, deadline }: Job<Name>)
 
 port.on('message', (job: Job<Call>) => {
   if (!claims.claim(job.id)) {
-    // A sign of life: nobody waits for this answer any more.
+    // Nobody waits for this answer. It shows the main thread that the worker answers again.
     port.postMessage({ id: job.id, failure: { kind: 'unavailable', message: 'the job was given up', isDamage: false, isLost: false } } satisfies Reply);
     return;
   }
@@ -193,10 +203,10 @@ port.on('message', (job: Job<Call>) => {
   if (job.name === 'close') port.close();
   else if (isAppend(job.name) && connection.current !== undefined) {
     try {
-      // After the reply, so that no publisher waits for it.
+      // After the reply, so that the publisher does not wait for the checkpoint.
       walShortener.shorten(connection.current.sqliteConnection);
     } catch (error) {
-      // The next job reports the fault if it lasts.
+      // If the fault lasts, the next job reports it.
       connection.release(error);
     }
   }

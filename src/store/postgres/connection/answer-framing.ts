@@ -1,31 +1,31 @@
 import type { Framing } from '../../../runtime/sockets/guarded-socket.ts';
 
 /**
- * Checks the server's messages before pg reads them (https://www.postgresql.org/docs/current/protocol-message-formats.html). pg's parser trusts lengths. A text
- * without an end keeps it in a loop for ever. A negative length makes it copy one value until the memory is full.
+ * Checks the server's messages before pg reads them (https://www.postgresql.org/docs/current/protocol-message-formats.html). pg's parser trusts all lengths. A
+ * text without its zero byte would keep it in an endless loop; a negative length would make it copy one value until the memory is full.
  */
 
-/** A type and a length, which counts itself. */
+/** The header of a message: one byte for the type, and the length, which includes its own four bytes. */
 const HEADER_BYTES = 5;
 const LENGTH_BYTES = 4;
 
 /**
- * The longest answer to one call. The longest that is asked for is a page of history: 4 MiB and one message of at most 16 MiB, in hexadecimal digits.
- * Stops an answer without an end from filling the memory.
+ * The longest answer to one call. The longest legitimate answer is a page of history: 4 MiB and one message of at most 16 MiB, in hexadecimal digits. Stops an
+ * endless answer from filling the memory.
  */
 const ANSWER_MAX_BYTES = 64 * 1024 * 1024;
 
-/** An estimate of what a message costs in memory besides its bytes. Lets many small messages reach the bound above too. */
+/** About the memory that a message takes besides its bytes. It counts toward the bound above, so that many small messages reach it, too. */
 const MESSAGE_OVERHEAD_BYTES = 128;
 
 /**
- * All that comes to a client that sends simple queries only: A notification, C completion, D row, E error, I empty query, K key, N notice,
+ * The types of messages that a client gets if it sends only simple queries: A notification, C completion, D row, E error, I empty query, K key, N notice,
  * R authentication, S parameter, T columns, Z ready.
  */
 const EXPECTED = new Set(Buffer.from('ACDEIKNRSTZ'));
 const [ERROR, NOTICE, ROW, READY] = Buffer.from('ENDZ') as Iterable<number> as [number, number, number, number];
 
-/** The framing of one connection. It counts the bytes of an answer since the last ReadyForQuery. */
+/** The framing of one connection: returns how many bytes are whole, checked messages, or how many are needed for the first (`Framing`). Counts the bytes of an answer since the last ReadyForQuery. */
 export function answerFraming(): Framing {
   let answered = 0;
   return (bytes) => {
@@ -47,7 +47,7 @@ export function answerFraming(): Framing {
   };
 }
 
-/** A row: the number of its values, and each value after its length, which is -1 for NULL. */
+/** A row has the number of its values, and then each value after its length. The length of NULL is -1. */
 function checkRow(bytes: Buffer, from: number, end: number): void {
   let at = from + 2;
   for (let values = at > end ? 0 : bytes.readUInt16BE(from); values > 0; values--) {
@@ -58,7 +58,7 @@ function checkRow(bytes: Buffer, from: number, end: number): void {
   if (at !== end) throw malformed('row');
 }
 
-/** An error or a notice: fields of one letter and a text that ends with a zero byte, and a zero byte after the last. */
+/** An error or a notice has fields, each a letter and a text that ends with a zero byte. Another zero byte follows the last field. */
 function checkFields(bytes: Buffer, from: number, end: number): void {
   let at = from;
   while (at < end && bytes[at] !== 0) {

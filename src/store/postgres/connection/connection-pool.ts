@@ -1,24 +1,26 @@
 import pg from 'pg';
 import { StoreError, type StoreErrorKind } from '../../store.ts';
-import { PgConnection, type Row } from './connection.ts';
+import { PgConnection, type Ask, type Row } from './connection.ts';
 import { isAnswer, isOfServer, toStoreError } from './errors.ts';
 import { refuseStandby } from './standby.ts';
 import { TRANSACTION_SETTINGS } from './transaction-settings.ts';
 
 /**
- * This room talks to PostgreSQL: a few connections, literals of SQL, the framing of answers, and errors. A statement comes in; rows go out, or a
- * `StoreError` that says whether the change may have happened. It notices a standby.
+ * The room `postgres/connection` talks to the server. A statement comes in; rows go out as text, or a `StoreError` that says whether the change may have
+ * happened. Read it in this order: this file and `connection.ts`; `errors.ts` (was something stored?); `standby.ts`; `transaction-settings.ts`;
+ * `answer-framing.ts` (answers that are too long or malformed). `literals.ts` and `expressions.ts` are for making statements, `json-values.ts` for reading
+ * answers.
  */
 
-/** How long a call waits for a `PgConnection`, and a `PgConnection` for the server with its TLS and login. */
+/** How long a call waits for a free `PgConnection`, and how long connecting may take, with TLS and login. */
 const CONNECT_MS = 5_000;
-/** How long an unused `PgConnection` stays open: each costs the server a process, and a new one costs a login. */
+/** How long an unused `PgConnection` stays open. Each costs the server a process; connecting again costs a login. */
 const IDLE_MS = 60_000;
 /** How long a `PgConnection` is idle before TCP probes it. */
 const KEEPALIVE_MS = 10_000;
 
 export interface PgConnectionsOptions {
-  /** With every option that pg-connection-string takes. */
+  /** postgres://…, with any option of pg-connection-string. */
   readonly url: string;
   /** The most connections at a time in the query pool. */
   readonly maxQueryConnections: number;
@@ -29,18 +31,28 @@ export function connectionConfig(url: string): pg.ClientConfig {
   return { connectionString: url, connectionTimeoutMillis: CONNECT_MS, keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS, fallback_application_name: 'tidings' };
 }
 
-/** Turns the rows of an answer into a value. It throws an error of the server that the rows report. Every other throw counts as a loss of the connection, whose next answer would be uncertain. */
+/** Turns the rows of an answer into a value. May throw an error that the server reports in its rows (`failureOf`). After any other throw the connection counts as lost, because its answers cannot be trusted. */
 type Understand<Answer> = (rows: readonly Row[]) => Answer;
 
-/** The meaning of an error, once a `PgConnection` was there. */
+/** How a call treats an error after it had a `PgConnection`. */
 interface Failing {
   /** Whether the `PgConnection` can be used again. */
   readonly survives: (error: unknown) => boolean;
-  /** Its kind where nothing proves that the message had no effect. */
+  /** The kind of the error, if nothing proves that the statement had no effect. */
   readonly lost: StoreErrorKind;
 }
 
-/** The connections of one store to its server: a pool for queries, and one connection that writes. */
+/**
+ * The connections of one store to its server: a pool for queries, and one connection that writes the log.
+ *
+ * | method | connection | transaction settings | without an answer |
+ * |---|---|---|---|
+ * | `glance` | pool | none, for the short calls of every second | `unavailable` |
+ * | `read` | pool | yes | `unavailable` |
+ * | `change` | pool | yes | `outcome-unknown` |
+ * | `write` | writer; several calls may be under way | yes | `outcome-unknown` |
+ * | `session` | pool; several messages | its own | `unavailable` |
+ */
 export class PgConnections {
   readonly #config: pg.ClientConfig;
   readonly #queryPool: pg.Pool;
@@ -51,36 +63,36 @@ export class PgConnections {
   constructor({ url, maxQueryConnections }: PgConnectionsOptions) {
     this.#config = connectionConfig(url);
     this.#queryPool = new pg.Pool({ ...this.#config, Client: PgConnection, max: maxQueryConnections, idleTimeoutMillis: IDLE_MS });
-    // An idle `PgConnection` was lost; the pool removes it.
+    // An idle connection was lost. The pool removes it.
     this.#queryPool.on('error', () => this.#lost());
   }
 
-  /** How many `PgConnection`s ended otherwise than by this process. */
+  /** How many connections were lost: not ended by this process. After a loss the log may be another one (invariant 8). */
   get losses(): number {
     return this.#losses;
   }
 
-  /** One call that reads, in a transaction of its own. Its rows end with the state of the log, or with whether the server is a standby. `understand` throws at an answer that makes no sense. */
+  /** Runs a call that reads, in a transaction of its own. The last column of its rows must tell whether the server is a standby: `STANDBY`, or the last column of `tidings.state`. */
   read<Answer>(call: string, understand: Understand<Answer>): Promise<Answer> {
     return this.glance(`${TRANSACTION_SETTINGS}; ${call}`, understand);
   }
 
-  /** A call that is too short to need limits on the server: the questions that an instance without traffic asks every second. Its rows end as those of `read`. */
+  /** Runs a read that is too short to need timeouts on the server. An instance without traffic sends such calls every second, so they must cost little. */
   glance<Answer>(call: string, understand: Understand<Answer>): Promise<Answer> {
     return this.#answer(call, understand, 'unavailable');
   }
 
-  /** One call that changes something beside the log, in a transaction of its own. Without an answer its outcome is unknown. Its rows end with whether the server is a standby. */
+  /** Runs a call that changes anything but the log, in a transaction of its own. Its rows end as those of `read`. */
   change<Answer>(call: string, understand: Understand<Answer>): Promise<Answer> {
     return this.#answer(`${TRANSACTION_SETTINGS}; ${call}`, understand, 'outcome-unknown');
   }
 
-  /** Several messages over one `PgConnection`. When `work` fails, the `PgConnection` ends, and with it the transaction that was begun. */
-  session<Result>(work: (ask: (text: string) => Promise<readonly Row[]>) => Promise<Result>): Promise<Result> {
+  /** Sends several messages over one connection. If `work` fails, the connection ends, and the server rolls its transaction back. */
+  session<Result>(work: (ask: Ask) => Promise<Result>): Promise<Result> {
     return this.#borrow((pgConnection) => work((text) => pgConnection.ask(text)), { survives: () => false, lost: 'unavailable' });
   }
 
-  /** One call that writes. A store's calls are sent at once, and committed in the order in which they were made. */
+  /** Runs a call that writes the log. All such calls go over one connection without waiting for each other, and are committed in their order. */
   write<Answer>(call: string, understand: Understand<Answer>): Promise<Answer> {
     return this.#track(async () => {
       let pgConnection: PgConnection;
@@ -96,18 +108,31 @@ export class PgConnections {
       } catch (error) {
         const failure = toStoreError(error, 'outcome-unknown');
         if (failure.kind === 'outcome-unknown') this.#lostWriter(connecting);
-        if (!isAnswer(error)) pgConnection.destroy();
-        else {
-          if (isOfServer(error)) this.#forget(connecting);
-          // The calls after this one may still be answered.
-          if (this.#writer !== connecting) pgConnection.end().catch(() => undefined);
-        }
+        this.#keepOrEnd(pgConnection, connecting, error);
         throw failure;
       }
     });
   }
 
-  /** Lets the calls under way finish, then ends every `PgConnection`. */
+  /**
+   * Keeps or ends the writer after an error:
+   *
+   * | error | the writer |
+   * |---|---|
+   * | the server's answer that a statement failed | stays |
+   * | the answer of a standby, or an answer that leaves the outcome unknown | ends once the calls after this one are answered; the next write connects again |
+   * | anything else, such as a timeout or a malformed answer | is destroyed; the next write connects again |
+   */
+  #keepOrEnd(pgConnection: PgConnection, connecting: Promise<PgConnection>, error: unknown): void {
+    if (!isAnswer(error)) {
+      pgConnection.destroy();
+      return;
+    }
+    if (isOfServer(error)) this.#forget(connecting);
+    if (this.#writer !== connecting) pgConnection.end().catch(() => undefined);
+  }
+
+  /** Waits for the calls under way, then ends every connection. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#pending);
     await Promise.all([this.#queryPool.end(), this.#writer?.then((pgConnection) => pgConnection.end(), () => undefined)]);
@@ -137,7 +162,7 @@ export class PgConnections {
         if (!isAnswer(error) && !(error instanceof StoreError)) this.#lost();
         throw toStoreError(error, lost);
       } finally {
-        // A server that we do not understand need not close what we end.
+        // Destroy the socket: a server that sends no valid answers may never close the connection.
         if (broken) pgConnection.destroy();
         pgConnection.release(broken);
       }
@@ -150,22 +175,22 @@ export class PgConnections {
     return connecting;
   }
 
-  /** Rejects also where the URL names a certificate that cannot be read. */
+  /** Also rejects if the URL names a certificate that cannot be read. */
   async #connectWriter(lost: () => void): Promise<PgConnection> {
-    // Several messages may be under way: the server takes the next without waiting for this process.
+    // `pipeline`: send a message without waiting for the answer to the one before.
     const pgConnection = new PgConnection({ ...this.#config, pipeline: true });
-    // The event comes twice when the server gives a reason before it closes: `#writer` may be a later `PgConnection` at the second.
+    // If the server gives a reason before it closes, the event comes twice. At the second, `#writer` may be a later connection already.
     pgConnection.on('error', lost);
     await pgConnection.connect();
     return pgConnection;
   }
 
-  /** The next write connects again. */
+  /** Makes the next write connect again, if this is still the writer. */
   #forget(writer: Promise<PgConnection>): void {
     if (this.#writer === writer) this.#writer = undefined;
   }
 
-  /** Counts the loss once, whichever comes first: the `PgConnection`'s own error, or a call's that was under way. */
+  /** Counts the loss of a writer once: its own error event and the error of a call may both report it. */
   #lostWriter(writer: Promise<PgConnection>): void {
     if (this.#writer !== writer) return;
     this.#writer = undefined;
@@ -183,8 +208,8 @@ export class PgConnections {
   }
 }
 
-/** Several messages over one `PgConnection`, for a command. Rejects with a `StoreError`. */
-export async function inSession<Result>(url: string, work: (ask: (text: string) => Promise<readonly Row[]>) => Promise<Result>): Promise<Result> {
+/** A `session` with connections of its own, for a command. Rejects with a `StoreError`. */
+export async function inSession<Result>(url: string, work: (ask: Ask) => Promise<Result>): Promise<Result> {
   const pgConnections = new PgConnections({ url, maxQueryConnections: 1 });
   try {
     return await pgConnections.session(work);

@@ -4,26 +4,30 @@ import pg from 'pg';
 import { guardSocket } from '../../../runtime/sockets/guarded-socket.ts';
 import { answerFraming } from './answer-framing.ts';
 
-/** A server that answers nothing for this long, though its own limits are shorter, has vanished: the `PgConnection` is cut. */
+/** After this long without an answer the server has vanished, because its own limits (transaction-settings.ts) are shorter. The connection is destroyed then. */
 const ANSWER_MS = 12_000;
-/** More time for an answer that lies in the socket already: this process itself may have been stopped meanwhile. */
+/** Extra time for an answer that has come but was not read yet. If this process itself was stopped for seconds, its timers fire before it reads answers. */
 const ANSWER_GRACE_MS = 500;
 
-/** A row as text, column by column. */
+/** A row: the text of each column, or null. */
 export type Row = readonly (string | null)[];
 
-/** Text stays text: the caller knows what the columns are. */
+/** Leaves all values as text. The caller converts them, because it knows its columns. */
 const types: pg.CustomTypesConfig = { getTypeParser: () => (value: string) => value };
 
+/** Sends SQL over one connection, as `PgConnection.ask`. */
+export type Ask = (text: string) => Promise<readonly Row[]>;
+
 export interface PgConnectionConfig extends pg.ClientConfig {
-  /** How long an answer may take; `ANSWER_MS` if absent. Infinity for work without a bound. */
+  /** How long an answer may take; `ANSWER_MS` if absent. Infinity: without a bound. */
   readonly answerMs?: number;
 }
 
-/** A connection to the server, which ends when the server falls silent, or says what no server may. */
+/** A connection to the server. It ends if the server falls silent, or sends bytes that are no valid answer (answer-framing.ts). */
 export class PgConnection extends pg.Client {
   readonly #socket: Socket;
   readonly #answerMs: number;
+  /** How many calls of `ask` have no answer yet. */
   #unanswered = 0;
   #patience: NodeJS.Timeout | undefined;
 
@@ -32,16 +36,16 @@ export class PgConnection extends pg.Client {
     super({ ...config, stream: () => socket });
     this.#socket = socket;
     this.#answerMs = answerMs;
-    // With TLS, pg reads another stream than the socket, and tells when it exists. The one byte before that is no message.
+    // With TLS, pg reads the decrypted stream, which exists at the event `sslconnect`. Before that, the server sends a single byte, which is no message.
     if (this.ssl) this.connection.once('sslconnect', () => guardSocket(this.connection.stream as TLSSocket, answerFraming()));
     else guardSocket(socket, answerFraming());
-    // Each `ask` under way rejects with the error. Without a listener, Node would also end the process. pg itself leaves the socket open.
+    // pg rejects each `ask` under way, but leaves the socket open. Without this listener, Node would end the process.
     this.on('error', () => this.destroy());
   }
 
   override connect(): Promise<pg.Client>;
   override connect(callback: (error: Error | null) => void): void;
-  /** pg forgets a connection that could not be set up: the socket would be open until the server closes it. */
+  /** Also destroys the socket if the connection cannot be set up. pg would leave it open until the server closes it. */
   override connect(callback?: (error: Error | null) => void): Promise<pg.Client> | undefined {
     const failed = (error: unknown): never => {
       this.destroy();
@@ -55,7 +59,7 @@ export class PgConnection extends pg.Client {
     return undefined;
   }
 
-  /** Ends it at once, in every state of the server. Each `ask` under way rejects. */
+  /** Ends the connection at once, without waiting for the server. Each `ask` under way rejects. */
   destroy(): void {
     this.connection.stream.destroy();
   }
@@ -74,6 +78,7 @@ export class PgConnection extends pg.Client {
     }
   }
 
+  /** Starts the timeout of the next answer. */
   #wait(): void {
     if (this.#answerMs === Infinity) return;
     this.#patience = setTimeout(() => {

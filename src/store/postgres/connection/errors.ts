@@ -2,7 +2,7 @@ import pg from 'pg';
 import { closedReason } from '../../level.ts';
 import { StoreError, type StoreErrorKind } from '../../store.ts';
 
-/** The meaning of PostgreSQL's codes for readers of the log (https://www.postgresql.org/docs/current/errcodes-appendix.html): codes, or classes of two characters. */
+/** What PostgreSQL's codes mean, for readers of the service's log (https://www.postgresql.org/docs/current/errcodes-appendix.html). A key is a code, or the two characters of a class of codes. */
 const PG_SENTENCES: Readonly<Record<string, string>> = {
   '08': 'the connection between a pooler and the server was lost',
   '0A000': 'the server is a standby: it does not take messages',
@@ -26,15 +26,15 @@ const PG_SENTENCES: Readonly<Record<string, string>> = {
   XX: 'the server reported that its data are damaged',
 };
 
-/** Classes whose reason is one row of the request (invariant 13): its data, a constraint, a limit. */
+/** Classes of errors that one row of the request causes (invariant 13): its data, a constraint, a limit. */
 const PG_ROW_CLASSES = new Set(['22', '23', '54']);
 
 /**
- * Classes of errors that prove, in answer to an append, that nothing was stored (invariant 1). The server raises them while it reads, plans or runs a statement,
- * or before the record of the commit is written, and has rolled back when it answers. A failure after that point is no ERROR: the server ends the
- * connection (FATAL), or restarts (PANIC). The following classes leave the outcome open, even as an ERROR:
- * - 08, connection, and 57P: a pooler reports them when it lost the server, maybe during the commit. Of class 57 only 57014, a cancelled statement, proves something.
- * - 40003: by its definition nobody knows whether the statement was completed.
+ * If an append fails with one of these classes, nothing was stored (invariant 1). The server raises these errors before it writes the record of the commit, and
+ * has rolled back when it answers. A failure after that point is no ERROR: the server ends the connection (FATAL), or restarts (PANIC). The following
+ * classes are not in the table, because they leave the outcome open, even as an ERROR:
+ * - 08, connection, and 57P: a pooler reports them when it has lost the server, maybe during the commit. Of class 57 only 57014, a cancelled statement, is safe.
+ * - 40003, statement completion unknown.
  * - 58 and XX, system and internal errors: the server has rolled back, but poolers use the same codes for a server that they lost.
  * - 00 to 03 are no errors; F0 and HV have nothing to do with an append; other classes are not PostgreSQL's.
  */
@@ -67,18 +67,17 @@ const PG_NOTHING_STORED: Readonly<Record<string, string>> = {
 };
 const PG_STATEMENT_COMPLETION_UNKNOWN = '40003';
 
-/** Errors of the connection to the server, not of a statement: of a pooler between us and the server, where their severity is ERROR. */
+/** Codes with which a pooler reports that it lost its connection to the server. Their severity is ERROR, but no statement caused them. */
 const PG_OF_CONNECTION = /^(08|57P)/;
 
-/** The form of a code. */
 const PG_CODE = /^[0-9A-Z]{5}$/;
 
-/** An error that the server answered: the connection is still good. Every other failure is the connection's. */
+/** Whether the server answered a statement with this error, so that the connection can still be used. Every other error is a failure of the connection. */
 export function isAnswer(error: unknown): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && error.severity === 'ERROR' && error.code !== undefined && PG_CODE.test(error.code) && !PG_OF_CONNECTION.test(error.code);
 }
 
-/** The error that a function of ours caught, and answered, so that the server does not write the statement to its log. */
+/** Makes an error of the code and text that a function of ours caught and returned. It returns them so that the server does not write the statement, with its data, to its own log. */
 export function failureOf(code: string, message: string): pg.DatabaseError {
   const error = new pg.DatabaseError(message, message.length, 'error');
   error.severity = 'ERROR';
@@ -86,18 +85,18 @@ export function failureOf(code: string, message: string): pg.DatabaseError {
   return error;
 }
 
-/** Whether an error answers a message, and proves that nothing was stored. */
+/** Whether an error proves that nothing was stored. */
 function provesNothingStored(error: pg.DatabaseError): boolean {
   const { code = '' } = error;
   return isAnswer(error) && code !== PG_STATEMENT_COMPLETION_UNKNOWN && (code in PG_NOTHING_STORED || code.slice(0, 2) in PG_NOTHING_STORED);
 }
 
-/** Whether a standby answered. A new `PgConnection` may reach the primary: the server's name may stand for that now. */
+/** Whether a standby answered. After a failover, a new connection may reach the primary, because the name of the server may have moved. */
 export function isOfServer(error: pg.DatabaseError): boolean {
   return error.code === '25006' || error.code === '0A000' || error.code === '55000';
 }
 
-/** @param lost The kind of error when nothing proves that the call had no effect. */
+/** Explains an error. @param lost The kind of the error, if nothing proves that the call had no effect. */
 export function toStoreError(error: unknown, lost: StoreErrorKind): StoreError {
   if (error instanceof StoreError) return error;
   const text = error instanceof AggregateError && error.message === '' ? error.errors.map(messageOf).join('; ') : messageOf(error);
@@ -111,7 +110,7 @@ export function toStoreError(error: unknown, lost: StoreErrorKind): StoreError {
   return new StoreError('unavailable', `${sentence ?? 'the database could not be used'} (${code}: ${text})`);
 }
 
-/** Where `tidings.refuse_level` names the level of the log. */
+/** Finds the level in the text of the error of `tidings.refuse_level`. */
 const LEVEL_IN = /^the log is at level (\d+)/;
 
 function messageOf(error: unknown): string {

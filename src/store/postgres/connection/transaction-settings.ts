@@ -1,15 +1,17 @@
-/** How long an append waits for the head's lock. Another instance holds it only for the time of its commit. */
+/** How long an append waits for the lock of the head. Other instances hold it only during their commits. */
 export const LOCK_MS = 5_000;
-/** How long the server works at one call before it gives up. */
+/** How long the server may work at one call. */
 const STATEMENT_MS = 10_000;
-/** The server ends a transaction that waits this long for its client. Only our migrations ever wait. */
+/** The server ends a transaction that waits this long for its client. Only migrations have transactions that wait. */
 const IDLE_IN_TRANSACTION_MS = 10_000;
 
 /**
- * Settings of each call's transaction. They override those of the server, the database and the role. They travel in the call's own message, so they also work
- * through a pooler such as PgBouncer. READ COMMITTED takes a snapshot for each statement: what follows a lock
- * sees everything that was committed under it (invariant 2). `synchronous_commit` makes an answer a promise (invariant 1). JIT compilation takes a hundred
- * times as long as these short statements.
+ * The settings of each call's transaction. They override the settings of the server, the database and the role. They travel in the same message as the call,
+ * so they also work through a pooler such as PgBouncer.
+ *
+ * - READ COMMITTED takes a snapshot for each statement. So a statement after a lock sees everything that was committed under that lock (invariant 2).
+ * - `synchronous_commit` makes an answer a promise (invariant 1).
+ * - `jit` is off: compilation would take a hundred times as long as these short statements.
  */
 export const TRANSACTION_SETTINGS = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT '
   + Object.entries({

@@ -5,37 +5,41 @@ import type { SourceStep } from '../../contracts/connector-store.ts';
 import { UNDERSTOOD_LEVEL } from '../../level.ts';
 import { KEPT_EPOCHS } from '../../limits.ts';
 import { randomName } from '../../names.ts';
+import { OUTCOME_CODE } from '../../outcome-code.ts';
 import type { AppendRequest, Outcome } from '../../store.ts';
 import type { Row } from '../connection/connection.ts';
 import { failureOf } from '../connection/errors.ts';
 import { booleans, bytes, elements, hexadecimal, literal, nameIn, numbers, strings, wholeNumber } from '../connection/literals.ts';
 
 /**
- * This room is SQL on PostgreSQL for messages: append and read. Requests come in and become one statement; rows come back and become outcomes. The
- * database's functions do the work, so instances of two versions agree.
+ * The room `postgres/messages` is SQL on PostgreSQL for messages: append (this file) and read (`query.ts`). Requests and queries come in, and each becomes
+ * one statement; its rows become outcomes or messages, and the state of the log (`known-log.ts`). Functions of the database do the work, so instances of
+ * two versions agree.
  */
 
 /** The bytes of a message beyond its topic and data: its other fields, and its entries in three indexes. Part of the log's size. */
 export const PG_ROW_OVERHEAD_BYTES = 128;
 
-/** The length of an idempotency key's fingerprint; `tidings.append` knows it, too. */
+/** The length of an idempotency key's fingerprint. `tidings.append` cuts the fingerprints apart by the same length. */
 const FINGERPRINT_BYTES = 32;
 
 /** The state of the log that an append sends with its requests. */
 export interface Circumstances {
-  /** Whether a `PgConnection` was lost after the last append: then a new epoch begins, because the log may be another one (invariant 8). */
+  /** Whether to begin a new epoch. It is due after a `PgConnection` was lost, because the log may have been exchanged (invariant 8). */
   readonly begin: boolean;
+  /** `KnownLog.seen`. */
   readonly seen: Position;
+  /** `KnownLog.lineage`. */
   readonly known: Lineage;
 }
 
-/** The failure that `tidings.append_step` answers for a step that is not the next one of its source. */
-const OUTDATED_CODE = 'outdated';
+/** The failure that `tidings.append_step` answers for a step whose fence or positions are outdated. */
+const OUTDATED_FAILURE = 'outdated';
 
 /** A call of `tidings.try_append`, or of `tidings.append_step`, whose row has the same columns. */
 export interface AppendCall {
   readonly text: string;
-  /** With these random characters the name of an epoch begins, if one begins with this call. */
+  /** The random characters of the epoch that this call begins, if it begins one: the epoch's name starts with them. */
   readonly random: string;
 }
 
@@ -53,7 +57,7 @@ export function appendCall(requests: readonly AppendRequest[], { begin, seen, kn
     numbers([0, ...ends(drafts.map(({ data }) => data.length))], 'integer'),
     bytes(Buffer.concat(drafts.map(({ data }) => data))),
     PG_ROW_OVERHEAD_BYTES, CLOCK_JUMP_MS,
-    `'${random}'`, KEPT_EPOCHS, begin, literal(seen.epoch), seen.seq, literal(newestOf(known)), UNDERSTOOD_LEVEL,
+    `'${random}'`, KEPT_EPOCHS, begin, literal(seen.epoch), seen.seq, literal(newestEpoch(known)), UNDERSTOOD_LEVEL,
   ].join(', ')})`;
   return { text, random };
 }
@@ -82,55 +86,57 @@ function keyColumns(requests: readonly AppendRequest[]): string[] {
   ];
 }
 
-/** Where each of several parts ends that follow each other. */
+/** The offset at which each of several consecutive parts ends: 3, 1, 2 becomes 3, 4, 6. */
 function ends(lengths: readonly number[]): number[] {
   let end = 0;
   return lengths.map((length) => (end += length));
 }
 
-/** Whether the step of a source was not the next one, so that nothing was stored. */
+/** Whether the step's fence or positions are outdated, so that nothing was stored. */
 export function isOutdated([failure]: Row): boolean {
-  return failure === OUTDATED_CODE;
+  return failure === OUTDATED_FAILURE;
 }
 
 /**
- * The row of `tidings.append`, from that of `tidings.try_append`.
+ * Takes the row of `tidings.append` out of the row of `tidings.try_append`, which catches errors and returns them in two columns before it.
  *
- * @throws pg.DatabaseError as the server reports an error, where the append failed and nothing was stored.
+ * @throws pg.DatabaseError the caught error; nothing was stored.
  */
 export function appendedIn([failure, reason, ...appended]: Row): Row {
   if (failure !== null) throw failureOf(failure ?? '', reason ?? '');
   return appended;
 }
 
-/** The outcome of each request, from the first columns of the row that `tidings.append` answers; and whether it began the epoch of its call. */
+/** Reads the first columns of the row of `tidings.append`: the outcome of each request, and whether the call began an epoch. */
 export function outcomesOf(row: Row, requests: readonly AppendRequest[], call: AppendCall): { readonly outcomes: Outcome[]; readonly began: boolean } {
-  const [before, storedTime, epoch, kinds, epochs, firsts, times] = row as readonly string[];
-  const began = epoch!.startsWith(call.random);
-  if (kinds === null) {
+  const [before, storedTime, epoch = null, codeList = null, epochList, firstList, timeList] = row;
+  const name = nameIn(epoch);
+  const began = name.startsWith(call.random);
+  // The short answer: every request was stored, in its order.
+  if (codeList === null) {
     let first = wholeNumber(before) + 1;
     const time = wholeNumber(storedTime);
-    const name = nameIn(epoch);
     return { began, outcomes: requests.map(({ drafts }): Outcome => {
       const outcome: Outcome = { kind: 'stored', epoch: name, first, time };
       first += drafts.length;
       return outcome;
     }) };
   }
-  const [names, numbered, clocks] = [elements(epochs!), elements(firsts!), elements(times!)];
-  const answers = elements(kinds!);
-  if (answers.length !== requests.length) throw new TypeError(`the database answered ${answers.length} of ${requests.length} requests`);
-  return { began, outcomes: answers.map((kind, index): Outcome => (kind === '2'
-    ? { kind: 'conflict' }
-    : { kind: kind === '0' ? 'stored' : 'replayed', epoch: nameIn(names[index]), first: wholeNumber(numbered[index]), time: wholeNumber(clocks[index]) })) };
+  const [codes, epochs, firsts, times] = [elements(codeList), elements(epochList!), elements(firstList!), elements(timeList!)];
+  if (codes.length !== requests.length) throw new TypeError(`the database answered ${codes.length} of ${requests.length} requests`);
+  return { began, outcomes: codes.map((text, index): Outcome => {
+    const code = wholeNumber(text);
+    if (code === OUTCOME_CODE.conflict) return { kind: 'conflict' };
+    return { kind: code === OUTCOME_CODE.stored ? 'stored' : 'replayed', epoch: nameIn(epochs[index]), first: wholeNumber(firsts[index]), time: wholeNumber(times[index]) };
+  }) };
 }
 
-/** A call of `tidings.state`, with which every answer ends. */
+/** A call of `tidings.state`. Its columns are the last ones of every answer. */
 export function stateCall(known: Lineage): string {
-  return `tidings.state(${literal(newestOf(known))}, ${UNDERSTOOD_LEVEL})`;
+  return `tidings.state(${literal(newestEpoch(known))}, ${UNDERSTOOD_LEVEL})`;
 }
 
-/** The name of the newest epoch; '' where none is known. */
-export function newestOf(lineage: Lineage): string {
+/** The name of the newest epoch; '' if no epoch is known. */
+export function newestEpoch(lineage: Lineage): string {
   return lineage.epochs.at(-1)?.epoch ?? '';
 }

@@ -3,35 +3,39 @@ import type { Position } from '../../../model/position.ts';
 import type { Row } from '../connection/connection.ts';
 import { nameIn, wholeNumber } from '../connection/literals.ts';
 
-/** The version of the newest erasure, as an expression. */
+/** SQL: the version of the newest erasure. */
 export const NEWEST_ERASURE = '(SELECT coalesce(max(version), 0) FROM tidings.erasures)';
 
-/** Lineages that are kept besides the newest: bounds their memory. Answers that are under way at the same time may be of several. */
+/** The most lineages that are kept. Bounds their memory. Several are needed, because answers that are under way may belong to different lineages. */
 const KEPT_LINEAGES = 4;
 
-/** The columns of `tidings.state`, in the order in which every call answers them, last. */
+/** How many columns `tidings.state` has. They are the last columns of every answer. */
 const STATE_COLUMNS = 6;
 
 /**
- * The state of the log according to the answers. The name of the newest epoch identifies a lineage. Its number does not: a log that lost its newest epochs
- * gives their numbers again.
+ * The log as the answers of the database describe it. An answer has the list of all epochs only if the caller does not know the newest one:
+ *
+ * 1. The call sends the name of the newest epoch that this instance knows (`lineage`).
+ * 2. If the log has a newer one, the answer has all epochs, and this instance learns a new lineage. Otherwise the answer belongs to the lineage of step 1.
+ *
+ * The name of the newest epoch identifies a lineage, and not the number of its epochs: a log that lost its newest epochs gives those numbers again.
  */
 export class KnownLog {
   #lineages = new Map<string, Lineage>();
   #newest = new Lineage([]);
   #seen: Position = { epoch: '', seq: 0 };
 
-  /** The lineage that a question need not be answered with again. It goes with the question, and back to `state` with its answer. */
+  /** The newest lineage. A caller sends it with its call (`stateCall`), and passes it to `state` with the answer. */
   get lineage(): Lineage {
     return this.#newest;
   }
 
-  /** The newest epoch and the highest number in it that this instance has seen. If the log has not come so far, it was exchanged (invariant 8). */
+  /** The newest epoch, and the highest number in it, that this instance has seen. If the log does not have this position, somebody has exchanged it (invariant 8). */
   get seen(): Position {
     return this.#seen;
   }
 
-  /** The state of the log, from the last columns of a row. */
+  /** Reads the state of the log from the last columns of an answer. @param asked The lineage that the call was sent with. */
   state(row: Row, asked: Lineage): LogState {
     const [head, oldest, now, , epochs = null] = row.slice(-STATE_COLUMNS);
     const state = { lineage: epochs === null ? asked : this.#learn(epochs), oldest: wholeNumber(oldest), head: wholeNumber(head), now: wholeNumber(now) };
@@ -39,6 +43,7 @@ export class KnownLog {
     return state;
   }
 
+  /** The lineage of a list of epochs. Returns the known object if there is one, so that all states share it. */
   #learn(epochs: string): Lineage {
     const list = (JSON.parse(epochs) as [unknown, unknown, unknown][]).map(([epoch, first, secret]): Epoch => ({
       epoch: nameIn(epoch), first: wholeNumber(String(first)), secret: secret === null ? undefined : nameIn(secret),
@@ -52,10 +57,10 @@ export class KnownLog {
     return lineage;
   }
 
-  /** @param isOurs Whether this instance has just begun the newest epoch. Then its lineage replaces the known one. */
+  /** Moves `seen` forward. @param isOurs Whether this instance has just begun the newest epoch. Then the state is certainly the newest. */
   see({ lineage, head }: LogState, isOurs = false): void {
     const { epoch } = lineage.epochs.at(-1)!;
-    // Answers may arrive out of order. One without the newest known epoch is older, or comes from a log that lost the epoch: the next append finds out.
+    // Answers may arrive out of order. An answer that lacks the newest known epoch is an older one, or the log has lost that epoch. The next append finds out.
     const isNewer = epoch === this.#seen.epoch ? head >= this.#seen.seq : lineage.knows(this.#seen.epoch);
     if (isOurs || isNewer || this.#seen.epoch === '') this.#seen = { epoch, seq: head };
   }

@@ -1,15 +1,14 @@
 import { DELETE_MAX_KEYS, keyRecord, NEVER_MS, permissionsText, type KeyRow } from '../../rows/key-rows.ts';
 import { CHANGES_MAX_KEYS, KEPT_ENDED_KEYS_MS, MAX_ENDED_KEYS, MAX_KEYS, type KeyChanges, type KeyRecord, type NewKey, type NewSecret } from '../../contracts/key-store.ts';
-import { BELIEVED, bytea, digestIn, listIn, newestOf, NOW, STANDBY, textIn, timeIn, timeOrNull, wrongValue } from '../connection/access-sql.ts';
+import { BELIEVED, newestOf, NOW, STANDBY } from '../connection/expressions.ts';
+import { digestIn, listIn, numberIn, numberOrNull, partsOf, textIn } from '../connection/json-values.ts';
 import type { Row } from '../connection/connection.ts';
-import { literal, strings, wholeNumber } from '../connection/literals.ts';
+import { bytea, literal, strings, wholeNumber } from '../connection/literals.ts';
 import { changeCall } from './versioned-change.ts';
 
-/**
- * The calls of `KeyStore` as SQL (versioned-change.ts for those that change something). Keys travel as JSON in one row, so that each answer has a row, which says whether a standby gave it.
- */
+/** The calls of `KeyStore` as SQL, and their answers. */
 
-/** A `KeyRow` of the table that is called `k`. */
+/** SQL: the `KeyRow` of a row `k` as a JSON array, which `rowIn` reads. */
 const KEY = "json_build_array(k.id, k.name, k.permissions, encode(k.digest, 'hex'), encode(k.old_digest, 'hex'), k.old_expires, k.created, k.expires, k.revoked, k.last_used)";
 
 export function changesCall(after: number): string {
@@ -65,32 +64,39 @@ export function revokeCall(id: string): string {
   });
 }
 
-/** In the order of the ids, so that two of these never wait for each other. */
+/** Locks the keys in the order of their ids, so that two such calls cannot block each other (deadlock). */
 export function noteUseCall(ids: readonly string[]): string {
   return `WITH few AS MATERIALIZED (SELECT id FROM tidings.api_keys WHERE id = ANY (${strings(ids)}) ORDER BY id FOR NO KEY UPDATE)
     UPDATE tidings.api_keys k SET last_used = ${NOW} FROM few WHERE k.id = few.id; SELECT ${STANDBY}`;
 }
 
-function keyChange({ same, ...change }: { readonly first?: string; readonly change: string; /** Where nothing was changed: which key `k` is as it was asked for, if there is one. */ readonly same: string }): string {
+interface KeyChange {
+  /** As in `VersionedChange`. */
+  readonly first?: string;
+  readonly change: string;
+  /** A condition for a key `k`. If the change changes nothing, the answer is the key that meets it, because an earlier call has made the same change. */
+  readonly same: string;
+}
+
+function keyChange({ same, ...change }: KeyChange): string {
   return changeCall({ ...change, list: 'access', row: KEY, otherwise: `(SELECT ${KEY} FROM tidings.api_keys k WHERE ${same})` });
 }
 
-/** The keys in the answer to a question. */
+/** The keys in the answer of `findCall` or `listCall`. */
 export function keysIn([keys, time]: Row): KeyRecord[] {
   const now = wholeNumber(time);
-  return listIn(keys ?? '[]').map((key) => keyRecord(rowIn(key), now));
+  return listIn(keys).map((key) => keyRecord(rowIn(key), now));
 }
 
-/** The key in the answer to a change. */
+/** The key in the answer of a change; undefined if there is none. */
 export function keyIn([key, time]: Row): KeyRecord | undefined {
   return key === null || key === undefined ? undefined : keyRecord(rowIn(JSON.parse(key)), wholeNumber(time));
 }
 
 function rowIn(key: unknown): KeyRow {
-  if (!Array.isArray(key)) throw wrongValue();
-  const [id, name, permissions, digest, oldDigest, oldExpires, created, expires, revoked, lastUsed] = key as readonly unknown[];
+  const [id, name, permissions, digest, oldDigest, oldExpires, created, expires, revoked, lastUsed] = partsOf(key);
   return {
     id: textIn(id), name: textIn(name), permissions: textIn(permissions), digest: digestIn(digest), oldDigest: oldDigest === null ? null : digestIn(oldDigest),
-    oldExpires: timeOrNull(oldExpires), created: timeIn(created), expires: timeOrNull(expires), revoked: timeOrNull(revoked), lastUsed: timeOrNull(lastUsed),
+    oldExpires: numberOrNull(oldExpires), created: numberIn(created), expires: numberOrNull(expires), revoked: numberOrNull(revoked), lastUsed: numberOrNull(lastUsed),
   };
 }

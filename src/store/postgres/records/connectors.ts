@@ -1,15 +1,15 @@
 import { checkConnectorNote, checkConnectors, checkOwner } from '../../rows/connector-rows.ts';
 import type { ConnectorNote, ConnectorOwner, ConnectorRecord, ConnectorStore, LeasedConnectors, OriginRange, StoredPosition } from '../../contracts/connector-store.ts';
 import { shareOf } from '../../rows/webhook-rows.ts';
-import { listIn, NOW, STANDBY, textIn, timeIn, wrongValue } from '../connection/access-sql.ts';
+import { NOW, STANDBY } from '../connection/expressions.ts';
+import { listIn, numberIn, partsOf, textIn } from '../connection/json-values.ts';
 import type { PgConnections } from '../connection/connection-pool.ts';
 import { literal, strings, wholeNumber } from '../connection/literals.ts';
 
-/** The calls of `ConnectorStore` as SQL. As with webhooks, owners and fences change one after the other, under one lock. Appends do not take it: they lock the row of their connector. */
-
+/** Calls that change owners or fences take this lock. Appends of a source do not: they lock the row of their connector. */
 const LOCK = "SELECT FROM pg_advisory_xact_lock(hashtext('tidings.connectors'));";
 
-/** Turns each call into SQL, and the answer into what `ConnectorStore` promises. */
+/** Makes SQL of each method of `ConnectorStore`, and reads its answer. */
 export class PostgresConnectorStore implements ConnectorStore {
   readonly #use: () => PgConnections;
 
@@ -32,7 +32,7 @@ export class PostgresConnectorStore implements ConnectorStore {
         SELECT c.name FROM tidings.connectors c WHERE ${isNamed} AND NOT EXISTS (SELECT FROM tidings.connector_owners o WHERE o.owner = c.owner) ORDER BY c.name
         LIMIT (SELECT greatest(0, ceil(${names.length}::numeric / greatest(1, t.owners)) - t.held)::bigint FROM counted t));
       SELECT (SELECT json_agg(json_build_array(c.name, c.fence) ORDER BY c.name) FROM tidings.connectors c WHERE c.owner = ${me} AND ${isNamed}), (SELECT count(*) FROM tidings.connector_owners), ${STANDBY}`, ([row]) => ({
-      held: partsIn(row![0]).map(([name, fence]) => ({ id: textIn(name), version: 0, fence: timeIn(fence) })),
+      held: recordsIn(row![0]).map(([name, fence]) => ({ id: textIn(name), version: 0, fence: numberIn(fence) })),
       share: shareOf(names.length, wholeNumber(row![1])),
     }));
   }
@@ -45,12 +45,12 @@ export class PostgresConnectorStore implements ConnectorStore {
   async findConnectors(names: readonly string[]): Promise<readonly ConnectorRecord[]> {
     checkConnectors(names);
     return this.#use().glance(`SELECT (SELECT json_agg(json_build_array(c.name, c.owner, c.fence, c.cursor, c.status) ORDER BY c.name) FROM tidings.connectors c WHERE c.name = ANY (${strings(names)})), ${STANDBY}`, ([row]) =>
-      partsIn(row![0]).map(([name, owner, fence, cursor, status]) => ({ name: textIn(name), owner: textIn(owner), fence: timeIn(fence), cursor: textIn(cursor), status: textIn(status) })));
+      recordsIn(row![0]).map(([name, owner, fence, cursor, status]) => ({ name: textIn(name), owner: textIn(owner), fence: numberIn(fence), cursor: textIn(cursor), status: textIn(status) })));
   }
 
   async sourcePositions(connector: string): Promise<readonly StoredPosition[]> {
     return this.#use().glance(`SELECT (SELECT json_agg(json_build_array(p.part, p.identity, p.position) ORDER BY p.part) FROM tidings.connector_positions p WHERE p.connector = ${literal(connector)}), ${STANDBY}`, ([row]) =>
-      partsIn(row![0]).map(([part, identity, position]) => ({ part: textIn(part), identity: textIn(identity), position: timeIn(position) })));
+      recordsIn(row![0]).map(([part, identity, position]) => ({ part: textIn(part), identity: textIn(identity), position: numberIn(position) })));
   }
 
   async noteConnector(note: ConnectorNote): Promise<boolean> {
@@ -63,14 +63,11 @@ export class PostgresConnectorStore implements ConnectorStore {
   async originsWithin(first: number, last: number): Promise<readonly OriginRange[]> {
     return this.#use().glance(`SELECT (SELECT json_agg(json_build_array(o.first, o.last, o.origin) ORDER BY o.first) FROM tidings.connector_origins o
       WHERE o.first >= coalesce((SELECT max(b.first) FROM tidings.connector_origins b WHERE b.first <= ${first}), 0) AND o.first <= ${last} AND o.last >= ${first}), ${STANDBY}`, ([row]) =>
-      partsIn(row![0]).map(([from, to, origin]) => ({ first: timeIn(from), last: timeIn(to), origin: textIn(origin) })));
+      recordsIn(row![0]).map(([from, to, origin]) => ({ first: numberIn(from), last: numberIn(to), origin: textIn(origin) })));
   }
 }
 
-/** Rows that `json_agg` has made arrays of. */
-function partsIn(json: string | null | undefined): readonly (readonly unknown[])[] {
-  return listIn(json ?? '[]').map((one) => {
-    if (!Array.isArray(one)) throw wrongValue();
-    return one as readonly unknown[];
-  });
+/** The records of a JSON array, column by column. */
+function recordsIn(json: string | null | undefined): readonly (readonly unknown[])[] {
+  return listIn(json).map(partsOf);
 }

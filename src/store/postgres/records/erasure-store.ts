@@ -3,14 +3,14 @@ import { changesAfter, requireErasingLevel, type ErasureRow } from '../../rows/e
 import { ERASURES_MAX_ENTRIES, ERASING_LEVEL, KEPT_ERASURES_MAX_ENTRIES, type ErasedMessage, type ErasedStep, type ErasureChanges, type ErasureStore, type TopicErasure, type Wiped } from '../../contracts/erasure-store.ts';
 import { UNDERSTOOD_LEVEL } from '../../level.ts';
 import { ERASE_SCAN_MAX_ROWS, ERASE_STEP_BYTES } from '../../limits.ts';
-import { LOST_MAX_VERSIONS, STANDBY } from '../connection/access-sql.ts';
+import { LOST_MAX_VERSIONS, STANDBY } from '../connection/expressions.ts';
+import { flagIn, listIn, numberIn, partsOf, textIn } from '../connection/json-values.ts';
 import { stateCall } from '../messages/append.ts';
 import type { PgConnections } from '../connection/connection-pool.ts';
-import type { Row } from '../connection/connection.ts';
 import { NEWEST_ERASURE, type KnownLog } from '../messages/known-log.ts';
 import { literal, wholeNumber } from '../connection/literals.ts';
 
-/** Turns each call into SQL, and the answer into what `ErasureStore` promises. */
+/** Makes SQL of each method of `ErasureStore`, and reads its answer. */
 export class PostgresErasureStore implements ErasureStore {
   readonly #use: () => PgConnections;
   readonly #known: KnownLog;
@@ -37,8 +37,9 @@ export class PostgresErasureStore implements ErasureStore {
     return { erased, scanned, more };
   }
 
+  /** Erases one message, if `topic` is undefined, or a part of a topic. */
   async #erase({ topic, after, through, rows }: Omit<TopicErasure, 'topic'> & { readonly topic: string | undefined }): Promise<ErasedStep & { readonly isThere: boolean }> {
-    // Everything up to there is a tombstone already: a topic may have millions of them.
+    // Skip the messages that an earlier erasure of the topic has erased: a topic may have millions of tombstones.
     const from = topic === undefined ? after : `(SELECT greatest(${after}, max(seq)) FROM tidings.erasures WHERE topic = ${literal(topic)} AND prefix)`;
     const call = `SELECT * FROM tidings.erase(${[
       topic === undefined ? 'NULL' : literal(topic), from, through.seq, literal(through.epoch), ERASING_LEVEL, rows, ERASE_STEP_BYTES, ERASE_SCAN_MAX_ROWS, KEPT_ERASURES_MAX_ENTRIES, LOST_MAX_VERSIONS, UNDERSTOOD_LEVEL,
@@ -57,7 +58,7 @@ export class PostgresErasureStore implements ErasureStore {
       (SELECT json_agg(json_build_array(e.seq, e.topic, e.prefix, e.version) ORDER BY e.version) FROM (SELECT * FROM tidings.erasures WHERE version > ${after} ORDER BY version LIMIT ${ERASURES_MAX_ENTRIES}) e), s.* FROM ${stateCall(known)} s`,
     ([row]) => {
       const [version, list] = row!;
-      return { ...changesAfter(after, wholeNumber(version), erasuresIn(list)), log: { ...this.#known.state(row!, known), erasures: wholeNumber(version) } };
+      return { ...changesAfter(after, wholeNumber(version), listIn(list).map(erasureIn)), log: { ...this.#known.state(row!, known), erasures: wholeNumber(version) } };
     });
   }
 
@@ -70,10 +71,7 @@ export class PostgresErasureStore implements ErasureStore {
   }
 }
 
-function erasuresIn(list: Row[number] | undefined): readonly ErasureRow[] {
-  if (list === null || list === undefined) return [];
-  return (JSON.parse(list) as readonly (readonly [seq: unknown, topic: unknown, prefix: unknown, version: unknown])[]).map(([seq, topic, prefix, version]) => {
-    if (typeof topic !== 'string' || typeof prefix !== 'boolean') throw new TypeError('the database answered something else where an erasure belongs');
-    return { seq: wholeNumber(String(seq)), topic, isPrefix: prefix, version: wholeNumber(String(version)) };
-  });
+function erasureIn(erasure: unknown): ErasureRow {
+  const [seq, topic, prefix, version] = partsOf(erasure);
+  return { seq: numberIn(seq), topic: textIn(topic), isPrefix: flagIn(prefix), version: numberIn(version) };
 }

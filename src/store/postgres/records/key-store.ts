@@ -4,11 +4,15 @@ import { changesCall, changesIn, createCall, findCall, keyIn, keysIn, listCall, 
 import type { PgConnections } from '../connection/connection-pool.ts';
 
 /**
- * This room is SQL on PostgreSQL for everything but messages: keys, sessions, tickets, topics, usage, erasures, webhooks, connectors. Arguments come in
- * and rows go out as the contracts in `store/contracts/` say. Every call is one statement.
+ * The room `postgres/records` is SQL on PostgreSQL for everything but messages: one contract of `contracts/` for each kind of record. Arguments of callers
+ * come in, and records go out. Every method sends one message, which is one transaction: a function `…Call` makes its SQL, a function `…In` reads its answer.
+ *
+ * A change is several statements in one message. The first takes a lock, and the statements after it have snapshots that the server takes under the lock. So
+ * versions, generations and fences are in the order of the commits, and two changes of many rows cannot block each other (deadlock). `versioned-change.ts` makes the
+ * changes of keys and revocations. Read it, `api-keys.ts` and this file first; the rest is alike.
  */
 
-/** Turns each call into SQL, and the answer into what `KeyStore` promises. */
+/** Makes SQL of each method of `KeyStore`, and reads its answer. */
 export class PostgresKeyStore implements KeyStore {
   readonly #use: () => PgConnections;
 

@@ -1,15 +1,16 @@
 import { checkNewRevocation, checkRevocationPage, revocationOf } from '../../rows/revocation-rows.ts';
 import { DELETE_MAX_REVOCATIONS, KEPT_ENDED_REVOCATIONS_MS, MAX_REVOCATIONS, type NewRevocation, type Revocation, type RevocationPage, type RevocationStore } from '../../contracts/revocation-store.ts';
-import { BELIEVED, listIn, newestOf, NOW, STANDBY, textIn, timeIn, timeOrNull, wrongValue } from '../connection/access-sql.ts';
+import { BELIEVED, newestOf, NOW, STANDBY } from '../connection/expressions.ts';
+import { listIn, numberIn, numberOrNull, partsOf, textIn } from '../connection/json-values.ts';
 import type { PgConnections } from '../connection/connection-pool.ts';
 import type { Row } from '../connection/connection.ts';
 import { literal, wholeNumber } from '../connection/literals.ts';
 import { changeCall } from './versioned-change.ts';
 
-/** A `RevocationRow` of the table that is called `r`. */
+/** SQL: the `RevocationRow` of a row `r` as a JSON array, which `revocationIn` reads. */
 const REVOCATION = 'json_build_array(r.kind, r.name, r.before, r.created, r.ends, r.version)';
 
-/** Turns each call into SQL, and the answer into what `RevocationStore` promises. */
+/** Makes SQL of each method of `RevocationStore`, and reads its answer. */
 export class PostgresRevocationStore implements RevocationStore {
   readonly #use: () => PgConnections;
 
@@ -52,11 +53,10 @@ function madeIn([row]: Row): Revocation | undefined {
 }
 
 function pageIn([version, rows]: Row): RevocationPage {
-  return { version: wholeNumber(version), revocations: listIn(rows ?? '[]').map(revocationIn) };
+  return { version: wholeNumber(version), revocations: listIn(rows).map(revocationIn) };
 }
 
 function revocationIn(row: unknown): Revocation {
-  if (!Array.isArray(row)) throw wrongValue();
-  const [kind, name, before, created, ends, version] = row as readonly unknown[];
-  return revocationOf({ kind: textIn(kind), name: textIn(name), before: timeOrNull(before), created: timeIn(created), ends: timeIn(ends), version: timeIn(version) });
+  const [kind, name, before, created, ends, version] = partsOf(row);
+  return revocationOf({ kind: textIn(kind), name: textIn(name), before: numberOrNull(before), created: numberIn(created), ends: numberIn(ends), version: numberIn(version) });
 }

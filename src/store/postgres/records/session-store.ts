@@ -4,7 +4,7 @@ import { FIND_MAX_SESSIONS, type MadeSession, type NewSession, type SessionChang
 import type { PgConnections } from '../connection/connection-pool.ts';
 import { changesCall, changesIn, createCall, endCall, findCall, madeIn, sessionsIn } from './sessions.ts';
 
-/** Turns each call into SQL, and the answer into what `SessionStore` promises. */
+/** Makes SQL of each method of `SessionStore`, and reads its answer. */
 export class PostgresSessionStore implements SessionStore {
   readonly #use: () => PgConnections;
 

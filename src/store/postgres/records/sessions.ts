@@ -4,16 +4,15 @@ import { idTaken, originText, ownerOf, sessionRecord } from '../../rows/session-
 import {
   CREDENTIAL_MAX_SESSIONS, DELETE_MAX_SESSIONS, ENDED_MAX_SESSIONS, MAX_SESSIONS, SESSIONS_LEVEL, type MadeSession, type NewSession, type SessionChanges, type SessionKey, type SessionRecord,
 } from '../../contracts/session-store.ts';
-import { BELIEVED, bytea, digestIn, isNewest, LEVEL, listIn, lockOf, LOST_MAX_VERSIONS, newestOf, NOW, STANDBY, textIn, timeIn, wrongValue } from '../connection/access-sql.ts';
+import { BELIEVED, isNewest, LEVEL, lockOf, LOST_MAX_VERSIONS, newestOf, NOW, STANDBY } from '../connection/expressions.ts';
+import { digestIn, listIn, numberIn, partsOf, textIn } from '../connection/json-values.ts';
 import type { Row } from '../connection/connection.ts';
-import { literal, strings, wholeNumber } from '../connection/literals.ts';
+import { bytea, literal, strings, wholeNumber } from '../connection/literals.ts';
 
-/**
- * The calls of `SessionStore` as SQL. A change is several statements in one message. The first locks the row of the state, and those after it have snapshots
- * taken under that lock. Sessions travel as JSON in one row, so that each answer has a row, which says whether a standby gave it.
- */
+const STATE = newestOf('session_state');
+const LOCK = lockOf('session_state');
 
-/** A `SessionRow` of the table that is called `s`. */
+/** SQL: the `SessionRow` of a row `s` as a JSON array, which `sessionIn` reads. */
 const SESSION = "json_build_array(s.id, encode(s.digest, 'hex'), s.created, s.expires, s.origin)";
 
 export function changesCall(after: number): string {
@@ -31,7 +30,7 @@ export function findCall(ids: readonly string[]): string {
   return `SELECT (SELECT json_agg(${SESSION}) FROM tidings.sessions s WHERE s.id = ANY (${strings(ids)})), ${STANDBY}`;
 }
 
-/** The clock is computed once, before the rows to delete are looked for. Joined with the table, it made the server read every row. */
+/** The clock is computed once, in `past`. If it were joined with the table of sessions, the server would read every row. */
 export function createCall({ id, digest, origin, lifetimeMs, until = NEVER_MS, replaces }: NewSession): string {
   const owner = literal(ownerOf(origin));
   return `${LOCK}
@@ -51,8 +50,8 @@ export function createCall({ id, digest, origin, lifetimeMs, until = NEVER_MS, r
 /** @throws LevelTooLow */
 export function madeIn([made, ended, level]: Row): MadeSession {
   requireLevel(wholeNumber(level), SESSIONS_LEVEL);
-  if (made === null || made === undefined) throw idTaken();
-  return { session: sessionIn(JSON.parse(made)), ended: listIn(ended ?? '[]').map(textIn) };
+  if (made === null || made === undefined) throw idTaken('session');
+  return { session: sessionIn(JSON.parse(made)), ended: listIn(ended).map(textIn) };
 }
 
 export function endCall(key: SessionKey): string {
@@ -60,17 +59,19 @@ export function endCall(key: SessionKey): string {
 }
 
 export function sessionsIn([sessions]: Row): SessionRecord[] {
-  return listIn(sessions ?? '[]').map(sessionIn);
+  return listIn(sessions).map(sessionIn);
 }
-
-const STATE = newestOf('session_state');
-const LOCK = lockOf('session_state');
 
 function isSession({ id, digest }: SessionKey): string {
   return `s.id = ${literal(id)} AND s.digest = ${bytea(digest)}`;
 }
 
-/** Ends sessions, and gives each a version. The caller appends the last SELECT, which sees the tables as they were before. Ends older than the newest `ENDED_MAX_SESSIONS` are forgotten. */
+/**
+ * Ends sessions, and gives each end a version. Deletes all but the newest `ENDED_MAX_SESSIONS` ends. The caller appends the last SELECT, which sees the tables
+ * as they were before these changes.
+ *
+ * @param due Selects the ids of the sessions.
+ */
 function endings(due: string): string {
   const isSameServer = "a.server IN ('', n.server)";
   return `DELETE FROM tidings.session_ends WHERE version <= (SELECT a.version FROM ${STATE} a) - ${ENDED_MAX_SESSIONS};
@@ -86,7 +87,6 @@ function endings(due: string): string {
 }
 
 function sessionIn(session: unknown): SessionRecord {
-  if (!Array.isArray(session)) throw wrongValue();
-  const [id, digest, created, expires, origin] = session as readonly unknown[];
-  return sessionRecord({ id: textIn(id), digest: digestIn(digest), created: timeIn(created), expires: timeIn(expires), origin: textIn(origin) });
+  const [id, digest, created, expires, origin] = partsOf(session);
+  return sessionRecord({ id: textIn(id), digest: digestIn(digest), created: numberIn(created), expires: numberIn(expires), origin: textIn(origin) });
 }

@@ -6,23 +6,19 @@ import {
   CALL_MAX_TICKETS, DELETE_MAX_TICKETS, FIRST_USE_MS, KEPT_ENDED_TICKETS_MS, MAX_TICKETS, OWNER_MAX_TICKETS, RETURN_MS, TICKETS_LEVEL,
   type KeptTicket, type NewTicket, type TicketRecord, type TicketRenewal, type TicketStore, type TicketUse, type TicketUses, type UsedTicket,
 } from '../../contracts/ticket-store.ts';
-import { BELIEVED, bytea, digestIn, isNewest, LEVEL, listIn, lockOf, LOST_MAX_VERSIONS, newestOf, NOW, STANDBY, textIn, timeIn, wrongValue } from '../connection/access-sql.ts';
+import { BELIEVED, isNewest, LEVEL, lockOf, LOST_MAX_VERSIONS, newestOf, NOW, STANDBY } from '../connection/expressions.ts';
+import { digestIn, flagIn, listIn, numberIn, partsOf, textIn, textOrNull } from '../connection/json-values.ts';
 import type { PgConnections } from '../connection/connection-pool.ts';
 import type { Row } from '../connection/connection.ts';
-import { booleans, literal, numbers, strings, wholeNumber } from '../connection/literals.ts';
+import { booleans, bytea, literal, literalOrNull, numbers, strings, wholeNumber } from '../connection/literals.ts';
 
-/**
- * The calls of `TicketStore` as SQL. A change is several statements in one message. The first locks the row of the state, and those after it have snapshots taken under that lock. So
- * generations are in the order of the commits, and no two changes of many tickets wait for each other.
- */
-
-/** A `TicketRow` of the table that is called `t`. */
+/** SQL: the `TicketRow` of a row `t` as a JSON array, which `ticketIn` reads. */
 const TICKET = "json_build_array(t.id, t.generation, t.ends, t.until, t.guarded, encode(t.digest, 'hex'), t.session, t.origin, t.topics)";
 
 const STATE = newestOf('ticket_state');
 const LOCK = lockOf('ticket_state');
 
-/** Turns each call into SQL, and the answer into what `TicketStore` promises. */
+/** Makes SQL of each method of `TicketStore`, and reads its answer. */
 export class PostgresTicketStore implements TicketStore {
   readonly #use: () => PgConnections;
 
@@ -33,7 +29,7 @@ export class PostgresTicketStore implements TicketStore {
 
   async findTickets(ids: readonly string[]): Promise<readonly TicketRecord[]> {
     checkTicketIds(ids);
-    return this.#use().glance(`SELECT (SELECT json_agg(${TICKET}) FROM tidings.tickets t WHERE t.id = ANY (${strings(ids)})), ${STANDBY}`, ([row]) => listIn(row![0] ?? '[]').map(ticketIn));
+    return this.#use().glance(`SELECT (SELECT json_agg(${TICKET}) FROM tidings.tickets t WHERE t.id = ANY (${strings(ids)})), ${STANDBY}`, ([row]) => listIn(row![0]).map(ticketIn));
   }
 
   async createTicket(ticket: NewTicket): Promise<TicketRecord | undefined> {
@@ -64,7 +60,7 @@ export class PostgresTicketStore implements TicketStore {
   }
 }
 
-/** The clock is computed once, before the rows to delete are looked for. Joined with the table, it made the server read every row. */
+/** The clock is computed once, in `past`. If it were joined with the table of tickets, the server would read every row. */
 function createCall({ id, digest, origin, session, until = NEVER_MS, topics }: NewTicket): string {
   const owner = literal(ownerOf(origin));
   return `${LOCK}
@@ -75,7 +71,7 @@ function createCall({ id, digest, origin, session, until = NEVER_MS, topics }: N
       UPDATE tidings.ticket_state SET changes = changes + 1, held = held - g.count FROM (SELECT count(*) AS count FROM gone) g WHERE ${isNewest('ticket_state')} AND g.count > 0;
     WITH made AS (
         INSERT INTO tidings.tickets (id, generation, ends, until, guarded, digest, owner, session, origin, topics)
-        SELECT ${literal(id)}, 0, least(n.now + ${FIRST_USE_MS}, ${until}), ${until}, false, ${bytea(digest)}, ${owner}, ${textOrNull(session)}, ${literal(originText(origin))}, ${literal(JSON.stringify(topics))}
+        SELECT ${literal(id)}, 0, least(n.now + ${FIRST_USE_MS}, ${until}), ${until}, false, ${bytea(digest)}, ${owner}, ${literalOrNull(session)}, ${literal(originText(origin))}, ${literal(JSON.stringify(topics))}
         FROM (SELECT ${NOW} AS now) n
         WHERE ${LEVEL} >= ${TICKETS_LEVEL} AND (SELECT s.held FROM ${STATE} s) < ${MAX_TICKETS}
           AND (SELECT count(*) FROM (SELECT FROM tidings.tickets WHERE owner = ${owner} AND ends > n.now LIMIT ${OWNER_MAX_TICKETS}) live) < ${OWNER_MAX_TICKETS}
@@ -89,7 +85,7 @@ function createCall({ id, digest, origin, session, until = NEVER_MS, topics }: N
 function madeIn([made, isThere, level]: Row): TicketRecord | undefined {
   requireLevel(wholeNumber(level), TICKETS_LEVEL);
   if (made !== null && made !== undefined) return ticketIn(JSON.parse(made));
-  if (isThere === 't') throw idTaken();
+  if (isThere === 't') throw idTaken('ticket');
   return undefined;
 }
 
@@ -109,9 +105,9 @@ function useCall(uses: readonly TicketUse[]): string {
 }
 
 function usedIn([used]: Row, uses: readonly TicketUse[]): readonly (UsedTicket | undefined)[] {
-  const found = new Map(listIn(used ?? '[]').map((one) => {
-    const [id, generation, before] = partsIn(one);
-    return [textIn(id), { generation: timeIn(generation), before: timeIn(before) }];
+  const found = new Map(listIn(used).map((one) => {
+    const [id, generation, before] = partsOf(one);
+    return [textIn(id), { generation: numberIn(generation), before: numberIn(before) }];
   }));
   return uses.map(({ id }) => found.get(id));
 }
@@ -127,33 +123,23 @@ function keepCall(kept: readonly KeptTicket[]): string {
 function usesIn([newest, uses]: Row): TicketUses {
   return {
     newest: wholeNumber(newest),
-    uses: listIn(uses ?? '[]').map((use) => {
-      const [id, generation] = partsIn(use);
-      return { id: textIn(id), generation: timeIn(generation) };
+    uses: listIn(uses).map((use) => {
+      const [id, generation] = partsOf(use);
+      return { id: textIn(id), generation: numberIn(generation) };
     }),
   };
 }
 
 function renewCall({ id, generation, origin, session, until = NEVER_MS }: TicketRenewal): string {
   return `${LOCK}
-    WITH renewed AS (UPDATE tidings.tickets SET ends = least(${until}, ${NOW} + ${RETURN_MS}), until = ${until}, session = ${textOrNull(session)}, origin = ${literal(originText(origin))}
+    WITH renewed AS (UPDATE tidings.tickets SET ends = least(${until}, ${NOW} + ${RETURN_MS}), until = ${until}, session = ${literalOrNull(session)}, origin = ${literal(originText(origin))}
       WHERE id = ${literal(id)} AND generation = ${generation} RETURNING id)
     SELECT (SELECT count(*) FROM renewed), ${STANDBY}`;
 }
 
-function textOrNull(text: string | undefined): string {
-  return text === undefined ? 'NULL' : literal(text);
-}
-
 function ticketIn(ticket: unknown): TicketRecord {
-  const [id, generation, ends, until, guarded, digest, session, origin, topics] = partsIn(ticket);
-  if (typeof guarded !== 'boolean') throw wrongValue();
+  const [id, generation, ends, until, guarded, digest, session, origin, topics] = partsOf(ticket);
   return ticketRecord({
-    id: textIn(id), generation: timeIn(generation), ends: timeIn(ends), until: timeIn(until), guarded, digest: digestIn(digest), session: session === null ? null : textIn(session), origin: textIn(origin), topics: textIn(topics),
+    id: textIn(id), generation: numberIn(generation), ends: numberIn(ends), until: numberIn(until), guarded: flagIn(guarded), digest: digestIn(digest), session: textOrNull(session), origin: textIn(origin), topics: textIn(topics),
   });
-}
-
-function partsIn(value: unknown): readonly unknown[] {
-  if (!Array.isArray(value)) throw wrongValue();
-  return value as readonly unknown[];
 }

@@ -1,10 +1,11 @@
 import { holdingsText, stretchOf } from '../../rows/usage-rows.ts';
 import { USAGE_MAX_ENTRIES, USAGE_PAGE_ENTRIES, type StoredStretch, type UsageChanges, type UsageStore, type UsageStretch } from '../../contracts/usage-store.ts';
-import { listIn, RETENTION, STANDBY, textIn, timeIn, wrongValue } from '../connection/access-sql.ts';
+import { RETENTION, STANDBY } from '../connection/expressions.ts';
+import { listIn, numberIn, partsOf, textIn } from '../connection/json-values.ts';
 import type { PgConnections } from '../connection/connection-pool.ts';
 import { literal } from '../connection/literals.ts';
 
-/** Turns each call into SQL, and the answer into what `UsageStore` promises. */
+/** Makes SQL of each method of `UsageStore`, and reads its answer. */
 export class PostgresUsageStore implements UsageStore {
   readonly #use: () => PgConnections;
 
@@ -21,16 +22,16 @@ export class PostgresUsageStore implements UsageStore {
     return this.#use().glance(`SELECT (SELECT json_agg(json_build_array(u.id, u.version)) FROM tidings.usage u),
       (SELECT json_agg(json_build_array(u.id, u.version, u.first, u.last, u.topics, u.senders) ORDER BY u.version)
         FROM (SELECT * FROM tidings.usage WHERE version > ${after} ORDER BY version LIMIT ${USAGE_PAGE_ENTRIES}) u), ${STANDBY}`, ([row]) => ({
-      alive: listIn(row![0] ?? '[]').map((one) => {
-        const [id, version] = partsIn(one);
-        return [textIn(id), timeIn(version)];
+      alive: listIn(row![0]).map((one) => {
+        const [id, version] = partsOf(one);
+        return [textIn(id), numberIn(version)];
       }),
-      changed: listIn(row![1] ?? '[]').map(storedIn),
+      changed: listIn(row![1]).map(storedIn),
     }));
   }
 }
 
-/** The statements after the lock have snapshots taken under it: so versions are in the order of the commits, and no reader passes one over. */
+/** Takes a lock first, so that versions are in the order of the commits. Otherwise a reader could see version 8 before 7, and never read 7. */
 function writeCall(stretches: readonly UsageStretch[]): string {
   const rows = stretches.map(({ id, first, last, topics, senders }, index) => `(${[literal(id), index + 1, first, last, literal(holdingsText(topics)), literal(holdingsText(senders))].join(', ')})`);
   return `SELECT FROM pg_advisory_xact_lock(hashtext('tidings.usage'));
@@ -42,11 +43,6 @@ function writeCall(stretches: readonly UsageStretch[]): string {
 }
 
 function storedIn(stretch: unknown): StoredStretch {
-  const [id, version, first, last, topics, senders] = partsIn(stretch);
-  return stretchOf({ id: textIn(id), version: timeIn(version), first: timeIn(first), last: timeIn(last), topics: textIn(topics), senders: textIn(senders) });
-}
-
-function partsIn(value: unknown): readonly unknown[] {
-  if (!Array.isArray(value)) throw wrongValue();
-  return value as readonly unknown[];
+  const [id, version, first, last, topics, senders] = partsOf(stretch);
+  return stretchOf({ id: textIn(id), version: numberIn(version), first: numberIn(first), last: numberIn(last), topics: textIn(topics), senders: textIn(senders) });
 }

@@ -1,24 +1,20 @@
-import { isNewest, lockOf, LOST_MAX_VERSIONS, newestOf, NOW, STANDBY } from '../connection/access-sql.ts';
+import { isNewest, lockOf, LOST_MAX_VERSIONS, newestOf, NOW, STANDBY } from '../connection/expressions.ts';
 
-/**
- * A change that takes the next version of a list: several statements in one message. The first locks the row of the version, and those after it have snapshots
- * taken under that lock.
- */
-
+/** A change that takes the next version of a list (`VersionedChange.list`), if it changes something. */
 export interface VersionedChange {
-  /** The table of the version, which has one row. */
+  /** The table with the version of the list, which has one row. */
   readonly list: 'access' | 'revocation_list';
-  /** A statement that the lock covers too, and that takes no version. */
+  /** A statement before the change, under the same lock. It takes no version. */
   readonly first?: string;
-  /** Changes a row, and gives it the version of `next n`. */
+  /** An INSERT or UPDATE of at most one row. It gives the row the version of `next n`. */
   readonly change: string;
-  /** The answer about the changed row, as JSON. */
+  /** SQL: the answer about the changed row, as JSON. */
   readonly row: string;
-  /** The answer if nothing was changed. */
+  /** SQL: the answer if nothing was changed. */
   readonly otherwise: string;
 }
 
-/** The version is taken under the lock of its row, which is held until the commit, and only by a change that happens. */
+/** The statements: lock the row of the version, then `first`, then the change together with the new version. The lock lasts until the commit. */
 export function changeCall({ list, first, change, row, otherwise }: VersionedChange): string {
   const isSameServer = "a.server IN ('', n.server)";
   return `${lockOf(list)} ${first === undefined ? '' : `${first}; `}

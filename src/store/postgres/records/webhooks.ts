@@ -1,20 +1,16 @@
 import { checkAttempts, checkNewWebhook, checkNotes, checkWebhookChange, checkWebhooks, shareOf, webhookRecord } from '../../rows/webhook-rows.ts';
 import { KEPT_MAX_ATTEMPTS, MAX_WEBHOOKS, type DeliveryNote, type KeptAttempt, type LeasedWebhooks, type NewestAttempt, type NewWebhook, type WebhookChange, type WebhookOwner, type WebhookRecord, type WebhookStore } from '../../contracts/webhook-store.ts';
-import { listIn, NOW, STANDBY, textIn, timeIn, timeOrNull, wrongValue } from '../connection/access-sql.ts';
+import { NOW, STANDBY } from '../connection/expressions.ts';
+import { listIn, numberIn, numberOrNull, partsOf, textIn, textOrNull } from '../connection/json-values.ts';
 import type { PgConnections } from '../connection/connection-pool.ts';
 import type { Row } from '../connection/connection.ts';
-import { literal, numbers, strings, wholeNumber } from '../connection/literals.ts';
+import { literal, literalOrNull, numbers, strings, wholeNumber } from '../connection/literals.ts';
 
-/**
- * The calls of `WebhookStore` as SQL. A change is several statements in one message: the first takes a lock, and those after it have snapshots taken under that lock. So owners and fences change
- * one after the other, and no two calls that write many rows wait for each other.
- */
-
-/** A `WebhookRow` of the table that is called `w`. */
+/** SQL: the `WebhookRow` of a row `w` as a JSON array, which `webhooksIn` reads. */
 const WEBHOOK = 'json_build_array(w.id, w.version, w.settings, w.status, w.reason, w.created, w.cursor, w.failures, w.failing_since, w.next_at, w.owner, w.fence)';
 const LOCK = "SELECT FROM pg_advisory_xact_lock(hashtext('tidings.webhooks'));";
 
-/** Turns each call into SQL, and the answer into what `WebhookStore` promises. */
+/** Makes SQL of each method of `WebhookStore`, and reads its answer. */
 export class PostgresWebhookStore implements WebhookStore {
   readonly #use: () => PgConnections;
 
@@ -73,9 +69,9 @@ export class PostgresWebhookStore implements WebhookStore {
         LIMIT (SELECT greatest(0, ceil(c.active::numeric / greatest(1, c.owners)) - c.held)::bigint FROM counted c));
       SELECT (SELECT json_agg(json_build_array(w.id, w.version, w.fence) ORDER BY w.id) FROM tidings.webhooks w WHERE w.owner = ${me} AND ${isActive}),
         (SELECT count(*) FROM tidings.webhooks w WHERE ${isActive}), (SELECT count(*) FROM tidings.webhook_owners), ${STANDBY}`, ([row]) => ({
-      held: listIn(row![0] ?? '[]').map((one) => {
-        const [id, version, fence] = partsIn(one);
-        return { id: textIn(id), version: timeIn(version), fence: timeIn(fence) };
+      held: listIn(row![0]).map((one) => {
+        const [id, version, fence] = partsOf(one);
+        return { id: textIn(id), version: numberIn(version), fence: numberIn(fence) };
       }),
       share: shareOf(wholeNumber(row![1]), wholeNumber(row![2])),
     }));
@@ -89,31 +85,31 @@ export class PostgresWebhookStore implements WebhookStore {
   async noteDeliveries(notes: readonly DeliveryNote[]): Promise<readonly string[]> {
     checkNotes(notes);
     if (notes.length === 0) return [];
-    return this.#use().change(noteCall(notes), ([row]) => listIn(row![0] ?? '[]').map(textIn));
+    return this.#use().change(noteCall(notes), ([row]) => listIn(row![0]).map(textIn));
   }
 
   async listAttempts(id: string, limit: number): Promise<readonly KeptAttempt[]> {
     checkAttempts(limit);
     return this.#use().glance(`SELECT (SELECT json_agg(json_build_array(a.number, a.attempt) ORDER BY a.number DESC) FROM (
-      SELECT number, attempt FROM tidings.webhook_attempts WHERE webhook = ${literal(id)} ORDER BY number DESC LIMIT ${limit}) a), ${STANDBY}`, ([row]) => listIn(row![0] ?? '[]').map((one) => {
-      const [number, attempt] = partsIn(one);
-      return { number: timeIn(number), attempt: textIn(attempt) };
+      SELECT number, attempt FROM tidings.webhook_attempts WHERE webhook = ${literal(id)} ORDER BY number DESC LIMIT ${limit}) a), ${STANDBY}`, ([row]) => listIn(row![0]).map((one) => {
+      const [number, attempt] = partsOf(one);
+      return { number: numberIn(number), attempt: textIn(attempt) };
     }));
   }
 
   async newestAttempts(ids: readonly string[]): Promise<readonly NewestAttempt[]> {
     checkWebhooks(ids.length);
     return this.#use().glance(`SELECT (SELECT json_agg(json_build_array(w.id, a.number, a.attempt)) FROM tidings.webhooks w,
-      LATERAL (SELECT number, attempt FROM tidings.webhook_attempts WHERE webhook = w.id ORDER BY number DESC LIMIT 1) a WHERE w.id = ANY (${strings(ids)})), ${STANDBY}`, ([row]) => listIn(row![0] ?? '[]').map((one) => {
-      const [webhook, number, attempt] = partsIn(one);
-      return { webhook: textIn(webhook), number: timeIn(number), attempt: textIn(attempt) };
+      LATERAL (SELECT number, attempt FROM tidings.webhook_attempts WHERE webhook = w.id ORDER BY number DESC LIMIT 1) a WHERE w.id = ANY (${strings(ids)})), ${STANDBY}`, ([row]) => listIn(row![0]).map((one) => {
+      const [webhook, number, attempt] = partsOf(one);
+      return { webhook: textIn(webhook), number: numberIn(number), attempt: textIn(attempt) };
     }));
   }
 }
 
-/** The attempts of a note get the numbers after those counted before. A statement of its own, which sees the new ones, deletes surplus attempts. */
+/** First deletes the attempts that become surplus with the new ones. Then moves the cursors, and inserts the attempts with the next numbers of their webhooks. */
 function noteCall(notes: readonly DeliveryNote[]): string {
-  const rows = notes.map(({ id, fence, cursor, failures, failingSince, nextAt, disabled, attempts }) => `(${[literal(id), `${fence}::bigint`, literal(cursor), `${failures}::bigint`, `${failingSince ?? 'NULL'}::bigint`, `${nextAt}::bigint`, `${disabled === undefined ? 'NULL' : literal(disabled)}::text`, attempts.length].join(', ')})`);
+  const rows = notes.map(({ id, fence, cursor, failures, failingSince, nextAt, disabled, attempts }) => `(${[literal(id), `${fence}::bigint`, literal(cursor), `${failures}::bigint`, `${failingSince ?? 'NULL'}::bigint`, `${nextAt}::bigint`, `${literalOrNull(disabled)}::text`, attempts.length].join(', ')})`);
   const all = notes.flatMap(({ id, attempts }) => attempts.map((attempt, index) => ({ id, index: index + 1 - attempts.length, attempt })));
   const ids = literal(`{${notes.map(({ id }) => `"${id}"`).join()}}`);
   return `${LOCK}
@@ -129,21 +125,17 @@ function noteCall(notes: readonly DeliveryNote[]): string {
     SELECT (SELECT json_agg(id) FROM noted), ${STANDBY}`;
 }
 
+/** Reads the webhooks `w` that meet a condition. */
 function found(condition: string): string {
   return `SELECT (SELECT json_agg(${WEBHOOK} ORDER BY w.id) FROM tidings.webhooks w WHERE ${condition}), ${STANDBY}`;
 }
 
 function webhooksIn([webhooks]: Row): WebhookRecord[] {
-  return listIn(webhooks ?? '[]').map((one) => {
-    const [id, version, settings, status, reason, created, cursor, failures, failingSince, nextAt, owner, fence] = partsIn(one);
+  return listIn(webhooks).map((one) => {
+    const [id, version, settings, status, reason, created, cursor, failures, failingSince, nextAt, owner, fence] = partsOf(one);
     return webhookRecord({
-      id: textIn(id), version: timeIn(version), settings: textIn(settings), status: textIn(status), reason: reason === null ? null : textIn(reason), created: timeIn(created), cursor: textIn(cursor),
-      failures: timeIn(failures), failingSince: timeOrNull(failingSince), nextAt: timeIn(nextAt), owner: textIn(owner), fence: timeIn(fence),
+      id: textIn(id), version: numberIn(version), settings: textIn(settings), status: textIn(status), reason: textOrNull(reason), created: numberIn(created), cursor: textIn(cursor),
+      failures: numberIn(failures), failingSince: numberOrNull(failingSince), nextAt: numberIn(nextAt), owner: textIn(owner), fence: numberIn(fence),
     });
   });
-}
-
-function partsIn(value: unknown): readonly unknown[] {
-  if (!Array.isArray(value)) throw wrongValue();
-  return value as readonly unknown[];
 }

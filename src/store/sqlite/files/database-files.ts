@@ -3,7 +3,7 @@ import type Database from 'better-sqlite3';
 import { StoreError } from '../../store.ts';
 import { DamageError, LostFileError, ReplacedError } from './errors.ts';
 
-/** The file that a name stood for: device and inode. */
+/** Which file a name stands for: its device and inode. */
 export type FileIdentity = string;
 
 /** The files that SQLite keeps beside the database file: the write-ahead log, and its index. */
@@ -12,11 +12,11 @@ export interface SideIdentities {
   readonly index: FileIdentity;
 }
 
-/** The parts of the write-ahead log (https://www.sqlite.org/fileformat2.html#walformat). */
+/** The lengths of the parts of the write-ahead log (https://www.sqlite.org/fileformat2.html#walformat). */
 const WAL_HEADER_BYTES = 32;
 const WAL_FRAME_HEADER_BYTES = 24;
 
-/** How often the length of the write-ahead log is read before it counts as cut: another process may restart it between the two reads. */
+/** How many times the write-ahead log must be found too short before it counts as cut. Another process may restart the log between the reads of its two lengths. */
 const WAL_LENGTH_READS = 3;
 
 /** Permissions (chmod(2)): the owner reads and writes; everything for the owner; everything for users outside of the group. */
@@ -26,12 +26,14 @@ const OTHERS_MASK = 0o007;
 
 const REPLACED = 'was replaced or removed while in use; put that same file back, or stop Tidings. For a backup, remove its -wal and -shm while Tidings is stopped, before the backup takes its place';
 
-/** The identity of a missing file: no file has it. */
+/** The identity of a missing file. */
 const MISSING: FileIdentity = '';
 
 /**
- * The three files of an open database: the file itself, its write-ahead log, and the index of that log, which also holds the locks. SQLite goes on in
- * files that no name leads to any more, or that someone cut; what it commits there is lost with the process. So they are looked at around each transaction.
+ * The three files of an open database: the database file, its write-ahead log (-wal), and the index of that log (-shm), which also has the locks.
+ *
+ * If somebody removes, replaces or cuts one of them, SQLite does not notice: it commits into files that no other process can open, and the commits are lost
+ * when this process ends. So `look` checks the names and lengths around each transaction.
  */
 export class DatabaseFiles {
   readonly #file: string;
@@ -41,15 +43,16 @@ export class DatabaseFiles {
   readonly #sides: SideIdentities;
   readonly #pageBytes: number;
   readonly #frames: Database.Statement<[], { readonly log: number }>;
-  /** How long the write-ahead log was when it was last known to be whole, and when it was last looked at. */
+  /** The length of the write-ahead log when it was last known to be whole (`accept`). */
   #wholeWalBytes = 0n;
+  /** What the last `look` found: see the getters. */
   #walBytes = 0n;
   #changed = 0n;
   #links = 1n;
 
   /**
-   * @param db Has begun to read, so that all three files are open.
-   * @param inUse What another connection of this process had open before. SQLite shares its index.
+   * @param db Must have read once, so that all three files are open.
+   * @param inUse The files that another connection of this process had open before; SQLite shares its index.
    */
   constructor(db: Database.Database, file: string, inUse: SideIdentities | undefined) {
     const path = realpathSync(file);
@@ -76,40 +79,40 @@ export class DatabaseFiles {
     return this.#identity;
   }
 
-  /** How long the write-ahead log was at the last look. */
+  /** The length of the write-ahead log. */
   get walBytes(): number {
     return Number(this.#walBytes);
   }
 
-  /** Whether it was shorter than before: cut, or restarted by a checkpoint. `compareWal` tells which. */
+  /** Whether the write-ahead log is shorter than when it was whole: somebody has cut it, or a checkpoint has restarted it. `compareWal` throws if it was cut. */
   get isWalShorter(): boolean {
     return this.#walBytes < this.#wholeWalBytes;
   }
 
-  /** When something last wrote to the database file, as the last look found it. Only checkpoints should. */
+  /** When a program last wrote to the database file. Only checkpoints should. */
   get changed(): bigint {
     return this.#changed;
   }
 
-  /** The names of the database file, as the last look found them. */
+  /** How many names (hard links) the database file has. */
   get links(): number {
     return Number(this.#links);
   }
 
-  /** Whether other processes use a new index. They may have restarted the write-ahead log, so that this connection's index no longer describes it. */
+  /** Whether the name of the index stands for a new file, which other processes use. They may have restarted the write-ahead log, so this connection's index may not describe it any more. */
   get isIndexReplaced(): boolean {
     const found = identityOf(stat(this.#index));
     return found !== undefined && found !== this.#sides.index;
   }
 
-  /** Renames the write-ahead log where another database file has taken the old one's place: SQLite would apply it to the new file. */
+  /** Renames the write-ahead log after another database file took the place of the old one. Otherwise SQLite would apply the log to the new file. */
   setWalAside(): void {
     const wal = stat(this.#wal);
     if (stat(this.#file) === undefined || wal === undefined || wal.size === 0n || identityOf(wal) !== this.#sides.wal) return;
     renameSync(this.#wal, `${this.#wal}.replaced-${new Date().toISOString().replaceAll(':', '-')}`);
   }
 
-  /** Throws where a name no longer stands for the file that is open. */
+  /** Throws if a name does not stand for the open file any more. Remembers what it found. */
   look(): void {
     const file = stat(this.#file);
     if (file === undefined || identityOf(file) !== this.#identity) throw replaced(this.#file);
@@ -120,19 +123,26 @@ export class DatabaseFiles {
     this.#walBytes = wal.size;
   }
 
-  /** The look found this connection's own writes, or files that it has compared. */
+  /** `look`, and `compareWal` if the write-ahead log became shorter. Call it after a transaction. */
+  verify(): void {
+    this.look();
+    if (this.isWalShorter) this.compareWal();
+    this.accept();
+  }
+
+  /** Call it after a look that found only this connection's own writes, or after `compareWal`: the write-ahead log is whole. */
   accept(): void {
     this.#wholeWalBytes = this.#walBytes;
   }
 
-  /** Compares the write-ahead log's length with what SQLite believes to be in it, outside of transactions. Throws where a part is missing. */
+  /** Compares the length of the write-ahead log with the number of frames in its index. Throws if frames are missing. Not inside a transaction. */
   compareWal(): void {
     const missing = this.#missingOfWal();
     if (missing !== undefined) throw new DamageError(`the write-ahead log ${this.#wal} was cut while in use: it has ${missing}; the newest messages are lost when Tidings ends: restore a copy`);
     this.accept();
   }
 
-  /** `0 of 4152 bytes` where the write-ahead log's file is shorter than SQLite believes. */
+  /** Returns `0 of 4152 bytes` if the file of the write-ahead log is shorter than its index says; undefined if it is whole. */
   #missingOfWal(): string | undefined {
     for (let attempt = 1; ; attempt++) {
       const frames = this.#frames.get()!.log;
@@ -145,10 +155,7 @@ export class DatabaseFiles {
 }
 
 /**
- * Throws where a database must not be opened: SQLite would not complain.
- *
- * @param expected The file that a worker that starts again must find, and not a copy that someone is still restoring.
- * @param inUse What another connection of this process has open: while it is open, SQLite would not open new files.
+ * Throws if a database must not be opened, in cases that SQLite does not refuse. For the parameters see `ConnectOptions`.
  */
 export function checkBeforeOpening(file: string, expected: FileIdentity | undefined, inUse: SideIdentities | undefined): void {
   const found = stat(file);
@@ -158,7 +165,7 @@ export function checkBeforeOpening(file: string, expected: FileIdentity | undefi
     throw new StoreError('unavailable', `DATABASE_URL: the file ${file} has ${found.nlink} names (hard links). A process that opened it by another one would keep another write-ahead log, `
       + 'and messages would be lost: remove the other names, or put a copy in its place');
   }
-  // SQLite removes the write-ahead log of a file that is empty, with all that lies in it.
+  // If the database file is empty, SQLite would remove its write-ahead log, with the messages in it.
   const wal = `${found === undefined ? file : realpathSync(file)}-wal`;
   if ((found === undefined || found.size === 0n) && (stat(wal)?.size ?? 0n) > 0n) {
     throw new DamageError(`the database file ${file} is missing or empty, but its write-ahead log ${wal} is not: put that same file back. For a backup, remove ${wal} and the -shm first`);
@@ -169,7 +176,7 @@ export function checkBeforeOpening(file: string, expected: FileIdentity | undefi
   }
 }
 
-/** Throws where a name beside the database file no longer stands for the file that is open. Returns the write-ahead log's state. */
+/** Throws if the name of the write-ahead log or of the index does not stand for the open file any more. Returns the stat of the write-ahead log. */
 function lookBeside(wal: string, index: string, sides: SideIdentities): BigIntStats {
   const found = stat(wal);
   if (found === undefined || identityOf(found) !== sides.wal) throw new LostFileError(`the write-ahead log ${wal} was removed or replaced while in use`, 'wal');
@@ -178,18 +185,18 @@ function lookBeside(wal: string, index: string, sides: SideIdentities): BigIntSt
 }
 
 /**
- * Makes a missing database file, for its owner alone: SQLite would let everybody read it. SQLite gives the other two files the permissions of this one.
- * An existing file is not opened: closing it would release the locks that this process has on it.
+ * Makes a missing database file, which only its owner can read. SQLite would let everybody read it. SQLite gives the other two files the same permissions.
+ * Never opens an existing file: closing it would release all POSIX locks that this process has on it.
  */
 export function makePrivate(file: string): void {
   try {
     closeSync(openSync(file, 'wx', PRIVATE_MODE));
   } catch {
-    // The file exists. Or it cannot be made: then SQLite fails next, and its error is the one that is explained.
+    // The file exists, or it cannot be made. In the second case SQLite fails next, and errors.ts explains its error.
   }
 }
 
-/** Takes permissions back that earlier versions, or SQLite, gave to everybody. Permissions that an operator gave to a group stay. */
+/** Removes all permissions for others, which earlier versions or SQLite gave. Permissions for the group stay, because an operator may have set them. */
 export function shutOthersOut(file: string): void {
   const path = realpathSync(file);
   for (const name of [path, `${path}-wal`, `${path}-shm`]) {

@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3';
 import { StoreError, type StoreErrorKind } from '../../store.ts';
 
-/** The meaning of SQLite's result codes for readers of the log (https://www.sqlite.org/rescode.html). */
+/** What SQLite's result codes mean, for readers of the service's log (https://www.sqlite.org/rescode.html). */
 const SQLITE_SENTENCES: Readonly<Record<string, string>> = {
   SQLITE_BUSY: 'another process kept the database locked for too long',
   SQLITE_LOCKED: 'another process kept the database locked for too long',
@@ -14,27 +14,27 @@ const SQLITE_SENTENCES: Readonly<Record<string, string>> = {
   SQLITE_NOTADB: 'the file is not a SQLite database',
   SQLITE_IOERR: 'the disk reported an error',
   SQLITE_NOMEM: 'there is not enough memory',
-  // Not the row's fault: the head row and the messages disagree.
+  // The row is not the reason: the head row and the messages disagree.
   SQLITE_CONSTRAINT_PRIMARYKEY: 'the database file is damaged: the log holds numbers beyond its head',
 };
 
-/** Codes whose reason is one row of the request (invariant 13). */
+/** Codes of errors that one row of the request causes (invariant 13). */
 const SQLITE_ROW_CODES = new Set(['SQLITE_TOOBIG', 'SQLITE_CONSTRAINT', 'SQLITE_MISMATCH', 'SQLITE_RANGE']);
 
-/** Codes after which the connection itself may be the reason: it is closed, and opened again for the next call. */
+/** Codes of errors that the connection itself may cause. It is closed, and the next call connects again. */
 const SQLITE_CONNECTION_CODES = new Set(['SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_IOERR', 'SQLITE_NOMEM']);
 
-/** Codes for stored bytes that cannot be read. */
+/** Codes of a `DamageError`. */
 const SQLITE_DAMAGE_CODES = new Set(['SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_IOERR']);
 
-/** Stored bytes cannot be read. Until that ends, nothing more is acknowledged. */
+/** Stored bytes cannot be read. While that lasts, the store acknowledges nothing (sqlite.ts). */
 export class DamageError extends StoreError {
   constructor(message: string, cause?: unknown) {
     super('unavailable', message, cause);
   }
 }
 
-/** No name leads any more to a file that SQLite keeps beside the database. New connections make it again. */
+/** The name of the write-ahead log, or of its index, does not stand for the open file any more. A new connection makes a new file. */
 export class LostFileError extends StoreError {
   readonly which: 'wal' | 'index';
 
@@ -44,14 +44,14 @@ export class LostFileError extends StoreError {
   }
 }
 
-/** The name of the database file stands for another file than the one that is open, or for none. */
+/** The name of the database file does not stand for the open file any more. */
 export class ReplacedError extends StoreError {
   constructor(message: string) {
     super('unavailable', message);
   }
 }
 
-/** An error from before the COMMIT, so that nothing was stored. `other`: what an error that SQLite did not report is. */
+/** Explains an error before the COMMIT, so that nothing was stored. @param other The kind of an error that SQLite did not report. */
 export function toStoreError(error: unknown, other: StoreErrorKind): StoreError {
   if (error instanceof StoreError) return error;
   const code = codeOf(error);
@@ -64,10 +64,10 @@ export function toStoreError(error: unknown, other: StoreErrorKind): StoreError 
 }
 
 /**
- * Codes that prove, as errors of the COMMIT, that nothing was stored (invariant 1), with the reason. SQLite reports each before the frame that makes the
- * transaction part of the write-ahead log is complete, and rolls back. After any other code that frame may be in the file:
- * - IOERR: the sync failed, or the index of the write-ahead log could not be extended. This process writes over the frame, but a recovery after a crash may find it.
- * - NOMEM, CANTOPEN, PROTOCOL, READONLY, CORRUPT and the rest: the index is updated after the frame was written, and may fail so.
+ * If the COMMIT fails with one of these codes, nothing was stored (invariant 1). The last frame of a transaction in the write-ahead log commits it. SQLite
+ * reports these errors before that frame is complete, and rolls back. After any other code, that frame may be in the file:
+ * - IOERR: the sync failed, or the index of the write-ahead log could not be extended. This process overwrites the frame later, but a recovery after a crash may find it.
+ * - NOMEM, CANTOPEN, PROTOCOL, READONLY, CORRUPT and the rest: SQLite updates the index after it has written the frame, and that may fail with these codes.
  */
 const SQLITE_NOTHING_STORED: Readonly<Record<string, string>> = {
   SQLITE_BUSY: 'a lock was missing, before anything was written',
@@ -77,7 +77,7 @@ const SQLITE_NOTHING_STORED: Readonly<Record<string, string>> = {
   SQLITE_INTERRUPT: 'the statement was interrupted, before anything was written',
 };
 
-/** An error of the COMMIT itself. */
+/** Explains an error of the COMMIT itself. */
 export function toCommitError(error: unknown): StoreError {
   const failure = toStoreError(error, 'outcome-unknown');
   const code = codeOf(error);
@@ -85,35 +85,37 @@ export function toCommitError(error: unknown): StoreError {
   return new StoreError('outcome-unknown', `the commit failed half-way: ${failure.message}`, error);
 }
 
-/** An error from after the COMMIT. */
+/** Explains an error after the COMMIT. */
 export function toUnknownError(error: unknown): StoreError {
   const failure = toStoreError(error, 'outcome-unknown');
   return new StoreError('outcome-unknown', `committed, but it may be lost: ${failure.message}`, failure);
 }
 
+/** Whether another process had the lock. */
 export function isBusy(error: unknown): boolean {
   const code = codeOf(error);
   return code !== undefined && SQLITE_SENTENCES[primary(code)] === SQLITE_SENTENCES['SQLITE_BUSY'];
 }
 
+/** Whether the connection itself may be the reason for an error. */
 export function isOfConnection(error: unknown): boolean {
   const code = codeOf(error);
   return code !== undefined && SQLITE_CONNECTION_CODES.has(primary(code));
 }
 
-/** The file that was found lost, also by a look after the commit. */
+/** The `LostFileError` in an error or its causes. */
 export function lostFile(error: unknown): LostFileError | undefined {
   if (error instanceof LostFileError) return error;
   return error instanceof StoreError && error.cause !== undefined ? lostFile(error.cause) : undefined;
 }
 
-/** SQLite's code for an error; our own errors carry it as their cause. */
+/** SQLite's code in an error or its causes. */
 function codeOf(error: unknown): string | undefined {
   if (error instanceof Database.SqliteError) return error.code;
   return error instanceof Error && error.cause !== undefined ? codeOf(error.cause) : undefined;
 }
 
-/** SQLITE_IOERR_FSYNC is a kind of SQLITE_IOERR. */
+/** The primary code of an extended one: SQLITE_IOERR of SQLITE_IOERR_FSYNC. */
 function primary(code: string): string {
   return code.split('_', 2).join('_');
 }

@@ -5,14 +5,14 @@ import { refuseLevel } from '../../level.ts';
 import { TOPIC_FACTOR } from '../../row-bytes.ts';
 import { StoreError } from '../../store.ts';
 
-/** The bytes of a message beyond its names and data: its other fields, and its entries in two indexes. Part of the log's size. */
+/** `Store.rowOverheadBytes`: about the bytes of a message's other fields, and of its entries in two indexes. */
 export const SQLITE_ROW_OVERHEAD_BYTES = 64;
 
-/** Whether a row of `messages` was counted with its topic alone, as SQL. */
+/** SQL: whether a row of `messages` is from before the migration 0008_counted_names.sql, and was counted with its topic once and without its event name. */
 const IS_COUNTED_ONCE = 'seq < (SELECT named_from FROM retention)';
-/** The bytes that the event name of a row counts (row-bytes.ts), as SQL. The mark of an erased one counts nothing. */
+/** SQL: the bytes that the event name of a row adds to the log's size (row-bytes.ts). The mark of a tombstone adds none. */
 export const EVENT_NAME_BYTES = `(CASE WHEN event IS NULL OR event = '${ERASED_EVENT}' OR ${IS_COUNTED_ONCE} THEN 0 ELSE octet_length(event) END)`;
-/** The bytes that its topic and event name count. */
+/** SQL: the bytes that the topic and event name of a row add to the log's size. */
 export const NAME_BYTES = `((CASE WHEN ${IS_COUNTED_ONCE} THEN 1 ELSE ${TOPIC_FACTOR} END) * octet_length(topic) + ${EVENT_NAME_BYTES})`;
 
 /** An epoch as it crosses to the main thread. */
@@ -23,17 +23,19 @@ export interface EpochRow {
   readonly secret: string | null;
 }
 
-/** The state of the log in one snapshot; the epochs only when the main thread does not know the newest one. */
+/** The state of the log, as it crosses to the main thread. */
 export interface Snapshot {
   readonly head: number;
   readonly oldest: number;
   readonly now: number;
+  /** The id of the newest epoch. */
   readonly epoch: number;
+  /** Undefined if the main thread knows the newest epoch already. */
   readonly epochs: readonly EpochRow[] | undefined;
   readonly erasures: number;
 }
 
-/** The rows that describe the log. */
+/** The rows of `head` and `retention`, which describe the log (schema.ts). */
 export interface LogRow {
   readonly seq: number;
   readonly epoch: number;
@@ -49,10 +51,10 @@ export interface LogRow {
   readonly erasures: number;
 }
 
-/** An answer of the store that carries the log's state in another form. */
+/** An answer of the store, with its `log` in another form: a `LogRow` inside a worker, a `Snapshot` on the way to the main thread. */
 export type AnswerWith<Log, Answer> = Omit<Answer, 'log'> & { readonly log: Log };
 
-/** Asks for the state of the log, inside the caller's transaction. */
+/** Reads the state of the log, inside the caller's transaction. */
 export class LogStateQuery {
   readonly #row: Database.Statement<[], LogRow>;
   readonly #epochs: Database.Statement<[], EpochRow>;
@@ -67,28 +69,29 @@ export class LogStateQuery {
     this.#logId = db.prepare<[], string>('SELECT log FROM head').pluck();
   }
 
-  /** Throws when this program does not understand the log. There is a row once an instance has opened the log. */
+  /** Throws if this program does not understand the log. Call it only on a log that an instance has opened (`logId`). */
   row(): LogRow {
     const row = this.#row.get()!;
     refuseLevel(row.level);
     return row;
   }
 
-  /** The store's view of the time, with the machine's clock of now. */
+  /** The times from which the believed clock follows. */
   times({ oldest, keptClock }: LogRow): KnownTimes {
     return { machine: Date.now(), kept: keptClock, oldest: keptClock === null ? this.#timeOf.get(oldest) : undefined };
   }
 
-  /** Invariant 10: the clock by which something is deleted for good. One that is far ahead deletes nothing. Before an instance has opened the log, nothing else is known of the time. */
+  /** The believed clock, by which records are deleted for good (invariant 10). Before an instance has opened the log there is only the machine's clock. */
   believed(): number {
     return this.logId() === undefined ? Date.now() : believe(this.times(this.row()));
   }
 
+  /** The id of the log; undefined before an instance has opened it. */
   logId(): string | undefined {
     return this.#logId.get();
   }
 
-  /** @param known The newest epoch that the main thread knows. */
+  /** @param known The id of the newest epoch that the main thread knows. */
   snapshot(row: LogRow, known: number): Snapshot {
     const list = row.epoch === known ? undefined : this.#epochs.all();
     if (list !== undefined && list.at(-1)?.id !== row.epoch) throw new StoreError('unavailable', 'the database file is damaged: its epochs do not end in the one of its head');
@@ -96,7 +99,7 @@ export class LogStateQuery {
   }
 }
 
-/** Invariant 10: the store's clock never stands before the newest message, wherever the machine's was set. */
+/** Invariant 10: the store's clock is never earlier than the newest message, even if the machine's clock was set back. */
 export function clock(row: Pick<LogRow, 'time'>): number {
   return Math.max(Date.now(), row.time);
 }

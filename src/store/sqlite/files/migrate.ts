@@ -11,10 +11,10 @@ import { toStoreError } from './errors.ts';
 const MIGRATE_WAIT_MS = 30_000;
 
 /**
- * Brings the schema of a database file up to date, without beginning an epoch. Makes the file where it is missing, but no folder: a mistyped path
- * shall not go unnoticed. Blocks the thread: for the command line. Throws a `StoreError`; then it has changed nothing.
+ * Applies the missing migrations for the command line. It begins no epoch. Makes a missing file, but no missing folder, so that a mistyped path is noticed.
+ * Blocks the thread. Throws a `StoreError`; then it has changed nothing.
  *
- * @param isRaising Whether to raise the level of the log to what this program understands.
+ * @param isRaising Whether to raise the level of the log to `UNDERSTOOD_LEVEL` (level.ts).
  */
 export function migrate(file: string, { isRaising = false }: { readonly isRaising?: boolean } = {}): Migrated {
   const folder = dirname(resolve(file));
@@ -44,8 +44,8 @@ function write<Result>(file: string, work: (db: Database.Database) => Result): R
 }
 
 /**
- * Applies the missing migrations, inside the caller's write transaction. drizzle's own `migrate` reads its record
- * its transaction begins, so that two processes that start at once both apply the first; its table is kept.
+ * Applies the missing migrations, inside the caller's write transaction. drizzle's own `migrate` reads its record before its transaction begins, so two
+ * processes that start at the same time would both apply the first migration. The record is in drizzle's table, so drizzle's tools still work.
  */
 export function applyMigrations(db: Database.Database): number {
   db.exec('CREATE TABLE IF NOT EXISTS "__drizzle_migrations" (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at numeric, compatible numeric)');
@@ -60,9 +60,9 @@ export function applyMigrations(db: Database.Database): number {
   return missing.length;
 }
 
-/** Throws where a file holds what another program has made, or a newer version so that this one cannot use it. */
+/** Throws if another program made the tables of the file, or a newer version changed them so that this program cannot use them. */
 export function refuseForeign(db: Database.Database): void {
-  // In one transaction: between two, another process may make this log, and its tables would look like a stranger's.
+  // Read both in one transaction. Otherwise another process could make this log between them, and its tables would look like those of another program.
   db.transaction(() => {
     const applied = appliedMigrations(db);
     if (applied.length === 0 && db.prepare("SELECT 1 FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'").get() !== undefined) throw foreignDatabase();
@@ -70,19 +70,19 @@ export function refuseForeign(db: Database.Database): void {
   })();
 }
 
-/** The migrations that a database has; none where it is not one of ours. */
+/** The migrations that were applied to a database; none if Tidings did not make its tables. */
 export function appliedMigrations(db: Database.Database): AppliedMigration[] {
   if (db.prepare("SELECT 1 FROM sqlite_master WHERE name = '__drizzle_migrations'").get() === undefined) return [];
   const rows = db.prepare<[], { created_at: number; compatible?: number | null }>('SELECT * FROM "__drizzle_migrations"').all();
   return rows.map(({ created_at: version, compatible }) => ({ version, compatible: compatible ?? undefined }));
 }
 
-/** The first programs made the table without this column. */
+/** The first versions of Tidings made the table without this column. */
 function remembersCompatible(db: Database.Database): boolean {
   return db.prepare("SELECT 1 FROM pragma_table_info('__drizzle_migrations') WHERE name = 'compatible'").get() !== undefined;
 }
 
-/** Makes the database's folder durable: a power cut must not remove the folder of a stored log. */
+/** Makes the folder of the database, and syncs the names of new folders. Otherwise a power cut could remove the folder with a stored log. */
 export function makeFolder(file: string): void {
   const folder = dirname(resolve(file));
   let first: string | undefined;
@@ -95,7 +95,7 @@ export function makeFolder(file: string): void {
   for (let made = folder; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
 }
 
-/** Makes the names in a folder last. */
+/** Syncs the names in a folder. */
 export function syncFolder(folder: string): void {
   // Windows cannot open folders, and needs no sync for them.
   if (process.platform === 'win32') return;

@@ -3,13 +3,13 @@ import { blob, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from
 /** The end of the log: one row. Every append reads and writes it under the write lock (invariant 2). */
 export const head = sqliteTable('head', {
   id: integer('id').primaryKey(),
-  /** The log's own lasting id. */
+  /** `Store.logId`. */
   log: text('log').notNull(),
-  /** The newest number given. */
+  /** The newest number of the log. */
   seq: integer('seq').notNull(),
   /** The epoch of the next message: the id of a row of `epochs`. */
   epoch: integer('epoch').notNull(),
-  /** The newest message's time, below which no later one may be (invariant 10). */
+  /** The time of the newest message. No later message has an earlier time (invariant 10). */
   time: integer('time').notNull(),
   /** The bytes of all messages ever appended; less `retention.bytes` it is the log's size. */
   bytes: integer('bytes').notNull(),
@@ -17,22 +17,22 @@ export const head = sqliteTable('head', {
   level: integer('level').notNull().default(1),
 });
 
-/** The totals that retention has deleted: one row, apart from the head so that PostgreSQL's twin never waits for the head's lock. */
+/** The state of retention: one row. It is not part of `head`, because on PostgreSQL retention must not wait for the lock of the head. */
 export const retention = sqliteTable('retention', {
   id: integer('id').primaryKey(),
-  /** The smallest number still held. */
+  /** The smallest number that was not deleted. */
   oldest: integer('oldest').notNull(),
   /** The bytes of all messages ever deleted, and of all data ever erased. */
   bytes: integer('bytes').notNull(),
-  /** The time of the newest message deleted; null when none was. */
+  /** The time of the newest message that was deleted; null if none was. */
   time: integer('time'),
-  /** The machine's clock as far as retention believed it, or the time of a later message that refuted that (invariant 10). Null before the first look. Milliseconds since 1970. */
+  /** The believed clock that the log remembers (believed-clock.ts), in milliseconds since 1970. Null before retention has looked at a first message. */
   clock: integer('clock'),
-  /** Messages from this number on were counted with all copies of their names (row-bytes.ts); those before it with their topic once. */
+  /** Messages from this number on count in the log's size by `rowBytes` (row-bytes.ts); earlier messages count with their topic once and without their event name. */
   namedFrom: integer('named_from').notNull().default(0),
 });
 
-/** How much topics and senders have stored in stretches of the log (usage-store.ts). Holdings as JSON. */
+/** How much topics and senders have stored in stretches of the log (usage-store.ts); `topics` and `senders` are JSON. */
 export const usage = sqliteTable('usage', {
   id: text('id').primaryKey(),
   version: integer('version').notNull(),
@@ -42,12 +42,12 @@ export const usage = sqliteTable('usage', {
   senders: text('senders').notNull(),
 }, (table) => [index('usage_version').on(table.version)]);
 
-/** In the order of their ids; see `Lineage`. */
+/** All epochs, in the order of their ids (`Lineage`). */
 export const epochs = sqliteTable('epochs', {
   id: integer('id').primaryKey(),
   epoch: text('epoch').notNull().unique(),
   first: integer('first').notNull(),
-  /** The secret that proves on the bus that a sender can read this log: hexadecimal digits; null where a program that had none began the epoch. */
+  /** A secret in hexadecimal digits. It proves on the bus that a sender can read this log. Null if a version without secrets began the epoch. */
   secret: text('secret'),
 });
 
@@ -55,18 +55,18 @@ export const messages = sqliteTable('messages', {
   seq: integer('seq').primaryKey(),
   epoch: integer('epoch').notNull(),
   time: integer('time').notNull(),
-  /** 0 is never. */
+  /** When its TTL has passed; 0: never. */
   expires: integer('expires').notNull(),
   topic: text('topic').notNull(),
   event: text('event'),
   json: integer('json').notNull(),
-  /** Last, so that a scan over topics does not read the pages that long data runs over into. */
+  /** The last column: long data overflows into other pages, which a read of the columns before it does not need. */
   data: blob('data', { mode: 'buffer' }).notNull(),
 });
 
 /**
- * The index of topics, in three tables (topic-index.ts). All end in the number, so one topic is scanned in the order of the log. In the
- * migration they are WITHOUT ROWID, which drizzle cannot say: the primary key is all that there is of them.
+ * The index of topics, in three tables (topic-index.ts). Their keys end with the number, so a scan of one topic is in the order of the log. In the migration they
+ * are WITHOUT ROWID, which drizzle cannot express: the primary key is the whole table.
  */
 export const recent = sqliteTable('recent', {
   topic: text('topic').notNull(),
@@ -78,15 +78,15 @@ export const topics = sqliteTable('topics', {
   seq: integer('seq').notNull(),
 }, (table) => [primaryKey({ columns: [table.topic, table.seq] })]);
 
-/** By the topic's first segment; only topics of several: a pattern that begins with a name and goes on matches no other. */
+/** By the first segment of the topic. Only topics with several segments are in it, because patterns such as `a.*` match no others. */
 export const segments = sqliteTable('segments', {
   segment: text('segment').notNull(),
   seq: integer('seq').notNull(),
 }, (table) => [primaryKey({ columns: [table.segment, table.seq] })]);
 
 /**
- * Idempotency keys, and the answer that each stands for. Keys are deleted in the order of their ids, because no index has their expiry. After the window was
- * shortened, new keys wait for older ones with a longer life.
+ * Idempotency keys, and the first answer of each. No index has their expiry, so keys are deleted in the order of their ids. If an operator shortens the window,
+ * new keys are deleted only after older ones that live longer.
  */
 export const keys = sqliteTable('keys', {
   id: integer('id').primaryKey(),
@@ -108,9 +108,9 @@ export const access = sqliteTable('access', {
 /** API keys (key-store.ts). Long texts come last, so that a count does not read them. Times are milliseconds since 1970. */
 export const apiKeys = sqliteTable('api_keys', {
   id: text('id').primaryKey(),
-  /** The version that the last change of the key took. */
+  /** The version of the last change of the key. */
   version: integer('version').notNull(),
-  /** When it ends, or ended: the earlier of `expires` and `revoked`, or `NEVER_MS`. */
+  /** The earlier of `expires` and `revoked`; `NEVER_MS` without both. */
   ends: integer('ends').notNull(),
   created: integer('created').notNull(),
   expires: integer('expires'),
@@ -118,7 +118,7 @@ export const apiKeys = sqliteTable('api_keys', {
   lastUsed: integer('last_used'),
   /** SHA-256 of the secret. */
   digest: blob('digest', { mode: 'buffer' }).notNull(),
-  /** The digest of the previous secret, and when that ends; null before the first rotation. */
+  /** The digest of the secret before the last rotation, and when that secret ends; null before the first rotation. */
   oldDigest: blob('old_digest', { mode: 'buffer' }),
   oldExpires: integer('old_expires'),
   name: text('name').notNull(),
@@ -126,44 +126,44 @@ export const apiKeys = sqliteTable('api_keys', {
   permissions: text('permissions').notNull(),
 }, (table) => [uniqueIndex('api_keys_version').on(table.version), index('api_keys_ends').on(table.ends)]);
 
-/** The newest version of the sessions, and how many are held: one row, read and written under the write lock. */
+/** The newest version of the sessions, and how many there are: one row, read and written under the write lock. */
 export const sessionState = sqliteTable('session_state', {
   id: integer('id').primaryKey(),
   version: integer('version').notNull(),
   held: integer('held').notNull(),
 });
 
-/** Sessions that were not ended (session-store.ts). Times are milliseconds since 1970. */
+/** Sessions that have not ended (session-store.ts). Times are milliseconds since 1970. */
 export const sessions = sqliteTable('sessions', {
   id: text('id').primaryKey(),
   /** SHA-256 of the secret. */
   digest: blob('digest', { mode: 'buffer' }).notNull(),
   created: integer('created').notNull(),
   expires: integer('expires').notNull(),
-  /** `ownerOf` its origin. */
+  /** `ownerOf(origin)`. */
   owner: text('owner').notNull(),
   /** `SessionOrigin` as JSON. */
   origin: text('origin').notNull(),
 }, (table) => [index('sessions_owner').on(table.owner, table.created), index('sessions_expires').on(table.expires)]);
 
-/** The sessions that were ended last, by the versions that they took. */
+/** The ids of the sessions that were ended last. Each end has a version. */
 export const sessionEnds = sqliteTable('session_ends', {
   version: integer('version').primaryKey(),
   id: text('id').notNull(),
 });
 
-/** The newest erasures, one row for each version (erasure-store.ts). An erased message has the event `$erased` and no data; its row stays. */
+/** The newest erasures, one for each version (erasure-store.ts). The row of an erased message stays, with the event `$erased` and without data. */
 export const erasures = sqliteTable('erasures', {
   version: integer('version').primaryKey(),
   seq: integer('seq').notNull(),
-  /** 1: all messages of the topic up to the number are erased; 0: this one is. */
+  /** `Erasure.isPrefix`: 1 or 0. */
   prefix: integer('prefix').notNull(),
-  /** How far wiping has come (wipe.ts). It has come at least as far for all versions before. */
+  /** The state of wiping (wipe.ts). All earlier versions have come at least as far. */
   wiped: integer('wiped').notNull(),
   topic: text('topic').notNull(),
 });
 
-/** Takes all free pages of the file for a while, so that they are overwritten with zeros (wipe.ts). */
+/** Rows of zeros, which take the free pages of the file during a round of wiping (wipe.ts). */
 export const filler = sqliteTable('filler', {
   id: integer('id').primaryKey(),
   zeros: blob('zeros', { mode: 'buffer' }).notNull(),
@@ -184,15 +184,15 @@ export const revocations = sqliteTable('revocations', {
   before: integer('before'),
   created: integer('created').notNull(),
   ends: integer('ends').notNull(),
-  /** The version that its last change took. */
+  /** The version of its last change. */
   version: integer('version').notNull(),
 }, (table) => [primaryKey({ columns: [table.kind, table.name] }), uniqueIndex('revocations_version').on(table.version), index('revocations_ends').on(table.ends)]);
 
-/** Epochs that the log has lost, in the order in which they were kept, and where each came from. */
+/** The lost epochs (`Ancestry`), in the order in which they were stored. */
 export const lostEpochs = sqliteTable('lost_epochs', {
   id: integer('id').primaryKey({ autoIncrement: true }),
   epoch: text('epoch').notNull().unique(),
-  /** The epoch and the number of the position before its first number. */
+  /** `parent` and `seq` are the position before the epoch's first number. */
   parent: text('parent').notNull(),
   seq: integer('seq').notNull(),
 });
@@ -209,17 +209,17 @@ export const tickets = sqliteTable('tickets', {
   id: text('id').primaryKey(),
   /** The generation of its last use; 0 before the first. */
   generation: integer('generation').notNull(),
-  /** When it can no longer be used. */
+  /** From this time on it cannot be used. */
   ends: integer('ends').notNull(),
-  /** When its credential ends, or `NEVER_MS`. */
+  /** When its credential expires; `NEVER_MS` if it does not. */
   until: integer('until').notNull(),
-  /** 1: only a client that shows a position of the log may use it. */
+  /** `TicketRecord.isGuarded`: 1 or 0. */
   guarded: integer('guarded').notNull(),
   /** SHA-256 of the secret. */
   digest: blob('digest', { mode: 'buffer' }).notNull(),
-  /** `ownerOf` its origin. */
+  /** `ownerOf(origin)`. */
   owner: text('owner').notNull(),
-  /** The id of the session that it was made with. */
+  /** `TicketOrigin.session`. */
   session: text('session'),
   /** `SessionOrigin` as JSON. */
   origin: text('origin').notNull(),
@@ -230,7 +230,7 @@ export const tickets = sqliteTable('tickets', {
 /** Webhooks (webhook-store.ts). Times are milliseconds since 1970. */
 export const webhooks = sqliteTable('webhooks', {
   id: text('id').primaryKey(),
-  /** The version of the last change by an administrator, or of the status. */
+  /** Counts the changes by administrators and the changes of the status. */
   version: integer('version').notNull(),
   /** The settings of the webhook as JSON, with the secrets that it signs with. */
   settings: text('settings').notNull(),
@@ -244,15 +244,15 @@ export const webhooks = sqliteTable('webhooks', {
   failures: integer('failures').notNull(),
   failingSince: integer('failing_since'),
   nextAt: integer('next_at').notNull(),
-  /** The instance that delivers it; '' for none. */
+  /** The owner (webhook-store.ts); '' if it has none. */
   owner: text('owner').notNull(),
   /** Counts its owners and its restarts. */
   fence: integer('fence').notNull(),
-  /** How many attempts there were. */
+  /** How many attempts there were, kept or not: the number of the newest attempt. */
   attempted: integer('attempted').notNull(),
 }, (table) => [index('webhooks_owner').on(table.owner)]);
 
-/** Instances that deliver webhooks, and when the lease of each ends. */
+/** The owners of webhooks, and when the lease of each expires. */
 export const webhookOwners = sqliteTable('webhook_owners', {
   owner: text('owner').primaryKey(),
   until: integer('until').notNull(),
@@ -265,35 +265,35 @@ export const webhookAttempts = sqliteTable('webhook_attempts', {
   attempt: text('attempt').notNull(),
 }, (table) => [primaryKey({ columns: [table.webhook, table.number] })]);
 
-/** Connectors (connector-store.ts), from when an instance first had a file that declares them. */
+/** Connectors (connector-store.ts). A row is made when the first instance that declares the connector starts, and stays. */
 export const connectors = sqliteTable('connectors', {
   name: text('name').primaryKey(),
-  /** The instance that runs it; '' for none. */
+  /** The owner; '' if it has none. */
   owner: text('owner').notNull(),
   /** Counts its owners. */
   fence: integer('fence').notNull(),
   /** The position up to which a sink has sent everything. */
   cursor: text('cursor').notNull(),
-  /** How it is, as JSON. */
+  /** `ConnectorRecord.status`, as JSON. */
   status: text('status').notNull(),
 });
 
-/** Instances that run connectors, and when the lease of each ends. */
+/** The owners of connectors, and when the lease of each expires. */
 export const connectorOwners = sqliteTable('connector_owners', {
   owner: text('owner').primaryKey(),
   until: integer('until').notNull(),
 });
 
-/** How far each source has read. A row moves in the transaction that stores the messages. */
+/** The positions of sources. A position moves in the transaction that stores its messages. */
 export const connectorPositions = sqliteTable('connector_positions', {
   connector: text('connector').notNull(),
   part: text('part').notNull(),
-  /** Identifies the stream or topic on the other side. */
+  /** `SourcePosition.identity`. */
   identity: text('identity').notNull(),
   position: integer('position').notNull(),
 }, (table) => [primaryKey({ columns: [table.connector, table.part] })]);
 
-/** The messages of each source, as ranges of numbers that do not overlap. */
+/** The origins of messages from sources (`OriginRange`). Ranges do not overlap. */
 export const connectorOrigins = sqliteTable('connector_origins', {
   first: integer('first').primaryKey(),
   last: integer('last').notNull(),

@@ -2,34 +2,36 @@ import type Database from 'better-sqlite3';
 import type { DatabaseFiles } from './database-files.ts';
 import { lostFile, ReplacedError } from './errors.ts';
 
-/** Pages in the write-ahead log at which a commit copies them into the database: 32 MB. Fewer would mean more syncs. */
+/** A commit makes a checkpoint when the write-ahead log has this many pages (32 MB): it copies them into the database file. Fewer pages would cost more syncs. */
 export const CHECKPOINT_PAGES = 8000;
 
 /**
- * The size to which a burst's write-ahead log is cut. Larger than usual traffic needs: each time a file grows again, the file system syncs its own records.
+ * After a burst, SQLite cuts the file of the write-ahead log to this size. Usual traffic needs less, so the file seldom grows again: growth would cost syncs
+ * of the file system's own records.
  */
 export const WAL_KEPT_BYTES = 64 * 1024 * 1024;
 
 /**
- * At this length of the write-ahead log's file the writer waits for read transactions to leave it, so that it can begin
- * again. Stops it from growing for ever where some read is always under way.
+ * At this length of the write-ahead log the writer waits for all read transactions to end, and empties it. Stops the log from growing for ever if at every
+ * moment some read is under way.
  */
 export const WAL_MAX_BYTES = 96 * 1024 * 1024;
 
-/** How long is waited for read transactions to leave a write-ahead log that is too long, or lost. */
+/** How long to wait for read transactions before the write-ahead log is emptied or rescued. */
 const WAL_WAIT_MS = 200;
 
-/** How many times longer the file has to be after a wait in vain before the writer waits again. Stops a reader that stays, such as a backup, from delaying each commit. */
+/** After a wait in vain, the log must grow by this factor before the writer waits again. Stops a long read, such as a backup, from delaying each commit. */
 const WAL_WAIT_FACTOR = 1.5;
 
-/** From this length of the write-ahead log's file on, some reader stays: the writer has waited in vain. */
+/** A write-ahead log of this length shows a long read: the writer has waited in vain at least once. */
 export const WAL_HELD_BYTES = WAL_MAX_BYTES * WAL_WAIT_FACTOR;
 
-/** Empties a write-ahead log that has become too long. */
+/** Empties the write-ahead log when it is too long. */
 export class WalShortener {
+  /** The length at which it waits next. */
   #waitsAtBytes = WAL_MAX_BYTES;
 
-  /** Throws when the database cannot be used. */
+  /** Call it after a commit. Throws if the database cannot be used. */
   shorten({ db, files }: { readonly db: Database.Database; readonly files: DatabaseFiles }): void {
     if (files.walBytes < WAL_MAX_BYTES) this.#waitsAtBytes = WAL_MAX_BYTES;
     if (files.walBytes < this.#waitsAtBytes) return;
@@ -37,7 +39,7 @@ export class WalShortener {
   }
 }
 
-/** Empties the write-ahead log now. Returns false if a reader or writer holds it up. */
+/** Empties the write-ahead log now. Returns false if a read or a write of another connection prevents it. */
 export function truncateWal({ db, files }: { readonly db: Database.Database; readonly files: DatabaseFiles }): boolean {
   let isDone = false;
   waitingBriefly(db, () => {
@@ -53,7 +55,7 @@ export function emptyWal({ db, files }: { readonly db: Database.Database; readon
   try {
     files.compareWal();
   } catch (error) {
-    // Not for a file that took the old one's place, and not from a write-ahead log that was cut. The jobs before have reported it.
+    // Do not copy the log into a file that took the old one's place, nor from a log that was cut. Earlier jobs have reported this error.
     if (lostFile(error)?.which === 'wal') rescueWal({ db, files });
     else if (error instanceof ReplacedError) files.setWalAside();
     return;
@@ -62,14 +64,15 @@ export function emptyWal({ db, files }: { readonly db: Database.Database; readon
 }
 
 /**
- * Copies the commits of an unlinked write-ahead log into the database. Only the processes that have it open can still read it.
- * A read transaction may prevent part of the copy; the process that closes the file later copies the rest.
+ * Copies the commits of a write-ahead log that was removed (unlinked) into the database file. Only processes that have it open can still read it. If a read
+ * transaction prevents a part of the copy, another of these processes copies the rest when it closes the file.
  */
 export function rescueWal({ db, files }: { readonly db: Database.Database; readonly files: DatabaseFiles }): void {
   if (files.isIndexReplaced) return;
   waitingBriefly(db, () => db.pragma('wal_checkpoint(FULL)'));
 }
 
+/** Runs an action for which SQLite waits up to WAL_WAIT_MS for other connections. */
 function waitingBriefly(db: Database.Database, action: () => unknown): void {
   db.pragma(`busy_timeout = ${WAL_WAIT_MS}`);
   try {

@@ -1,14 +1,20 @@
 import type Database from 'better-sqlite3';
 import { believe, isRefuted } from '../../believed-clock.ts';
+import { OUTCOME_CODE } from '../../outcome-code.ts';
 import { rowBytes } from '../../row-bytes.ts';
 import { clock, SQLITE_ROW_OVERHEAD_BYTES, type LogRow, type LogStateQuery } from '../files/log-state.ts';
 import { MultiRowInsert } from './multi-row-insert.ts';
 import type { TopicIndex } from './topic-index.ts';
-import { CONFLICT_CODE, OUTCOME_NUMBERS, OUTDATED_CODE, REPLAYED_CODE, Requests, STORED_CODE, type PackedOutcomes, type PackedRequests } from './worker-packing.ts';
+import { OUTCOME_NUMBERS, RequestReader, type PackedOutcomes, type PackedRequests } from './worker-packing.ts';
 
 /**
- * This room is SQL on SQLite for messages: append, read, seek, trim. Its functions run in a worker thread, inside a transaction. Requests come in and
- * rows go out, packed into few buffers for the way between threads. Epochs tell one log from another.
+ * The room `sqlite/messages` is SQL on SQLite for messages. Its functions run in a worker thread, inside a transaction that the caller began. Requests
+ * and queries come in; outcomes and messages go out, packed for the way to the main thread. Read it in this order:
+ *
+ * - the way between the threads: `worker-packing.ts`;
+ * - writing: this file with `multi-row-insert.ts`, the index of topics (`topic-index.ts`), retention (`trim.ts`);
+ * - reading: `query.ts`, which merges the scans of `scan-merge.ts`; `seek.ts`;
+ * - epochs, which tell one log from another: `epochs.ts` (worker), `known-epochs.ts` (main thread).
  */
 
 const MESSAGE_COLUMNS = ['seq', 'epoch', 'time', 'expires', 'topic', 'event', 'json', 'data'];
@@ -27,14 +33,15 @@ export interface PackedAppended {
   readonly log: LogRow;
 }
 
-/** The packed outcome of a step that is not the next one of its source. */
-export const OUTDATED: readonly number[] = [OUTDATED_CODE, 0, 0, 0];
+/** The packed outcome of a step whose fence or positions are outdated (`Connectors.isNext`). */
+export const OUTDATED: readonly number[] = [OUTCOME_CODE.outdated, 0, 0, 0];
 
-/** The outcomes of requests, and the rows to insert for them, as `MultiRowInsert` takes them. */
+/** The outcomes of requests, and the rows to insert for them: their values one after the other, as `MultiRowInsert` takes them. */
 interface Plan {
   readonly outcomes: PackedOutcomes;
   readonly keys: readonly unknown[];
   readonly messages: readonly unknown[];
+  /** The head's number and bytes after the append. */
   readonly seq: number;
   readonly bytes: number;
 }
@@ -45,7 +52,7 @@ export interface AppenderDependencies {
   readonly topicIndex: TopicIndex;
 }
 
-/** Stores requests, inside the caller's write transaction. The driver's own statements: this is the hot path. */
+/** Stores requests, inside the caller's write transaction. It uses the driver's statements and not drizzle's, because this is the hot path. */
 export class Appender {
   readonly #logState: LogStateQuery;
   readonly #topicIndex: TopicIndex;
@@ -74,20 +81,20 @@ export class Appender {
     const before = this.#logState.row();
     const now = clock(before);
     const plan = this.#withNewKeys(packed, before, now) ?? this.#withKnownKeys(packed, before, now);
-    this.#messages.insert(plan.messages);
-    const { outcomes, seq, bytes } = plan;
+    const { outcomes, messages, seq, bytes } = plan;
+    this.#messages.insert(messages);
     this.#topicIndex.add(before.seq, seq);
     const time = seq === before.seq ? before.time : now;
-    // An empty append tests whether the log can be written. SQLite writes no page for an UPDATE that changes nothing, but does for two that cancel out.
+    // An empty append tests whether the log can be written. SQLite writes no page for an UPDATE that changes nothing, so change the bytes and change them back.
     if (packed.requests === 0) this.#moveHead.run(seq, time, bytes + 1);
     this.#moveHead.run(seq, time, bytes);
-    // Invariant 10.
+    // Invariant 10: the log must not believe again in a clock that this message refutes (believed-clock.ts).
     const isClockRefuted = seq !== before.seq && isRefuted(before.keptClock, now);
     if (isClockRefuted) this.#keepClock.run(now);
     return { outcomes, log: { ...before, seq, time, bytes, keptClock: isClockRefuted ? now : before.keptClock } };
   }
 
-  /** The usual case: every key is new, and inserting them proves it. Returns undefined if one is there already. */
+  /** The usual case: every key is new, and inserting them proves it. Returns undefined, and inserts nothing, if the log has one of the keys already. */
   #withNewKeys(packed: PackedRequests, before: LogRow, now: number): Plan | undefined {
     const plan = planOf(packed, before, now, undefined);
     const inserted = this.#newKeys.insert(plan.keys);
@@ -100,25 +107,25 @@ export class Appender {
     // Invariant 10: a clock that is far ahead must not forget a key, or a publish would be stored twice.
     const believed = believe(this.#logState.times(before));
     const plan = planOf(packed, before, now, (scope, key) => this.#findKey.get(scope, key, believed));
-    // Rows with the same keys have expired, and are replaced.
+    // Replaces rows with the same keys: `#findKey` did not return them, so they have expired.
     this.#keys.insert(plan.keys);
     return plan;
   }
 }
 
-/** @param find The messages stored with a key that has not expired. Without it, every key counts as new. */
+/** @param find Returns the row of a key that has not expired. If undefined, every key counts as new. */
 function planOf(packed: PackedRequests, before: LogRow, now: number, find: ((scope: string, key: string) => KeyRow | undefined) | undefined): Plan {
-  const requests = new Requests(packed);
+  const requests = new RequestReader(packed);
   const outcomes = new Float64Array(packed.requests * OUTCOME_NUMBERS);
   const keys: unknown[] = [];
   const messages: unknown[] = [];
-  /** New keys in this plan. */
+  /** The new keys of this plan: a second request with one of them is a replay. */
   const added = new Map<string, KeyRow>();
   const { epoch } = before;
   let { seq, bytes } = before;
   let at = 0;
-  const settle = (kind: number, answer: Omit<KeyRow, 'fingerprint'>): void => {
-    outcomes[at++] = kind;
+  const settle = (code: number, answer: Omit<KeyRow, 'fingerprint'>): void => {
+    outcomes[at++] = code;
     outcomes[at++] = answer.epoch;
     outcomes[at++] = answer.first;
     outcomes[at++] = answer.time;
@@ -126,19 +133,20 @@ function planOf(packed: PackedRequests, before: LogRow, now: number, find: ((sco
   while (requests.next()) {
     const { scope, key, fingerprint, window } = requests;
     if (find !== undefined && requests.hasKey) {
+      // The length keeps apart two keys whose scope and text join to the same string.
       const name = `${scope.length} ${scope}${key}`;
       const known = find(scope, key) ?? added.get(name);
       if (known !== undefined) {
-        requests.passOver();
-        settle(known.fingerprint.equals(fingerprint) ? REPLAYED_CODE : CONFLICT_CODE, known);
+        requests.skipMessages();
+        settle(known.fingerprint.equals(fingerprint) ? OUTCOME_CODE.replayed : OUTCOME_CODE.conflict, known);
         continue;
       }
       added.set(name, { fingerprint, epoch, first: seq + 1, time: now });
     }
-    settle(STORED_CODE, { epoch, first: seq + 1, time: now });
+    settle(OUTCOME_CODE.stored, { epoch, first: seq + 1, time: now });
     if (requests.hasKey) keys.push(scope, key, fingerprint, epoch, seq + 1, now, now + window);
     for (let message = 0; message < requests.messages; message++) {
-      requests.nextDraft();
+      requests.nextMessage();
       const { topic, event, json, data, ttl } = requests;
       messages.push(++seq, epoch, now, ttl === 0 ? 0 : now + ttl * 1000, topic, event, json, data);
       bytes += rowBytes({ topic, event: event ?? undefined, data }, SQLITE_ROW_OVERHEAD_BYTES);

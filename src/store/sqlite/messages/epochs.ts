@@ -4,7 +4,7 @@ import { KEPT_EPOCHS, PRUNE_EPOCHS } from '../../limits.ts';
 import { UNDERSTOOD_LEVEL, refuseLevel } from '../../level.ts';
 import { LOG_NAME_CHARACTERS, randomName, randomSecret } from '../../names.ts';
 
-/** Begins a new epoch at head + 1 (invariant 8), inside the caller's write transaction. Makes the one row of each state on first use. */
+/** Begins a new epoch at head + 1 (invariant 8), inside the caller's write transaction. On a new database it first inserts the rows of `head` and `retention`. */
 export function beginEpoch(db: Database.Database): { logId: string } {
   db.prepare('INSERT INTO head (id, log, seq, epoch, time, bytes, level) VALUES (1, ?, 0, 0, 0, 0, ?) ON CONFLICT DO NOTHING').run(randomName(LOG_NAME_CHARACTERS), UNDERSTOOD_LEVEL);
   db.prepare('INSERT INTO retention (id, oldest, bytes, time) VALUES (1, 1, 0, NULL) ON CONFLICT DO NOTHING').run();
@@ -18,11 +18,16 @@ export function beginEpoch(db: Database.Database): { logId: string } {
   return { logId: log };
 }
 
-/** Forgets the oldest epochs that have neither a message nor an idempotency key left. An epoch that begins where the next one does never had a message: instances that crash again and again begin such epochs. */
+/**
+ * Deletes epochs, except the newest `KEPT_EPOCHS` and those of an idempotency key. An epoch is deleted in two cases:
+ *
+ * - all its messages were deleted by retention;
+ * - it never had a message: the next epoch begins at the same number. Instances that crash again and again begin such epochs.
+ */
 function prune(db: Database.Database): void {
   const total = db.prepare<[], number>('SELECT count(*) FROM epochs').pluck().get()!;
   if (total < KEPT_EPOCHS + PRUNE_EPOCHS) return;
-  // The epoch of the oldest number is the latest that began at or before it; no message is left of the epochs before.
+  // The oldest message belongs to the latest epoch that began at or before its number. The epochs before that have no messages any more.
   db.prepare(`DELETE FROM epochs WHERE id < (SELECT id FROM epochs ORDER BY id DESC LIMIT 1 OFFSET ${KEPT_EPOCHS - 1})
     AND (id < (SELECT coalesce(max(id), 0) FROM epochs WHERE first <= (SELECT oldest FROM retention))
       OR id IN (SELECT id FROM (SELECT id, first, lead(first) OVER (ORDER BY id) AS "end" FROM epochs) WHERE first = "end"))

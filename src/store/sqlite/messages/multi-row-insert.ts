@@ -1,21 +1,21 @@
 import type Database from 'better-sqlite3';
 
-/** Rows that one statement inserts, the most first: each call of the driver costs as much as SQLite's own work on a small row. Each half is there, so that few messages take few calls, too. */
+/** How many rows a statement inserts. One call of the driver costs as much as SQLite's work on a small row, so 21 rows take three calls: 16, 4, 1. */
 const INSERT_ROWS = [32, 16, 8, 4, 2, 1];
 
 export interface MultiRowInsertOptions {
   readonly db: Database.Database;
-  /** How the statement begins: `INSERT INTO` and the name of the table, say. */
+  /** The beginning of the statement, such as `INSERT INTO messages`. */
   readonly into: string;
   readonly columns: readonly string[];
-  /** How the statement ends: what happens where a row is there already. */
+  /** The end of the statement, such as `ON CONFLICT DO NOTHING`. */
   readonly otherwise?: string;
 }
 
 /** Inserts rows into a table, several with each statement. */
 export class MultiRowInsert {
   readonly #options: MultiRowInsertOptions;
-  /** By their rows. Each is prepared when it is first needed, because all of them take 70 KiB, and a thread that only reads needs none. */
+  /** The statements by their number of rows. Each is prepared at its first use: all of them take 70 KiB, and a thread that only reads needs none. */
   readonly #statements = new Map<number, Database.Statement<unknown[]>>();
 
   constructor(options: MultiRowInsertOptions) {

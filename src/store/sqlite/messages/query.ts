@@ -7,10 +7,10 @@ import { clock, type AnswerWith, type LogRow, type LogStateQuery } from '../file
 import { ScanMerge, Scans } from './scan-merge.ts';
 import { packMessages, type MessageRow, type PackedMessages } from './worker-packing.ts';
 
-/** Filters kept between reads: bounds their memory. Readers that are behind at the same time ask for each of theirs again and again. */
+/** The most filters that are cached between reads. Bounds their memory. Readers in catch-up send the same filters again and again. */
 const KEPT_FILTERS = 500;
 
-/** A `ReadQuery` as it crosses to the query worker: a filter goes by its names. */
+/** A `ReadQuery` as it crosses to the query worker, with the topics and patterns of the filter as texts. */
 export interface PackedQuery {
   readonly after: number;
   readonly names: readonly string[] | undefined;
@@ -32,12 +32,19 @@ export interface PackedBackQuery {
   readonly limit: number;
 }
 
+/** The rows of a page, and the other parts of a `Page`. */
+interface Rows {
+  readonly rows: MessageRow[];
+  readonly scanned: number;
+  readonly examined: number;
+}
+
 export interface MessageQueryDependencies {
   readonly db: Database.Database;
   readonly logState: LogStateQuery;
 }
 
-/** Asks for messages, inside the caller's read transaction. */
+/** Reads messages, inside the caller's read transaction. */
 export class MessageQuery {
   readonly #scans: Scans;
   readonly #scansBack: Scans;
@@ -76,13 +83,12 @@ export class MessageQuery {
     let bytes = 0;
     for (const row of (withoutData ? this.#allWithoutData : this.#all).iterate(after, Math.min(limit, SCAN_MAX_ROWS))) {
       const before = rows.at(-1);
-      // Invariant 2: numbers have no holes.
+      // Invariant 2: the log has no holes.
       if (before !== undefined && row[0] !== before[0] + 1) throw missing(before[0] + 1);
       rows.push(row);
       bytes += row[7].length;
       if (bytes > maxBytes) break;
     }
-    // Every number up to the head is there: when a limit did not end the read, the head did.
     return { rows, scanned: rows.at(-1)?.[0] ?? head, examined: rows.length };
   }
 
@@ -112,13 +118,16 @@ export class MessageQuery {
       const place = merge.next();
       if (place === undefined) return { seqs, from: Math.max(-merge.scanned, log.oldest), examined: merge.examined + matches, log };
       matches++;
-      const expires = this.#expires.get(-place);
-      if (expires === undefined) throw missing(-place);
-      if (expires === 0 || expires > now) seqs.push(-place);
+      // Walking back, a place is the negative of its number (scan-merge.ts).
+      const seq = -place;
+      const expires = this.#expires.get(seq);
+      if (expires === undefined) throw missing(seq);
+      if (expires === 0 || expires > now) seqs.push(seq);
     }
     return { seqs, from: seqs.at(-1)!, examined: merge.examined + matches, log };
   }
 
+  /** The filter with these names, cached: the oldest of too many is dropped. */
   #filter(names: readonly string[]): Filter {
     const key = names.join(' ');
     const known = this.#filters.get(key);
@@ -134,8 +143,3 @@ function missing(seq: number): DamageError {
   return new DamageError(`the database file is damaged: message ${seq} is missing; stop Tidings and restore a copy`);
 }
 
-interface Rows {
-  readonly rows: MessageRow[];
-  readonly scanned: number;
-  readonly examined: number;
-}

@@ -2,36 +2,48 @@ import type Database from 'better-sqlite3';
 import type { Filter } from '../../../model/topic.ts';
 import { beginningsOf, endOf, isDeep } from '../../beginnings.ts';
 
-/** Entries of a source's first chunk: few, because a read may need one message of each of a hundred sources. */
+/**
+ * Finds the messages that a filter matches, by the index of topics (topic-index.ts). `Scans` chooses the index scans for a filter; `ScanMerge` merges their
+ * results in the order of the log; `Source` is one scan, read in chunks.
+ *
+ * A read may stop long before the end of the log, so each source fetches a small chunk first, and then larger ones. The merge may return a place only if no
+ * source can still find a smaller one. Two sources after their first chunks, the budget spent:
+ *
+ *     source   found           looked    (everything up to there was examined)
+ *     A        7, 9            12
+ *     B        (no match)      8
+ *
+ * The merge returns 7. It must not return 9, because B may find a match at 9 or below. It stops with `scanned` 8.
+ */
+
+/** Entries of a source's first chunk. Few, because a read may need only one message of each of a hundred sources. */
 const FIRST_CHUNK_ENTRIES = 16;
 
-/** The first chunks of all sources together. With many sources each chunk is smaller, but has one entry at least. */
+/** The most entries of all first chunks together. Stops a filter with many sources from fetching more than a read needs; each chunk has at least one entry. */
 const FIRST_CHUNKS_ENTRIES = 4_096;
 
-/** The most entries of a later chunk. Bounds the entries fetched in vain when the read stops. */
+/** The most entries of a later chunk. Bounds the entries that are fetched in vain when the read stops. */
 const CHUNK_MAX_ENTRIES = 1_024;
 
-/** Entries of a first segment that are fetched before its topics are looked up: a reader near the end of the log needs no more. */
+/** The entries of a first segment that are fetched before its topics are looked up. If there are fewer, the reader is near the end of the log, and needs no lookup. */
 const PROBE_ENTRIES = 16;
 
-/** Topics that are scanned one by one. Where more lie below the beginnings of patterns, all with their first segment are scanned. Bounds the sources of a merge. */
+/** The most topics that are scanned one by one. If more topics match the beginnings of patterns, one scan reads all topics with their first segment. Bounds the sources of a merge. */
 const BELOW_MAX_ENTRIES = 500;
 
-/** A place is a number of the log, or its negative where the log is walked back: so places always grow. */
+/** An index entry. Its place is the message's number, or the negative number if the scan goes back: so places always grow. */
 type Entry = readonly [place: number, topic: string];
 
-export type Direction = 'forward' | 'back';
-
-/** The first `limit` entries after a place, in order. */
+/** Reads the first `limit` entries after a place, in order. */
 type Scan = (after: number, limit: number) => Entry[];
 
-/** The scans for a filter, and how many entries were looked at to choose them. */
+/** The scans for a filter, and how many entries were examined to choose them. */
 interface ChosenScans {
   readonly scans: readonly Scan[];
   readonly examined: number;
 }
 
-/** The ways to look for messages: in the large tables of the index and in its newest part (topic-index.ts), and one by one. */
+/** Prepared scans of the index of topics: of its large tables (`topics`, `segments`) and of its newest part (`recent`); and a scan of the whole log. */
 export class Scans {
   readonly #topic: Database.Statement<[string, number, number], Entry>;
   readonly #recentTopic: Database.Statement<[string, number, number], Entry>;
@@ -40,17 +52,18 @@ export class Scans {
   readonly #topicsBelow: Database.Statement<[{ from: string; to: string; limit: number }], string>;
   readonly #everything: Database.Statement<[number, number], Entry>;
 
-  constructor({ db, direction }: { db: Database.Database; direction: Direction }) {
+  constructor({ db, direction }: { db: Database.Database; direction: 'forward' | 'back' }) {
+    // Going back, a place is a negative number, so `seq < -?` reads the numbers below it.
     const place = (seq: string): string => (direction === 'forward' ? seq : `-${seq}`);
     const next = (seq: string): string => (direction === 'forward' ? `${seq} > ? ORDER BY ${seq} LIMIT ?` : `${seq} < -? ORDER BY ${seq} DESC LIMIT ?`);
     const entries = `SELECT ${place('seq')}, topic FROM`;
     this.#topic = db.prepare<[string, number, number], Entry>(`${entries} topics WHERE topic = ? AND ${next('seq')}`).raw();
     this.#recentTopic = db.prepare<[string, number, number], Entry>(`${entries} recent WHERE topic = ? AND ${next('seq')}`).raw();
-    // CROSS JOIN: without statistics SQLite could choose to walk the log.
+    // CROSS JOIN fixes the order of the tables. Without statistics, SQLite could choose to scan all messages.
     this.#segment = db.prepare<[string, number, number], Entry>(`SELECT ${place('segments.seq')}, topic FROM segments CROSS JOIN messages ON messages.seq = segments.seq `
       + `WHERE segment = ? AND ${next('segments.seq')}`).raw();
     this.#recentBelow = db.prepare<[string, string, number, number], Entry>(`${entries} recent WHERE topic > ? AND topic < ? AND ${next('seq')}`).raw();
-    // Each step seeks the next topic in the index, past all entries of the one before.
+    // Each step seeks the next topic in the index, and skips all entries of the topic before it.
     this.#topicsBelow = db.prepare<[{ from: string; to: string; limit: number }], string>(`WITH RECURSIVE below (topic) AS (
       SELECT min(topic) FROM topics WHERE topic > :from AND topic < :to UNION ALL
       SELECT (SELECT min(topic) FROM topics WHERE topic > below.topic AND topic < :to) FROM below WHERE topic IS NOT NULL
@@ -59,8 +72,14 @@ export class Scans {
   }
 
   /**
-   * Two index scans for each topic. For patterns that begin with several names, the topics below these are looked up and scanned, if they are few. For other
-   * patterns, one scan finds all topics with their first segment. If a pattern begins with a wildcard, one scan of the whole log replaces all others.
+   * Chooses the scans for a filter:
+   *
+   * | of the filter | scans |
+   * |---|---|
+   * | a pattern that begins with a wildcard | one of the whole log, and no other |
+   * | a topic | `recent` and `topics` for this topic |
+   * | patterns with beginnings such as `a.b.` | `recent` for each beginning; `topics` for each topic that begins so, if they are few |
+   * | the same with many topics, or beginnings such as `a.` | `recent` for each beginning; `segments` for the first segment |
    */
   of(filter: Filter, after: number): ChosenScans {
     const { bySegment, areOpen } = beginningsOf(filter);
@@ -72,25 +91,27 @@ export class Scans {
     let left = BELOW_MAX_ENTRIES - topics.size;
     for (const [segment, beginnings] of bySegment) {
       for (const beginning of beginnings) scans.push((place, limit) => this.#recentBelow.all(beginning, endOf(beginning), place, limit));
-      let below: readonly string[] | undefined;
-      if (left > 0 && beginnings.every(isDeep)) {
-        const probed = this.#segment.all(segment, after, PROBE_ENTRIES).length;
-        examined += probed;
-        if (probed === PROBE_ENTRIES) {
-          const listed = this.#below(beginnings, left + 1);
-          examined += listed.length;
-          if (listed.length <= left) below = listed;
-          left -= listed.length;
-        }
+      const lookup = left > 0 && beginnings.every(isDeep) ? this.#lookUp(segment, beginnings, after, left) : undefined;
+      if (lookup !== undefined) {
+        examined += lookup.examined;
+        left -= lookup.listed;
       }
-      if (below === undefined) scans.push((place, limit) => this.#segment.all(segment, place, limit));
-      else for (const topic of below) if (filter.matches(topic)) topics.add(topic);
+      if (lookup?.topics === undefined) scans.push((place, limit) => this.#segment.all(segment, place, limit));
+      else for (const topic of lookup.topics) if (filter.matches(topic)) topics.add(topic);
     }
     for (const topic of topics) scans.push((place, limit) => this.#topic.all(topic, place, limit));
     return { scans, examined };
   }
 
-  /** Topics with one of some beginnings, up to a limit. */
+  /** Looks up the topics with some beginnings. Returns no topics if they are more than `most`, or if the segment has so few entries that a scan of them is cheaper. */
+  #lookUp(segment: string, beginnings: readonly string[], after: number, most: number): TopicLookup {
+    const probed = this.#segment.all(segment, after, PROBE_ENTRIES).length;
+    if (probed < PROBE_ENTRIES) return { examined: probed, listed: 0, topics: undefined };
+    const topics = this.#below(beginnings, most + 1);
+    return { examined: probed + topics.length, listed: topics.length, topics: topics.length <= most ? topics : undefined };
+  }
+
+  /** The topics with one of some beginnings, at most `most`. */
   #below(beginnings: readonly string[], most: number): string[] {
     const topics: string[] = [];
     for (const beginning of beginnings) {
@@ -101,20 +122,29 @@ export class Scans {
   }
 }
 
+/** The result of a lookup of topics: undefined `topics` means to scan the segment. */
+interface TopicLookup {
+  readonly examined: number;
+  /** How many topics were listed. */
+  readonly listed: number;
+  readonly topics: readonly string[] | undefined;
+}
+
 export interface ScanMergeOptions {
   readonly scans: Scans;
   readonly filter: Filter;
   /** The place after which the scans begin. */
   readonly after: number;
-  /** About how many entries the merge may look at. */
+  /** About how many entries the merge may examine. */
   readonly budget: number;
 }
 
-/** The places of the messages that a filter matches, in order: its scans merged, all inside the caller's snapshot. */
+/** The places of the messages that a filter matches, in order. All scans run inside the caller's transaction, so they see one snapshot. */
 export class ScanMerge {
   readonly #sources: readonly Source[];
   readonly #budget: number;
   #examined: number;
+  /** The place that `next` returned last. */
   #last: number;
   #scanned: number;
 
@@ -128,7 +158,7 @@ export class ScanMerge {
     this.#scanned = after;
   }
 
-  /** How far the log was looked at when `next` found no more; Infinity when that is its end. */
+  /** After `next` has returned undefined: the place up to which the log was examined; Infinity if that is its end. */
   get scanned(): number {
     return this.#scanned;
   }
@@ -137,20 +167,20 @@ export class ScanMerge {
     return this.#examined;
   }
 
-  /** The next place. */
+  /** The next place; undefined at the end of the log, or when the budget is spent. */
   next(): number | undefined {
-    // Nothing after `known` is certain: a source may still find rows that come before those of the others.
-    let known = Infinity;
+    // Up to `certain`, no source without a match can find one any more.
+    let certain = Infinity;
     let place = Infinity;
     for (const source of this.#sources) {
       source.drop(this.#last);
-      // The first chunk comes in spite of the budget, so that every read moves on.
+      // Each source fetches its first chunk even beyond the budget, so that every read advances.
       while (source.found === undefined && source.looked < Infinity && (source.isFresh || this.#examined < this.#budget)) this.#examined += source.fetch();
-      if (source.found === undefined) known = Math.min(known, source.looked);
+      if (source.found === undefined) certain = Math.min(certain, source.looked);
       else place = Math.min(place, source.found);
     }
-    if (place === Infinity || place > known) {
-      this.#scanned = known;
+    if (place === Infinity || place > certain) {
+      this.#scanned = certain;
       return undefined;
     }
     this.#last = place;
@@ -158,18 +188,21 @@ export class ScanMerge {
   }
 }
 
-/** One scan, fetched in chunks that grow. */
+/** One scan, fetched in growing chunks. */
 class Source {
-  /** Everything up to this place was looked at; Infinity at the end of the log. */
+  /** The place up to which the scan has fetched entries; Infinity at the end of the log. */
   looked: number;
+  /** Whether no chunk was fetched yet. */
   isFresh = true;
   readonly #scan: Scan;
   readonly #filter: Filter;
+  /** Entries of the next chunk. */
   #chunk: number;
+  /** The matching places of the last chunk, and the index of the first that was not dropped. */
   #found: number[] = [];
   #at = 0;
 
-  /** @param chunk Entries that it fetches at first. */
+  /** @param chunk Entries of the first chunk. */
   constructor({ scan, filter, after, chunk }: { scan: Scan; filter: Filter; after: number; chunk: number }) {
     this.#chunk = chunk;
     this.#scan = scan;
@@ -177,17 +210,17 @@ class Source {
     this.looked = after;
   }
 
-  /** The next place that matches, among those fetched. */
+  /** The first match that was fetched and not dropped. */
   get found(): number | undefined {
     return this.#found[this.#at];
   }
 
-  /** Drops everything up to a place. */
+  /** Drops the matches up to a place. */
   drop(place: number): void {
     while (this.#at < this.#found.length && this.#found[this.#at]! <= place) this.#at += 1;
   }
 
-  /** Fetches the next chunk. Returns how many entries it looked at. */
+  /** Fetches the next chunk. Returns how many entries it has. */
   fetch(): number {
     const entries = this.#scan(this.looked, this.#chunk);
     this.isFresh = false;

@@ -7,7 +7,7 @@ export interface SeekerDependencies {
   readonly logState: LogStateQuery;
 }
 
-/** Finds the number that stands for a time, or before what fits into a memory, inside the caller's read transaction. */
+/** Finds numbers of the log: by a time, or by how many of the newest messages fit a bound. Runs inside the caller's transaction. */
 export class Seeker {
   readonly #logState: LogStateQuery;
   readonly #timeOf: Database.Statement<[number], number>;
@@ -16,11 +16,11 @@ export class Seeker {
   constructor({ db, logState }: SeekerDependencies) {
     this.#logState = logState;
     this.#timeOf = db.prepare<[number], number>('SELECT time FROM messages WHERE seq = ?').pluck();
-    // The length of a value stands in its row: long data are not read.
+    // SQLite finds the length of a value in its row, without reading long data.
     this.#newest = db.prepare('SELECT seq, octet_length(data) AS bytes FROM messages ORDER BY seq DESC LIMIT ?');
   }
 
-  /** By halving: time never decreases along the log (invariant 10), so it needs no index. */
+  /** `Store.seek`. A binary search without an index, because times never decrease along the log (invariant 10). */
   seek(time: number): AnswerWith<LogRow, Sought> {
     const log = this.#logState.row();
     let older = log.oldest - 1;
@@ -33,6 +33,7 @@ export class Seeker {
     return { seq: older, missing: log.deletedTime !== null && time <= log.deletedTime, log };
   }
 
+  /** `Store.newestWithin`. */
   newestWithin({ messages, bytes }: NewestBounds): AnswerWith<LogRow, NewestBegin> {
     const log = this.#logState.row();
     let begin = log.seq;

@@ -1,17 +1,22 @@
 import type Database from 'better-sqlite3';
 
 /**
- * The messages of each topic, and of each first segment of topics.
+ * The index of topics: the numbers of the messages of each topic, and of each first segment of topics.
  *
- * SQLite's own indexes would dominate the cost of a commit. Thirty messages on thirty topics change thirty distant pages, and a commit writes each changed page
- * in full. So the newest entries are together in a small table, `recent`. They move to the large tables, `topics` and `segments`, many at a time. A message is
- * in either `recent` or `topics`, never in both; in `segments`, if its topic has several, exactly when it is in `topics`.
+ * SQLite's own indexes would dominate the cost of a commit. Thirty messages on thirty topics change thirty distant pages, and a commit writes each changed
+ * page in full. So the newest entries are together in a small table, and move to the large tables many at a time:
+ *
+ * | table | has |
+ * |---|---|
+ * | `recent` | the newest messages, by topic |
+ * | `topics` | all other messages, by topic |
+ * | `segments` | the messages of `topics` whose topic has several segments, by the first segment |
  */
 
-/** Entries at which `recent` is emptied: a few pages, so that a small commit changes few of them. More would make the move a pause. */
+/** The number of entries at which `recent` moves to the large tables. It has a few pages then, so a small commit changes few pages. With more entries, the move would delay a commit for long. */
 const RECENT_MAX_ENTRIES = 1_000;
 
-/** Keeps the index, inside the caller's write transaction. */
+/** Maintains the index, inside the caller's write transaction. */
 export class TopicIndex {
   readonly #count: Database.Statement<[], number>;
   readonly #add: Database.Statement<[number]>;
@@ -26,7 +31,7 @@ export class TopicIndex {
     const all = 'SELECT topic, seq FROM recent UNION ALL SELECT topic, seq FROM messages WHERE seq > ?';
     this.#count = db.prepare<[], number>('SELECT count(*) FROM recent').pluck();
     this.#add = db.prepare('INSERT INTO recent (topic, seq) SELECT topic, seq FROM messages WHERE seq > ?');
-    // In the order of the index, so that each of its pages is looked for once.
+    // In the order of the index, so that SQLite seeks each of its pages once.
     this.#moveTopics = db.prepare(`INSERT INTO topics (topic, seq) SELECT topic, seq FROM (${all}) ORDER BY topic, seq`);
     this.#moveSegments = db.prepare(`INSERT INTO segments (segment, seq) SELECT substr(topic, 1, instr(topic, '.') - 1) AS segment, seq FROM (${all}) `
       + "WHERE instr(topic, '.') > 0 ORDER BY segment, seq");

@@ -5,10 +5,12 @@ import type { Trimmed, TrimPolicy } from '../../store.ts';
 import { NAME_BYTES, SQLITE_ROW_OVERHEAD_BYTES, type AnswerWith, type LogRow, type LogStateQuery } from '../files/log-state.ts';
 import type { TopicIndex } from './topic-index.ts';
 
+/** A message that may be due. */
 interface OldRow {
   readonly seq: number;
   readonly time: number;
   readonly topic: string;
+  /** Its bytes in the log's size. */
   readonly bytes: number;
 }
 
@@ -17,7 +19,18 @@ interface OldKey {
   readonly expires: number;
 }
 
-/** The keys that a step deleted. */
+/** The messages that a step deletes. */
+interface DueMessages {
+  readonly messages: number;
+  readonly bytes: number;
+  /** The newest of them. */
+  readonly last: OldRow | undefined;
+  readonly topics: ReadonlySet<string>;
+  /** Whether another step would delete more. */
+  readonly moreMessages: boolean;
+}
+
+/** The part of `Trimmed` about idempotency keys; `moreKeys`: another step would delete more. */
 interface TrimmedKeys {
   readonly keys: number;
   readonly youngKeys: number;
@@ -31,7 +44,7 @@ export interface TrimmerDependencies {
   readonly topicIndex: TopicIndex;
 }
 
-/** Deletes messages beyond the limits of age or size, inside the caller's write transaction. */
+/** Deletes messages and idempotency keys beyond their limits, inside the caller's write transaction. */
 export class Trimmer {
   readonly #logState: LogStateQuery;
   readonly #oldest: Database.Statement<[number, number], OldRow>;
@@ -58,48 +71,48 @@ export class Trimmer {
 
   trim({ maxAge, maxBytes, maxKeys = 0, rows, counted }: TrimPolicy): AnswerWith<LogRow, Trimmed> {
     const before = this.#logState.row();
-    // Age is counted by the machine's clock, unlike all else: after one message from a clock that was ahead, the log's own stands at that
-    // message's time, and the whole log before it would seem as old as the clock was wrong (invariant 10). It is read once: what was believed is what counts.
+    // Invariant 10: age is counted by the believed clock, not by the log's own. After one message from a clock that was a year ahead, the log's own clock
+    // stands a year ahead, and every message before it would seem a year old.
     const known = this.#logState.times(before);
     const { machine } = known;
     const believed = believe({ ...known, counted });
     if (isWorthKeeping(believed, known)) this.#keepClock.run(believed);
     const tooOld = maxAge > 0 ? believed - maxAge : -Infinity;
+    const mostBytes = maxBytes > 0 ? maxBytes : Infinity;
     const size = before.bytes - before.deletedBytes;
-    const isDue = (row: OldRow, freed: number): boolean => row.time < tooOld || (maxBytes > 0 && size - freed > maxBytes);
+    const { messages, bytes, last, topics, moreMessages } = this.#dueMessages(before.oldest, rows, (row, freed) => row.time < tooOld || size - freed > mostBytes);
+    const { moreKeys, ...trimmedKeys } = this.#trimKeys(believed, maxKeys, rows);
 
-    // Invariant 9: only a prefix goes, so the first row that may stay ends it.
+    const end = last?.seq ?? before.oldest - 1;
+    // An empty log has 0 bytes. Versions before the migration 0008_counted_names.sql counted rows differently; the rest could keep the log above its bound for ever.
+    const freed = end === before.seq ? size : bytes;
+    if (last !== undefined) {
+      this.#topicIndex.remove(topics, end);
+      this.#delete.run(end + 1);
+    }
+    const log = { ...before, oldest: end + 1, deletedBytes: before.deletedBytes + freed, deletedTime: last?.time ?? before.deletedTime };
+    if (last !== undefined || freed !== 0) this.#moveOldest.run(log.oldest, freed, log.deletedTime);
+    return { messages, ...trimmedKeys, more: moreMessages || moreKeys, bytes: size - freed, machine, believed, log };
+  }
+
+  /** Finds the messages to delete in this step. Invariant 9: they are a prefix of the log, so the first row that is not due ends it. */
+  #dueMessages(oldest: number, rows: number, isDue: (row: OldRow, freed: number) => boolean): DueMessages {
     let messages = 0;
-    let freed = 0;
+    let bytes = 0;
     let last: OldRow | undefined;
-    let more = false;
     const topics = new Set<string>();
-    for (const row of this.#oldest.iterate(before.oldest, rows + 1)) {
-      if (!isDue(row, freed)) break;
-      if (messages === rows || freed >= TRIM_STEP_BYTES) {
-        more = true;
-        break;
-      }
+    for (const row of this.#oldest.iterate(oldest, rows + 1)) {
+      if (!isDue(row, bytes)) break;
+      if (messages === rows || bytes >= TRIM_STEP_BYTES) return { messages, bytes, last, topics, moreMessages: true };
       messages += 1;
-      freed += row.bytes;
+      bytes += row.bytes;
       last = row;
       topics.add(row.topic);
     }
-    const { moreKeys, ...trimmedKeys } = this.#trimKeys(believed, maxKeys, rows);
-    more ||= moreKeys;
-    // An empty log counts as 0 bytes. Before 0008_counted_names.sql rows were counted otherwise, which could keep a log above its bound for ever.
-    if ((last?.seq ?? before.oldest - 1) === before.seq) freed = size;
-    if (last === undefined && freed !== 0) this.#moveOldest.run(before.oldest, freed, before.deletedTime);
-    if (last === undefined) return { messages, ...trimmedKeys, more, bytes: size - freed, machine, believed, log: { ...before, deletedBytes: before.deletedBytes + freed } };
-
-    this.#topicIndex.remove(topics, last.seq);
-    this.#delete.run(last.seq + 1);
-    this.#moveOldest.run(last.seq + 1, freed, last.time);
-    const log = { ...before, oldest: last.seq + 1, deletedBytes: before.deletedBytes + freed, deletedTime: last.time };
-    return { messages, ...trimmedKeys, more, bytes: size - freed, machine, believed, log };
+    return { messages, bytes, last, topics, moreMessages: false };
   }
 
-  /** Only a prefix goes here too: keys stand in the order in which they were used, and mostly expire in it. Their ids follow each other, so two of them tell how many there are. */
+  /** Deletes keys in the order of their ids, in which they were stored, and mostly expire. The ids are consecutive, so the newest and the oldest tell how many there are. */
   #trimKeys(now: number, maxKeys: number, rows: number): TrimmedKeys {
     const newest = this.#newestKey.get() ?? 0;
     let keys = 0;

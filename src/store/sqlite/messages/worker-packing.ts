@@ -1,29 +1,38 @@
 import { Message } from '../../../model/message.ts';
+import { OUTCOME_CODE } from '../../outcome-code.ts';
 import type { AppendRequest, Outcome } from '../../store.ts';
 
 /**
- * How lists of requests and messages cross between threads. Numbers are in one typed array and texts in one string. All data is in one block of memory, which
- * is transferred without a copy. A structured clone of each message would cost more than storing it. The clone of a small `Buffer` copies its whole pool.
+ * How requests and messages cross between the main thread and a worker (sqlite.ts): all numbers in one typed array, all texts in one string, all data in one
+ * `ArrayBuffer`. The array and the buffer are transferred, not copied. A structured clone of each message would cost more than storing it; of a
+ * small `Buffer` it would copy the whole pool that the `Buffer` is a slice of.
+ *
+ * Two requests of one message each. The first has a key with a window of a day; the second message has an event name and a TTL of 60 seconds:
+ *
+ *     numbers   1  5  2  32  86400000 | 7  -1  2  0  1     1  -1  0  0  0 | 4  4  3  60  0
+ *     text      alice  k1             | deploys            | logs  warn
+ *     bytes     the key's fingerprint | 42                 | hot
  */
 
-/** Requests and their messages, one after the other. `Requests` walks over them. */
+/** Requests and their messages, one after the other. `RequestReader` reads them. */
 export interface PackedRequests {
   readonly requests: number;
   /** For each request: REQUEST_NUMBERS, then DRAFT_NUMBERS for each of its messages. */
   readonly numbers: Float64Array<ArrayBuffer>;
-  /** For each request: its key's scope and name, then topic and event of each of its messages. */
+  /** For each request: the scope and the text of its key, then topic and event of each of its messages. */
   readonly text: string;
-  /** For each request: its key's fingerprint, then the data of each of its messages. */
+  /** For each request: the fingerprint of its key, then the data of each of its messages. */
   readonly bytes: ArrayBuffer;
 }
 
-/** How many messages; the lengths of scope, name and fingerprint; the window. */
+/** Of a request: how many messages it has; the lengths of its key's scope, text and fingerprint; the key's window. Without a key: ABSENT, then zeros. */
 const REQUEST_NUMBERS = 5;
-/** The lengths of topic, event and data; the TTL in seconds; 1 if it is JSON. */
+/** Of a message: the lengths of its topic, event and data; its TTL in seconds; 1 if it is JSON. */
 const DRAFT_NUMBERS = 5;
-/** The length that stands for an absent value: no key, or the default event name. */
+/** Stands for the length of an absent scope (no key) or event (the default name). */
 const ABSENT = -1;
 
+/** Packs everything but `step`: the job `appendStep` carries that beside the packed request. */
 export function packRequests(requests: readonly AppendRequest[]): PackedRequests {
   let messages = 0;
   let total = 0;
@@ -39,8 +48,8 @@ export function packRequests(requests: readonly AppendRequest[]): PackedRequests
   for (const { drafts, key } of requests) {
     numbers[at++] = drafts.length;
     if (key === undefined) {
-      numbers[at++] = ABSENT;
-      at += 3;
+      numbers[at] = ABSENT;
+      at += REQUEST_NUMBERS - 1;
     } else {
       numbers[at++] = key.scope.length;
       numbers[at++] = key.key.length;
@@ -63,17 +72,20 @@ export function packRequests(requests: readonly AppendRequest[]): PackedRequests
   return { requests: requests.length, numbers, text, bytes: block.bytes };
 }
 
-/** Walks over packed requests: `next` goes to the next request, if there is one, and then each `nextDraft` to the next of its messages. */
-export class Requests {
-  /** How many messages the request has. */
+/**
+ * Reads packed requests in their order. Call `next`; then call `nextMessage` exactly `messages` times, or `skipMessages` once; then `next` again.
+ * Any other order of calls reads from wrong places.
+ */
+export class RequestReader {
+  /** How many messages the present request has. */
   messages = 0;
-  /** Whether it has a key. Without one, the four fields below mean nothing. */
+  /** Whether the present request has a key. Otherwise the next four fields are those of an earlier request. */
   hasKey = false;
   scope = '';
   key = '';
   fingerprint: Buffer = Buffer.alloc(0);
   window = 0;
-  /** The message. */
+  /** The fields of the present message. */
   topic = '';
   event: string | null = null;
   data: Buffer = Buffer.alloc(0);
@@ -82,6 +94,7 @@ export class Requests {
   readonly #numbers: Float64Array;
   readonly #text: string;
   readonly #bytes: Buffer;
+  /** The indexes of the next number, character and byte. */
   #number = 0;
   #character = 0;
   #byte = 0;
@@ -92,34 +105,40 @@ export class Requests {
     this.#bytes = Buffer.from(bytes);
   }
 
+  /** Reads the next request, without its messages. Returns false after the last. */
   next(): boolean {
     if (this.#number === this.#numbers.length) return false;
-    const scopeLength = this.#numbers[this.#number + 1]!;
-    this.messages = this.#numbers[this.#number]!;
+    this.messages = this.#takeNumber();
+    const scopeLength = this.#takeNumber();
+    const keyLength = this.#takeNumber();
+    const fingerprintLength = this.#takeNumber();
+    const window = this.#takeNumber();
     this.hasKey = scopeLength !== ABSENT;
-    if (this.hasKey) {
-      this.scope = this.#take(scopeLength);
-      this.key = this.#take(this.#numbers[this.#number + 2]!);
-      this.fingerprint = this.#takeBytes(this.#numbers[this.#number + 3]!);
-      this.window = this.#numbers[this.#number + 4]!;
-    }
-    this.#number += REQUEST_NUMBERS;
+    if (!this.hasKey) return true;
+    this.scope = this.#take(scopeLength);
+    this.key = this.#take(keyLength);
+    this.fingerprint = this.#takeBytes(fingerprintLength);
+    this.window = window;
     return true;
   }
 
-  nextDraft(): void {
-    const eventLength = this.#numbers[this.#number + 1]!;
-    this.topic = this.#take(this.#numbers[this.#number]!);
+  nextMessage(): void {
+    const topicLength = this.#takeNumber();
+    const eventLength = this.#takeNumber();
+    const dataLength = this.#takeNumber();
+    this.ttl = this.#takeNumber();
+    this.json = this.#takeNumber();
+    this.topic = this.#take(topicLength);
     this.event = eventLength === ABSENT ? null : this.#take(eventLength);
-    this.data = this.#takeBytes(this.#numbers[this.#number + 2]!);
-    this.ttl = this.#numbers[this.#number + 3]!;
-    this.json = this.#numbers[this.#number + 4]!;
-    this.#number += DRAFT_NUMBERS;
+    this.data = this.#takeBytes(dataLength);
   }
 
-  /** Skips the request's messages. */
-  passOver(): void {
-    for (let count = 0; count < this.messages; count++) this.nextDraft();
+  skipMessages(): void {
+    for (let count = 0; count < this.messages; count++) this.nextMessage();
+  }
+
+  #takeNumber(): number {
+    return this.#numbers[this.#number++]!;
   }
 
   #take(length: number): string {
@@ -131,44 +150,51 @@ export class Requests {
   }
 }
 
-/** The outcome of each request, four numbers each: kind, epoch id, first number, time. */
+/** For each request: its `OUTCOME_CODE`, then the id of the epoch, the first number and the time, which only `stored` and `replayed` have. */
 export type PackedOutcomes = Float64Array<ArrayBuffer>;
 
 export const OUTCOME_NUMBERS = 4;
-export const STORED_CODE = 0;
-export const REPLAYED_CODE = 1;
-export const CONFLICT_CODE = 2;
-export const OUTDATED_CODE = 3;
 
 export function unpackOutcomes(packed: PackedOutcomes, epochOf: (id: number) => string): Outcome[] {
   const outcomes: Outcome[] = [];
   for (let at = 0; at < packed.length; at += OUTCOME_NUMBERS) {
-    if (packed[at] === CONFLICT_CODE) outcomes.push({ kind: 'conflict' });
-    else if (packed[at] === OUTDATED_CODE) outcomes.push({ kind: 'outdated' });
-    else outcomes.push({ kind: packed[at] === STORED_CODE ? 'stored' : 'replayed', epoch: epochOf(packed[at + 1]!), first: packed[at + 2]!, time: packed[at + 3]! });
+    const code = packed[at]!;
+    if (code === OUTCOME_CODE.conflict) outcomes.push({ kind: 'conflict' });
+    else if (code === OUTCOME_CODE.outdated) outcomes.push({ kind: 'outdated' });
+    else {
+      const epochId = packed[at + 1]!;
+      const first = packed[at + 2]!;
+      const time = packed[at + 3]!;
+      outcomes.push({ kind: code === OUTCOME_CODE.stored ? 'stored' : 'replayed', epoch: epochOf(epochId), first, time });
+    }
   }
   return outcomes;
 }
 
-/** A row of `messages` as the driver hands it over. */
+/** A row of `messages` as the driver returns it. */
 export type MessageRow = [seq: number, epoch: number, time: number, expires: number, topic: string, event: string | null, json: number, data: Buffer];
 
 export interface PackedMessages {
-  /** For each message: seq, epoch id, time, expires, json, the bytes of its data. */
+  /** For each message: MESSAGE_NUMBERS. */
   readonly numbers: Float64Array<ArrayBuffer>;
   readonly topics: readonly string[];
+  /** Undefined if every message has the default event name. */
   readonly events: readonly (string | null)[] | undefined;
+  /** The data of all messages, one after the other. */
   readonly bytes: ArrayBuffer;
 }
 
+/** Of a message: seq, the id of its epoch, time, expires, json, the length of its data. */
 const MESSAGE_NUMBERS = 6;
 
 export function packMessages(rows: readonly MessageRow[]): PackedMessages {
   let total = 0;
-  let named = false;
-  for (const row of rows) {
-    total += row[7].length;
-    named ||= row[5] !== null;
+  let hasEvents = false;
+  const topics: string[] = [];
+  for (const [, , , , topic, event, , data] of rows) {
+    topics.push(topic);
+    total += data.length;
+    hasEvents ||= event !== null;
   }
   const numbers = new Float64Array(rows.length * MESSAGE_NUMBERS);
   const block = new Block(total);
@@ -182,23 +208,26 @@ export function packMessages(rows: readonly MessageRow[]): PackedMessages {
     numbers[at++] = data.length;
     block.add(data);
   }
-  return { numbers, topics: rows.map((row) => row[4]), events: named ? rows.map((row) => row[5]) : undefined, bytes: block.bytes };
+  return { numbers, topics, events: hasEvents ? rows.map(([, , , , , event]) => event) : undefined, bytes: block.bytes };
 }
 
 export function unpackMessages({ numbers, topics, events, bytes }: PackedMessages, epochOf: (id: number) => string): Message[] {
+  let at = 0;
   let offset = 0;
   return topics.map((topic, index) => {
-    const at = index * MESSAGE_NUMBERS;
-    const length = numbers[at + 5]!;
+    const seq = numbers[at++]!;
+    const epochId = numbers[at++]!;
+    const time = numbers[at++]!;
+    const expires = numbers[at++]!;
+    const json = numbers[at++] === 1;
+    const length = numbers[at++]!;
     const data = Buffer.from(bytes, offset, length);
     offset += length;
-    return new Message(epochOf(numbers[at + 1]!), numbers[at]!, numbers[at + 2]!, numbers[at + 3]!, {
-      topic, event: events?.[index] ?? undefined, json: numbers[at + 4] === 1, data,
-    });
+    return new Message(epochOf(epochId), seq, time, expires, { topic, event: events?.[index] ?? undefined, json, data });
   });
 }
 
-/** A block of memory of its own, filled from the front. */
+/** Memory of its own, so that it can be transferred. `add` fills it from the front. */
 class Block {
   readonly bytes: ArrayBuffer;
   readonly #view: Uint8Array;

@@ -4,8 +4,9 @@ import {
   CHANGES_MAX_KEYS, FIND_MAX_KEYS, KEPT_ENDED_KEYS_MS, LIST_MAX_KEYS, MAX_ENDED_KEYS, MAX_KEYS, NOTE_MAX_KEYS, type KeyChanges, type KeyRecord, type NewKey, type NewSecret,
 } from '../../contracts/key-store.ts';
 import type { LogStateQuery } from '../files/log-state.ts';
+import type { CallEffects, CallTable } from './side-call.ts';
 
-/** The calls of `KeyStore`, each with one argument, as they cross to a worker. */
+/** The calls of `KeyStore`. */
 export interface KeyCalls {
   keyChanges: { argument: { readonly after: number }; answer: KeyChanges };
   findKeys: { argument: { readonly ids: readonly string[] }; answer: readonly KeyRecord[] };
@@ -16,12 +17,15 @@ export interface KeyCalls {
   noteUse: { argument: { readonly ids: readonly string[] }; answer: undefined };
 }
 
-export type KeyCall = keyof KeyCalls;
-
-export type KeyCallTable = { readonly [Name in KeyCall]: (argument: KeyCalls[Name]['argument']) => KeyCalls[Name]['answer'] };
-
-/** Calls that change nothing. */
-export const KEY_READS: ReadonlySet<KeyCall> = new Set<KeyCall>(['keyChanges', 'findKeys', 'listKeys']);
+export const KEY_EFFECTS: CallEffects<KeyCalls> = {
+  keyChanges: 'read',
+  findKeys: 'read',
+  listKeys: 'read',
+  createKey: 'commit',
+  rotateKey: 'commit',
+  revokeKey: 'commit',
+  noteUse: 'write',
+};
 
 const COLUMNS = 'id, name, permissions, digest, old_digest AS oldDigest, old_expires AS oldExpires, created, expires, revoked, last_used AS lastUsed';
 
@@ -31,7 +35,7 @@ export interface ApiKeysDependencies {
 }
 
 /** Reads and changes keys, inside the caller's transaction. */
-export class ApiKeys implements KeyCallTable {
+export class ApiKeys implements CallTable<KeyCalls> {
   readonly #logState: LogStateQuery;
   readonly #version: Database.Statement<[], number>;
   readonly #revocations: Database.Statement<[], number>;

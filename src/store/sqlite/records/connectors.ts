@@ -2,8 +2,9 @@ import type Database from 'better-sqlite3';
 import { checkConnectorNote, checkConnectors, checkOwner } from '../../rows/connector-rows.ts';
 import type { ConnectorNote, ConnectorOwner, ConnectorRecord, ConnectorStore, LeasedConnectors, OriginRange, SourceStep, StoredPosition } from '../../contracts/connector-store.ts';
 import { shareOf } from '../../rows/webhook-rows.ts';
+import type { CallEffects, CallTable, PerformCall } from './side-call.ts';
 
-/** The calls of `ConnectorStore`, each with one argument, as they cross to a worker. */
+/** The calls of `ConnectorStore`. */
 export interface ConnectorCalls {
   leaseConnectors: { argument: ConnectorOwner; answer: LeasedConnectors };
   letGoOfConnectors: { argument: { readonly owner: string; readonly names: readonly string[] | undefined }; answer: void };
@@ -13,15 +14,17 @@ export interface ConnectorCalls {
   originsWithin: { argument: { readonly first: number; readonly last: number }; answer: readonly OriginRange[] };
 }
 
-export type ConnectorCall = keyof ConnectorCalls;
-
-export type ConnectorCallTable = { readonly [Name in ConnectorCall]: (argument: ConnectorCalls[Name]['argument']) => ConnectorCalls[Name]['answer'] };
-
-/** Calls that change nothing. */
-export const CONNECTOR_READS: ReadonlySet<ConnectorCall> = new Set<ConnectorCall>(['findConnectors', 'sourcePositions', 'originsWithin']);
+export const CONNECTOR_EFFECTS: CallEffects<ConnectorCalls> = {
+  findConnectors: 'read',
+  sourcePositions: 'read',
+  originsWithin: 'read',
+  leaseConnectors: 'write',
+  letGoOfConnectors: 'write',
+  noteConnector: 'write',
+};
 
 /** Reads and changes connectors, inside the caller's transaction. */
-export class Connectors implements ConnectorCallTable {
+export class Connectors implements CallTable<ConnectorCalls> {
   readonly #make: Database.Statement<[string]>;
   readonly #keepLease: Database.Statement<[string, number]>;
   readonly #endLeases: Database.Statement<[number]>;
@@ -59,7 +62,7 @@ export class Connectors implements ConnectorCallTable {
     this.#lengthenOrigin = db.prepare('UPDATE connector_origins SET last = ? WHERE first = (SELECT max(first) FROM connector_origins) AND last = ? AND origin = ?');
     this.#addOrigin = db.prepare('INSERT OR REPLACE INTO connector_origins (first, last, origin) VALUES (?, ?, ?)');
     this.#forgetOrigins = db.prepare('DELETE FROM connector_origins WHERE first < (SELECT max(first) FROM connector_origins WHERE first <= ?)');
-    // Ranges do not overlap: the range that `first` is in is the last that begins before it.
+    // Ranges do not overlap, so at most one range that begins at or before `first` can reach it: the last of them.
     this.#origins = db.prepare('SELECT first, last, origin FROM connector_origins WHERE first >= coalesce((SELECT max(first) FROM connector_origins WHERE first <= ?), 0) AND first <= ? ORDER BY first');
   }
 
@@ -107,7 +110,7 @@ export class Connectors implements ConnectorCallTable {
     return this.#origins.all(first, last).filter((range) => range.last >= first);
   }
 
-  /** Whether the step's owner is the newest, and its positions stand where it believes. */
+  /** Whether the step's fence is the newest, and every stored position is the `from` of its move. */
   isNext({ connector, fence, moves }: SourceStep): boolean {
     if (this.#find.get(connector)?.fence !== fence) return false;
     return moves.every(({ part, from }) => {
@@ -116,7 +119,7 @@ export class Connectors implements ConnectorCallTable {
     });
   }
 
-  /** Moves the positions of a step whose messages have the numbers `first` to `last`. Origins of messages before `oldest` are forgotten. */
+  /** Moves the positions of a step. Stores the origin of its messages, `first` to `last`. Deletes the origins of messages that retention has deleted. */
   move({ connector, origin, moves }: SourceStep, { first, last, oldest }: { readonly first: number; readonly last: number; readonly oldest: number }): void {
     for (const { part, to } of moves) this.#move.run(connector, part, to.identity, to.position);
     if (last < first) return;
@@ -125,14 +128,11 @@ export class Connectors implements ConnectorCallTable {
   }
 }
 
-/** Performs one call of `Connectors` in a transaction of its own. */
-export type CallConnectors = <Name extends ConnectorCall>(name: Name, argument: ConnectorCalls[Name]['argument']) => Promise<ConnectorCalls[Name]['answer']>;
-
-/** Turns each call into one of `Connectors`. */
+/** The main thread's end: turns each method into a call of `Connectors`. */
 export class SqliteConnectorStore implements ConnectorStore {
-  readonly #call: CallConnectors;
+  readonly #call: PerformCall<ConnectorCalls>;
 
-  constructor(call: CallConnectors) {
+  constructor(call: PerformCall<ConnectorCalls>) {
     this.#call = call;
   }
 

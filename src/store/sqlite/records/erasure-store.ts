@@ -2,12 +2,12 @@ import type { LogState } from '../../../model/epochs.ts';
 import type { Position } from '../../../model/position.ts';
 import { requireErasingLevel } from '../../rows/erasure-rows.ts';
 import type { ErasedMessage, ErasedStep, ErasureChanges, ErasureStore, TopicErasure, Wiped } from '../../contracts/erasure-store.ts';
-import type { ErasureCall, ErasureCalls } from './erasures.ts';
+import type { ErasureCalls } from './erasures.ts';
 
-/** Performs one call of `Erasures` in a transaction of its own. */
-export type CallErasures = <Name extends ErasureCall>(name: Name, argument: ErasureCalls[Name]['argument']) => Promise<{ readonly answer: ErasureCalls[Name]['answer']; readonly log: LogState }>;
+/** Performs one call of `Erasures` in a transaction of its own, and returns the state of the log after it, too. */
+export type CallErasures = <Name extends keyof ErasureCalls>(name: Name, argument: ErasureCalls[Name]['argument']) => Promise<{ readonly answer: ErasureCalls[Name]['answer']; readonly log: LogState }>;
 
-/** Turns each call into one of `Erasures`. */
+/** The main thread's end: turns each method into a call of `Erasures`. */
 export class SqliteErasureStore implements ErasureStore {
   readonly #call: CallErasures;
   readonly #wipe: () => Promise<Wiped>;

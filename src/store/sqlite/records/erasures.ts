@@ -5,6 +5,7 @@ import { ERASURES_MAX_ENTRIES, ERASING_LEVEL, KEPT_ERASURES_MAX_ENTRIES, type Er
 import { ERASE_SCAN_MAX_ROWS, ERASE_STEP_BYTES } from '../../limits.ts';
 import { EVENT_NAME_BYTES, type LogStateQuery } from '../files/log-state.ts';
 import { secureDelete } from '../files/secure-delete.ts';
+import type { CallEffects, CallTable } from './side-call.ts';
 
 /** A `TopicErasure` as it crosses to a worker. */
 export interface PackedErasure {
@@ -15,17 +16,20 @@ export interface PackedErasure {
   readonly rows: number;
 }
 
-/** The calls of `ErasureStore`, each with one argument, as they cross to a worker; `level` is that of the log, and below `ERASING_LEVEL` nothing was done. */
+/** The calls of `ErasureStore`. `level` is the level of the log; below `ERASING_LEVEL` the call did nothing. An error would lose its class between the threads. */
 export interface ErasureCalls {
   eraseMessage: { argument: { readonly epoch: string; readonly seq: number }; answer: { readonly level: number; readonly outcome: ErasedMessage } };
   eraseTopic: { argument: PackedErasure; answer: { readonly level: number; readonly step: ErasedStep } };
   erasureChanges: { argument: { readonly after: number }; answer: Omit<ErasureChanges, 'log'> };
 }
 
-export type ErasureCall = keyof ErasureCalls;
+export const ERASURE_EFFECTS: CallEffects<ErasureCalls> = {
+  eraseMessage: 'commit',
+  eraseTopic: 'commit',
+  erasureChanges: 'read',
+};
 
-export type ErasureCallTable = { readonly [Name in ErasureCall]: (argument: ErasureCalls[Name]['argument']) => ErasureCalls[Name]['answer'] };
-
+/** The parts of a row of `messages` that an erasure changes, and their bytes in the log's size. */
 interface Row {
   readonly topic: string;
   readonly event: string | null;
@@ -37,8 +41,8 @@ export interface ErasuresDependencies {
   readonly logState: LogStateQuery;
 }
 
-/** Erases messages, and returns the erasures, inside the caller's transaction. */
-export class Erasures implements ErasureCallTable {
+/** Erases messages and reads erasures, inside the caller's transaction. */
+export class Erasures implements CallTable<ErasureCalls> {
   readonly #db: Database.Database;
   readonly #logState: LogStateQuery;
   readonly #epochAt: Database.Statement<[number], string>;
@@ -78,7 +82,7 @@ export class Erasures implements ErasureCallTable {
   eraseTopic({ topic, after, epoch, through, rows }: PackedErasure): { readonly level: number; readonly step: ErasedStep } {
     const { level, seq: head } = this.#logState.row();
     if (level < ERASING_LEVEL || through > head || this.#epochAt.get(through) !== epoch) return { level, step: { erased: 0, scanned: through, more: false } };
-    // Everything up to there is a tombstone already: a topic may have millions of them.
+    // Skip the messages that an earlier erasure of the topic has erased: a topic may have millions of tombstones.
     const from = Math.max(after, this.#erasedThrough.get(topic)!);
     const found = this.#ofTopic.all(topic, from, through, topic, from, through, ERASE_SCAN_MAX_ROWS + 1);
     const seqs: number[] = [];
@@ -104,11 +108,10 @@ export class Erasures implements ErasureCallTable {
   }
 
   #eraseAll(seqs: readonly number[], bytes: number, { topic, prefix }: { readonly topic: string; readonly prefix: 0 | 1 }): void {
-    // The old rows are overwritten with zeros in the pages that they leave.
     secureDelete(this.#db, () => {
       for (const seq of seqs) this.#erase.run(seq);
     });
-    // The log's size is the sum of appended bytes less this.
+    // The log's size is `head.bytes` less `retention.bytes`.
     this.#count.run(bytes);
     const version = this.#logState.row().erasures + 1;
     this.#remember.run(version, seqs.at(-1)!, prefix, topic);

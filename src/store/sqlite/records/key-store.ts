@@ -1,19 +1,19 @@
 import type { KeyChanges, KeyRecord, KeyStore, NewKey, NewSecret } from '../../contracts/key-store.ts';
-import type { KeyCall, KeyCalls } from './api-keys.ts';
+import type { KeyCalls } from './api-keys.ts';
+import type { PerformCall } from './side-call.ts';
 
 /**
- * This room is SQL on SQLite for everything but messages: keys, sessions, tickets, topics, usage, erasures, webhooks, connectors. Each file's functions
- * run in a worker thread, inside a transaction. Arguments come in and rows go out as the contracts in `store/contracts/` say.
+ * The room `sqlite/records` is SQL on SQLite for everything but messages: one contract of `contracts/` for each kind of record. `Sqlite…Store` is the contract
+ * on the main thread; arguments of callers come in there, and records go out. It turns each method into a call (side-call.ts). A class without that prefix
+ * performs the calls in a worker, inside a transaction. Some contracts have a file for each of the two classes (`key-store.ts`, `api-keys.ts`); in the
+ * others both are in one file. Read `side-call.ts` first, then these two files; the rest is alike.
  */
 
-/** Performs one call of `ApiKeys` in a transaction of its own. */
-export type CallKeys = <Name extends KeyCall>(name: Name, argument: KeyCalls[Name]['argument']) => Promise<KeyCalls[Name]['answer']>;
-
-/** Turns each call into one of `ApiKeys`. */
+/** The main thread's end: turns each method into a call of `ApiKeys`. */
 export class SqliteKeyStore implements KeyStore {
-  readonly #call: CallKeys;
+  readonly #call: PerformCall<KeyCalls>;
 
-  constructor(call: CallKeys) {
+  constructor(call: PerformCall<KeyCalls>) {
     this.#call = call;
   }
 
@@ -30,11 +30,11 @@ export class SqliteKeyStore implements KeyStore {
   }
 
   createKey({ id, name, permissions, digest, lifetimeMs }: NewKey): Promise<KeyRecord | undefined> {
-    return this.#call('createKey', { id, name, permissions, digest: alone(digest), lifetimeMs });
+    return this.#call('createKey', { id, name, permissions, digest: ownCopyOf(digest), lifetimeMs });
   }
 
   rotateKey(id: string, { digest, overlapMs }: NewSecret): Promise<KeyRecord | undefined> {
-    return this.#call('rotateKey', { id, digest: alone(digest), overlapMs });
+    return this.#call('rotateKey', { id, digest: ownCopyOf(digest), overlapMs });
   }
 
   revokeKey(id: string): Promise<KeyRecord | undefined> {
@@ -46,7 +46,7 @@ export class SqliteKeyStore implements KeyStore {
   }
 }
 
-/** In memory of its own: what a slice is cut from would cross to the worker with it. */
-export function alone(digest: Uint8Array): Uint8Array {
+/** Copies a digest. If it is a slice of a larger buffer, the whole buffer would be cloned for the worker. */
+export function ownCopyOf(digest: Uint8Array): Uint8Array {
   return Uint8Array.from(digest);
 }

@@ -1,19 +1,19 @@
 import type Database from 'better-sqlite3';
-import { believe } from '../../believed-clock.ts';
 import { checkNewRevocation, checkRevocationPage, revocationOf, type RevocationRow } from '../../rows/revocation-rows.ts';
 import { DELETE_MAX_REVOCATIONS, KEPT_ENDED_REVOCATIONS_MS, MAX_REVOCATIONS, type NewRevocation, type Revocation, type RevocationPage, type RevocationStore } from '../../contracts/revocation-store.ts';
 import type { LogStateQuery } from '../files/log-state.ts';
+import type { CallEffects, CallTable, PerformCall } from './side-call.ts';
 
-/** The calls of `RevocationStore`, each with one argument, as they cross to a worker. */
+/** The calls of `RevocationStore`. */
 export interface RevocationCalls {
   listRevocations: { argument: { readonly after: number; readonly limit: number }; answer: RevocationPage };
   revoke: { argument: NewRevocation; answer: Revocation | undefined };
 }
 
-export type RevocationCall = keyof RevocationCalls;
-
-/** Calls that change nothing. */
-export const REVOCATION_READS: ReadonlySet<RevocationCall> = new Set<RevocationCall>(['listRevocations']);
+export const REVOCATION_EFFECTS: CallEffects<RevocationCalls> = {
+  listRevocations: 'read',
+  revoke: 'commit',
+};
 
 const COLUMNS = 'kind, name, before, created, ends, version';
 
@@ -23,7 +23,7 @@ export interface RevocationsDependencies {
 }
 
 /** Reads and makes revocations, inside the caller's transaction. */
-export class Revocations {
+export class Revocations implements CallTable<RevocationCalls> {
   readonly #logState: LogStateQuery;
   readonly #version: Database.Statement<[], number>;
   readonly #takeVersion: Database.Statement<[], number>;
@@ -54,27 +54,19 @@ export class Revocations {
     checkNewRevocation(revocation);
     const { kind, name, before: given, lifetimeMs } = revocation;
     const now = Date.now();
-    this.#deleteEnded.run(this.#believed(now) - KEPT_ENDED_REVOCATIONS_MS);
+    this.#deleteEnded.run(this.#logState.believed() - KEPT_ENDED_REVOCATIONS_MS);
     if (kind !== 'all' && this.#find.get(kind, name) === undefined && this.#count.get()! >= MAX_REVOCATIONS) return undefined;
     const before = given ?? now;
     this.#revoke.run(kind, name, kind === 'jti' ? null : before, now, before + lifetimeMs, this.#takeVersion.get()!);
     return revocationOf(this.#find.get(kind, name)!);
   }
-
-  /** Invariant 10: a clock that is far ahead deletes nothing. Before an instance has opened the log, nothing else is known of the time. */
-  #believed(now: number): number {
-    return this.#logState.logId() === undefined ? now : believe(this.#logState.times(this.#logState.row()));
-  }
 }
 
-/** Performs one call of `Revocations` in a transaction of its own. */
-export type CallRevocations = <Name extends RevocationCall>(name: Name, argument: RevocationCalls[Name]['argument']) => Promise<RevocationCalls[Name]['answer']>;
-
-/** Turns each call into one of `Revocations`. */
+/** The main thread's end: turns each method into a call of `Revocations`. */
 export class SqliteRevocationStore implements RevocationStore {
-  readonly #call: CallRevocations;
+  readonly #call: PerformCall<RevocationCalls>;
 
-  constructor(call: CallRevocations) {
+  constructor(call: PerformCall<RevocationCalls>) {
     this.#call = call;
   }
 

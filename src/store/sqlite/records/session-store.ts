@@ -1,16 +1,14 @@
 import { requireLevel } from '../../level.ts';
 import { SESSIONS_LEVEL, type MadeSession, type NewSession, type SessionChanges, type SessionKey, type SessionRecord, type SessionStore } from '../../contracts/session-store.ts';
-import { alone } from './key-store.ts';
-import type { SessionCall, SessionCalls } from './sessions.ts';
+import { ownCopyOf } from './key-store.ts';
+import type { SessionCalls } from './sessions.ts';
+import type { PerformCall } from './side-call.ts';
 
-/** Performs one call of `Sessions` in a transaction of its own. */
-export type CallSessions = <Name extends SessionCall>(name: Name, argument: SessionCalls[Name]['argument']) => Promise<SessionCalls[Name]['answer']>;
-
-/** Turns each call into one of `Sessions`. */
+/** The main thread's end: turns each method into a call of `Sessions`. */
 export class SqliteSessionStore implements SessionStore {
-  readonly #call: CallSessions;
+  readonly #call: PerformCall<SessionCalls>;
 
-  constructor(call: CallSessions) {
+  constructor(call: PerformCall<SessionCalls>) {
     this.#call = call;
   }
 
@@ -24,7 +22,7 @@ export class SqliteSessionStore implements SessionStore {
 
   async createSession({ id, digest, origin, lifetimeMs, until, replaces }: NewSession): Promise<MadeSession> {
     const answer = await this.#call('createSession', {
-      id, digest: alone(digest), origin: { ...origin, proof: alone(origin.proof) }, lifetimeMs, until, replaces: replaces && { id: replaces.id, digest: alone(replaces.digest) },
+      id, digest: ownCopyOf(digest), origin: { ...origin, proof: ownCopyOf(origin.proof) }, lifetimeMs, until, replaces: replaces && { id: replaces.id, digest: ownCopyOf(replaces.digest) },
     });
     if ('level' in answer) {
       requireLevel(answer.level, SESSIONS_LEVEL);
@@ -34,6 +32,6 @@ export class SqliteSessionStore implements SessionStore {
   }
 
   endSession({ id, digest }: SessionKey): Promise<SessionRecord | undefined> {
-    return this.#call('endSession', { id, digest: alone(digest) });
+    return this.#call('endSession', { id, digest: ownCopyOf(digest) });
   }
 }

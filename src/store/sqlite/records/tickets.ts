@@ -7,18 +7,19 @@ import {
   CALL_MAX_TICKETS, DELETE_MAX_TICKETS, FIRST_USE_MS, KEPT_ENDED_TICKETS_MS, MAX_TICKETS, OWNER_MAX_TICKETS, RETURN_MS, TICKETS_LEVEL,
   type KeptTicket, type NewTicket, type TicketRecord, type TicketRenewal, type TicketStore, type TicketUse, type TicketUses, type UsedTicket,
 } from '../../contracts/ticket-store.ts';
-import { alone } from './key-store.ts';
+import { ownCopyOf } from './key-store.ts';
 import type { LogStateQuery } from '../files/log-state.ts';
 import type { TooLow } from './sessions.ts';
+import type { CallEffects, CallTable, PerformCall } from './side-call.ts';
 
-/** Uses of tickets. A single array for all digests crosses to a worker much faster than one for each. */
+/** Uses of tickets. One array with all digests crosses to a worker much faster than an array for each. */
 interface PackedUses {
   readonly ids: readonly string[];
   readonly digests: Uint8Array;
   readonly havePositions: readonly boolean[];
 }
 
-/** The calls of `TicketStore`, each with one argument, as they cross to a worker. */
+/** The calls of `TicketStore`. */
 export interface TicketCalls {
   findTickets: { argument: { readonly ids: readonly string[] }; answer: readonly TicketRecord[] };
   createTicket: { argument: NewTicket; answer: TicketRecord | TooLow | undefined };
@@ -28,12 +29,14 @@ export interface TicketCalls {
   renewTicket: { argument: TicketRenewal; answer: boolean };
 }
 
-export type TicketCall = keyof TicketCalls;
-
-export type TicketCallTable = { readonly [Name in TicketCall]: (argument: TicketCalls[Name]['argument']) => TicketCalls[Name]['answer'] };
-
-/** Calls that change nothing. */
-export const TICKET_READS: ReadonlySet<TicketCall> = new Set<TicketCall>(['findTickets', 'ticketUses']);
+export const TICKET_EFFECTS: CallEffects<TicketCalls> = {
+  findTickets: 'read',
+  ticketUses: 'read',
+  createTicket: 'commit',
+  useTickets: 'commit',
+  keepTickets: 'write',
+  renewTicket: 'commit',
+};
 
 export interface TicketsDependencies {
   readonly db: Database.Database;
@@ -41,7 +44,7 @@ export interface TicketsDependencies {
 }
 
 /** Reads and changes tickets, inside the caller's transaction. */
-export class Tickets implements TicketCallTable {
+export class Tickets implements CallTable<TicketCalls> {
   readonly #logState: LogStateQuery;
   readonly #newest: Database.Statement<[], number>;
   readonly #takeGenerations: Database.Statement<[number], number>;
@@ -70,7 +73,7 @@ export class Tickets implements TicketCallTable {
     this.#liveOf = db.prepare<[string, number, number], number>('SELECT count(*) FROM (SELECT 1 FROM tickets WHERE owner = ? AND ends > ? LIMIT ?)').pluck();
     this.#create = db.prepare('INSERT INTO tickets (id, generation, ends, until, guarded, digest, owner, session, origin, topics) VALUES (?, 0, ?, ?, 0, ?, ?, ?, ?, ?)');
     this.#deleteEnded = db.prepare('DELETE FROM tickets WHERE id IN (SELECT id FROM tickets WHERE ends <= ? ORDER BY ends LIMIT ?)');
-    // The index has tickets of one generation in the order of their creation: the oldest end first.
+    // The index has the tickets of a generation in the order of their creation, so the first `LIMIT` unused tickets end first.
     this.#deleteUnused = db.prepare('DELETE FROM tickets WHERE id IN (SELECT id FROM (SELECT id, ends FROM tickets WHERE generation = 0 LIMIT ?) WHERE ends <= ?)');
     this.#use = db.prepare('UPDATE tickets SET generation = ?, ends = min(until, ?) WHERE id = ?');
     this.#keep = db.prepare('UPDATE tickets SET ends = min(until, ?), guarded = max(guarded, ?) WHERE id = ? AND generation = ?');
@@ -89,7 +92,7 @@ export class Tickets implements TicketCallTable {
     const { id, digest, origin, session, until = NEVER_MS, topics } = ticket;
     const known = this.#find.get(id);
     if (known !== undefined) {
-      if (Buffer.compare(known.digest, digest) !== 0) throw idTaken();
+      if (Buffer.compare(known.digest, digest) !== 0) throw idTaken('ticket');
       return ticketRecord(known);
     }
     const [now, owner] = [Date.now(), ownerOf(origin)];
@@ -102,7 +105,7 @@ export class Tickets implements TicketCallTable {
     return ticketRecord(this.#find.get(id)!);
   }
 
-  /** @returns Two numbers for each use: its generation, or 0 where it is refused, and the generation before. */
+  /** @returns Two numbers for each use: its generation, and the generation of the use before; 0 and 0 if the use is refused. */
   useTickets({ ids, digests, havePositions }: PackedUses): readonly number[] {
     const now = Date.now();
     const good = ids.map((id, index) => {
@@ -140,14 +143,11 @@ function digestAt(digests: Uint8Array, index: number): Uint8Array {
   return digests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES);
 }
 
-/** Performs one call of `Tickets` in a transaction of its own. */
-export type CallTickets = <Name extends TicketCall>(name: Name, argument: TicketCalls[Name]['argument']) => Promise<TicketCalls[Name]['answer']>;
-
-/** Turns each call into one of `Tickets`. */
+/** The main thread's end: turns each method into a call of `Tickets`. */
 export class SqliteTicketStore implements TicketStore {
-  readonly #call: CallTickets;
+  readonly #call: PerformCall<TicketCalls>;
 
-  constructor(call: CallTickets) {
+  constructor(call: PerformCall<TicketCalls>) {
     this.#call = call;
   }
 
@@ -156,7 +156,7 @@ export class SqliteTicketStore implements TicketStore {
   }
 
   async createTicket({ id, digest, origin, session, until, topics }: NewTicket): Promise<TicketRecord | undefined> {
-    const answer = await this.#call('createTicket', { id, digest: alone(digest), origin: { ...origin, proof: alone(origin.proof) }, session, until, topics });
+    const answer = await this.#call('createTicket', { id, digest: ownCopyOf(digest), origin: { ...origin, proof: ownCopyOf(origin.proof) }, session, until, topics });
     if (answer === undefined || !('level' in answer)) return answer;
     requireLevel(answer.level, TICKETS_LEVEL);
     throw new Error(`Level ${answer.level} is high enough`);
@@ -179,6 +179,6 @@ export class SqliteTicketStore implements TicketStore {
   }
 
   renewTicket({ id, generation, origin, session, until }: TicketRenewal): Promise<boolean> {
-    return this.#call('renewTicket', { id, generation, origin: { ...origin, proof: alone(origin.proof) }, session, until });
+    return this.#call('renewTicket', { id, generation, origin: { ...origin, proof: ownCopyOf(origin.proof) }, session, until });
   }
 }

@@ -4,8 +4,9 @@ import { ERASED_EVENT } from '../../../model/message.ts';
 import { holdingOf } from '../../rows/topic-rows.ts';
 import type { TopicHolding, TopicNames, TopicStore } from '../../contracts/topic-store.ts';
 import { SQLITE_ROW_OVERHEAD_BYTES } from '../files/log-state.ts';
+import type { CallEffects, CallTable, PerformCall } from './side-call.ts';
 
-/** One topic in the index; nulls if it has no messages. */
+/** The counts of one topic (`TopicRow`); nulls if it has no messages. */
 export interface TopicCount {
   readonly found: number;
   readonly seq: number | null;
@@ -16,24 +17,22 @@ export interface TopicCount {
   readonly eventBytes: number | null;
 }
 
-/** The calls of `TopicStore`, each with one argument, as they cross to a worker. */
+/** The calls of `TopicStore`. */
 export interface TopicCalls {
   topicNames: { argument: TopicNames; answer: readonly string[] };
   topicCounts: { argument: { readonly topics: readonly string[]; readonly maxMessages: number }; answer: readonly TopicCount[] };
 }
 
-export type TopicCall = keyof TopicCalls;
+export const TOPIC_EFFECTS: CallEffects<TopicCalls> = {
+  topicNames: 'read',
+  topicCounts: 'read',
+};
 
-export type TopicCallTable = { readonly [Name in TopicCall]: (argument: TopicCalls[Name]['argument']) => TopicCalls[Name]['answer'] };
-
-/** Calls that change nothing: all of them. */
-export const TOPIC_READS: ReadonlySet<TopicCall> = new Set<TopicCall>(['topicNames', 'topicCounts']);
-
-/** Before this stands every name that goes on from another: no topic has a character below it. */
+/** The lowest character that a topic may have. So the topics after `a` are those at or after `a!`. */
 const NEXT_CHARACTER = '!';
 
-/** Reads what the log holds of topics, inside the caller's transaction: from both tables of the index (topic-index.ts). */
-export class Topics implements TopicCallTable {
+/** Finds and counts topics, inside the caller's transaction, in both tables of the index (topic-index.ts). */
+export class Topics implements CallTable<TopicCalls> {
   readonly #firstMoved: Database.Statement<[string, string], string | null>;
   readonly #firstRecent: Database.Statement<[string, string], string | null>;
   readonly #count: Database.Statement<[{ topic: string; max: number; most: number }], TopicCount>;
@@ -44,7 +43,7 @@ export class Topics implements TopicCallTable {
     this.#firstRecent = first('recent');
     const newest = (table: string): string => `SELECT * FROM (SELECT seq FROM ${table} WHERE topic = :topic ORDER BY seq DESC LIMIT :max)`;
     const isCounted = 'n.place <= :most';
-    // The length of a value stands in its row: long data are not read. With one max(), SQLite takes the plain columns from the row of the maximum.
+    // SQLite finds the length of a value in its row, without reading long data. With one max(), it takes the other columns from the row of the maximum.
     this.#count = db.prepare(`SELECT count(*) AS found, max(m.seq) AS seq, m.epoch AS epoch, m.time AS time, sum(octet_length(m.data)) FILTER (WHERE ${isCounted}) AS dataBytes,
         coalesce(sum(octet_length(m.event)) FILTER (WHERE ${isCounted} AND m.event <> '${ERASED_EVENT}'), 0) AS eventBytes
       FROM (SELECT seq, row_number() OVER (ORDER BY seq DESC) AS place FROM (${newest('recent')} UNION ALL ${newest('topics')}) ORDER BY seq DESC LIMIT :max) AS n CROSS JOIN messages AS m ON m.seq = n.seq`);
@@ -67,21 +66,19 @@ export class Topics implements TopicCallTable {
   }
 }
 
+/** The lesser name, in the order of bytes. */
 function lesser(one: string | undefined, other: string | undefined): string | undefined {
   if (one === undefined || other === undefined) return one ?? other;
   return byBytes(one, other) <= 0 ? one : other;
 }
 
-/** Performs one call of `Topics` in a transaction of its own. */
-export type CallTopics = <Name extends TopicCall>(name: Name, argument: TopicCalls[Name]['argument']) => Promise<TopicCalls[Name]['answer']>;
-
-/** Turns each call into one of `Topics`. */
+/** The main thread's end: turns each method into a call of `Topics`. */
 export class SqliteTopicStore implements TopicStore {
-  readonly #call: CallTopics;
+  readonly #call: PerformCall<TopicCalls>;
   readonly #epochName: (id: number) => string;
 
-  /** @param epochName The name of an epoch that an answer refers to. */
-  constructor(call: CallTopics, epochName: (id: number) => string) {
+  /** @param epochName Returns the name of the epoch with an id. */
+  constructor(call: PerformCall<TopicCalls>, epochName: (id: number) => string) {
     this.#call = call;
     this.#epochName = epochName;
   }

@@ -2,22 +2,21 @@ import type Database from 'better-sqlite3';
 import { holdingsText, stretchOf, type UsageRow } from '../../rows/usage-rows.ts';
 import { USAGE_MAX_ENTRIES, USAGE_PAGE_ENTRIES, type UsageChanges, type UsageStore, type UsageStretch } from '../../contracts/usage-store.ts';
 import type { LogStateQuery } from '../files/log-state.ts';
+import type { CallEffects, CallTable, PerformCall } from './side-call.ts';
 
-/** The calls of `UsageStore`, each with one argument, as they cross to a worker. */
+/** The calls of `UsageStore`. */
 export interface UsageCalls {
   writeUsage: { argument: { readonly stretches: readonly UsageStretch[] }; answer: void };
   usageChanges: { argument: { readonly after: number }; answer: UsageChanges };
 }
 
-export type UsageCall = keyof UsageCalls;
+export const USAGE_EFFECTS: CallEffects<UsageCalls> = {
+  usageChanges: 'read',
+  writeUsage: 'write',
+};
 
-export type UsageCallTable = { readonly [Name in UsageCall]: (argument: UsageCalls[Name]['argument']) => UsageCalls[Name]['answer'] };
-
-/** Calls that change nothing. */
-export const USAGE_READS: ReadonlySet<UsageCall> = new Set<UsageCall>(['usageChanges']);
-
-/** Reads and writes what topics and senders hold, inside the caller's transaction. */
-export class Usage implements UsageCallTable {
+/** Reads and writes stretches, inside the caller's transaction. */
+export class Usage implements CallTable<UsageCalls> {
   readonly #logState: LogStateQuery;
   readonly #newest: Database.Statement<[], number>;
   readonly #write: Database.Statement<unknown[]>;
@@ -48,14 +47,11 @@ export class Usage implements UsageCallTable {
   }
 }
 
-/** Performs one call of `Usage` in a transaction of its own. */
-export type CallUsage = <Name extends UsageCall>(name: Name, argument: UsageCalls[Name]['argument']) => Promise<UsageCalls[Name]['answer']>;
-
-/** Turns each call into one of `Usage`. */
+/** The main thread's end: turns each method into a call of `Usage`. */
 export class SqliteUsageStore implements UsageStore {
-  readonly #call: CallUsage;
+  readonly #call: PerformCall<UsageCalls>;
 
-  constructor(call: CallUsage) {
+  constructor(call: PerformCall<UsageCalls>) {
     this.#call = call;
   }
 

@@ -1,8 +1,9 @@
 import type Database from 'better-sqlite3';
 import { checkAttempts, checkNewWebhook, checkNotes, checkWebhookChange, checkWebhooks, shareOf, webhookRecord, type WebhookRow } from '../../rows/webhook-rows.ts';
 import { KEPT_MAX_ATTEMPTS, MAX_WEBHOOKS, type DeliveryNote, type KeptAttempt, type LeasedWebhooks, type NewestAttempt, type NewWebhook, type WebhookChange, type WebhookOwner, type WebhookRecord, type WebhookStore } from '../../contracts/webhook-store.ts';
+import type { CallEffects, CallTable, PerformCall } from './side-call.ts';
 
-/** The calls of `WebhookStore`, each with one argument, as they cross to a worker. */
+/** The calls of `WebhookStore`. */
 export interface WebhookCalls {
   hasActiveWebhooks: { argument: undefined; answer: boolean };
   createWebhook: { argument: NewWebhook; answer: WebhookRecord | undefined };
@@ -17,17 +18,24 @@ export interface WebhookCalls {
   newestAttempts: { argument: { readonly ids: readonly string[] }; answer: readonly NewestAttempt[] };
 }
 
-export type WebhookCall = keyof WebhookCalls;
-
-export type WebhookCallTable = { readonly [Name in WebhookCall]: (argument: WebhookCalls[Name]['argument']) => WebhookCalls[Name]['answer'] };
-
-/** Calls that change nothing. */
-export const WEBHOOK_READS: ReadonlySet<WebhookCall> = new Set<WebhookCall>(['hasActiveWebhooks', 'listWebhooks', 'findWebhooks', 'listAttempts', 'newestAttempts']);
+export const WEBHOOK_EFFECTS: CallEffects<WebhookCalls> = {
+  hasActiveWebhooks: 'read',
+  listWebhooks: 'read',
+  findWebhooks: 'read',
+  listAttempts: 'read',
+  newestAttempts: 'read',
+  createWebhook: 'commit',
+  changeWebhook: 'commit',
+  deleteWebhook: 'commit',
+  leaseWebhooks: 'write',
+  letGoOfWebhooks: 'write',
+  noteDeliveries: 'write',
+};
 
 const COLUMNS = 'id, version, settings, status, reason, created, cursor, failures, failing_since AS failingSince, next_at AS nextAt, owner, fence';
 
 /** Reads and changes webhooks, inside the caller's transaction. */
-export class Webhooks implements WebhookCallTable {
+export class Webhooks implements CallTable<WebhookCalls> {
   readonly #isAnyActive: Database.Statement<[], number>;
   readonly #count: Database.Statement<[], number>;
   readonly #countActive: Database.Statement<[], number>;
@@ -162,14 +170,11 @@ export class Webhooks implements WebhookCallTable {
   }
 }
 
-/** Performs one call of `Webhooks` in a transaction of its own. */
-export type CallWebhooks = <Name extends WebhookCall>(name: Name, argument: WebhookCalls[Name]['argument']) => Promise<WebhookCalls[Name]['answer']>;
-
-/** Turns each call into one of `Webhooks`. */
+/** The main thread's end: turns each method into a call of `Webhooks`. */
 export class SqliteWebhookStore implements WebhookStore {
-  readonly #call: CallWebhooks;
+  readonly #call: PerformCall<WebhookCalls>;
 
-  constructor(call: CallWebhooks) {
+  constructor(call: PerformCall<WebhookCalls>) {
     this.#call = call;
   }
 

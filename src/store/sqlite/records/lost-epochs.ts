@@ -1,19 +1,20 @@
 import type Database from 'better-sqlite3';
 import { REMEMBERED_EPOCHS, type LostEpoch } from '../../../model/ancestry.ts';
+import type { CallEffects, CallTable } from './side-call.ts';
 
-/** The record of lost epochs, as it crosses to a worker. */
+/** `Store.keepLost` and `Store.lost`, as they cross to a worker. */
 export interface LostEpochCalls {
   keepLost: { argument: readonly LostEpoch[]; answer: undefined };
   lost: { argument: undefined; answer: readonly LostEpoch[] };
 }
 
-export type LostEpochCall = keyof LostEpochCalls;
+export const LOST_EPOCH_EFFECTS: CallEffects<LostEpochCalls> = {
+  lost: 'read',
+  keepLost: 'write',
+};
 
-/** Calls that change nothing. */
-export const LOST_EPOCH_READS: ReadonlySet<LostEpochCall> = new Set<LostEpochCall>(['lost']);
-
-/** Keeps and reads lost epochs, inside the caller's transaction. */
-export class LostEpochs {
+/** Stores and reads lost epochs, inside the caller's transaction. */
+export class LostEpochs implements CallTable<LostEpochCalls> {
   readonly #keep: Database.Statement<[string, string, number]>;
   readonly #forget: Database.Statement<[]>;
   readonly #all: Database.Statement<[], { readonly epoch: string; readonly parent: string; readonly seq: number }>;
