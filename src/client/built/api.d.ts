@@ -45,7 +45,7 @@ export interface ConnectOptions {
     readonly credentials?: 'same-origin' | 'include' | 'omit';
     /** Where cursors are kept. With `session` or `local` a reload resumes at them; by default `memory`, which a reload forgets. */
     readonly store?: 'memory' | 'session' | 'local' | CursorStore;
-    /** The timeout of a connection without a byte. Milliseconds, above the service's `HEARTBEAT_SECONDS`; by default 60,000. */
+    /** The timeout of a connection without a byte. Milliseconds, above two `HEARTBEAT_SECONDS` of the service; by default 60,000. */
     readonly staleAfter?: number;
     /**
      * One stream for all tabs of this origin that have the same service and the same value of `share`. Use `true`, or the user's name if tabs may belong to several users: a tab gets everything that
