@@ -85,8 +85,7 @@ async function pageOf({ topic, requests, signal }: Reading, start: HistoryStart,
 }
 
 /**
- * Whether a retry is useless. These refusals pass: for an `until` that the log does not know, because the stream is about to send `$gap`; a 401, because the stream gets a new token or ends as
- * `denied`.
+ * Whether a retry is useless. Two refusals are retried. A 401: the stream gets a new token, or ends as `denied`. An `until` that the log does not know: the stream is about to send `$gap`.
  */
 function isFinal(error: unknown): error is TidingsError {
   return isRefusal(error) && error.status !== 401 && error.field !== 'until';

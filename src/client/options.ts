@@ -1,6 +1,9 @@
 /**
- * Each option and its kind. The kind is the text of the error, and `check` reads the rule from it, so that the library stays small: `a string` allows that type, `"sse" or "websocket"` these texts,
- * `a number from 0 to 1000` whole numbers within these bounds.
+ * Each option and its kind. The kind is the text of the error. To keep the library small, `check` also reads the rule from it:
+ *
+ * - `a string` allows that type;
+ * - `"sse" or "websocket"` allows these texts;
+ * - `a number from 0 to 1000` allows whole numbers within these bounds.
  */
 type Kinds = Readonly<Record<string, string>>;
 

@@ -55,7 +55,7 @@ export interface Requests {
   readonly historyQuery: Reply;
   /** History of a topic with a slash. */
   readonly slash: Reply;
-  /** A publish by a page of the service's own host: without `Sec-Fetch-Site`, as browsers send it over plain http, and with it, as they do elsewhere. */
+  /** A publish by a page of the service's own host: without `Sec-Fetch-Site`, as over plain http, and with it. */
   readonly ownPage: Reply;
   readonly ownPageWithSite: Reply;
   /** A large batch that is invalid, so the service stores nothing. */
