@@ -10,10 +10,10 @@ interface AccessOptions extends RemoteOptions {
   readonly key?: string;
 }
 
-/** The API calls `read` what keys and `tidings` call `subscribe`. Both are understood. */
+/** The action `read` of the API is `subscribe` in keys and in `tidings`. The command takes both names. */
 const ACTIONS: readonly string[] = ['publish', 'subscribe', ...ACTION_NAMES.filter((name) => name !== 'publish')];
 
-/** Whether one thing is allowed; or, without `allowed`, all that is. */
+/** The answer about one action has `allowed`. Without an action, it has a member for each grant instead. */
 interface Answer {
   readonly allowed?: boolean;
   readonly code?: string;

@@ -11,7 +11,7 @@ While the service runs and takes messages:
 To put it back, stop all instances, remove the log with its -wal and -shm, and move the backup into its place.
 `;
 
-/** `tidings backup`: a copy of a SQLite log, beside instances. */
+/** `tidings backup`: copies a SQLite log while instances use it. */
 export function addBackupCommand(program: Command): void {
   program.command('backup').description('Copies the SQLite log that DATABASE_URL names to a new file, while the service runs. For PostgreSQL use pg_dump.')
     .argument('<file>', 'the new file; it must not exist')
@@ -27,7 +27,7 @@ export function addBackupCommand(program: Command): void {
       const interruption = new AbortController();
       const listenNoMore = onInterruption((_code, signal) => {
         interruption.abort();
-        // Nobody listens any more: it ends the process at once, and SQLite's thread too.
+        // The listener is removed by now, so this signal ends the process at once, SQLite's thread included.
         process.kill(process.pid, signal);
       });
       try {

@@ -20,10 +20,10 @@ The -- before an option is needed: without it npm keeps the option for itself.
 It ends with 0 when that was done, with 1 when the database could not be used, and with 2 when an option is wrong.
 `;
 
-/** The way out: npm would keep the option for itself without the first --. */
+/** The command that the advice names. Without the first `--`, npm would take the option for its own. */
 const ACCEPT = 'npm run clock -- --accept';
 
-/** The way to one log's clocks. */
+/** Access to the clocks of one log. */
 interface Clocks {
   read(): Promise<LogClocks>;
   accept(): Promise<Restamped>;
@@ -61,7 +61,7 @@ function describe({ machine, believed, newest }: LogClocks): string {
   return `clock           ${shown(machine)}\nbelieved        ${shown(believed)}\nnewest message  ${newest === undefined ? 'none yet' : shown(newest)}\n`;
 }
 
-/** The faults found, and the way out: a line for each. */
+/** A line for each fault of the clock, with the command that mends it. */
 function advise({ machine, believed, newest }: LogClocks): string {
   const lines: string[] = [];
   if (believed < machine) lines.push(`The clock is ${lasting(machine - believed)} ahead of the believed time: it jumped forward, or no instance ran for that long, or it was behind while messages were stored. If it is right: ${ACCEPT}`);
@@ -73,7 +73,7 @@ function shown(time: number): string {
   return new Date(time).toISOString();
 }
 
-/** In hours below two days, and in days from there. */
+/** A time span in hours, or in days from two days on. */
 function lasting(milliseconds: number): string {
   const hours = milliseconds / 3_600_000;
   return hours < 48 ? `${hours.toFixed(1)} hours` : `${(hours / 24).toFixed(1)} days`;

@@ -3,12 +3,12 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 export interface CommandLine<Flag extends string> {
   /** The name of its npm script. */
   readonly command: string;
-  /** The text of `--help` after the first line. */
+  /** The text of `--help`. */
   readonly usage: string;
   readonly flags: readonly Flag[];
 }
 
-/** Reads a command line that has flags alone. `--help` prints its usage and ends it; so does a flag that it does not have, with exit code 2. */
+/** Reads a command line that has only flags. `--help` prints the usage and ends the process with 0; an unknown flag does so with 2. */
 export function readFlags<Flag extends string>({ command, usage, flags }: CommandLine<Flag>): Readonly<Partial<Record<Flag, boolean>>> {
   const options: NonNullable<ParseArgsConfig['options']> = { ...Object.fromEntries(flags.map((flag) => [flag, { type: 'boolean' }])), help: { type: 'boolean', short: 'h' } };
   try {
@@ -26,7 +26,7 @@ export function readFlags<Flag extends string>({ command, usage, flags }: Comman
   }
 }
 
-/** Whether npm took a flag for one of its own options, because no `--` stands before it. It tells the script by an environment variable. */
+/** Whether npm took a flag for one of its own options, because no `--` stands before it. npm sets an environment variable then. */
 function isKeptByNpm(flag: string): boolean {
   return (process.env[`npm_config_${flag.replaceAll('-', '_')}`] ?? '') !== '';
 }

@@ -1,12 +1,12 @@
 import { Argument, type Command } from 'commander';
 
-/** `tidings completion`: scripts for shells, made of the commands themselves. Nothing is run when somebody presses Tab. */
+/** `tidings completion`: completion scripts for shells, generated from the commands. A script has all names in it, so pressing Tab starts no program. */
 
 const SHELLS = { bash, zsh, fish } as const;
 
-/** One command, as a shell completes it. */
+/** The words that may follow one command. */
 interface Completed {
-  /** The words before: `streams close`, or nothing for the program itself. */
+  /** The command: `streams close`, or an empty text for `tidings` itself. */
   readonly path: string;
   readonly commands: readonly Word[];
   readonly options: readonly Word[];
@@ -15,8 +15,9 @@ interface Completed {
 interface Word {
   readonly name: string;
   readonly description: string;
-  /** Whether a value follows, and which values there are; none where it is free, such as a file. */
+  /** Whether the option takes a value. */
   readonly takesValue?: boolean;
+  /** The values to choose from; empty if any value is possible, such as a file. */
   readonly values?: readonly string[];
 }
 
@@ -44,7 +45,7 @@ function read(command: Command, path: readonly string[] = []): readonly Complete
   ];
 }
 
-/** As both shells quote. */
+/** Quotes for bash and zsh. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
@@ -53,7 +54,7 @@ function names(words: readonly Word[]): string {
   return words.map(({ name }) => name).join(' ');
 }
 
-/** Finds out which command is being typed, into `place`. */
+/** Shell code that sets `place` to the command that is being typed. */
 function findPlace(commands: readonly Completed[], { first, end, words }: { readonly first: number; readonly end: string; readonly words: string }): string {
   return `  local place='' i
   for ((i = ${first}; i < ${end}; i++)); do
@@ -64,7 +65,7 @@ function findPlace(commands: readonly Completed[], { first, end, words }: { read
 `;
 }
 
-/** The options before the cursor that take a value: those whose values are known, and the others. */
+/** Shell code for a cursor after an option with a value. `known` completes a value from a list; `free` is for options without a list. */
 function afterOption(commands: readonly Completed[], known: (values: readonly string[]) => string, free: string): string {
   const all = commands.flatMap(({ path, options }) => options.filter(({ takesValue }) => takesValue === true).map(({ name, values = [] }) => ({ at: quoted(`${path} ${name}`), values })));
   const lines = all.filter(({ values }) => values.length > 0).map(({ at, values }) => `    ${at}) ${known(values)}; return ;;\n`);

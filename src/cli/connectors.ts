@@ -4,7 +4,7 @@ import { remote, requestsTo, type RemoteOptions } from './remote.ts';
 
 const COLUMNS = ['name', 'kind', 'of', 'state', 'behind', 'owner', 'error', 'failed', 'deadTopic', 'place'];
 
-/** `tidings connectors`. A file declares connectors, so they are only listed. */
+/** `tidings connectors`. It only lists them, because the connectors' file declares them. */
 export function addConnectorsCommands(program: Command): void {
   const connectors = program.command('connectors').description('Lists connectors: how each source and sink is, and how far behind. It takes the key of an administrator.')
     .addHelpText('after', '\nExample:\n  $ tidings connectors --json\n');

@@ -1,15 +1,15 @@
 import { Presets, SingleBar } from 'cli-progress';
 import type { CopyProgress } from '../store/log-copy.ts';
 
-/** How often a step says how far it is, where standard error is no terminal: keeps a log file short. */
+/** The interval of progress lines if standard error is no terminal: keeps a log file short. */
 const LINE_INTERVAL_MS = 5_000;
 
-/** Shows on standard error how far a command is: a bar on a terminal, lines elsewhere. */
+/** Shows progress on standard error: a bar on a terminal, lines elsewhere. */
 export class CommandProgress implements CopyProgress {
   readonly #bar = process.stderr.isTTY ? new SingleBar({
     stream: process.stderr,
     format: '{step} [{bar}] {value}/{total} {percentage} %, {eta_formatted} left',
-    // By its own handler the first Ctrl-C would stop the bar alone. So the terminal is left as it is, too.
+    // `gracefulExit` would take the first Ctrl-C for the bar, and the copy would run on. Without it nobody restores the cursor, so keep it visible.
     gracefulExit: false, hideCursor: false, linewrap: true,
   }, Presets.shades_classic) : undefined;
   #step = '';
@@ -30,7 +30,7 @@ export class CommandProgress implements CopyProgress {
     else if (performance.now() - this.#said >= LINE_INTERVAL_MS) this.#line();
   }
 
-  /** Ends the bar, also in the middle of a step: its timer would keep the process alive. */
+  /** Ends the bar, also during a step: its timer would keep the process alive. */
   stop(): void {
     this.#bar?.stop();
   }

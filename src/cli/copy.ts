@@ -23,7 +23,7 @@ Then stop the service, and let the log move. From here on the SQLite log is clos
 Without --to it copies to DATABASE_URL, so that no password stands in the list of processes. A copy that was interrupted goes on where it was.
 `;
 
-/** `tidings copy`: a SQLite log to PostgreSQL. The work is in store/log-copy.ts. */
+/** `tidings copy`: copies a SQLite log to PostgreSQL, by store/log-copy.ts. */
 export function addCopyCommand(program: Command): void {
   program.command('copy').description('Copies a SQLite log to an empty PostgreSQL database, as the same log: streams go on from their last id.')
     .requiredOption('--from <url>', 'the SQLite log, in the form of DATABASE_URL: file:<path>', location('--from', 'sqlite', 'file:<path>'))
@@ -43,7 +43,7 @@ export function addCopyCommand(program: Command): void {
     });
 }
 
-/** Commander would repeat a wrong value, and it may hold a password. */
+/** Throws its own error for a wrong value: Commander's would show the value, which may have a password. */
 function location(option: string, kind: DatabaseLocation['kind'], form: string): (text: string) => DatabaseLocation {
   return (text) => {
     try {
@@ -60,7 +60,7 @@ function targetOfSettings(): DatabaseLocation {
   return configure().DATABASE_URL;
 }
 
-/** Loads the drivers only when they are needed. */
+/** Loads the drivers only here, so that other commands start without them. */
 async function copy(file: string, url: string, isFinal: boolean): Promise<Copied> {
   const { SqliteCopySource } = await import('../store/sqlite/copy-source.ts');
   const { PostgresCopyTarget } = await import('../store/postgres/copy-target.ts');

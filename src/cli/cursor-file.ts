@@ -1,21 +1,21 @@
 import { open, readFile, realpath, rename, rm } from 'node:fs/promises';
 import { CommandError, wrongUsage } from './outcome.ts';
 
-/** As docs/protocol.md describes an id. */
+/** The form of an id (docs/protocol.md). */
 const CURSOR = /^[a-z0-9]+-[a-z0-9]+$/;
 const CURSOR_MAX_CHARACTERS = 49;
 
-/** A file that holds the place from which a command goes on. It has the old place or the new one, never a part: a new file takes its name. */
+/** A file with the cursor at which a command resumes. A write replaces it by a rename, so a crash leaves the old cursor or the new one, never a part. */
 export class CursorFile {
   readonly #path: string;
-  #kept: string | undefined;
+  #cursor: string | undefined;
 
-  private constructor(path: string, kept: string | undefined) {
+  private constructor(path: string, cursor: string | undefined) {
     this.#path = path;
-    this.#kept = kept;
+    this.#cursor = cursor;
   }
 
-  /** @throws CommandError where it is there, and has no cursor. */
+  /** Reads the file, if it exists. @throws CommandError if the file has no cursor in it, or cannot be read */
   static async open(path: string): Promise<CursorFile> {
     let text: string;
     try {
@@ -30,19 +30,19 @@ export class CursorFile {
     return new CursorFile(await realpath(path), cursor);
   }
 
-  /** The last text read from it or written to it. */
+  /** The cursor in the file; undefined if the file does not exist. */
   get cursor(): string | undefined {
-    return this.#kept;
+    return this.#cursor;
   }
 
-  /** One at a time. Resolves once this place is in the file. */
+  /** Resolves once the cursor is on disk. Call it again only after that. */
   async write(cursor: string): Promise<void> {
     const next = `${this.#path}.${process.pid}.tmp`;
     try {
       const file = await open(next, 'w');
       try {
         await file.writeFile(`${cursor}\n`);
-        // Otherwise a power cut could leave the new name with nothing in it.
+        // Without `sync`, a power cut could leave an empty file under the new name.
         await file.sync();
       } finally {
         await file.close();
@@ -52,6 +52,6 @@ export class CursorFile {
       await rm(next, { force: true });
       throw new CommandError(`--cursor-file: ${this.#path} cannot be written (${(error as NodeJS.ErrnoException).code})`);
     }
-    this.#kept = cursor;
+    this.#cursor = cursor;
   }
 }

@@ -1,20 +1,20 @@
 import { InvalidArgumentError } from 'commander';
 import { parseDuration } from '../log/history/since-time.ts';
 
-/** How long something lasts, as each option of each command takes it: `500ms`, `90s`, `10m`, `2h30m`, `90d`. A number alone is seconds. */
+/** Durations in options of all commands: `500ms`, `90s`, `10m`, `2h30m`, `90d`. A number without a unit is seconds. */
 
-/** The longest that a timer can wait. */
+/** The longest timeout of a timer of Node.js. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 const DAY_SECONDS = 86_400;
 
-/** Parses a wait given as an option. Returns milliseconds. */
+/** Parses a duration above zero. Returns milliseconds. */
 export function duration(text: string): number {
   const milliseconds = parse(text);
   if (milliseconds === undefined || milliseconds === 0 || milliseconds > TIMER_MAX_MS) throw new InvalidArgumentError('Write it as 500ms, 90s, 10m or 24h, up to 24d.');
   return milliseconds;
 }
 
-/** As `duration`, within bounds, which are written as the user sees them: `100ms`. */
+/** Parses a duration within bounds. The bounds are texts such as `100ms`, because the error shows them. */
 export function durationWithin(least: string, most: string): (text: string) => number {
   const [min, max] = [parse(least)!, parse(most)!];
   return (text) => {
@@ -25,8 +25,8 @@ export function durationWithin(least: string, most: string): (text: string) => n
 }
 
 /**
- * Of an option, in seconds, for times that the service counts in seconds. The bound is checked here, so that the error names the option and not the member of a request.
- * @param most In seconds.
+ * Parses a duration in whole seconds, above zero. Checks the service's own bound here, so that the error names the option and not a member of the request.
+ * @param most Seconds.
  */
 export function wholeSeconds(most: number): (text: string) => number {
   return (text) => {
@@ -36,7 +36,7 @@ export function wholeSeconds(most: number): (text: string) => number {
   };
 }
 
-/** The same, of an option that takes a word, too. */
+/** As `wholeSeconds`, for an option that also takes a word. Returns the word, or the seconds as text. */
 export function wholeSecondsOr(word: string, most: number): (text: string) => string {
   return (text) => {
     if (text === word) return text;
@@ -55,7 +55,7 @@ function secondsIn(text: string): number | undefined {
   return milliseconds === undefined || milliseconds % 1000 !== 0 ? undefined : milliseconds / 1000;
 }
 
-/** Milliseconds; undefined where it is no duration. */
+/** Returns milliseconds; undefined if the text is no duration. */
 function parse(text: string): number | undefined {
   const [, seconds] = /^([0-9]+(?:\.[0-9]{1,3})?)s?$/.exec(text) ?? [];
   return seconds === undefined ? parseDuration(text) : Math.round(Number(seconds) * 1000);

@@ -5,12 +5,12 @@ import { topicQuery } from '../client/topics.ts';
 import { pause, pauseAfter } from '../client/waiting.ts';
 import { answerIn, CommandError, reasonOf, say } from './outcome.ts';
 
-/** After this time without a byte the connection is dead. Twice the heartbeat of the service, and some time more. */
+/** The timeout of a connection without a byte: two heartbeats of the service (25 s each), and 10 s. */
 const STALE_AFTER_MS = 60_000;
-/** The first reconnection time; the service says its own. */
+/** The reconnection time before the service sends one (`retry:`). */
 const RETRY_MS = 1_000;
 
-/** How long the first frame may take before people are told. The service sends it at once. Milliseconds. */
+/** If no frame has come for this time, print `HELD_BACK`. The service sends the first frame at once. Milliseconds. */
 const FIRST_FRAME_MAX_MS = 10_000;
 const HELD_BACK = 'Nothing of the stream has come for ten seconds: something on the way may hold it back. Run tidings doctor to find it.';
 
@@ -21,16 +21,16 @@ export interface Received {
   readonly event: string;
   /** RFC 3339. */
   readonly time: string;
-  /** JSON. Numbers stand in it as they were published, however long they are. */
+  /** JSON, byte for byte as published: long numbers keep their digits. */
   readonly data: string;
   /** The whole message as JSON. */
   readonly source: string;
 }
 
-/** Takes what the stream brings, one after the other: nothing more is read before a promise has resolved. */
+/** Takes the stream's events one after the other. `follow` reads nothing more before a promise has resolved (backpressure). */
 export interface Follower {
   message(message: Received): Promise<void>;
-  /** All messages up to this place were handed over. */
+  /** The cursor has moved without a message: `message` has had all messages up to it. */
   moved(cursor: string): void;
   gap?(gap: Gap): void;
   presence?(source: string): Promise<void>;
@@ -38,16 +38,16 @@ export interface Follower {
 
 export interface FollowOptions {
   readonly topics: readonly string[];
-  /** Where it begins; only one of them. */
+  /** Where it begins: one of these, or none, which is the head. */
   readonly start: Readonly<Partial<Record<'after' | 'since' | 'last', string>>>;
   readonly withPresence?: boolean;
   readonly signal: AbortSignal;
 }
 
 /**
- * Follows topics until the signal is aborted. It comes back after any end from the place that it has reached. A follower that is slow leaves the connection unread: the service reads on
- * from the log when it is read again.
- * @throws TidingsError The service refuses it.
+ * Follows topics until the signal is aborted. After any end of the stream it reconnects, and resumes at its cursor. While the follower is slow, the connection stays unread, and the service
+ * waits for it.
+ * @throws TidingsError if the service refuses the stream
  */
 export async function follow(requests: Requests, follower: Follower, { topics, start, withPresence = false, signal }: FollowOptions): Promise<void> {
   let cursor = start.after;
@@ -75,7 +75,7 @@ export async function follow(requests: Requests, follower: Follower, { topics, s
     for (const [name, value] of Object.entries(cursor === undefined ? start : { after: cursor })) query.set(name, value);
     if (withPresence) query.set('presence', '1');
     let wait: number;
-    // A service that is frozen takes the connection, and says nothing.
+    // The kernel of a frozen service still accepts connections, and no answer comes.
     const silence = setTimeout(() => attempt.abort(), STALE_AFTER_MS);
     first = setTimeout(() => {
       if (!isHeldBackTold) say(HELD_BACK);
@@ -106,7 +106,7 @@ interface Taker {
   readonly retry: (milliseconds: number) => void;
 }
 
-/** Reads a stream to its end. A break is no mistake: another attempt follows. */
+/** Reads a stream to its end. A broken connection is an ordinary end: the caller reconnects. */
 async function takeAll(body: ReadableStream<Uint8Array>, { take, retry }: Taker, { attempt, signal }: { readonly attempt: AbortController; readonly signal: AbortSignal }): Promise<void> {
   const waiting: Frame[] = [];
   const push = frames({ frame: (frame) => waiting.push(frame), retry });
@@ -114,7 +114,7 @@ async function takeAll(body: ReadableStream<Uint8Array>, { take, retry }: Taker,
   const reader = body.getReader();
   try {
     for (;;) {
-      // While the follower is busy nothing is read: that is no silence.
+      // The timeout covers only the read: a busy follower is no silence of the service.
       const silence = setTimeout(() => attempt.abort(), STALE_AFTER_MS);
       const read = await reader.read().catch(() => undefined).finally(() => clearTimeout(silence));
       if (read === undefined || read.done) return;
@@ -129,7 +129,7 @@ async function takeAll(body: ReadableStream<Uint8Array>, { take, retry }: Taker,
   }
 }
 
-/** Stands before the data in a message of the service, which is its last member. Inside a string its quotes would be escaped. */
+/** The text before the data. `data` is the last member of a message, and inside a string the quotes would be escaped. So its first occurrence is the right one. */
 const DATA = ',"data":';
 
 function received(source: string): Received {

@@ -6,53 +6,57 @@ import { cell, colored, print, printJson } from './output.ts';
 import { Progress } from './progress.ts';
 import { printable } from '../runtime/logging/printable.ts';
 
-/** How many messages may be begun from the oldest unfinished one on. Bounds how many are handled again after a crash. */
+/** The most messages begun since the oldest unfinished one. Bounds how many commands run a second time after a crash. */
 const AHEAD_MAX_MESSAGES = 100;
 
 export interface HandOutOptions extends HandlerOptions {
   /** A shell command for each message; without it messages are printed. */
   readonly exec?: string;
-  /** How many commands run side by side; without it the next one begins when this one is in the file. */
+  /** The most commands at one time. If undefined, a command begins only when the one before is done and its cursor is in the file. */
   readonly parallel?: number;
   readonly keepGoing?: true;
-  /** Whether it ends after one message. */
+  /** `--once`: ends after one message. */
   readonly isOne: boolean;
   readonly file: CursorFile | undefined;
 }
 
-/** Why it ends: with an exit code, or by what went wrong. */
+/** The exit code, or the error that determines it. */
 export interface Ending {
   readonly code?: number;
   readonly error?: unknown;
 }
 
-/** Prints messages or runs commands for them, and keeps in the file up to where that is done. */
+/** Prints messages or runs a command for each, and writes the cursor of the finished ones to the cursor file. */
 export class HandOut implements Follower {
   readonly #options: HandOutOptions;
   readonly #progress = new Progress();
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<void>>();
+  /** The write of the cursor file that is under way. */
   #keeping: Promise<void> | undefined;
+  /** With `--once`: the one message has begun, and its outcome alone decides the exit code. */
   #isLastBegun = false;
   #ending: Ending | undefined;
+  /** Wakes `message`, which waits for room. */
   #wake: () => void = () => undefined;
 
   constructor(options: HandOutOptions) {
     this.#options = options;
   }
 
-  /** Aborted when nothing more is to come. */
+  /** Aborted when no further message may begin. */
   get signal(): AbortSignal {
     return this.#stop.signal;
   }
 
-  /** Begins nothing more. The first reason counts; the last message is waited for. */
+  /** Begins no further message. The first ending counts. `settle` waits for the messages that have begun. */
   end(ending: Ending): void {
     if (!this.#isLastBegun) this.#ending ??= ending;
     this.#stop.abort();
     this.#wake();
   }
 
+  /** Waits for room, then begins the message. */
   async message(message: Received): Promise<void> {
     const { parallel = 1, isOne } = this.#options;
     while (!this.#stop.signal.aborted && (this.#running.size >= parallel || this.#progress.ahead >= AHEAD_MAX_MESSAGES)) await new Promise<void>((resolve) => {
@@ -80,7 +84,7 @@ export class HandOut implements Follower {
     say(`messages may be missing (${cell(reason)})`);
   }
 
-  /** Resolves when every message that was begun is done, and the file says so. */
+  /** Resolves when every message that has begun is done, and the cursor is in the file. */
   async settle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running);
     await this.#keep();
@@ -107,11 +111,11 @@ export class HandOut implements Follower {
       return this.#fail(error);
     }
     const kept = this.#keep();
-    // Printed messages come faster than a file can be written.
+    // A command must not begin before the cursor of the one before is on disk. Printing need not wait: it is faster than the disk.
     if (exec !== undefined && parallel === undefined) await kept;
   }
 
-  /** Writes the place up to which all is done. Places that are reached during a write are skipped, except the last. */
+  /** Writes the cursor up to which all messages are done. Of the cursors reached during a write, only the last is written. */
   #keep(): Promise<void> {
     const { file } = this.#options;
     if (file === undefined || this.#progress.reached === undefined || this.#progress.reached === file.cursor) return Promise.resolve();
@@ -134,7 +138,7 @@ export class HandOut implements Follower {
   }
 }
 
-/** A message on one line. */
+/** A message on one line, for people. */
 function describe(message: Received): string {
   const { time, topic, event, data } = message;
   const name = event === 'message' ? '' : `${colored('yellow', `[${cell(event)}]`)} `;

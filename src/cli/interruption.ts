@@ -1,9 +1,9 @@
-/** As a shell tells that a signal ended a command. */
+/** 128 and the number of the signal, as shells report it. */
 const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
 type Signal = keyof typeof SIGNAL_EXIT_CODES;
 
-/** Ends a command in order that would go on. A second signal ends the process at once. @returns Listens no more. */
+/** Calls `end` on the first SIGINT or SIGTERM, so that a command can end in order. A second signal of the kind ends the process at once. @returns A function that removes the listeners. */
 export function onInterruption(end: (exitCode: number, signal: Signal) => void): () => void {
   const removals = (['SIGINT', 'SIGTERM'] as const).map((signal) => {
     const listener = (): void => end(SIGNAL_EXIT_CODES[signal], signal);

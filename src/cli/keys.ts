@@ -12,10 +12,10 @@ import type { KeyRecord, KeyStoreOptions, OpenedKeyStore } from '../store/contra
 import { StoreError } from '../store/store.ts';
 import { wholeSeconds } from './durations.ts';
 
-/** How many keys are asked for at once. */
+/** The keys of one read: bounds the memory of a list. */
 const PAGE_KEYS = 500;
 
-/** The permissions of a key, as flags. */
+/** The name and permissions of a key, as flags give them. */
 interface Wishes {
   readonly name: string;
   readonly publish?: readonly string[];
@@ -26,7 +26,7 @@ interface Wishes {
   readonly operate?: true;
 }
 
-/** `tidings keys`: API keys, made and revoked in the database directly. A key goes to standard output, alone; everything for people goes to standard error. */
+/** `tidings keys`: makes and revokes API keys directly in the database. Only the key itself goes to standard output; text for people goes to standard error. */
 export function addKeysCommands(program: Command): void {
   const keys = program.command('keys').description('Make, list, rotate and revoke API keys, in the database that DATABASE_URL names.')
     .addHelpText('after', example("tidings keys create --name deploys --publish 'deploys.>'"));
@@ -88,7 +88,7 @@ function example(line: string): string {
   return `\nExample:\n  $ ${line}\n`;
 }
 
-/** Adds the flags that say what a key is and allows. */
+/** Adds the flags for a key's name and permissions. */
 function wishes(command: Command): Command {
   return command
     .requiredOption('--name <name>', 'what the key is for')
@@ -100,7 +100,7 @@ function wishes(command: Command): Command {
     .option('--admin', 'it may do what --operate allows, make and revoke keys, erase and see who listens everywhere, administer webhooks, streams and instances, revoke tokens, and see connectors');
 }
 
-/** Runs a command on the keys of the database that the settings name. Only the first key may make the database, too. */
+/** Runs a command on the keys in the database of the settings. With `make` it creates a missing database, for the first key. */
 function work(way: 'make' | 'find', ask: (administration: KeyAdministration) => Promise<void>): Promise<void> {
   return reportProblems(async () => {
     const location = configure().DATABASE_URL;

@@ -3,10 +3,10 @@ import type { Requests } from '../client/requests.ts';
 import { answerIn, say } from './outcome.ts';
 import { cell, printJson, printTable } from './output.ts';
 
-/** How many entries to ask for at once: each list of the service takes this many, and `GET /topics` no more. */
+/** The entries of one page. Every list of the service allows this `limit`; `GET /topics` allows no higher one. */
 const PAGE_MAX_ENTRIES = 100;
 
-/** An answer of the service, of whichever version: its list has a name of its own, and the entries have what members they have. */
+/** A page of a list. The service may have another version, so the entries' members are not known here. */
 export interface Page {
   readonly cursor?: string;
   readonly more?: boolean;
@@ -24,16 +24,16 @@ export interface List {
   readonly member: string;
   /** The columns of the table. They are the same on every page and for all entries, so that a script can count them. */
   readonly columns: readonly string[];
-  /** An entry as the table has it; `--json` prints it as it came. */
+  /** Changes an entry for the table. `--json` prints it unchanged. */
   readonly shown?: (entry: Entry) => Entry;
-  /** The place after an entry, where a page names no cursor. */
+  /** The cursor after an entry, for lists whose pages have no `cursor`. */
   readonly after?: (entry: Entry) => string;
-  /** How many at most; by default all. */
+  /** The most entries; by default all. */
   readonly limit?: number | undefined;
   readonly json: boolean;
 }
 
-/** Prints a list of the service, however many pages it has. */
+/** Prints a list of the service, page by page. */
 export async function printList(requests: Requests, { path, query = {}, member, columns, shown = (entry) => entry, after: placeAfter, limit = Infinity, json }: List): Promise<void> {
   let hasHeadings = false;
   let after: string | undefined;
@@ -59,7 +59,7 @@ export async function printList(requests: Requests, { path, query = {}, member, 
   }
 }
 
-/** An answer that is a list as a whole. Without columns, the table has the columns of its entries. */
+/** Prints a list that has no pages. Without `columns`, the table has a column for each member of the entries. */
 export async function printWhole(requests: Requests, { path, member, columns, json }: Pick<List, 'path' | 'member' | 'json'> & Partial<Pick<List, 'columns'>>): Promise<void> {
   const page = await ask(requests, path, {});
   const entries = (page[member] ?? []) as readonly Entry[];
@@ -82,7 +82,7 @@ async function printEntries(entries: readonly Entry[], columns: readonly string[
   await printTable(hasHeadings ? undefined : columns.map(cell), rows);
 }
 
-/** An incomplete list is called so on standard error, and standard output stays a list. */
+/** Says on standard error that a list is incomplete, so that standard output stays a list. */
 export function sayPartial({ partial, missing }: Pick<Page, 'partial' | 'missing'>): void {
   if (partial === true) say(`some instances may have more: they did not answer${missing === undefined ? '' : ` (${missing.map(cell).join(', ')})`}`);
 }

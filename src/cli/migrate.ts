@@ -7,10 +7,6 @@ import { StoreError } from '../store/store.ts';
 import { readFlags } from './command-line.ts';
 
 /**
- * This room is the command line: `tidings` (tidings.ts), and the scripts of npm. Each command is one file, named after it: it reads its flags, does one thing, prints what it did, and ends.
- * A command that goes to the database reads the settings, and names the implementation that it needs, as main.ts does. One that asks a running service (remote.ts) uses the client library.
- * How it ends is in outcome.ts.
- *
  * `npm run migrate` brings the schema of the database up to date. The service does the same when it boots, and makes indexes that take long beside the
  * traffic. It shows the level of the log. `npm run migrate -- --raise-level` also raises the level of the log to what this program understands (store/level.ts).
  */
@@ -25,17 +21,17 @@ The -- before an option is needed: without it npm keeps the option for itself.
 It ends with 0 when that was done, with 1 when the database could not be used or this version does not understand its log, and with 2 when an option is wrong.
 `;
 
-/** The name of this command, for its advice. */
+/** The commands that the advice names: of the npm script, and of `tidings`. */
 const NPM_RAISE = 'npm run migrate -- --raise-level';
 const RAISE = 'tidings migrate --raise-level';
 
 interface MigrateOptions {
   readonly isRaising: boolean;
-  /** The command that raises the level. */
+  /** The command for the advice to raise the level. */
   readonly way: string;
 }
 
-/** `tidings migrate`: the same. */
+/** `tidings migrate`: as `npm run migrate`. */
 export function addMigrateCommand(program: Command): void {
   program.command('migrate').description('Brings the schema of the database that DATABASE_URL names up to date, and shows the level of the log.')
     .option('--raise-level', 'also raises the level of the log to what this version understands. First replace every instance of an older version')
@@ -85,7 +81,7 @@ function describeLevel({ level, raisedFrom }: Migrated, { isRaising, way }: Migr
   return `the log is at level ${level}, the highest that this version understands`;
 }
 
-// As the script of npm.
+// Runs as the npm script `migrate`.
 if (import.meta.main) {
   const { 'raise-level': isRaising = false } = readFlags({ command: 'migrate', usage: USAGE, flags: ['raise-level'] });
   await run({ isRaising, way: NPM_RAISE });

@@ -2,40 +2,40 @@ import { onInterruption } from './interruption.ts';
 import { answerIn, CommandError, report, say, wrongUsage } from './outcome.ts';
 import type { Sender } from './sending.ts';
 
-/** The most lines and bytes of one request. Well below the defaults of BATCH_MESSAGES and BATCH_BYTES, so the service takes it. */
+/** The most lines and bytes of one request: well below the defaults of BATCH_MESSAGES and BATCH_BYTES, so that the service accepts it. */
 const BATCH_MAX_MESSAGES = 100;
 const BATCH_MAX_BYTES = 256 * 1024;
 /** Stops a file without line breaks from filling the memory. */
 const LINE_MAX_CHARACTERS = 16 * 1024 * 1024;
 
-/** Lines that belong into one request. */
+/** The lines of one request. */
 interface LineBatch {
-  /** Where it begins, from 1. */
+  /** The number of its first line, from 1. */
   readonly first: number;
   readonly lines: readonly string[];
 }
 
 export interface LinesPublished {
   readonly messages: number;
-  /** The id of the last one; absent where there was none. */
+  /** The id of the last message; absent if there was none. */
   readonly last?: string;
 }
 
 interface LineOptions {
-  /** The members before the data of each message. */
+  /** The beginning of each message's JSON, up to its data. */
   readonly members: string;
-  /** Each request has a key of its own, made of this one and its first line. */
+  /** Each request has the idempotency key `<key>-<number of its first line>`. */
   readonly key: string;
   /** Whether the user chose the key, and can pass it again. */
   readonly isResumable: boolean;
 }
 
-/** Publishes lines in order, a batch after the other. Where it fails, it says up to which line all is stored. */
+/** Publishes lines in order, one batch after the other. If a batch fails, it says which lines are stored. */
 export async function publishLines(sender: Sender, batches: AsyncIterable<LineBatch>, { members, key, isResumable }: LineOptions): Promise<LinesPublished> {
   let stored = 0;
   let messages = 0;
   let last: string | undefined;
-  /** Lines of the request that is under way. */
+  /** The number of lines in the request that is under way. */
   let sending = 0;
   const progress = new Progress();
   const listenNoMore = onInterruption((code) => {
@@ -67,7 +67,7 @@ export async function publishLines(sender: Sender, batches: AsyncIterable<LineBa
   return { messages, ...(last === undefined ? {} : { last }) };
 }
 
-/** Says where the next run has to begin: which lines are stored, and which may be. */
+/** Says which lines are stored, which may be, and where the next run must begin. */
 function howFar({ stored, sending, isResumable }: { readonly stored: number; readonly sending: number; readonly isResumable: boolean }): string {
   const known = stored === 0 ? 'No line is known to be stored.' : `The first ${stored} lines are stored.`;
   const unknown = sending === 0 ? '' : ` Lines ${stored + 1} to ${stored + sending} were on their way, and may be stored, too.`;
@@ -75,7 +75,7 @@ function howFar({ stored, sending, isResumable }: { readonly stored: number; rea
   return known + unknown + (stored === 0 && sending === 0 ? '' : way);
 }
 
-/** How far it is, on a terminal. */
+/** Shows the number of published messages, if standard error is a terminal. */
 class Progress {
   #isShown = false;
 
@@ -92,8 +92,9 @@ class Progress {
 }
 
 /**
- * Lines of JSON, in batches. A batch goes when it is full, or when nothing more is there to read.
- * @param isSteady A batch goes only when it is full: the same input makes the same batches, which keys need that are used again.
+ * Groups lines of JSON into batches.
+ * @param isSteady Yields full batches only, and the rest at the end. So the same input makes the same batches, whose keys a repeated run uses again. Otherwise a batch also ends when no more
+ *   input is there yet.
  */
 export async function* lineBatches(input: AsyncIterable<Buffer>, { isSteady }: { readonly isSteady: boolean }): AsyncGenerator<LineBatch> {
   let lines: string[] = [];
@@ -119,7 +120,7 @@ export async function* lineBatches(input: AsyncIterable<Buffer>, { isSteady }: {
   if (lines.length > 0) yield take();
 }
 
-/** Lines end in a line feed alone. node:readline would also end one at U+2028, which JSON may contain. */
+/** Splits at line feeds only. `node:readline` also splits at U+2028, which JSON may contain. */
 async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<string[]> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   let rest = '';
@@ -140,7 +141,7 @@ async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<string[]> 
   if (rest !== '') yield [rest];
 }
 
-/** A line that is no JSON could end the message that it stands in, and begin another. */
+/** Refuses a line that is not JSON: `1},{"topic":"other","data":2` would otherwise become two messages in the request's JSON. */
 function checkLine(line: string, number: number): void {
   if (line.trim() === '') return;
   try {

@@ -2,15 +2,15 @@ import { Passing } from '../client/problem.ts';
 import { TidingsError } from '../client/requests.ts';
 import { printable } from '../runtime/logging/printable.ts';
 
-/** How commands end, for scripts; docs/cli.md has the list. Zero is success. */
+/** Exit codes, for scripts; docs/cli.md lists them. Zero is success. */
 export const FAILED_EXIT_CODE = 1;
 export const USAGE_EXIT_CODE = 2;
 const TIMEOUT_EXIT_CODE = 3;
 const REFUSED_EXIT_CODE = 4;
-/** The exit code of `access` for "not allowed". A credential that may not ask at all has another one. */
+/** The exit code of `access` for "not allowed". If the credential may not even ask, the code is `REFUSED_EXIT_CODE`. */
 export const NOT_ALLOWED_EXIT_CODE = 5;
 
-/** A command cannot go on. The message is for people. */
+/** Ends a command. The message is for people: it says what is wrong, and what to do. */
 export class CommandError extends Error {
   readonly exitCode: number;
 
@@ -28,7 +28,7 @@ export function timedOut(message: string): CommandError {
   return new CommandError(message, TIMEOUT_EXIT_CODE);
 }
 
-/** Says why a command failed, and returns its exit code. Throws any other error: that is a mistake of this program. */
+/** Prints why a command failed, and returns its exit code. Throws an unexpected error again: that is a bug of this program. */
 export function report(error: unknown): number {
   if (error instanceof CommandError) {
     say(error.message);
@@ -40,7 +40,7 @@ export function report(error: unknown): number {
   return refusal?.status === 400 ? USAGE_EXIT_CODE : FAILED_EXIT_CODE;
 }
 
-/** Why a request failed, in one line. Throws an error that is no failure of a request. */
+/** Why a request failed, in one line. Throws an error again that is no failure of a request. */
 export function reasonOf(error: unknown): string {
   const refusal = refusalOf(error);
   if (refusal !== undefined) return printable(`${refusal.message} (${refusal.code})${refusal.status === 401 ? ' Set TIDINGS_TOKEN to a key or token.' : ''}`);
@@ -49,7 +49,7 @@ export function reasonOf(error: unknown): string {
   return `The service cannot be reached (${printable(lastReason(error.cause))}). TIDINGS_URL or --url says where it is.`;
 }
 
-/** An answer as JSON. Something else than the service may have given it, such as a proxy's page. */
+/** Parses an answer as JSON. @throws CommandError if it is not JSON: it may be a proxy's page */
 export function answerIn<Answer extends object>(text: string): Answer {
   try {
     const answer: unknown = JSON.parse(text);
@@ -65,7 +65,7 @@ function refusalOf(error: unknown): TidingsError | undefined {
   return error instanceof Passing && error.cause instanceof TidingsError ? error.cause : undefined;
 }
 
-/** `fetch` says only that it failed; the innermost cause says why. */
+/** The innermost cause: the error of `fetch` itself says only that it failed. */
 function lastReason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.cause !== undefined) return lastReason(error.cause);
@@ -73,12 +73,12 @@ function lastReason(error: unknown): string {
   return code ?? error.message;
 }
 
-/** For people: on standard error, so that standard output has nothing but the result. */
+/** Prints a sentence for people on standard error, so that standard output has only the result. */
 export function say(sentence: string): void {
   process.stderr.write(`${sentence}\n`);
 }
 
-/** A service that does not have a path, or does not show it here. @param what What the command asked for. */
+/** The error for a path that the service does not have, or that a proxy does not pass on. @param what The name of the missing thing, such as `webhooks`. */
 export function nothingThere(what: string, error: TidingsError): CommandError {
   return new CommandError(`This service has no ${what}. Its version is older than this command, or a proxy keeps it out: ask an instance itself. The answer was: ${printable(error.message)}`);
 }

@@ -31,8 +31,8 @@ interface Member {
   readonly streams: number;
 }
 
-/** An event of a watched stream: docs/presence.md. */
-interface Told {
+/** The data of a `$presence` event (docs/presence.md). */
+interface PresenceEvent {
   readonly topic: string;
   readonly streams: number;
   readonly members?: readonly Member[];
@@ -53,7 +53,7 @@ async function watch(topics: readonly string[], options: PresenceOptions): Promi
     moved: () => undefined,
     presence: async (source) => {
       if (options.json === true) return printJson(source);
-      const { topic, streams, members, joined = [], changed = [], left = [], count } = answerIn<Told>(source);
+      const { topic, streams, members, joined = [], changed = [], left = [], count } = answerIn<PresenceEvent>(source);
       const line = (what: string): Promise<void> => print(`${cell(topic)} ${what}`);
       if (members !== undefined) return line(`${counted(streams)}: ${cell(members.map(({ id }) => id))}`);
       if (count !== undefined) return line(`${counted(streams)} of ${count} members`);

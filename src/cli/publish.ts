@@ -9,9 +9,9 @@ import { print, printJson } from './output.ts';
 import { remote, requestsTo, type RemoteOptions } from './remote.ts';
 import { notKnown, Sender, type Sending } from './sending.ts';
 
-/** How long a publish is tried, where nothing else is said. */
+/** The default of --timeout: bounds the wait of a script while the service is away. */
 const TRIED_MAX_MS = 10 * 60 * 1000;
-/** Stops a wrong file from filling the memory; the service's own bounds are lower. */
+/** Stops a wrong file on standard input from filling the memory. The service's own bounds are lower. */
 const INPUT_MAX_BYTES = 64 * 1024 * 1024;
 
 export interface PublishOptions extends RemoteOptions {
@@ -76,7 +76,7 @@ async function publishMany(sender: Sender, topic: string, data: string | undefin
   else await print(`${published.messages} ${published.messages === 1 ? 'message' : 'messages'} published`);
 }
 
-/** @throws CommandError There is no data, or it is not of the given type. */
+/** The data: the argument, or standard input. @throws CommandError if there is none, or it is not of the given type */
 async function bodyOf(data: string | undefined, { type }: PublishOptions): Promise<string> {
   if (data === undefined && process.stdin.isTTY) throw wrongUsage('data: missing. Give it as an argument, or pipe it in.');
   const body = data === undefined || data === '-' ? await readInput() : data;
@@ -108,7 +108,7 @@ function isJson(text: string): boolean {
   }
 }
 
-/** Shorter than the service's bound, so that a batch can add its line. No header can carry anything but ASCII. */
+/** Shorter than the service's bound, so that `--ndjson` can append a line number. A header can carry ASCII only. */
 function idempotencyKey(text: string): string {
   if (!/^[\x21\x23-\x7e][\x21-\x7e]{0,199}$/.test(text)) throw new InvalidArgumentError('Use 1 to 200 printable ASCII characters without blanks, and no quote before them.');
   return text;

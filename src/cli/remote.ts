@@ -15,29 +15,29 @@ export interface RemoteOptions {
 
 export const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { readonly version: string };
 
-/** A command that asks a running service; `keys` and `migrate` go to the database instead. */
+/** Makes a command one that asks a running service: adds `--url` and `--json`. */
 export function remote(command: Command): Command {
   return command
     .option('--url <url>', 'where the service is (default: TIDINGS_URL, or http://127.0.0.1:8080)')
     .option('--json', 'one JSON object for each line');
 }
 
-/** Requests to the service that the options name, with the credential of the environment: arguments are seen by everybody on the machine. */
+/** Requests to the service. The credential comes from the environment, because every user of the machine can see arguments. */
 export function requestsTo({ url }: RemoteOptions): Requests {
-  // Read once before the first attempt: a wrong file would be retried like a network error.
+  // Throws for a wrong token file now. During a request, the error would be retried like a network error.
   readToken();
   return passing(createRequests(serviceUrl(url), {
     getToken: readToken,
     fetch: (target, init) => {
       const headers = new Headers(init?.headers);
       headers.set('user-agent', `tidings-cli/${version}`);
-      // A redirect would lose the body of a publish.
+      // `fetch` may follow a redirect of a POST as a GET without the body.
       return fetch(target, { ...init, headers, redirect: 'manual' });
     },
   }));
 }
 
-/** Errors other than refusals may pass, so that commands tell them from a mistake of theirs. */
+/** Wraps network errors in `Passing`, so that commands can tell them from bugs of their own. */
 export function passing(requests: Requests): Requests {
   return {
     ...requests,
@@ -47,7 +47,7 @@ export function passing(requests: Requests): Requests {
   };
 }
 
-/** The credential of the environment. Read again whenever the service refuses the last one: the file may have a new one. */
+/** The credential of the environment. Called again after a 401: the file may have a new credential by then. */
 export function readToken(): string | null {
   const { TIDINGS_TOKEN: token = '', TIDINGS_TOKEN_FILE: file = '' } = process.env;
   if (file === '') return token === '' ? null : checkToken(token, 'TIDINGS_TOKEN');
@@ -60,7 +60,7 @@ export function readToken(): string | null {
   }
 }
 
-/** No header can carry anything else: each attempt would fail like a network that is down. */
+/** Refuses characters that no header can carry: `fetch` would fail as if the network were down. */
 function checkToken(token: string, variable: string): string {
   if (!/^[\x21-\x7e]+$/.test(token)) throw wrongUsage(`${variable}: it has characters that no key or token has`);
   return token;
@@ -73,7 +73,7 @@ function serviceUrl(option: string | undefined): string {
   return url;
 }
 
-/** Why it is no URL of a service. It is not repeated: it may hold a password. */
+/** Why a text is no URL of a service; undefined if it is one. The reason does not repeat the text, which may have a password. */
 function wrongUrl(text: string): string | undefined {
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol)) return 'Write a URL that begins with http:// or https://.';

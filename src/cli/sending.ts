@@ -3,27 +3,27 @@ import { TidingsError, type RequestParts, type Requests } from '../client/reques
 import { pause, pauseAfter } from '../client/waiting.ts';
 import { reasonOf, say, timedOut } from './outcome.ts';
 
-/** Where a message goes, and as what. */
+/** A publish as a request. */
 export interface Sending {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
-  /** By it the service knows an attempt from a second message. */
+  /** The idempotency key, the same for all attempts. */
   readonly key: string;
 }
 
 export interface Sent {
   readonly text: string;
-  /** An earlier attempt, or an earlier command with this key, had stored it. */
+  /** An earlier attempt, or an earlier command with the same key, had stored the message. */
   readonly isReplayed: boolean;
 }
 
-/** The advice when no answer came. */
+/** The advice if no answer came. */
 export function notKnown(key: string): string {
   return `Whether it was stored is unknown: repeat the command with --key ${key}, which stores it once.`;
 }
 
-/** Publishes until the outcome is known: every attempt has the same key, so the message is stored once. Says once that it tries again. */
+/** Publishes, and retries until the outcome is known. Every attempt has the same key, so the message is stored once. Prints the first failure of a series. */
 export class Sender {
   readonly #requests: Requests;
   readonly #timeoutMs: number;
@@ -34,7 +34,7 @@ export class Sender {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Resolves once the answer is here as a whole: one that breaks off is asked for again. */
+  /** Resolves with a complete answer. An answer that breaks off is retried, too. @throws CommandError after the timeout */
   async send({ path, headers, body, key }: Sending): Promise<Sent> {
     const signal = AbortSignal.timeout(this.#timeoutMs);
     const parts: RequestParts = { method: 'POST', headers: { ...headers, 'idempotency-key': key }, body, signal };

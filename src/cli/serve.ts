@@ -6,7 +6,7 @@ interface ServeOptions {
   readonly log?: string;
 }
 
-/** `tidings serve`: what `npm start` does. Options are settings, and go before the environment's; the settings check them. */
+/** `tidings serve`: as `npm start`. The options are settings, and override the environment. `config/` checks them. */
 export function addServeCommand(program: Command, start: () => Promise<unknown>): void {
   program.command('serve').description('Runs the service, with the settings of the environment and of the file .env, as npm start does.')
     .option('--port <port>', 'the setting PORT')

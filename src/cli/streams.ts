@@ -41,7 +41,7 @@ export function addStreamsCommands(program: Command): void {
     });
 }
 
-/** The service names some topics of a stream with very many, and counts the others. */
+/** Of a stream with very many topics the service names some, and counts the others (`moreTopics`). */
 function withMoreTopics(entry: Entry): Entry {
   const { topics, moreTopics } = entry;
   return Array.isArray(topics) && typeof moreTopics === 'number' ? { ...entry, topics: [...topics as readonly unknown[], `(${moreTopics} more)`] } : entry;

@@ -7,9 +7,9 @@ import { onInterruption } from './interruption.ts';
 import { timedOut, wrongUsage } from './outcome.ts';
 import { remote, requestsTo, wholeNumber, type RemoteOptions } from './remote.ts';
 
-/** How many commands may run side by side. */
+/** The largest `--parallel`. Stops a mistake from filling the process table. */
 const PARALLEL_MAX_ENTRIES = 100;
-/** The newest messages that the service sends at the beginning. */
+/** The largest `last` that the service allows. */
 const LAST_MAX_MESSAGES = 1_000;
 
 interface SubscribeOptions extends RemoteOptions {
@@ -62,7 +62,7 @@ async function subscribe(topics: string[], options: SubscribeOptions): Promise<v
   process.exitCode = messages.conclude();
 }
 
-/** Options that contradict each other. */
+/** @throws CommandError for options that contradict each other */
 function checkTogether({ since, last, after, exec, parallel, keepGoing, once }: SubscribeOptions): void {
   if ([since, last, after].filter((start) => start !== undefined).length > 1) throw wrongUsage('--since, --last and --after each say where to begin: give one of them');
   if (exec === undefined && parallel !== undefined) throw wrongUsage('--parallel is for --exec');

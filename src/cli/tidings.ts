@@ -19,8 +19,16 @@ import { addTopicsCommand } from './topics.ts';
 import { addWebhooksCommands } from './webhooks.ts';
 
 /**
- * `tidings …`: commands that ask a running service, and commands that go to its database, beside running instances or before the first one.
- * @param start Runs the service in this process.
+ * This room is the command line: `tidings` (this file) and the scripts of npm. Arguments and the environment come in; text and an exit code (outcome.ts) go out.
+ *
+ * Each command is one file, named after it. There are two kinds:
+ * - Commands that ask a running service: they begin with `remote` (remote.ts), and use the client library. Read publish.ts, then subscribe.ts with follow.ts and hand-out.ts.
+ * - Commands that open the database, with or without running instances: they read the settings, and name a store, as main.ts does. Read keys.ts.
+ */
+
+/**
+ * Runs `tidings …`.
+ * @param start Runs the service in this process, for `tidings serve`.
  */
 export async function run(start: () => Promise<unknown>): Promise<void> {
   try {
@@ -34,10 +42,10 @@ export function makeProgram(start: () => Promise<unknown>): Command {
   const program = new Command('tidings')
     .description('Runs the service, asks a running one, and works on its database. docs/cli.md tells more.')
     .version(version, '--version', 'prints the version')
-    // Short: a whole help would push the reason out of sight.
+    // A hint instead of the whole help, which would push the error out of sight.
     .showHelpAfterError('--help says how to write it.')
     .exitOverride((error) => {
-      // As the other commands do: 2 where an option is wrong, 0 for help.
+      // Commander ends with 1 for a wrong option; all other errors of usage end with 2.
       process.exit(error.exitCode === 0 ? 0 : USAGE_EXIT_CODE);
     });
   addServeCommand(program, start);

@@ -29,7 +29,7 @@ export function addTopicsCommand(program: Command): void {
     });
 }
 
-/** The service counts messages up to a bound: beyond it they are `100+`. */
+/** The service counts messages up to a bound, and sets `more` beyond it: the table shows `100+`. */
 function withMore(entry: Entry): Entry {
   return entry['more'] === true ? { ...entry, messages: `${String(entry['messages'])}+` } : entry;
 }

@@ -31,11 +31,11 @@ interface ChangeOptions extends RemoteOptions {
   /** false: every event. */
   readonly events?: readonly string[] | false;
   readonly format?: string;
-  /** false: the topic that the service gives it. */
+  /** false: the default topic of the service. */
   readonly deadTopic?: string | false;
 }
 
-/** An attempt, as far as it is told in a line. */
+/** The members of an attempt that the commands show. */
 interface Attempt {
   readonly time?: string;
   readonly status?: number;
@@ -44,7 +44,7 @@ interface Attempt {
   readonly answer?: string;
 }
 
-/** `tidings webhooks`: the webhooks of a running service. A secret goes to standard output, alone; everything for people goes to standard error. */
+/** `tidings webhooks`: the webhooks of a running service. Only a secret goes to standard output; text for people goes to standard error. */
 export function addWebhooksCommands(program: Command): void {
   const webhooks = program.command('webhooks').description('Makes, lists, changes and tests webhooks. They take the key of an administrator.')
     .addHelpText('after', example("create https://example.com/hook 'orders.*'"));
@@ -114,7 +114,7 @@ export function addWebhooksCommands(program: Command): void {
   }
 }
 
-/** A path without a name, or with dots, would be another path: an empty variable of a script would ask for something else. */
+/** Refuses an empty id, `.` and `..`: with an empty variable of a script, `delete` would request another path. */
 function webhookId(text: string): string {
   if (/^\.{0,2}$/.test(text)) throw new InvalidArgumentError('It must be the id of a webhook.');
   return text;
@@ -146,7 +146,7 @@ function outcomeOf({ status, error }: Attempt): string {
   return cell(status ?? error);
 }
 
-/** In a table an error is a few words. */
+/** Shortens the last error for the table. */
 function withLastError(entry: Entry): Entry {
   const { lastError } = entry;
   if (typeof lastError !== 'object' || lastError === null) return entry;
@@ -186,7 +186,7 @@ async function showSecret({ json }: RemoteOptions, source: string): Promise<void
   await print(cell(secret));
 }
 
-/** No option holds it: others on the machine see arguments. */
+/** Reads a secret from a file, because every user of the machine can see arguments. */
 function secretIn(path: string | undefined): string | undefined {
   if (path === undefined) return undefined;
   try {

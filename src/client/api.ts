@@ -1,18 +1,18 @@
-/** What applications see of the client library: types alone. */
+/** The public types of the client library. */
 
 /** A message, as `GET /events` sends it. `data` is the JSON that was published, or a string if text was. */
 export interface Message<Data = unknown> {
-  /** Opaque, and good as `after`. */
+  /** Opaque. Use it as `after` to resume after this message. */
   readonly id: string;
   readonly topic: string;
-  /** `message` where the publisher named none. */
+  /** The event name; `message` if the publisher gave none. */
   readonly event: string;
   /** RFC 3339. */
   readonly time: string;
   readonly data: Data;
 }
 
-/** Messages after `requested` may be missing; reading goes on after `resumed`. */
+/** Messages between `requested` and `resumed` may be missing; reading goes on after `resumed`. */
 export interface Gap {
   readonly requested: string | null;
   readonly resumed: string;
@@ -20,7 +20,7 @@ export interface Gap {
   readonly reason: 'expired' | 'unknown-log' | 'ahead' | 'forked';
 }
 
-/** A message was erased, or all messages of a topic up to an id. */
+/** An erasure: of one message (`id`), or of all messages of a topic up to an id (`through`). */
 export interface Erased {
   readonly id?: string;
   readonly topic: string;
@@ -28,12 +28,16 @@ export interface Erased {
 }
 
 /**
- * `connecting`: the first attempt, or one after an orderly end. `catching-up`: the stream is open, and some subscription waits for its topic, or reads what came before. `live`. `offline`: an attempt
- * failed, and the next is due. `denied`: the service refuses the credential, or what is asked for; `login()` tries again. `closed`: by `close()` or `logout()`.
+ * - `connecting`: nothing is subscribed, the first attempt is under way, or the stream ended in order and reconnects.
+ * - `catching-up`: the stream is open, but a subscription still reads history, or the stream does not deliver its topic yet.
+ * - `live`: every subscription is live.
+ * - `offline`: the last attempt failed; another follows.
+ * - `denied`: the service refuses the credential, or all topics; `login()` tries again.
+ * - `closed`: after `close()` or `logout()`.
  */
 export type Status = 'connecting' | 'catching-up' | 'live' | 'offline' | 'denied' | 'closed';
 
-/** Where a cursor survives a reload: what of Web Storage is used. */
+/** The part of Web Storage that the library uses to keep cursors over a reload. */
 export interface CursorStore {
   getItem(key: string): string | null;
   setItem(key: string, value: string): void;
@@ -41,42 +45,42 @@ export interface CursorStore {
 }
 
 export interface ConnectOptions {
-  /** Asked before the first request, at `$expiring`, and after a 401. `null`: without a credential. */
+  /** Returns the token. Called before the first request, when the token expires, and after a 401. `null`: send no credential. */
   readonly getToken?: () => string | null | Promise<string | null>;
-  /** Whether cookies go along to another origin (`include`); by default to this one alone. */
+  /** As of `fetch`: `include` sends cookies to a service on another origin, too. By default `same-origin`. */
   readonly credentials?: 'same-origin' | 'include' | 'omit';
-  /** By default `memory`: a reload begins anew. */
+  /** Where cursors are kept. With `session` or `local` a reload resumes at them; by default `memory`, which a reload forgets. */
   readonly store?: 'memory' | 'session' | 'local' | CursorStore;
-  /** After this time without a byte, the connection is taken for dead. Milliseconds, above the service's `HEARTBEAT_SECONDS`; by default 60,000. */
+  /** The timeout of a connection without a byte. Milliseconds, above two `HEARTBEAT_SECONDS` of the service; by default 60,000. */
   readonly staleAfter?: number;
   /**
-   * One stream for all tabs of this origin that are connected to the same service with the same value. That is `true`, or the user's name where tabs may belong to several users. By default
-   * `false`: whoever shares gets what the credential of another tab may read. Without Web Locks, as on pages without TLS, each tab has a stream of its own.
+   * One stream for all tabs of this origin that have the same service and the same value of `share`. Use `true`, or the user's name if tabs may belong to several users: a tab gets everything that
+   * the credential of the tab with the stream may read. By default `false`. Without Web Locks, as on pages without TLS, each tab has a stream of its own.
    */
   readonly share?: boolean | string;
-  /** Where something on the way holds the stream back: `long-poll`, the default, asks for messages instead, and goes back to a stream once one comes through. */
+  /** What to do if a proxy buffers the stream: `long-poll`, the default, long polls until a stream arrives unbuffered. */
   readonly fallback?: 'long-poll' | 'none';
-  /** How messages come: `sse`, the default, or `websocket`. Where no WebSocket comes through, it is an event stream, too. With `getToken` each connection takes a ticket. */
+  /** `sse`, the default, or `websocket`, which falls back to `sse` if no WebSocket can be opened. With `getToken`, each WebSocket takes a ticket. */
   readonly transport?: 'sse' | 'websocket';
-  /** Who listens, as others see it. Only where the service has no access control: elsewhere the credential says it, and this is refused. */
+  /** The member that presence lists for this stream. Only without access control: with it, the credential names the member, and the service refuses `as`. */
   readonly as?: string;
-  /** What others see of that member: JSON of at most 1 KiB. */
+  /** Further information about the member, for others to see: at most 1 KiB of JSON. */
   readonly meta?: object;
-  /** In the place of the global one. */
+  /** Replaces the global `fetch`. */
   readonly fetch?: typeof fetch;
 }
 
-/** Where a subscription begins; one of them, or none, which is from now on. Once it has begun it goes on where it was. */
+/** Where a subscription begins: one of these options, or none, which begins now. After a reconnect it resumes at its cursor. */
 export interface SubscribeOptions {
   /** A duration such as `10m`, or a time of RFC 3339. */
   readonly since?: string;
-  /** An id or cursor, or `start`: the oldest message held. */
+  /** An id or cursor, or `start`: the oldest message in the log. */
   readonly after?: string;
-  /** Starts with the newest messages, this many, at most 1,000. */
+  /** Begins with this number of the newest messages: 0 to 1,000. */
   readonly last?: number;
   /**
-   * Reads what the messages change, and resolves with the cursor that was taken before it was read: messages after it follow. Called at the beginning, and after each gap. What is in the
-   * state already can come once more as a message: go by its id or version.
+   * For applications whose messages change a state of their own. It takes a cursor (`GET /cursor`), then reads the state, and resolves with the cursor: the messages after it follow. Called at the
+   * beginning, and after each gap. A message may repeat a change that the state has already: compare ids or versions.
    */
   readonly getState?: () => string | Promise<string>;
 }
@@ -86,18 +90,18 @@ export interface IterationOptions extends Omit<SubscribeOptions, 'getState'> {
   readonly signal?: AbortSignal;
 }
 
-/** `message`: messages without an event name of their own; `any`: all; any other name: those with that event name. */
+/** `any`: all messages. `message`: messages without an event name. Any other name: messages with that event name. */
 export interface SubscriptionEvents<Data> {
   readonly any: Message<Data>;
   readonly gap: Gap;
   readonly erased: Erased;
-  /** A `TidingsError`, or what `getState` threw. Where the service refuses the topic, the subscription is over. */
+  /** A `TidingsError`: the service refuses the topic, and the subscription is over. Or an error of `getState`, which is called again. */
   readonly error: Error;
 }
 
 export interface Subscription<Data = unknown> {
   readonly topic: string;
-  /** @returns Takes the listener away. */
+  /** @returns A function that removes the listener. */
   on<Name extends keyof SubscriptionEvents<Data>>(name: Name, listener: (value: SubscriptionEvents<Data>[Name]) => void): () => void;
   on(name: string, listener: (message: Message<Data>) => void): () => void;
   unsubscribe(): void;
@@ -109,25 +113,25 @@ export interface Member {
   readonly streams: number;
   /** RFC 3339. */
   readonly since: string;
-  /** What the member tells of itself. */
+  /** Further information that the member gave about itself. */
   readonly meta?: unknown;
 }
 
-/** The members, and the difference to the change before. In the first change everybody has joined. */
+/** The members, and the difference from the change before. In the first change everybody has joined. */
 export interface PresenceChange {
   readonly topic: string;
-  /** Undefined where there are too many to tell: then `count` alone is told. */
+  /** Undefined if there are too many to list: then only `count` is known. */
   readonly members: readonly Member[] | undefined;
   /** The number of members. */
   readonly count: number;
-  /** The number of streams, with those of anonymous clients. */
+  /** The number of streams, including those of anonymous clients. */
   readonly streams: number;
   readonly joined: readonly Member[];
-  /** Those whose streams or `meta` are different. */
+  /** Members whose `streams` or `meta` have changed. */
   readonly changed: readonly Member[];
-  /** Their ids. */
+  /** The ids of members that have left. */
   readonly left: readonly string[];
-  /** Other instances may have more. */
+  /** The service does not know the streams of all instances: there may be more members. */
   readonly partial?: true;
 }
 
@@ -138,7 +142,7 @@ export interface PresenceEvents {
 
 export interface Presence {
   readonly topic: string;
-  /** @returns Takes the listener away. */
+  /** @returns A function that removes the listener. */
   on<Name extends keyof PresenceEvents>(name: Name, listener: (value: PresenceEvents[Name]) => void): () => void;
   stop(): void;
 }
@@ -148,7 +152,7 @@ export interface PublishOptions {
   readonly event?: string;
   /** Seconds. */
   readonly ttl?: number;
-  /** By default a random one: a publish that is tried again is stored once. */
+  /** By default a random key. A retry with the same key is stored once. */
   readonly idempotencyKey?: string;
   readonly signal?: AbortSignal;
 }
@@ -170,18 +174,18 @@ export interface ConnectionEvents {
 export interface Connection {
   readonly status: Status;
   on<Name extends keyof ConnectionEvents>(name: Name, listener: (value: ConnectionEvents[Name]) => void): () => void;
-  /** @throws TypeError that names the option that is wrong. What the service refuses is told by `error`. */
+  /** A refusal of the service comes later, as `error`. @throws TypeError that names the wrong option */
   subscribe<Data = unknown>(topic: string, options?: SubscribeOptions): Subscription<Data>;
-  /** Messages one after the other, until the loop ends. A slow loop reads from the log the messages that it could not take at once. */
+  /** The messages for `for await`, until the loop ends. A slow loop misses nothing: it reads the messages that did not fit its queue from the log. */
   stream<Data = unknown>(topic: string, options?: IterationOptions): AsyncIterableIterator<Message<Data>>;
-  /** Watches who listens to a topic or pattern, over a stream of its own. A page that watches is present there itself. */
+  /** Watches who listens to a topic or pattern, over a stream of its own. The page itself is listed there, too. */
   presence(topic: string): Presence;
   /**
-   * Resolves once the message is on disk. Tries again, with the same key, until the outcome is known, for ten minutes at most. A string is sent as text, everything else as JSON.
-   * Rejects with a `TidingsError` where the service refuses it.
+   * Resolves once the message is on disk. Retries with the same key until the outcome is known, for at most ten minutes. A string is sent as text, everything else as JSON.
+   * Rejects with a `TidingsError` if the service refuses the message.
    */
   publish(topic: string, data: unknown, options?: PublishOptions): Promise<Published>;
-  /** Asks `getToken` anew, and connects. */
+  /** Calls `getToken` again, and reconnects. */
   login(): void;
   /** Forgets the token and the cursors, and closes the stream until `login()`. */
   logout(): void;

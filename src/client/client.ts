@@ -12,17 +12,20 @@ import { subscribe } from './subscription.ts';
 import { createRequests } from './token-requests.ts';
 
 /**
- * The client library, for browsers and for servers that have `fetch`. An application asks for topics, and gets messages: each once, in order, over reconnects. It imports nothing of the
- * service, and knows only what docs/protocol.md promises. `built/` has it as JavaScript; the service serves that at /client.js.
+ * The client library, for browsers and for servers that have `fetch`. An application subscribes to topics, and gets each message once, in order, over reconnects. The library imports nothing of
+ * the service, and relies only on docs/protocol.md. `built/` has it as JavaScript; the service serves that at /client.js.
+ *
+ * Read in this order: api.ts (the public types), this file, event-stream.ts (the one stream), subscription.ts and history.ts (a topic, from history to live). Other sources of the stream are
+ * long-poll.ts, web-socket.ts and sharing.ts.
  */
 
 export type * from './api.ts';
 export { TidingsError };
 
 /**
- * A connection to a service; it opens with the first subscription.
- * @param url Where the service is: its origin, and the path below which it lies.
- * @throws TypeError that names the option that is wrong, or that there is not
+ * Makes a connection to a service. It opens its stream with the first subscription.
+ * @param url The URL of the service: its origin, and the path prefix that a proxy gives it.
+ * @throws TypeError that names an option with a wrong value, or an unknown option
  */
 export function connect(url: string, options: ConnectOptions = {}): Connection {
   checkOptions('url', url, options, CONNECT);
@@ -33,14 +36,17 @@ export function connect(url: string, options: ConnectOptions = {}): Connection {
   let presence: PresenceStream | undefined;
   let status: Status = 'connecting';
   let stored: StoredCursor | undefined;
-  /** The stored cursor is known, if there is one. */
+  /** Whether stored cursors are loaded, or there is no store. Before that no subscription may begin: it would miss its cursor. */
   let isReady = !store || store === 'memory';
+  /** `logout()` came before the stored cursors were loaded: clear them then. */
   let isForgotten = false;
+  /** Between `logout()` and `login()`. */
   let isOut = false;
   let isClosed = false;
 
   const open = (listener: StreamListener, isWatching?: boolean): EventStream => createEventStream({ requests, options, listener, isWatching });
 
+  /** Computes `status`, and emits a change of it. */
   const update = (): void => {
     const { state } = stream;
     const now = isClosed || isOut ? 'closed'
@@ -51,6 +57,7 @@ export function connect(url: string, options: ConnectOptions = {}): Connection {
     emit('status', now);
   };
 
+  /** Runs a task that may move cursors, for each subscription. Then the cursors are stored. */
   const each = (task: (subscription: TopicSubscription) => void): void => {
     for (const subscription of subscriptions) task(subscription);
     stored?.changed();
@@ -133,7 +140,7 @@ export function connect(url: string, options: ConnectOptions = {}): Connection {
     },
     async publish(topic, data, how = {}) {
       const isText = typeof data === 'string';
-      // The caller may change them while the module is loaded.
+      // Copy the data and options: the caller may change them while the module is loaded.
       const publication = { requests, topic, isText, body: isText ? data : JSON.stringify(data) as string | undefined, options: Object(how) === how ? { ...how } : how, refusal: TidingsError };
       const { publish } = await later(how?.signal);
       return publish(publication);

@@ -1,7 +1,7 @@
-/** Listeners by name. One that throws harms no other. */
+/** Listeners by event name. An error that a listener throws does not stop the other listeners. */
 export interface Emitter<Events> {
   on<Name extends keyof Events>(this: void, name: Name, listener: (value: Events[Name]) => void): () => void;
-  /** @returns Whether anybody heard it. */
+  /** @returns Whether the event had a listener. */
   emit<Name extends keyof Events>(this: void, name: Name, value: Events[Name]): boolean;
 }
 
@@ -19,7 +19,7 @@ export function emitter<Events>(): Emitter<Events> {
         try {
           listener(value);
         } catch (error) {
-          // It reaches the page's or the process's own handler, as from any listener of events.
+          // Reaches the handler for uncaught errors of the page or process, as an error of a DOM listener does.
           queueMicrotask(() => {
             throw error;
           });

@@ -1,11 +1,11 @@
 import type { CursorStore } from './api.ts';
 
-/** Web Locks, as much of them as is used. */
+/** The part of Web Locks that the library uses. */
 export interface LockManager {
   request(name: string, options: { readonly signal?: AbortSignal; readonly steal?: boolean }, held: () => Promise<void> | undefined): Promise<void>;
 }
 
-/** `BroadcastChannel`, as much of it as is used. */
+/** The part of `BroadcastChannel` that the library uses. */
 export interface Channel {
   addEventListener(name: 'message', listener: (event: { readonly type: string; readonly data?: unknown }) => void): void;
   postMessage(message: unknown): void;
@@ -14,7 +14,7 @@ export interface Channel {
 
 export type ChannelConstructor = new (name: string) => Channel;
 
-/** What a page has and a server has not. */
+/** The APIs that browsers have, and servers may lack. */
 interface Environment {
   readonly document?: { readonly visibilityState: string } & Pick<EventTarget, 'addEventListener' | 'removeEventListener'>;
   readonly addEventListener?: EventTarget['addEventListener'];
@@ -27,7 +27,10 @@ interface Environment {
 
 export const environment = globalThis as Environment;
 
-/** Calls back when a page may have been without its network: it is seen again, comes back from the cache, or is online. @returns Ends it. */
+/**
+ * Calls back when the page's connections may be dead: it becomes visible again, is restored from the back/forward cache, or its network is back (`isOnline`).
+ * @returns A function that removes the listeners.
+ */
 export function onReturn(listener: (isOnline: boolean) => void): () => void {
   const { document } = environment;
   const returned = ({ type }: { readonly type: string }): void => {

@@ -6,7 +6,9 @@ import type { Attempt, EventStream, EventStreamDependencies, StreamHandle, Strea
 import { topicQuery } from './topics.ts';
 import { pause, pauseAfter } from './waiting.ts';
 
-/** The first reconnection time; the service says its own. Milliseconds. */
+/** The stream of a connection, as server-sent events by `fetch`, or by another `StreamSource`. `run` makes attempts one after the other; `take` handles their events. */
+
+/** The reconnection time before the service sends one (`retry:`). Milliseconds. */
 const RETRY_MS = 1_000;
 
 const attemptOn = (topics: readonly string[]): Attempt => ({ topics, end: new AbortController(), heard: Date.now() });
@@ -27,14 +29,14 @@ export function createEventStream(dependencies: EventStreamDependencies): EventS
     listener.changed();
   };
 
-  /** Reads at the service. @returns How long to wait before the next attempt, in milliseconds; undefined where there is to be none. */
+  /** Reads an event stream from the service to its end. @returns The pause before the next attempt, in milliseconds; undefined if no attempt is to follow. */
   const readHere = async ({ topics, end: { signal } }: Attempt): Promise<number | undefined> => {
     const watching = later(signal).then(({ watch }) => watch(dependencies, attempt, self), () => () => undefined);
     try {
       const query = topicQuery(topics);
       for (const [name, value] of Object.entries({ as, meta: meta && JSON.stringify(meta), ...(isWatching ? { presence: '1' } : { lastEventId: cursor }) })) if (value !== undefined) query.set(name, value);
       const { body } = await requests.send(`/events?${query.toString()}`, { signal });
-      // 204: the service wants this client never to come back.
+      // 204 tells an EventSource never to reconnect.
       if (body === null) return undefined;
       const push = frames({
         frame: ({ event, data, id }) => {
@@ -54,12 +56,12 @@ export function createEventStream(dependencies: EventStreamDependencies): EventS
       }
     } finally {
       void watching.then((stop) => stop());
-      // The next stream asks for the changed topics anyway.
+      // From here on `change` must not use the handle: the next attempt requests the topics wanted then.
       attempt.handle = undefined;
     }
   };
 
-  /** @returns The same. */
+  /** Reads from the current source. Failures become a pause. @returns As `readHere`. */
   const read = async (current: Attempt): Promise<number | undefined> => {
     const { topics, end: { signal } } = current;
     if (state !== 'offline') become('connecting');
@@ -77,10 +79,10 @@ export function createEventStream(dependencies: EventStreamDependencies): EventS
     }
   };
 
-  /** Ends when nothing is wanted, or everything is refused. */
+  /** Makes attempts until no topic is wanted, or the stream is denied. */
   const run = async (): Promise<void> => {
     for (;;) {
-      // All subscriptions of one turn go into one request.
+      // Waits for the end of the turn: one request for all topics subscribed in it.
       await Promise.resolve();
       attempt = attemptOn(isClosed ? [] : listener.wanted());
       if (!attempt.topics.length) return become('connecting');
@@ -109,11 +111,11 @@ export function createEventStream(dependencies: EventStreamDependencies): EventS
     change() {
       const current = attempt;
       const { topics, handle, end } = current;
-      // The attempt after an end asks for the topics of that moment.
+      // An attempt that is ending: the next one requests the topics wanted then.
       if (isClosed || (isRunning && end.signal.aborted)) return;
       const wanted = listener.wanted();
       if (!wanted.length || (!handle && !wanted.every((topic) => topics.includes(topic)))) self.restart();
-      // All changes of one turn are one request, because the module is there only after the turn.
+      // `later` resolves after the turn, and `change` reads the wanted topics then: one request for all changes of a turn.
       else if (handle) void later(end.signal).then(({ change }) => change(dependencies, current, self)).catch(() => {
         if (!end.signal.aborted) self.restart();
       });
@@ -136,7 +138,7 @@ export function createEventStream(dependencies: EventStreamDependencies): EventS
     },
     take(event, content, id) {
       const current = attempt;
-      // Before it is handed out: a subscription that falls behind reads on from here.
+      // Set the cursor before the listener runs: a subscription that falls behind resumes at it.
       if (id !== undefined) cursor = id;
       if (event === '$open') {
         current.handle = (content as { readonly stream?: StreamHandle }).stream;
@@ -146,7 +148,7 @@ export function createEventStream(dependencies: EventStreamDependencies): EventS
         listener.began(attempt.topics, id!);
         self.change();
       } else if (event === '$expiring') {
-        // Where it fails the stream ends, and the next one begins with a new token.
+        // If the renewal fails, the service ends the stream, and the next attempt gets a new token.
         void more().then(({ renew }) => renew(dependencies, current)).catch(() => undefined);
       } else {
         listener.take(event, content);
@@ -163,7 +165,7 @@ export function createEventStream(dependencies: EventStreamDependencies): EventS
       become('offline');
     },
   };
-  // Where a module cannot be had, the tab has a stream of its own.
+  // If the module cannot be loaded, the tab has an event stream of its own.
   const shared: Promise<StreamSource | undefined> | undefined = share || transport ? more().then(({ sourceFor }) => sourceFor({ ...dependencies, open: createEventStream, stream: self })).catch(() => undefined) : undefined;
   return self;
 }

@@ -6,17 +6,20 @@ const FRAME_MAX_CHARACTERS = 64 * 1024 * 1024;
 export interface Frame {
   readonly event: string;
   readonly data: string;
-  /** The id that the event brought; undefined where it brought none. */
+  /** The event's own id; undefined if it has none. (The last event id of the standard is the caller's cursor.) */
   readonly id: string | undefined;
 }
 
-/** What the stream says: a frame, or `retry:` in milliseconds. */
+/** Gets each event, and each reconnection time (`retry:`). */
 export interface FrameListener {
   frame(frame: Frame): void;
   retry(milliseconds: number): void;
 }
 
-/** @returns Takes the text as it arrives, however it was cut. */
+/**
+ * @returns A function that takes the stream's text in pieces, cut anywhere.
+ * @throws RangeError from that function, if an event exceeds the bound
+ */
 export function frames(listener: FrameListener): (text: string) => void {
   let line = '';
   let event = '';
@@ -24,7 +27,8 @@ export function frames(listener: FrameListener): (text: string) => void {
   let id: string | undefined;
   let characters = 0;
 
-  const take = (): void => {
+  /** Takes one whole line. An empty line ends the event. */
+  const takeLine = (): void => {
     const [, field, value] = /([^:]*):? ?(.*)/s.exec(line)!;
     if (field === 'data') data.push(value!);
     else if (field === 'event') event = value!;
@@ -46,7 +50,7 @@ export function frames(listener: FrameListener): (text: string) => void {
     const [first, ...lines] = text.split('\n');
     line += first!;
     for (const next of lines) {
-      take();
+      takeLine();
       line = next;
     }
   };

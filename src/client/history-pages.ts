@@ -3,10 +3,11 @@ import type { Requests } from './requests.ts';
 import type { SourceTaker } from './stream-source.ts';
 import { topicQuery } from './topics.ts';
 
-/** One page of history. */
+/** Bounds the memory of one page. */
 const PAGE_MESSAGES = 500;
 
-interface Page {
+/** The answer of `GET /messages`. */
+export interface Page {
   readonly messages: readonly (Message & { readonly erased?: true })[];
   readonly cursor: string;
   readonly more: boolean;
@@ -18,13 +19,16 @@ export interface PageRequest {
   readonly taker: SourceTaker;
   readonly topics: readonly string[];
   readonly signal: AbortSignal;
-  /** No page goes beyond this place. */
+  /** The page ends at this cursor at the latest. */
   readonly until?: string;
-  /** How long the service may wait for a first message. */
+  /** Makes it a long poll: how long the service may wait for a first message. */
   readonly waitSeconds?: number;
 }
 
-/** Hands out what follows the place that was reached, as a stream would; without such a place, what the end of the log is. @returns Whether there is more. */
+/**
+ * Reads one page after the taker's cursor, and passes its messages on as a stream would. Without a cursor, it takes the end of the log as the cursor.
+ * @returns Whether there is more
+ */
 export async function takePage({ requests, taker, topics, signal, until, waitSeconds }: PageRequest): Promise<boolean> {
   const query = topicQuery(topics);
   query.set('limit', String(PAGE_MESSAGES));
@@ -41,7 +45,7 @@ export async function takePage({ requests, taker, topics, signal, until, waitSec
     const { id, topic } = message;
     if (message.erased === true) taker.take('$erased', { id, topic } satisfies Erased, id);
     else taker.take(message.event, message, id);
-    // A listener may have ended it.
+    // A listener may have aborted it.
     if (signal.aborted) return false;
   }
   taker.take('$cursor', {}, page.cursor);

@@ -1,22 +1,15 @@
-import type { Gap, Message } from './api.ts';
+import type { Message } from './api.ts';
+import type { Page } from './history-pages.ts';
 import { iterationOf } from './iteration.ts';
 import { isRefusal, type TidingsError } from './requests.ts';
 import type { HistoryStart, Reading } from './reading.ts';
 import { placeOf, topicQuery } from './topics.ts';
 import { pause, pauseAfter } from './waiting.ts';
 
-/** One page of earlier messages. */
+/** Bounds the memory of one page. */
 const PAGE_MESSAGES = 500;
 
-/** A page of history. */
-interface Page {
-  readonly messages: readonly (Message & { readonly erased?: true })[];
-  readonly cursor: string;
-  readonly more: boolean;
-  readonly gap?: Gap;
-}
-
-/** Reads messages that the stream does not bring: earlier ones, and those that a subscription's loop could not take. */
+/** Reads history for a subscription that is behind, until it is live, refused or has a new run. With `getState` it first gets the cursor from the application, and retries if that fails. */
 export async function read(reading: Reading, { getState, ...start }: HistoryStart): Promise<void> {
   const { run } = reading;
   if (getState === undefined) return catchUp(reading, start);
@@ -33,7 +26,15 @@ export async function read(reading: Reading, { getState, ...start }: HistoryStar
   }
 }
 
-/** Reads history up to the place of the stream. It ends only when history and stream meet without a hole. */
+/**
+ * Reads pages of history until history and stream meet without a hole. For example, with the stream at number 900:
+ *
+ *     page 1   after 100, until 900     `more`: read the next page. What the stream delivers meanwhile is dropped
+ *     page 2   after 600, until 930     the stream is at 930 now, and delivers 931 and 932 during the read: `held`
+ *     the end  no `more`: live above 930, then the held 931 and 932
+ *
+ * If `held` overflows (`reading.held` is no longer this page's list), another page is read.
+ */
 async function catchUp(reading: Reading, start: HistoryStart): Promise<void> {
   const { run } = reading;
   const consumer = reading.isLoop ? iterationOf(reading) : undefined;
@@ -83,7 +84,9 @@ async function pageOf({ topic, requests, signal }: Reading, start: HistoryStart,
   return await answer.json() as Page;
 }
 
-/** What gets no better by asking again. An `until` that the log does not know is followed by a gap of the stream. A token that is refused is the stream's matter. */
+/**
+ * Whether a retry is useless. Two refusals are retried. A 401: the stream gets a new token, or ends as `denied`. An `until` that the log does not know: the stream is about to send `$gap`.
+ */
 function isFinal(error: unknown): error is TidingsError {
   return isRefusal(error) && error.status !== 401 && error.field !== 'until';
 }

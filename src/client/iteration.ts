@@ -1,10 +1,10 @@
 import type { Message } from './api.ts';
 import type { Consumer, Reading } from './reading.ts';
 
-/** How many messages wait for a loop. Stops a slow one from filling the memory: it reads the others from the log. */
+/** The most messages that wait for a loop. Stops a slow loop from filling the memory: beyond it, the subscription falls behind and reads from the log. */
 const WAITING_MAX_MESSAGES = 100;
 
-/** What stands between a subscription and a loop. */
+/** The queue between a subscription, which calls `take`, and a loop, which reads `messages`. */
 class Iteration implements Consumer {
   readonly #reading: Reading;
   readonly #waiting: Message[] = [];
@@ -40,13 +40,14 @@ class Iteration implements Consumer {
     this.#wakeSubscription();
   }
 
+  /** Resolves once the queue is empty, or the subscription has ended. */
   async room(): Promise<void> {
     while (this.#waiting.length > 0 && !this.#isOver) await new Promise<void>((resolve) => {
       this.#wakeSubscription = resolve;
     });
   }
 
-  /** Messages taken before the end are handed out first. */
+  /** Yields the queued messages; after the last one it waits, returns, or throws `Reading.failure`. */
   async *messages(): AsyncGenerator<Message> {
     for (;;) {
       const message = this.#waiting.shift();
@@ -65,7 +66,7 @@ class Iteration implements Consumer {
   }
 }
 
-/** Each loop has one: it is made by the loop or by its subscription, as it comes. */
+/** The queue of each loop. The loop or its subscription makes it, depending on which runs first. */
 const iterations = new WeakMap<Reading, Iteration>();
 
 export function iterationOf(reading: Reading): Iteration {
@@ -75,7 +76,7 @@ export function iterationOf(reading: Reading): Iteration {
   return iteration;
 }
 
-/** A loop that is left ends its subscription. */
+/** The messages of a subscription, for `for await`. Leaving the loop ends the subscription. */
 export async function* iterate(reading: Reading): AsyncGenerator<Message> {
   try {
     yield* iterationOf(reading).messages();

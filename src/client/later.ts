@@ -1,13 +1,13 @@
 import type * as More from './more.ts';
 import { pause, pauseAfter } from './waiting.ts';
 
-/** How often to ask for the module: about ten minutes, like a publish. Bounds how long its callers wait. */
+/** The most requests for the module: with their pauses, about ten minutes, as long as a publish is tried. Bounds the wait of callers. */
 const LOADS_MAX_REQUESTS = 25;
 
-/** What the library needs after its stream is open (more.ts). */
+/** Loads the module with everything that the library needs only after its stream is open (more.ts). */
 export const more = (): Promise<typeof More> => import('./more.ts');
 
-/** The same. It is tried again until the signal is aborted. */
+/** As `more`, with retries until the signal is aborted. */
 export async function later(signal: AbortSignal = new AbortController().signal): ReturnType<typeof more> {
   for (let failures = 1; ; failures++) {
     try {

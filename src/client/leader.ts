@@ -7,16 +7,16 @@ import { lookOnReturn } from './watch.ts';
 export interface LeaderDependencies {
   readonly place: MeetingPlace;
   readonly sharing: SharingDependencies;
-  /** What this tab has heard that others want. */
+  /** The topics of each tab, as this tab has heard them. */
   readonly wants: ReadonlyMap<string, readonly string[]>;
-  /** Where this tab has got to: the stream goes on from there. */
+  /** The cursor of this tab, at which the stream begins. */
   readonly cursor: string | undefined;
 }
 
-/** What the service says that is for every tab. */
-const TOLD: readonly string[] = ['$gap', '$erased', '$cursor'];
+/** The control events that are forwarded to the tabs. The others concern the leader's stream only. */
+const FORWARDED: readonly string[] = ['$gap', '$erased', '$cursor'];
 
-/** The tab that holds the stream for all. It tells what the stream brings, also to its own tab. */
+/** The leader's side of sharing: opens the stream, and forwards its events to all tabs, its own included. */
 export class Leader {
   readonly #id = crypto.randomUUID();
   readonly #place: MeetingPlace;
@@ -27,9 +27,9 @@ export class Leader {
   readonly #refused = new Set<string>();
   readonly #end = new AbortController();
   readonly #stopListening: () => void;
-  /** What the open stream tells of. */
+  /** The topics that the open stream delivers. */
   #begun: readonly string[] = [];
-  /** Who listens to each topic that is watched. */
+  /** The presence of each topic, for tabs that join later. */
   readonly #presence = new Map<string, PresenceState>();
   #frames = 0;
 
@@ -43,7 +43,7 @@ export class Leader {
     for (const [member, topics] of wants) this.#want(member, topics);
   }
 
-  /** Frames on their way may still be told; then another tab leads. */
+  /** Ends the lead. Notes already posted still arrive. */
   close(): void {
     this.#end.abort();
     this.#stopListening();
@@ -71,7 +71,7 @@ export class Leader {
     }
   }
 
-  /** Its lock is free once the tab is gone, however it went. */
+  /** Forgets a tab once its lock is free: the browser frees it even if the tab crashed. */
   #watch(member: string): void {
     this.#place.locks.request(memberLock(this.#place.name, member), { signal: this.#end.signal }, () => {
       this.#forget(member);
@@ -94,7 +94,7 @@ export class Leader {
       },
       take: (event, content) => {
         if (event === '$presence') this.#takePresence(content as PresenceEvent);
-        else if (TOLD.includes(event) || !event.startsWith('$')) this.#tell({ kind: 'frame', event, content, id: this.#stream.cursor });
+        else if (FORWARDED.includes(event) || !event.startsWith('$')) this.#tell({ kind: 'frame', event, content, id: this.#stream.cursor });
       },
       refused: (_error, topic) => {
         if (topic === undefined) return;

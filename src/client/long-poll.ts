@@ -5,9 +5,9 @@ import type { SourceTaker } from './stream-source.ts';
 import { topicQuery } from './topics.ts';
 import { FIRST_FRAME_MAX_MS, STALE_AFTER_MS } from './waiting.ts';
 
-/** How long the service waits for a message. Below the time after which proxies cut a silent connection. Seconds. */
+/** The longest wait of one poll for a message. Below the idle timeouts of proxies, commonly 60 s. Seconds. */
 const WAIT_MAX_SECONDS = 25;
-/** How often a stream is tried again. Each try costs one request that may hang. Milliseconds. */
+/** The time between two trials of an event stream. A trial is a request that may hang, so they are rare. Milliseconds. */
 const STREAM_AGAIN_MS = 5 * 60_000;
 
 export interface LongPoll extends EventStreamDependencies {
@@ -16,7 +16,7 @@ export interface LongPoll extends EventStreamDependencies {
   readonly signal: AbortSignal;
 }
 
-/** Asks for messages in the place of a stream. Resolves once a stream comes through, or the signal is aborted; rejects where a request fails. */
+/** Long polls in place of an event stream, and trials of one beside them. Resolves once a trial succeeds, or the signal is aborted. Rejects if a poll fails. */
 export async function longPoll({ taker, topics, requests, signal, options: { staleAfter = STALE_AFTER_MS }, firstFrameMs = FIRST_FRAME_MAX_MS, streamAgainMs = STREAM_AGAIN_MS }: LongPoll): Promise<void> {
   const polling = new AbortController();
   const end = (): void => polling.abort();
@@ -26,10 +26,11 @@ export async function longPoll({ taker, topics, requests, signal, options: { sta
   let trial: Promise<void> | undefined;
   let nextTrial = 0;
   try {
-    for (let isLate = true; !polling.signal.aborted;) {
-      isLate = await takePage({ requests, taker, topics, signal: polling.signal, ...(isLate ? {} : { waitSeconds }) });
-      // The first try comes at once: perhaps it was the network that was away.
-      if (isLate || trial !== undefined || Date.now() < nextTrial) continue;
+    // Pages without a wait come first, until the end of the log is reached.
+    for (let isBehind = true; !polling.signal.aborted;) {
+      isBehind = await takePage({ requests, taker, topics, signal: polling.signal, ...(isBehind ? {} : { waitSeconds }) });
+      // The first trial comes at once: perhaps only the network was away.
+      if (isBehind || trial !== undefined || Date.now() < nextTrial) continue;
       nextTrial = Date.now() + streamAgainMs;
       trial = comesThrough(requests, topics, firstFrameMs, polling.signal).then((comes) => {
         trial = undefined;
@@ -45,7 +46,7 @@ export async function longPoll({ taker, topics, requests, signal, options: { sta
   }
 }
 
-/** Whether a stream's first bytes arrive in time. */
+/** Opens an event stream, and returns whether its first bytes arrive within `firstFrameMs`. */
 async function comesThrough(requests: Requests, topics: readonly string[], firstFrameMs: number, signal: AbortSignal): Promise<boolean> {
   const trial = new AbortController();
   const end = (): void => trial.abort();
@@ -56,7 +57,7 @@ async function comesThrough(requests: Requests, topics: readonly string[], first
     const read = await body?.getReader().read();
     return read?.value !== undefined;
   } catch {
-    // It was held back, or the service is away: the next poll tells.
+    // Either a proxy buffers it, or the service is away: then the next poll fails.
     return false;
   } finally {
     clearTimeout(timer);

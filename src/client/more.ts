@@ -1,4 +1,4 @@
-/** What the library does not need to connect and to receive. It is one module, so that it is one request. */
+/** Everything that the library does not need to open a stream and to take messages. One module, so that a page loads it with one request. */
 export { read } from './history.ts';
 export { iterate } from './iteration.ts';
 export { settle } from './problem.ts';

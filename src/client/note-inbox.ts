@@ -1,16 +1,16 @@
 import type { LeaderNote } from './shared-notes.ts';
 
-/** How many notes wait while history is read. Stops a long replay from filling the memory: those beyond are dropped, and read as history. */
+/** The most notes that wait while history is read. Stops a long replay from filling the memory: beyond it the notes are dropped, and read as history. */
 const HELD_MAX_ENTRIES = 1_000;
 
-/** What the leader has told, one after the other. */
+/** The queue of the leader's notes. */
 export class NoteInbox {
   #waiting: LeaderNote[] = [];
   #isOver = false;
   #wake: () => void = () => undefined;
 
   push(note: LeaderNote): void {
-    // The last one has a number by which it is noticed that some are missing.
+    // The reader notices the drop: `frames` of the next note jumps.
     if (this.#waiting.length >= HELD_MAX_ENTRIES) this.#waiting = [];
     this.#waiting.push(note);
     this.#wake();
@@ -21,7 +21,7 @@ export class NoteInbox {
     this.#wake();
   }
 
-  /** Resolves with nothing once it has ended. */
+  /** Resolves with the next note, or with undefined once the inbox has ended. */
   async next(): Promise<LeaderNote | undefined> {
     while (this.#waiting.length === 0 && !this.#isOver) await new Promise<void>((resolve) => {
       this.#wake = resolve;

@@ -1,4 +1,10 @@
-/** What each option may be: the words that an error says, which hold the type, the texts in quotes, or the bounds of a whole number. */
+/**
+ * Each option and its kind. The kind is the text of the error. To keep the library small, `check` also reads the rule from it:
+ *
+ * - `a string` allows that type;
+ * - `"sse" or "websocket"` allows these texts;
+ * - `a number from 0 to 1000` allows whole numbers within these bounds.
+ */
 type Kinds = Readonly<Record<string, string>>;
 
 const SIGNAL = { signal: 'an AbortSignal object' };
@@ -12,7 +18,7 @@ export const SUBSCRIBE = { ...BEGINNING, getState: 'a function' };
 export const STREAM = { ...BEGINNING, ...SIGNAL };
 export const PUBLISH = { event: 'a string', ttl: 'a number from 1', idempotencyKey: 'a string', ...SIGNAL };
 
-/** @param first What the first parameter is called. @throws TypeError that names the parameter or option */
+/** @param first The name of the first parameter, a string. @throws TypeError that names the parameter or option */
 export function checkOptions(first: string, value: unknown, options: object = {}, kinds: Kinds = {}): void {
   check(first, value, 'a string');
   check('options', options, 'an object');

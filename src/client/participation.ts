@@ -7,14 +7,23 @@ import { memberLock, type LeaderNote, type MeetingPlace, type MemberNote, type N
 import type { SourceTaker } from './stream-source.ts';
 import { placeOf, topicQuery } from './topics.ts';
 
-/** How often a tab looks whether the leader is alive. Milliseconds. */
+/** The interval of a tab's checks of the leader. Milliseconds. */
 const CHECK_MS = 1_500;
-/** After this number of silent looks it asks. */
+/** After this number of checks without a note from the leader, the tab sends `ask`. */
 const ASK_BEATS = 2;
-/** After this number it takes the lead: a page that is suspended without notice keeps its locks. */
+/** After more than this number, the tab steals the leader's lock: a page that is suspended without notice keeps its locks. */
 const SILENT_MAX_BEATS = 4;
 
-/** A tab that takes part, from the first topic that it wants until it wants none. */
+/**
+ * A tab's side of sharing, from its first topic until it wants none. The tab follows the leader, and applies for the leader's lock itself.
+ *
+ * A tab attaches to a leader like this (C is the tab's cursor, L the leader's):
+ *
+ *     tab:    want [a, b]
+ *     leader: began [a, b, c] at L, frames 7    the tab reads history from C to L, and now follows this leader
+ *     leader: frame, frames 8                   7 + 1: the tab takes it, unless its id is not after C
+ *     leader: frame, frames 10                  9 is missing: the tab sends `want` again, and reads history from C
+ */
 export class Participation {
   readonly #place: MeetingPlace;
   readonly #dependencies: SharingDependencies;
@@ -22,11 +31,11 @@ export class Participation {
   readonly #channel: Channel;
   readonly #joined: Promise<void>;
   readonly #end = new AbortController();
-  /** The wishes of each tab, for the next leader. */
+  /** The topics of each tab. Every tab keeps them, in case it becomes the leader. */
   readonly #wants = new Map<string, readonly string[]>();
   #inbox = new NoteInbox();
   #cursor: string | undefined;
-  /** Its end takes back the application for the lead, and ends the lead itself. */
+  /** The application for the leader's lock, and the lead itself. Aborting ends both. */
   #candidacy: AbortController | undefined;
   #silentChecks = 0;
 
@@ -38,7 +47,7 @@ export class Participation {
     this.#joined = this.#hold();
   }
 
-  /** Takes what the leader tells, until the signal is aborted. */
+  /** Passes the leader's events to the taker, until the signal is aborted. Rejects if the service refuses this tab's topics. */
   async follow(taker: SourceTaker, topics: readonly string[], signal: AbortSignal): Promise<void> {
     await this.#joined;
     if (signal.aborted || this.#end.signal.aborted) return;
@@ -64,8 +73,9 @@ export class Participation {
   }
 
   async #takeAll(inbox: NoteInbox, taker: SourceTaker, topics: readonly string[], signal: AbortSignal): Promise<void> {
-    /** Whom it follows, and how many frames that one has sent; undefined while it waits for a beginning. */
+    /** The id of the leader that this tab follows; undefined while it waits for `began`. */
     let leader: string | undefined;
+    /** The number of frames that this leader has sent. */
     let frames = 0;
     const attach = (): void => {
       leader = undefined;
@@ -81,11 +91,12 @@ export class Participation {
       taker.heard();
       const isFollowing = leader !== undefined;
       if (isFollowing && note.leader !== leader) {
-        // A leader that was deposed, and does not know it yet, has nothing else to say.
+        // Another leader leads now. Other notes may come from a leader that was deposed and has not noticed: ignore them.
         if (note.kind === 'leads' || note.kind === 'here') attach();
         continue;
       }
-      if (isFollowing && note.frames !== frames + (note.kind === 'frame' ? 1 : 0)) {
+      const hasMissedFrames = note.frames !== frames + (note.kind === 'frame' ? 1 : 0);
+      if (isFollowing && hasMissedFrames) {
         attach();
         continue;
       }
@@ -112,16 +123,16 @@ export class Participation {
     }
   }
 
-  /** Reads what lies between the place of this tab and that of the leader. A tab that is ahead reads nothing, or hears that the log is another one. */
+  /** Reads history from this tab's cursor to the leader's. For a tab that is ahead the page is empty, or has a gap if the log was exchanged. */
   async #reach(until: string, taker: SourceTaker, topics: readonly string[], signal: AbortSignal): Promise<void> {
-    // What a stream that watches has missed is told by the state that comes next.
+    // A tab without a cursor begins here. Presence needs no history: the next `$presence` has the whole state.
     if (taker.cursor === undefined || this.#dependencies.isWatching) return taker.take('$open', {}, until);
     if (taker.cursor === until) return;
     const { requests } = this.#dependencies;
     while (await takePage({ requests, taker, topics, signal, until }));
   }
 
-  /** The leader was refused. Rejects as the service refuses this tab; where it does not, this tab comes back later. */
+  /** The leader was refused. Asks the service for this tab's own topics, and rejects with its refusal; or with a passing error, so that this tab retries later. */
   async #ask(topics: readonly string[], signal: AbortSignal): Promise<void> {
     await this.#dependencies.requests.send(`/cursor?${topicQuery(topics).toString()}`, { signal });
     throw new Error('The tab that holds the stream was refused.');
@@ -130,7 +141,7 @@ export class Participation {
   #hear(note: Note): void {
     if ('leader' in note) {
       this.#silentChecks = 0;
-      // All tabs answer anew; a tab that does not answer is gone.
+      // Each tab answers with `want`. A tab that does not answer is gone.
       if (note.kind === 'leads') this.#wants.clear();
       this.#inbox.push(note);
     } else if (note.kind === 'want') {
@@ -149,7 +160,7 @@ export class Participation {
     }
   }
 
-  /** Leads as soon as nobody else does; or at once, in the place of one that is silent. */
+  /** Applies for the leader's lock. With `steal`, takes it at once from a leader that is silent. */
   #stand(steal = false): void {
     this.#candidacy?.abort();
     const { signal } = this.#candidacy = new AbortController();
@@ -166,12 +177,12 @@ export class Participation {
       });
     };
     this.#place.locks.request(this.#place.name, steal ? { steal } : { signal }, lead).catch(() => {
-      // Another tab has taken the lead. Otherwise the application was taken back.
+      // Another tab has stolen the lock: apply again. Otherwise `signal` has withdrawn the application.
       if (hasLed && !signal.aborted) this.#stand();
     });
   }
 
-  /** Resolves once the lock is held by which others know that this tab is there. */
+  /** Takes the lock that shows the leader that this tab is alive. Resolves once this tab has it. */
   #hold(): Promise<void> {
     const { signal } = this.#end;
     return new Promise((resolve, reject) => {
@@ -190,7 +201,7 @@ export class Participation {
   }
 }
 
-/** A tab that is ahead of its leader has had this frame. Only a gap that announces another log leads back. */
+/** Passes a frame on, unless its id is not after the tab's cursor: then the tab has had it. A gap of an exchanged log passes always, because numbers begin lower after it. */
 function pass({ event, content, id }: LeaderNote & { readonly kind: 'frame' }, taker: SourceTaker): void {
   const isNew = id !== undefined && (taker.cursor === undefined || placeOf(id) > placeOf(taker.cursor));
   if (isNew || (event === '$gap' && (content as Gap).reason !== 'expired')) taker.take(event, content, id);

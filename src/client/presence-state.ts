@@ -1,6 +1,6 @@
 import type { Member, PresenceChange } from './api.ts';
 
-/** The data of a `$presence` event: the state (`members`, or above a bound their `count`), or what has changed. */
+/** The data of a `$presence` event. A state has `members`, or only `count` if there are too many. A change has `joined`, `changed` and `left`, and the number after the event before it. */
 export interface PresenceEvent {
   readonly topic: string;
   readonly number: number;
@@ -13,22 +13,23 @@ export interface PresenceEvent {
   readonly partial?: boolean;
 }
 
-/** The members at one topic, put together from presence events. */
+/** The members of one topic: the last state, with the changes after it applied. */
 export class PresenceState {
   readonly #topic: string;
   #number = 0;
   #streams = 0;
   #count = 0;
   #isPartial = false;
-  /** Undefined before the first state, and where there are too many. */
+  /** Undefined before the first state, and if the state has only a count. */
   #members: Map<string, Member> | undefined;
+  /** Whether a first state has come. */
   #isKnown = false;
 
   constructor(topic: string) {
     this.#topic = topic;
   }
 
-  /** @returns The difference; undefined where there is none. `missed`: an event is lacking, and the state has to be sent anew. */
+  /** @returns The difference; undefined if the event changes nothing. `missed`: an event is missing, so a new state is needed. */
   apply(event: PresenceEvent): PresenceChange | 'missed' | undefined {
     const isState = event.members !== undefined || event.count !== undefined;
     if (!isState && (this.#members === undefined || event.number !== this.#number + 1)) return 'missed';
@@ -43,17 +44,17 @@ export class PresenceState {
     this.#count = after?.size ?? event.count!;
     this.#isPartial = event.partial ?? false;
     const news = after === undefined ? { joined: [], changed: [], left: [] } : difference(before, after);
-    const isOther = counts !== [this.#count, this.#streams, this.#isPartial].join() || Object.values(news).some(({ length }) => length > 0);
-    return isOther || !wasKnown ? this.change(news) : undefined;
+    const hasChanged = counts !== [this.#count, this.#streams, this.#isPartial].join() || Object.values(news).some(({ length }) => length > 0);
+    return hasChanged || !wasKnown ? this.change(news) : undefined;
   }
 
-  /** All that is known, as a change; undefined before the first state. */
+  /** The whole state as a change, in which by default everybody has joined; undefined before the first state. */
   change(news: Pick<PresenceChange, 'joined' | 'changed' | 'left'> = { joined: [...this.#members?.values() ?? []], changed: [], left: [] }): PresenceChange | undefined {
     if (!this.#isKnown) return undefined;
     return { topic: this.#topic, members: this.#members && [...this.#members.values()], count: this.#count, streams: this.#streams, ...news, ...(this.#isPartial ? { partial: true } : {}) };
   }
 
-  /** All that is known, as the service would tell it. */
+  /** The whole state as the service would send it; undefined before the first state. */
   event(): PresenceEvent | undefined {
     if (!this.#isKnown) return undefined;
     const who = this.#members === undefined ? { count: this.#count } : { members: [...this.#members.values()] };

@@ -7,9 +7,9 @@ import { lookOnReturn } from './watch.ts';
 export interface PresenceDependencies {
   readonly options: ConnectOptions;
   readonly open: (listener: StreamListener, isWatching: boolean) => EventStream;
-  /** Nothing is watched between a logout and a login, and after the end. */
+  /** Whether nothing may be watched: after a logout until the next login, and after `close()`. */
   readonly isOut: () => boolean;
-  /** An error that nobody listens to at its topic. */
+  /** Takes an error for which the watch has no listener. */
   readonly emit: (name: 'error', error: Error) => void;
 }
 
@@ -19,7 +19,8 @@ interface Watch {
 }
 
 /**
- * Who listens, for all that watch. It has a stream of its own: a credential may often see who listens to some of its topics only, and the service refuses a stream that asks for more.
+ * The presence of all watched topics, over a stream of its own. The service refuses a stream with `presence=1` if one of its topics may not be watched. So the stream of the messages, whose
+ * topics may often be read but not watched, must not carry presence.
  */
 export class PresenceStream {
   readonly #dependencies: PresenceDependencies;
@@ -89,7 +90,7 @@ export class PresenceStream {
     const state = this.#states.get(topic) ?? new PresenceState(topic);
     this.#states.set(topic, state);
     const change = state.apply(event);
-    // The next stream begins with the state.
+    // A change is missing: the next stream begins with the whole state.
     if (change === 'missed') this.#stream.restart();
     else if (change !== undefined) for (const watch of [...this.#watches]) if (watch.topic === topic) watch.events.emit('change', change);
   }

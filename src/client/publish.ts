@@ -3,20 +3,21 @@ import { PUBLISH, checkOptions } from './options.ts';
 import { isRefusal, type Requests, type TidingsError } from './requests.ts';
 import { pause, pauseAfter } from './waiting.ts';
 
-/** How long a publish is tried. Milliseconds. */
+/** How long a publish is retried. Bounds the wait of its caller while the service is away. Milliseconds. */
 const TRIED_MAX_MS = 10 * 60 * 1000;
 
 export interface Publication {
   readonly requests: Requests;
   readonly topic: string;
-  /** Undefined where the data is not JSON. */
+  /** The JSON or the text; undefined if the data has no JSON, such as a function. */
   readonly body: string | undefined;
   readonly isText: boolean;
   readonly options: PublishOptions;
+  /** The error class of the library: this module is loaded later, and must not have a copy of it. */
   readonly refusal: typeof TidingsError;
 }
 
-/** Publishes once, however often it has to be tried: each attempt has the same key. */
+/** Publishes a message. Each attempt has the same idempotency key, so the service stores the message once. */
 export async function publish({ requests, topic, body, isText, options, refusal }: Publication): Promise<Published> {
   checkOptions('topic', topic, options, PUBLISH);
   if (body === undefined) throw new refusal('The data is not JSON.', { code: 'invalid-data', field: 'data' });

@@ -9,17 +9,17 @@ import { KEPT_MESSAGES, TopicView, type View } from './topic-view.ts';
 export type { View };
 
 export interface UseTidingsOptions extends Pick<SubscribeOptions, 'since' | 'after' | 'last'> {
-  /** In the place of the provider's. */
+  /** Replaces the client of the provider. */
   readonly client?: Connection;
   /** How many messages are kept, the newest: 0 to 10,000, by default 100. */
   readonly limit?: number;
 }
 
-/** One value made of all messages. */
+/** Folds all messages into one value, `View.state`. */
 export interface Reduction<Data, State> {
-  /** Called once for each message. It may be another function each time. */
+  /** Called once for each message. It need not be the same function on each render. */
   readonly reduce: (state: State, message: Message<Data>) => State;
-  /** Read when the topic begins, as by `useState`. */
+  /** Used when the topic begins, like the argument of `useState`: later values are ignored. */
   readonly initial: State;
 }
 
@@ -30,14 +30,14 @@ export interface TidingsProviderProps {
 
 const ClientContext = createContext<Connection | undefined>(undefined);
 
-/** Hands a connection to all components below it. Who made it closes it. */
+/** Provides a connection to all components below it. It does not close the connection. */
 export function TidingsProvider({ client, children }: TidingsProviderProps): ReactElement {
   return createElement(ClientContext.Provider, { value: client }, children);
 }
 
 /**
- * Messages of a topic or pattern while the component is mounted. Another topic, client, beginning or limit begins anew.
- * @throws Error without a client; RangeError where `limit` is out of bounds.
+ * The messages of a topic or pattern while the component is mounted. A change of the topic, client, start or limit makes a new, empty view.
+ * @throws Error without a client; RangeError if `limit` is out of bounds
  */
 export function useTidings<Data, State>(topic: string, options: UseTidingsOptions & Reduction<Data, State>): View<Data, State>;
 export function useTidings<Data = unknown>(topic: string, options?: UseTidingsOptions): View<Data>;
@@ -46,7 +46,7 @@ export function useTidings(topic: string, options: UseTidingsOptions & Partial<R
   const { client = provided, since, after, last, limit = KEPT_MESSAGES, reduce, initial } = options;
   if (client === undefined) throw new Error('useTidings has no client: put a <TidingsProvider client={connect(url)}> around the component, or name one as its option client');
   const view = useMemo(() => new TopicView({ client, topic, start: { since, after, last }, limit, initial }), [client, topic, since, after, last, limit]);
-  // Before the view is subscribed to: effects run in their order.
+  // This effect must stand before `useSyncExternalStore`, whose effect subscribes: effects run in their order.
   useEffect(() => {
     view.reduce = reduce;
   });

@@ -2,69 +2,76 @@ import type { Message, SubscribeOptions } from './api.ts';
 import type { Requests } from './requests.ts';
 import type { EventStream } from './stream.ts';
 
-/** Where history is read from; without any of these, from where the subscription begins. */
+/** Where reading history begins: at most one of these options. */
 export type HistoryStart = Pick<SubscribeOptions, 'since' | 'after' | 'last' | 'getState'>;
 
-/** Takes the messages of a loop, in order. */
+/** The queue between a subscription and its `for await` loop (iteration.ts). */
 export interface Consumer {
-  /** @returns Whether it can take more now. */
+  /** Queues a message, always. @returns false if the queue is now full: then queue nothing more before `room()` of iteration.ts resolves. */
   take(message: Message): boolean;
-  /** Whether it has messages that nobody got yet, and the id of the last one that somebody got. */
+  /** Whether messages are queued. */
   readonly hasWaiting: boolean;
+  /** The id of the last message that the loop got. */
   readonly handed: string | undefined;
-  /** Nothing comes any more: the subscription has failed. */
+  /** Wakes the loop and the subscription to notice `Reading.failure` or the end. */
   end(): void;
 }
 
 export interface SubscriptionDependencies {
   readonly requests: Requests;
   readonly stream: EventStream;
-  /** All that are not over. */
+  /** The subscriptions of the connection. One that ends removes itself. */
   readonly subscriptions: Set<TopicSubscription>;
+  /** Call it after `TopicSubscription.state` has changed. */
   readonly changed: () => void;
-  /** An error that the application does not listen to here. */
+  /** Takes an error for which the subscription has no listener. */
   readonly unheard: (name: 'error', error: Error) => void;
 }
 
-/** A subscription as the modules see it that read history for it (history.ts), and hand it to a loop (iteration.ts). */
+/** A subscription, as history.ts and iteration.ts use it. */
 export interface Reading extends SubscriptionDependencies {
   readonly topic: string;
-  /** Aborted when the subscription is over. */
+  /** Aborted when the subscription ends. */
   readonly signal: AbortSignal;
   readonly isLoop: boolean;
-  /** Stands between the subscription and its loop. */
+  /** Set if the subscription feeds a loop. */
   consumer?: Consumer;
-  /** Why the loop ends. */
+  /** The error that the loop throws at its end. */
   failure?: Error;
-  /** Counts the beginnings: an answer that comes after another beginning is dropped. */
+  /** Grows with each change of `state`. Code that waited compares it, and drops its result if the run has changed. */
   run: number;
-  /** What the stream has brought while history is read; undefined where some of it is lacking. */
+  /** Messages that the stream delivered while a page of history is read. Undefined if some of them are missing: then another page is needed. */
   held: Message[] | undefined;
-  /** The place where it began, and the one where reading goes on while it is behind; undefined where it did not begin at a place. */
+  /** The cursor at which the subscription began; undefined if it began by `since`, `last` or `getState`. */
   origin: string | undefined;
+  /** The cursor that history has reached, while the subscription is behind; undefined before its first page if `origin` is. */
   reached: string | undefined;
-  /** What an application hears. */
+  /** Emits an event of the application's `Subscription`. */
   readonly emit: (name: string, value: unknown) => boolean;
+  /** Takes an event of the stream. */
   take(event: string, content: unknown): void;
+  /** Emits a message. */
   hand(message: Message): void;
-  /** History ends here; what the stream brings up to this number is known already. */
+  /** The subscription is live. It drops messages of the stream up to the number `known`, because history had them. */
   live(known: number): void;
+  /** Reports an error. It ends a loop; a subscription with listeners goes on. */
   error(error: Error): void;
+  /** Reports an error; the subscription gets nothing more until `reset`. */
   refuse(error: Error): void;
   unsubscribe(this: void): void;
 }
 
-/** A `Subscription` of any type of data, as the connection sees it. */
+/** A subscription, as the connection uses it. Its public type is `Subscription` (api.ts). */
 export interface TopicSubscription extends Reading {
   on: (name: string, listener: (value: never) => void) => () => void;
-  /** `waiting`: the stream does not have the topic yet. `behind`: earlier messages are being read. */
+  /** `waiting`: the stream does not deliver the topic yet. `behind`: reads history. `live`: takes the stream's messages. `refused`: by the service. */
   readonly state: 'waiting' | 'behind' | 'live' | 'refused';
-  /** Up to where all was handed out; undefined where that is nowhere yet, and it would begin anew. */
+  /** The subscription's cursor: the application has every message up to it. Undefined if the subscription has none yet, so that a reload begins by the options. */
   readonly place: string | undefined;
-  /** Its cursor before a reload: it continues there, whichever options it has, unless it reads a state. */
+  /** Resumes at the cursor that was stored before a reload, in place of the options. Does nothing without a cursor, or if the options have `getState`. */
   restore(after: string | undefined): void;
-  /** From now on the stream tells of the topic. */
+  /** The stream delivers the topic from now on. */
   began(): void;
-  /** The stream does not tell of it any more; it begins anew. */
+  /** Back to `waiting`: the next `began()` begins by the options. */
   reset(): void;
 }

@@ -1,8 +1,8 @@
-/** The service refused a request: its problem (RFC 9457), by whose `code` a program goes. */
+/** The service refused a request. It has the members of the problem (RFC 9457); programs should test `code`. */
 export class TidingsError extends Error {
   override readonly name = 'TidingsError';
   declare readonly code: string;
-  /** 0 where there was no answer. */
+  /** The HTTP status; 0 without an answer. */
   declare readonly status: number;
   /** The part of the request that was wrong. */
   declare readonly field: string | undefined;
@@ -13,7 +13,7 @@ export class TidingsError extends Error {
   }
 }
 
-/** By its name: the class is the library's, and a module that is loaded later has a copy of it at most. */
+/** Tests the name and not the class, because a module that is loaded later may have a copy of the class. */
 export function isRefusal(error: unknown): error is TidingsError {
   return error instanceof Error && error.name === 'TidingsError';
 }
@@ -25,14 +25,14 @@ export interface RequestParts {
   readonly signal: AbortSignal;
 }
 
-/** Requests with the application's token. */
+/** Requests with the token of `getToken`, if there is one. */
 export interface Requests {
   readonly url: string;
-  /** The next request asks for a new token. */
+  /** Forgets the token: the next request calls `getToken`. */
   forget(): void;
   /**
    * Resolves with an answer of status 2xx. After a 401 the request is made once more, with a new token.
-   * Rejects with a `TidingsError` where it is no use to try again. Any other error may pass: no answer, no token, or a `Passing` (problem.ts).
+   * Rejects with a `TidingsError` if a retry is useless. Any other error may be retried: no answer, no token, or a `Passing` (problem.ts).
    */
   send(path: string, parts: RequestParts): Promise<Response>;
 }

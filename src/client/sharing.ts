@@ -4,10 +4,11 @@ import { PROTOCOL, type MeetingPlace, type SharingDependencies } from './shared-
 import type { SourceTaker, StreamSource } from './stream-source.ts';
 
 /**
- * One stream for all tabs. Each tab that wants something takes part. A lock elects one that leads: it holds the stream, and tells all, itself too, what comes. Each tab has a place of
- * its own. Whatever changes, it goes on from there: it reads as history what it has not heard, and drops what it has. So a leader may end at any time.
+ * One stream for all tabs of an origin. Each tab with a subscription takes part (participation.ts). A Web Lock elects the leader (leader.ts), which opens the stream. It forwards each frame over a
+ * `BroadcastChannel` to all tabs, its own included (shared-notes.ts). Each tab has a cursor of its own: after a change of leader or a lost note, it reads the missing messages as history, and
+ * drops frames up to its cursor. So a leader may end at any time.
  *
- * Resolves with nothing where tabs cannot meet: there is no API for it, or it is forbidden.
+ * @returns undefined if the browser has no Web Locks or no `BroadcastChannel`, or the page may not use them
  */
 export async function shared(dependencies: SharingDependencies): Promise<StreamSource | undefined> {
   const { BroadcastChannel: Channel, navigator } = environment;
@@ -60,7 +61,7 @@ class SharedSource implements StreamSource {
     }
   }
 
-  /** A page that is frozen, or kept for the way back, neither leads nor waits to lead. */
+  /** A page that is frozen, or in the back/forward cache, must neither lead nor wait to lead: it could not forward frames. */
   readonly #suspend = (): void => {
     if (this.#participation === undefined) return;
     this.#isSuspended = true;

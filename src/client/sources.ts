@@ -1,7 +1,7 @@
 import type { StreamSource } from './stream-source.ts';
 import type { SourceDependencies } from './stream.ts';
 
-/** Where a stream reads by its options; undefined: at the service itself, as events. */
+/** The source that the options ask for; undefined: an event stream from the service. */
 export async function sourceFor(dependencies: SourceDependencies): Promise<StreamSource | undefined> {
   const { options: { share, transport }, isLeading, stream } = dependencies;
   if (share && !isLeading) {

@@ -2,47 +2,46 @@ import type { ConnectOptions } from './api.ts';
 import { environment } from './environment.ts';
 import { placeOf } from './topics.ts';
 
-/** How long after a message its place is kept at the latest. A page that is left keeps it at once. Milliseconds. */
-const KEPT_AFTER_MS = 250;
+/** The longest delay between a message and the storing of its cursor. A page that is left stores it at once. Milliseconds. */
+const STORED_AFTER_MS = 250;
 
-/** How many topics keep their place though the page does not subscribe to them. Stops pages with ever new topics from filling the storage. */
+/** The most stored cursors of topics that the page does not subscribe to. Stops pages with ever new topics from filling the storage. */
 const UNUSED_MAX_ENTRIES = 100;
 
-/** How it is stored: the place that the stream has reached, the topics of which all was handed out up to it, and the places of the others. */
+/** The stored JSON: the stream's cursor, the topics whose cursor it is, and the cursors of the topics that are behind it. */
 interface Places {
   readonly cursor: string;
   readonly topics: readonly string[];
   readonly behind?: Readonly<Record<string, string>> | null;
 }
 
-/** The stored text. */
 export interface StoredCursorDependencies {
   readonly store: ConnectOptions['store'];
-  /** Of the service: each has a place of its own. */
+  /** The URL of the service, a part of the storage key. */
   readonly url: string;
-  /** The place that the stream has reached; undefined where nothing is to be kept. */
+  /** The stream's cursor; undefined if nothing is to be stored. */
   readonly cursor: () => string | undefined;
-  /** A topic that is behind has a cursor of its own: a reload must not lose the messages that it lacks. */
+  /** `place` is a subscription's own cursor. It may be behind the stream's: a reload must not lose the messages between. */
   readonly subscriptions: Iterable<{ readonly topic: string; readonly place: string | undefined }>;
 }
 
-/** A place that survives a reload. Where storage is forbidden, as in private windows, none does. */
+/** Cursors that survive a reload. Without storage, as in some private windows, every method does nothing. */
 export interface StoredCursor {
-  /** Where a topic goes on; undefined where it begins anew. */
+  /** The cursor of a topic that was stored before the reload; undefined if there is none. */
   after(topic: string): string | undefined;
-  /** The place has changed. */
+  /** A cursor has changed: stores it soon. */
   changed(): void;
   clear(): void;
   close(): void;
 }
 
 export function storedCursor({ store, url, cursor: reached, subscriptions }: StoredCursorDependencies): StoredCursor {
-  // Even to ask for it is an error where it is forbidden.
+  // If the page may not use storage, even reading the property throws.
   const storage = quietly(() => (store === 'local' ? environment.localStorage : store === 'session' ? environment.sessionStorage : typeof store === 'object' ? store : undefined));
   const key = `tidings:${url}`;
-  /** The place of each topic as it was stored before this page. */
+  /** The cursor of each topic as it was stored before this page. */
   let before = quietly(() => placesIn(JSON.parse(storage!.getItem(key)!) as Places));
-  /** What this page has subscribed to. */
+  /** The topics that this page has subscribed to. */
   const asked = new Set<string>();
   let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -54,7 +53,7 @@ export function storedCursor({ store, url, cursor: reached, subscriptions }: Sto
     stopTimer();
     const cursor = reached();
     if (cursor === undefined) return;
-    // Another page may go on with these.
+    // Keep the cursors of other topics: another page may resume at them.
     const unused = [...before ?? []].filter(([topic]) => !asked.has(topic)).slice(-UNUSED_MAX_ENTRIES);
     const places = [...placesOf(subscriptions)];
     const behind = Object.fromEntries([...unused, ...places.filter(([, place]) => place !== cursor)]);
@@ -69,7 +68,7 @@ export function storedCursor({ store, url, cursor: reached, subscriptions }: Sto
       return before?.get(topic);
     },
     changed() {
-      if (storage) timer ??= setTimeout(keep, KEPT_AFTER_MS);
+      if (storage) timer ??= setTimeout(keep, STORED_AFTER_MS);
     },
     clear() {
       before = undefined;
@@ -83,7 +82,7 @@ export function storedCursor({ store, url, cursor: reached, subscriptions }: Sto
   };
 }
 
-/** Of several subscriptions of a topic the one that lacks most counts: a message that comes twice is better than one that is lost. */
+/** The cursor of each topic. Of several subscriptions to one topic, the lowest cursor counts: a repeated message is better than a lost one. */
 function placesOf(subscriptions: StoredCursorDependencies['subscriptions']): Map<string, string> {
   const places = new Map<string, string>();
   for (const { topic, place } of subscriptions) {
@@ -93,13 +92,13 @@ function placesOf(subscriptions: StoredCursorDependencies['subscriptions']): Map
   return places;
 }
 
-/** @throws TypeError it is something else */
+/** @throws TypeError if the stored JSON has another form */
 function placesIn({ cursor, topics, behind }: Places): Map<string, string> {
   const places = [...Object.entries(behind ?? {}), ...topics.map((topic): [string, string] => [topic, cursor])];
   return new Map(places.filter(([, place]) => typeof place === 'string'));
 }
 
-/** Storage may be forbidden or full, and hold what somebody else put there: then nothing is remembered. */
+/** Returns undefined if the task throws: storage may be forbidden or full, or have a foreign value. */
 function quietly<Result>(task: () => Result): Result | undefined {
   try {
     return task();

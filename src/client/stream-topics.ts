@@ -13,7 +13,7 @@ export interface TopicsDependencies {
   readonly isWatching?: boolean | undefined;
 }
 
-/** Gives an open stream the topics that are wanted. The service says where in the stream they change: it tells `$topics` there. */
+/** Changes the topics of an open stream to those wanted now. The service then sends `$topics` at the position where the change takes effect. */
 export async function change(dependencies: TopicsDependencies, attempt: Attempt, stream: EventStream): Promise<void> {
   const { topics: had, handle, end: { signal } } = attempt;
   if (handle === undefined || attempt.next !== undefined || signal.aborted) return;
@@ -27,18 +27,21 @@ export async function change(dependencies: TopicsDependencies, attempt: Attempt,
     const answer = await requests.send(`/streams/${handle.id}`, { method: 'PATCH', body: JSON.stringify({ secret: handle.secret, add, remove }), signal });
     await answer.text();
   } catch (error) {
-    const isDone = await isAnswered(dependencies, error, had.filter((topic) => !remove.includes(topic)), add, signal);
+    const canGoOn = await isExplained(dependencies, error, had.filter((topic) => !remove.includes(topic)), add, signal);
     if (signal.aborted || attempt.handle === undefined) return;
-    if (!isDone) return stream.restart();
+    if (!canGoOn) return stream.restart();
     attempt.next = undefined;
-    // A topic that nobody wants any more is no reason to ask again, or to open another stream.
+    // Only a refused addition is worth another request: it may leave other topics to add. A refused removal costs nothing.
     if (add.length > 0) stream.change();
   }
 }
 
-/** A change was refused. @returns Whether the stream may go on; otherwise it is opened anew. */
-async function isAnswered(dependencies: TopicsDependencies, error: unknown, kept: readonly string[], add: readonly string[], signal: AbortSignal): Promise<boolean> {
-  // It may have been changed.
+/**
+ * Finds the topics for which a change was refused, and reports them. For example: `add` is [a, b, c], and the service refuses b alone. Then b gets an error, and a and c are added next.
+ * @returns Whether the stream may go on; otherwise it must be restarted
+ */
+async function isExplained(dependencies: TopicsDependencies, error: unknown, kept: readonly string[], add: readonly string[], signal: AbortSignal): Promise<boolean> {
+  // No answer: the change may have been made.
   if (!isRefusal(error)) return false;
   if (add.length === 0) return true;
   if ((error.status !== 400 && error.status !== 403) || error.field === 'secret') return false;
@@ -46,14 +49,14 @@ async function isAnswered(dependencies: TopicsDependencies, error: unknown, kept
   return isTold === true || (isTold === false && error.status === 400 && await tellTooMany(dependencies, error, kept, add, signal));
 }
 
-/** The stream goes on by a new token. */
+/** Gives the open stream a new token, before the old one expires. */
 export async function renew({ requests, options }: EventStreamDependencies, { handle, end: { signal } }: Attempt): Promise<void> {
   if (options.getToken === undefined || handle === undefined || signal.aborted) return;
   requests.forget();
   await requests.send(`/streams/${handle.id}/credential`, { method: 'POST', body: JSON.stringify({ secret: handle.secret }), signal });
 }
 
-/** The service refuses a stream. @returns Whether to ask again at once, or later, or not at all. */
+/** The service refused a stream: reports the topics that caused it. @returns Whether to retry at once without them (`again`), after a pause (`later`), or not (`denied`). */
 export async function refused(dependencies: TopicsDependencies, error: TidingsError, topics: readonly string[], signal: AbortSignal): Promise<'again' | 'later' | 'denied'> {
   const { status, field } = error;
   const { listener } = dependencies;
@@ -70,7 +73,10 @@ export async function refused(dependencies: TopicsDependencies, error: TidingsEr
   return 'denied';
 }
 
-/** One topic that is refused must not cost the others their stream: halves of them are asked for, to find which it is. @returns Whether any was refused; undefined where that cannot be asked now. */
+/**
+ * Finds refused topics by halving the list, and reports each, so that the other topics keep their stream.
+ * @returns Whether any was refused; undefined if the service cannot answer now
+ */
 async function tellRefused(dependencies: TopicsDependencies, topics: readonly string[], signal: AbortSignal): Promise<boolean | undefined> {
   const half = Math.ceil(topics.length / 2);
   let isFound = false;
@@ -92,7 +98,10 @@ async function tellRefused(dependencies: TopicsDependencies, topics: readonly st
   return isFound;
 }
 
-/** Each topic is valid, but together they are too many: the newest of `add` do not fit, and get an error. @returns Whether the stream could be asked. */
+/**
+ * Each topic is allowed, but together they are too many. A binary search finds how many of `add` fit; the others get an error.
+ * @returns false if the service cannot answer now
+ */
 async function tellTooMany(dependencies: TopicsDependencies, error: TidingsError, kept: readonly string[], add: readonly string[], signal: AbortSignal): Promise<boolean> {
   let fitting = 0;
   for (let tooMany = add.length; tooMany - fitting > 1;) {
@@ -102,12 +111,12 @@ async function tellTooMany(dependencies: TopicsDependencies, error: TidingsError
     if (refusal === 'none') fitting = middle;
     else tooMany = middle;
   }
-  // At least one, so that it is not asked for ever.
+  // `fitting` is below `add.length`, so at least one topic gets an error. Otherwise the same request would repeat for ever.
   for (const topic of add.slice(fitting)) dependencies.listener.refused(error, topic);
   return true;
 }
 
-/** How the service refuses topics; undefined where it cannot be asked now. */
+/** Asks whether the service refuses topics. @returns Its refusal, or `none`; undefined if it cannot answer now. */
 async function refusalOf({ requests, isWatching }: TopicsDependencies, topics: readonly string[], signal: AbortSignal): Promise<TidingsError | 'none' | undefined> {
   try {
     const answer = await requests.send(`/${isWatching ? 'presence' : 'cursor'}?${topicQuery(topics).toString()}`, { signal });

@@ -2,18 +2,22 @@ import type { ConnectOptions } from './api.ts';
 import type { Requests, TidingsError } from './requests.ts';
 import type { SourceTaker, StreamSource } from './stream-source.ts';
 
-/** What the stream is doing. `connecting`: nothing is wanted, or an attempt is under way, or due after an orderly end. `offline`: the last attempt failed, and the next is due. */
+/**
+ * `connecting`: no topic is wanted, an attempt is under way, or the next attempt is due after an orderly end. `open`. `offline`: the last attempt failed, and the next is due. `denied`: the
+ * service refused everything, and no attempt follows before `restart` or `change`.
+ */
 export type StreamState = 'connecting' | 'open' | 'offline' | 'denied';
 
 export interface StreamListener {
   /** The topics and patterns that are wanted now. */
   wanted(): string[];
-  /** From this place on the stream has these topics. */
+  /** The stream delivers these topics from this cursor on. */
   began(topics: readonly string[], cursor: string): void;
-  /** A message, by its event name, or what the service says of the stream, by a name that begins with `$`. With `$cursor` the place alone has changed. */
+  /** Takes a message, by its event name, or a control event, whose name begins with `$`. With `$cursor` only the stream's cursor has changed. */
   take(event: string, content: unknown): void;
-  /** The service refuses a topic; without one, everything. */
+  /** The service refuses `topic`, or the whole stream if `topic` is undefined. */
   refused(error: TidingsError, topic?: string): void;
+  /** `EventStream.state` has changed. */
   changed(): void;
 }
 
@@ -21,11 +25,11 @@ export interface EventStreamDependencies {
   readonly requests: Requests;
   readonly listener: StreamListener;
   readonly options: ConnectOptions;
-  /** Whether it reads at the service, though tabs share their streams. */
+  /** The stream of the tab that leads: it reads from the service itself, although `options.share` is set. */
   readonly isLeading?: boolean;
-  /** Whether it watches who listens. Such a stream always begins now. */
+  /** The stream watches presence. Such a stream never resumes: it always begins at the head. */
   readonly isWatching?: boolean | undefined;
-  /** Where it begins; by default now. */
+  /** The cursor at which it begins; by default the head. */
   readonly cursor?: string | undefined;
   /** How long the first frame may take; `watch.ts` has the default. Milliseconds. */
   readonly firstFrameMs?: number;
@@ -33,54 +37,50 @@ export interface EventStreamDependencies {
   readonly streamAgainMs?: number;
 }
 
-/** One stream for all subscriptions. It comes back after any end, from the place that it has reached. */
+/** One stream for all subscriptions. After any end it reconnects, and resumes at its cursor. */
 export interface EventStream extends SourceTaker {
   readonly state: StreamState;
   /** The attempt that is under way, or the last one. */
   readonly attempt: Attempt;
-  /** Something on the way holds streams back: reads in another way. */
+  /** Replaces the event stream while a proxy buffers it: long polls. */
   fallback?: StreamSource | undefined;
-  /** Whether the stream has a topic, and keeps it. */
+  /** Whether the open stream delivers a topic, and no change under way removes it. */
   tells(topic: string): boolean;
-  /** The wanted topics have changed. An open stream gets all changes of one turn at once. A stream that cannot be changed is opened anew for a topic that it lacks, or closed where nothing is wanted. */
+  /**
+   * Call it after `StreamListener.wanted` has changed. An open stream gets all changes of one turn of the event loop by one request. A stream that cannot be changed reconnects if it lacks a topic.
+   * If no topic is wanted, the stream closes.
+   */
   change(): void;
-  /** Connects anew: the connection may be dead, or the topics are others. Forgets a refusal. */
+  /** Reconnects, with the topics wanted now; also after `denied`. */
   restart(this: void): void;
-  /** Forgets the place: the next beginning is now. */
+  /** Forgets the cursor: the next attempt begins at the head. */
   forget(): void;
   close(): void;
 }
 
-/** What a source is made of. */
-export interface SourceDependencies extends EventStreamDependencies {
-  /** The stream that reads from it. */
-  readonly stream: EventStream;
-  /** Makes a stream that reads at the service. */
-  readonly open: (dependencies: EventStreamDependencies) => EventStream;
-}
-
-/** By what the service knows an open stream. */
+/** The id and the secret of an open stream, from its `$open`. Requests about the stream name it by them. */
 export interface StreamHandle {
   readonly id: string;
   readonly secret: string;
 }
 
-/** One attempt to have a stream. */
+/** One attempt to open a stream, and the stream while it is open. */
 export interface Attempt {
   topics: readonly string[];
   /** Ends the attempt, or the pause after it: the next one begins at once. */
   readonly end: AbortController;
-  /** When something was heard. */
+  /** When the last byte came, by `Date.now()`. */
   heard: number;
-  /** By what the service knows the stream while it is open. */
+  /** Undefined before `$open`, after the end, and if the service gives none. */
   handle?: StreamHandle | undefined;
-  /** Of a change that is under way: what the stream will have. Another change waits until the stream has told of this one, so that each `$topics` is of one change. */
+  /** The topics after the change that is under way. The next change waits for the `$topics` of this one, so that each `$topics` answers one change. */
   next?: readonly string[] | undefined;
 }
 
+/** The dependencies of a `StreamSource`. */
 export interface SourceDependencies extends EventStreamDependencies {
-  /** The stream that reads from it. */
+  /** The stream that reads from the source. */
   readonly stream: EventStream;
-  /** Makes a stream that reads at the service. */
+  /** Makes a stream that reads events from the service. */
   readonly open: (dependencies: EventStreamDependencies) => EventStream;
 }

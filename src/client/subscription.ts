@@ -4,15 +4,20 @@ import { later } from './later.ts';
 import type { HistoryStart, SubscriptionDependencies, TopicSubscription } from './reading.ts';
 import { matches, placeOf } from './topics.ts';
 
-/** How many messages of the stream wait while earlier ones are read. Bounds the memory of a long replay: the log has the rest. */
+/** The most messages of the stream that are kept while history is read. Bounds the memory of a long replay: beyond it, history is read once more. */
 const HELD_MAX_MESSAGES = 1_000;
 
-/** Names of events that are about the subscription: messages that are called so are heard as `any`. */
+/** Event names that `Subscription.on` uses itself. A message with such an event name is emitted as `any` only. */
 const OWN_NAMES: readonly string[] = ['any', 'gap', 'erased', 'error'];
 
 /**
- * Messages of one topic or pattern, each once, in order. It is a reader with a place of its own. It reads history up to the place of the stream, and from there on takes what the stream
- * brings. A loop that is too slow falls behind, and reads on from its own cursor.
+ * Subscribes to a topic or pattern: each message once, in order. The subscription is a reader with a cursor of its own:
+ *
+ *     waiting ── began() ─► behind ── history reaches the stream's cursor ─► live
+ *                             ▲                                               │
+ *                             └── the loop's queue is full ◄──────────────────┘
+ *
+ * Without a start in the options, a subscription with listeners goes from `waiting` to `live` at once. `refuse()` leads from any state to `refused`, `reset()` to `waiting`.
  */
 export function subscribe(topic: string, options: SubscribeOptions, dependencies: SubscriptionDependencies, isLoop: boolean): TopicSubscription {
   const { stream, subscriptions, changed, unheard } = dependencies;
@@ -20,10 +25,10 @@ export function subscribe(topic: string, options: SubscribeOptions, dependencies
   const end = new AbortController();
   const { signal } = end;
   let state: TopicSubscription['state'] = 'waiting';
-  /** What the stream brings up to this place is known already. */
+  /** While live: drops messages of the stream up to this number, because history had them. */
   let known = 0;
 
-  /** What began before is over. */
+  /** Starts a new run: results of the run before are dropped. */
   const become = (next: typeof state): void => {
     self.run++;
     self.held = undefined;
@@ -107,7 +112,7 @@ export function subscribe(topic: string, options: SubscribeOptions, dependencies
     },
     take(event, content) {
       if (event === '$gap') {
-        // Numbers may begin lower. Earlier messages belong to the lost log, or history has them.
+        // The log may have been exchanged, and numbers may begin lower. The held messages belong to the lost log, or history has them.
         known = 0;
         self.held = undefined;
         if (state === 'waiting' || state === 'refused') return;

@@ -2,19 +2,19 @@ import type { ConnectOptions } from './api.ts';
 import { more } from './later.ts';
 import { TidingsError, type RequestParts, type Requests } from './requests.ts';
 
-/** Requests with the application's token, or without one. */
+/** Makes the `Requests` of a connection. All requests share one token, until `forget` or a 401. */
 export function createRequests(url: string, options: ConnectOptions): Requests {
   const base = url.replace(/\/+$/, '');
   let token: Promise<string | null> | undefined;
 
   const send = async (path: string, parts: RequestParts, isSecond?: true): Promise<Response> => {
     const used = token ??= Promise.resolve().then(() => options.getToken?.() ?? null);
-    /** Another request may have noticed it before. */
+    /** Another request may have got a newer token meanwhile: keep that one. */
     const forget = (): void => {
       if (token === used) token = undefined;
     };
     const text = await used.catch((error: unknown) => {
-      // A token that it could not get now, it may get later.
+      // `getToken` has failed: the next request calls it again.
       forget();
       throw error;
     });

@@ -1,49 +1,49 @@
 import type { Connection, Erased, Gap, Message, Status, SubscribeOptions } from './api.ts';
 import { placeOf } from './topics.ts';
 
-/** How many messages a view keeps, unless it is told another number. Stops a page that is open for days from filling its memory. */
+/** The default of `limit`. Stops a page that is open for days from filling its memory. */
 export const KEPT_MESSAGES = 100;
-/** Stops each new message from copying a list without end. */
+/** The largest `limit`. Each new message copies the list: bounds the time of that. */
 const KEPT_MAX_MESSAGES = 10_000;
 
-/** What a page shows of a topic. It changes as a whole: the same object means the same content. */
+/** The content of a topic, for rendering. Immutable: the same object means the same content. */
 export interface View<Data = unknown, State = undefined> {
   /** The newest messages, oldest first, at most `limit`. Erased messages are left out. */
   readonly messages: readonly Message<Data>[];
   /** The newest message. */
   readonly last: Message<Data> | undefined;
-  /** That of the connection. */
+  /** The connection's status. */
   readonly status: Status;
-  /** What `reduce` made of `initial` and all messages. */
+  /** `initial`, after `reduce` has taken each message. */
   readonly state: State;
   /** The latest gap: messages may be missing. */
   readonly gap: Gap | undefined;
-  /** Why nothing comes, such as a topic that the service refuses; gone with the next message. */
+  /** The latest error, such as a refused topic. The next message clears it. */
   readonly error: Error | undefined;
 }
 
 export interface TopicViewOptions {
   readonly client: Connection;
   readonly topic: string;
-  /** Where it begins. */
+  /** Where the subscription begins. */
   readonly start: Pick<SubscribeOptions, 'since' | 'after' | 'last'>;
-  /** How many messages it keeps. */
+  /** The most messages that the view keeps. */
   readonly limit: number;
   readonly initial: unknown;
 }
 
 /**
- * A topic as an external store, in the form that React's `useSyncExternalStore` asks for. It subscribes while somebody listens. Whoever comes back in the same turn, as in
- * strict mode, finds the subscription as it was; who comes back later goes on after the last message.
+ * A topic as an external store, for React's `useSyncExternalStore`. The view is subscribed while it has listeners. It unsubscribes at the end of the turn in which the last one left: strict mode
+ * takes a listener away and brings it back within a turn. A view that is subscribed to again later resumes after its last message.
  */
 export class TopicView {
-  /** Called once for each message. The rendering component sets it, and may change it while the view goes on. */
+  /** Called once for each message. The rendering component sets it after each render. */
   reduce: ((state: unknown, message: Message) => unknown) | undefined;
   readonly #options: TopicViewOptions;
   readonly #listeners = new Set<() => void>();
   readonly #onServer: View<unknown, unknown>;
   #view: View<unknown, unknown>;
-  /** The id or cursor up to which everything is known. */
+  /** The id or cursor up to which the view has all messages. */
   #reached: string | undefined;
   #leave: (() => void) | undefined;
 
@@ -58,7 +58,7 @@ export class TopicView {
 
   readonly read = (): View<unknown, unknown> => this.#view;
 
-  /** What a server renders, and a page before it has taken over what the server rendered. */
+  /** The view for rendering on a server, and for hydration in the page. */
   readonly readOnServer = (): View<unknown, unknown> => this.#onServer;
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -66,7 +66,6 @@ export class TopicView {
     this.#leave ??= this.#join();
     return () => {
       this.#listeners.delete(listener);
-      // Strict mode takes the listener away and brings it back: the subscription must not begin anew for that.
       queueMicrotask(() => this.#end());
     };
   };
@@ -98,7 +97,7 @@ export class TopicView {
   }
 
   #take(message: Message): void {
-    // A connection with a `store`, or one that has logged in again, may begin before what the view has reached.
+    // A connection with a `store`, or after a login, may resume at an earlier cursor: the view has these messages.
     if (this.#reached !== undefined && isUpTo(message.id, this.#reached)) return;
     this.#reached = message.id;
     const { limit } = this.#options;
@@ -119,11 +118,11 @@ export class TopicView {
   }
 }
 
-/** Whether an id is of the same log, and not after the other one. */
+/** Whether an id has the same epoch as another id, and a number up to its number. */
 function isUpTo(id: string, other: string): boolean {
-  return logOf(id) === logOf(other) && placeOf(id) <= placeOf(other);
+  return epochOf(id) === epochOf(other) && placeOf(id) <= placeOf(other);
 }
 
-function logOf(id: string): string {
+function epochOf(id: string): string {
   return id.slice(0, id.lastIndexOf('-'));
 }

@@ -2,21 +2,21 @@
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 30_000;
 
-/** After this time without a byte the connection is dead. Twice the heartbeat of the service, and some time more. Milliseconds. */
+/** The timeout of a connection without a byte: two heartbeats of the service (25 s each), and 10 s. Milliseconds. */
 export const STALE_AFTER_MS = 60_000;
-/** How long the first frame may take. The service sends it at once; after this time, something on the way holds it back. Milliseconds. */
+/** The timeout of the first frame. The service sends it at once; if it takes longer, a proxy buffers the stream. Milliseconds. */
 export const FIRST_FRAME_MAX_MS = 10_000;
 
 /**
- * How long to wait before the next attempt: twice as long after each failure, and at least as long as the service asked for. It is spread, so that clients that failed together do not
- * come back together. Milliseconds.
+ * The pause before the next attempt, in milliseconds. It doubles with each failure up to 30 s, and is at least `error.retryAfter`. Jitter takes away up to half, so that clients that failed
+ * together do not retry together. For example, after the third failure: 2 to 4 s.
  */
 export function pauseAfter(failures: number, error?: unknown): number {
   const { retryAfter = 0 } = Object(error) as { readonly retryAfter?: number };
   return Math.max(Math.min(BACKOFF_MS * 2 ** (failures - 1), BACKOFF_MAX_MS) * (0.5 + Math.random() / 2), retryAfter);
 }
 
-/** Resolves after this time in milliseconds, or as soon as the signal is aborted. */
+/** Resolves (never rejects) after this time in milliseconds, or as soon as the signal is aborted. */
 export function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {

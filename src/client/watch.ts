@@ -4,7 +4,10 @@ import type { Attempt, EventStream, EventStreamDependencies } from './stream.ts'
 import type { StreamSource } from './stream-source.ts';
 import { FIRST_FRAME_MAX_MS, STALE_AFTER_MS } from './waiting.ts';
 
-/** Ends an attempt that has become silent, or whose first frame does not come: then the stream polls. @returns Ends it. */
+/**
+ * Enforces two timeouts of an attempt. Without a byte for `staleAfter`, the attempt ends. Without a first frame for `firstFrameMs`, the stream also falls back to long polls.
+ * @returns A function that stops the timers.
+ */
 export function watch(dependencies: EventStreamDependencies, attempt: Attempt, stream: EventStream): () => void {
   const { options: { staleAfter = STALE_AFTER_MS, fallback }, isWatching, firstFrameMs = FIRST_FRAME_MAX_MS } = dependencies;
   const silence = setInterval(() => {
@@ -21,7 +24,7 @@ export function watch(dependencies: EventStreamDependencies, attempt: Attempt, s
   };
 }
 
-/** Asks for messages until a stream comes through. */
+/** Long polls, until an event stream arrives unbuffered. */
 function polling(dependencies: EventStreamDependencies, stream: EventStream): StreamSource {
   return {
     read: async (taker, topics, signal) => {
@@ -39,7 +42,10 @@ function polling(dependencies: EventStreamDependencies, stream: EventStream): St
   };
 }
 
-/** A page is back. It connects anew if its network changed, no connection is open, or the open one was silent for half of `staleAfter`. @returns A function that ends it. */
+/**
+ * Restarts the stream when the page becomes visible or its network changes: unless the stream is open, and had a byte within half of `staleAfter`.
+ * @returns A function that removes the listeners.
+ */
 export function lookOnReturn(stream: EventStream, { staleAfter = STALE_AFTER_MS }: ConnectOptions): () => void {
   return onReturn((isOnline) => {
     if (stream.state !== 'denied' && (isOnline || stream.state !== 'open' || Date.now() - stream.attempt.heard > staleAfter / 2)) stream.restart();

@@ -6,14 +6,14 @@ import { topicQuery } from './topics.ts';
 import { FIRST_FRAME_MAX_MS, pause } from './waiting.ts';
 import { watch } from './watch.ts';
 
-/** A stream as a WebSocket. The library loads this module with the first of them. */
+/** A stream over a WebSocket: `transport: 'websocket'`. The library loads this module with the first one. */
 
-/** The reconnection time before the service says its own. Milliseconds. */
+/** The reconnection time before the service sends one (`retryMs`). Milliseconds. */
 const RETRY_MS = 1_000;
-/** How long an event stream takes the place of a WebSocket that was held back. Each try may hang. Milliseconds. */
+/** After a WebSocket that was held back: how long event streams are used before the next WebSocket. An attempt may hang, so they are rare. Milliseconds. */
 const SOCKET_AGAIN_MS = 5 * 60_000;
 
-/** A message, or an event about the stream. */
+/** A message, which has a `topic`, or a control event, which has none. */
 interface SocketFrame {
   readonly id?: string;
   readonly topic?: string;
@@ -22,7 +22,7 @@ interface SocketFrame {
   readonly data: unknown;
 }
 
-/** The source that a stream has over WebSockets. */
+/** The `StreamSource` that reads WebSockets. */
 export function webSocket(dependencies: SourceDependencies): StreamSource {
   const { options: { as, meta }, isWatching, stream } = dependencies;
   let nextTry = 0;
@@ -30,7 +30,7 @@ export function webSocket(dependencies: SourceDependencies): StreamSource {
     async read(taker, topics, signal) {
       if (Date.now() < nextTry) return 'here';
       const { attempt } = stream;
-      // The first frame is waited for here: an event stream comes before polls.
+      // `readSocket` has its own timeout for the first frame: after it comes an event stream, not long polls. So no fallback here.
       const stop = watch({ ...dependencies, options: { ...dependencies.options, fallback: 'none' } }, attempt, stream);
       const query = topicQuery(topics);
       for (const [name, value] of Object.entries({ as, meta: meta && JSON.stringify(meta), ...(isWatching ? { presence: '1' } : { lastEventId: taker.cursor }) })) if (value !== undefined) query.set(name, value);
@@ -39,11 +39,11 @@ export function webSocket(dependencies: SourceDependencies): StreamSource {
         wait = await readSocket({ ...dependencies, query, topics, taker, signal });
       } finally {
         stop();
-        // The next stream asks for the changed topics anyway.
+        // From here on the topics cannot be changed: the next attempt requests the topics wanted then.
         attempt.handle = undefined;
       }
       if (wait === 'held') nextTry = Date.now() + SOCKET_AGAIN_MS;
-      // Where no WebSocket comes through, an event stream may.
+      // `blocked` and `held` concern WebSockets only: an event stream may still arrive.
       if (typeof wait === 'string') return 'here';
       await pause(wait, signal);
       return undefined;
@@ -53,19 +53,19 @@ export function webSocket(dependencies: SourceDependencies): StreamSource {
 }
 
 interface SocketReading extends SourceDependencies {
-  /** The parameters of the stream. */
+  /** The query of the stream's URL. */
   readonly query: URLSearchParams;
   readonly topics: readonly string[];
   readonly taker: SourceTaker;
   readonly signal: AbortSignal;
 }
 
-/** `blocked`: the service answers, but WebSockets do not come through, or the page may open none. `held`: nothing comes through for so long that something on the way holds it back. */
+/** `blocked`: the handshake failed although the service answers, or the page may open no WebSocket. `held`: no frame came within `firstFrameMs`, so a proxy holds it back. */
 type SocketFailure = 'blocked' | 'held';
 
 /**
- * Reads until the WebSocket ends.
- * @returns When to come back, in milliseconds.
+ * Reads a WebSocket to its end.
+ * @returns The pause before the next attempt, in milliseconds, or why no WebSocket can be used.
  */
 async function readSocket({ requests, options: { getToken }, query, topics, taker, signal, firstFrameMs = FIRST_FRAME_MAX_MS }: SocketReading): Promise<number | SocketFailure> {
   const ticket = getToken === undefined ? undefined : await ticketFor(requests, topics, signal);
@@ -105,7 +105,7 @@ async function readSocket({ requests, options: { getToken }, query, topics, take
   try {
     const wait = await promise;
     if (wait !== undefined) return wait;
-    // Browsers do not tell why a handshake failed. This says it, if the service refuses the topics, or cannot be reached.
+    // Browsers hide why a handshake failed. This request rejects with the reason if the service refuses the topics, or is away.
     await requests.send(`/cursor?${topicQuery(topics).toString()}`, { signal });
     return 'blocked';
   } finally {
@@ -116,7 +116,7 @@ async function readSocket({ requests, options: { getToken }, query, topics, take
   }
 }
 
-/** A browser's WebSocket can send no header. Returns undefined where none is needed: the service looks at no credential. */
+/** A ticket for the URL, because a browser's WebSocket can send no header. Undefined if the service has no access control, and so makes no tickets. */
 async function ticketFor(requests: Requests, topics: readonly string[], signal: AbortSignal): Promise<string | undefined> {
   try {
     const answer = await requests.send('/tickets', { method: 'POST', body: JSON.stringify({ topics }), signal });
@@ -125,7 +125,7 @@ async function ticketFor(requests: Requests, topics: readonly string[], signal: 
     return ticket;
   } catch (error) {
     if (!isRefusal(error) || error.status !== 401) throw error;
-    // Then nothing else is refused for its credential either.
+    // Without access control this succeeds. With it, the credential is refused here too, and the error goes to the caller.
     await requests.send(`/cursor?${topicQuery(topics).toString()}`, { signal });
     return undefined;
   }

@@ -1,6 +1,6 @@
-/** Requests to the service, with the credential that the person has shown. It is kept in memory alone: a reload forgets it. */
+/** Requests to the service, with the credential of the signed-in person. Only memory keeps it: a reload forgets it. */
 
-/** What `GET /` tells: what the service is, and what the person may do. */
+/** The answer of `GET /`: the version of the service, and what the person may do. */
 export interface Index {
   readonly version?: string;
   readonly open: boolean;
@@ -22,15 +22,15 @@ export interface Index {
 /** Where the service is: the folder of this page. A proxy may have put it below a path. */
 export const BASE = new URL('.', document.baseURI).href;
 
-/** How long the page waits for an answer of the service. */
+/** The timeout of a request. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
-/** What a header can carry of a key or token; `fetch` refuses other characters, as if the service were away. */
+/** The characters that a key or token may have in a header. With others `fetch` fails as if the service were away. */
 const SENDABLE = /^[\x20-\x7e]*$/;
 
 /** Why a request failed. */
 export class ApiError extends Error {
-  /** 0 where there was no answer. */
+  /** The HTTP status; 0 without an answer. */
   readonly status: number;
   readonly code: string;
   /** The part of the request that was wrong. */
@@ -47,7 +47,7 @@ export class ApiError extends Error {
 const LIMITED_CODE = 429;
 const FAILURE_CODE = 500;
 
-/** Whether the same request may be answered later: the service was not there, could not answer, or had no room. */
+/** Whether a retry may succeed: the service was away, could not answer, or had no room. */
 export function mayPass(error: unknown): boolean {
   return error instanceof ApiError && (error.code === 'unreachable' || error.status === LIMITED_CODE || error.status >= FAILURE_CODE);
 }
@@ -57,7 +57,7 @@ export interface RequestParts {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly signal?: AbortSignal;
-  /** The answer has no end: then the time limit is for its head alone. */
+  /** The answer is a stream: the timeout covers only its head. */
   readonly isStream?: true;
 }
 
@@ -122,7 +122,7 @@ export interface Verdict {
   readonly detail?: string;
 }
 
-/** Asks before trying: a refused request stands in the console of the browser, and counts as an attempt. @throws ApiError */
+/** Asks whether a request is allowed before sending it: a refused request shows in the console of the browser, and counts as an attempt. @throws ApiError */
 export function verdict(api: Api, action: 'publish' | 'read', topic: string, signal?: AbortSignal): Promise<Verdict> {
   return api.json(`access${query({ action, topic })}`, signal === undefined ? {} : { signal });
 }

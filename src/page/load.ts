@@ -1,19 +1,19 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, mayPass } from './api.ts';
 
-/** How soon something that is loaded once is asked for again while the service does not answer. Stops a page from asking without a pause. */
+/** The retry interval of a thing that is loaded once. Stops a page from asking without a pause while the service is away. */
 const LOAD_RETRY_MS = 3_000;
-/** After this time without an answer the page says so. Stops old figures from looking new while the service stands still. */
+/** After this time without an answer the page shows that it waits. Stops old figures from looking new while the service is frozen. */
 const LATE_MS = 5_000;
 
 export interface Loaded<Value> {
-  /** The newest that came, also while a later request fails. */
+  /** The newest answer; kept while later requests fail. */
   readonly value: Value | undefined;
-  /** When it came, in milliseconds since 1970. */
+  /** When the newest answer came, in milliseconds since 1970. */
   readonly at: number | undefined;
   readonly error: unknown;
   readonly isLoading: boolean;
-  /** The service has been asked, and takes long to answer. */
+  /** A request takes longer than usual. */
   readonly isLate: boolean;
   readonly reload: () => void;
 }
@@ -28,9 +28,9 @@ interface State<Value> {
 }
 
 /**
- * Loads something, and again from time to time while the page is seen. Where the service cannot be reached or cannot answer, it is asked again until it does.
- * @param key Names the loaded thing: another key forgets the earlier one.
- * @param everyMs 0: once.
+ * Loads a value, and polls it while the page is visible. After a network error or a 503 it retries until the service answers.
+ * @param key Names the value: another key forgets the earlier value.
+ * @param everyMs The interval of polling; 0 loads once.
  */
 export function useLoad<Value>(load: (signal: AbortSignal) => Promise<Value>, key: string, everyMs = 0): Loaded<Value> {
   const [state, setState] = useState<State<Value>>({ key, isLoading: true, isLate: false });

@@ -2,7 +2,9 @@ import { render } from 'preact';
 import { App } from './app.tsx';
 
 /**
- * The page: what somebody sees who opens the address of the service in a browser. It uses the public API and the client library, as any other page could, and imports nothing of the service.
- * Every view lives behind `#`. What comes in is strangers' text, and is shown as text. `built/` has it as JavaScript: `npm run build`, after each change.
+ * The page that the service serves at `/`. It uses only the public API and the client library, and imports nothing of the service. All text from the service may be written by strangers, and is
+ * rendered as text. `built/` has the page as JavaScript: `npm run build`, after each change.
+ *
+ * Read app.tsx (navigation and sign-in), route.ts (a view's address is after `#`), api.ts (requests), load.ts (polling), then a file of views/. The stream is in feed/.
  */
 render(<App />, document.getElementById('page')!);

@@ -4,9 +4,9 @@ import { ApiError, messageOf } from './api.ts';
 import type { Loaded } from './load.ts';
 import { timeOfDay, visible } from './text.ts';
 
-/** What views are made of. */
+/** The components that several views share. */
 
-/** For how long a button says that it has copied. */
+/** How long a button shows "copied". */
 const COPIED_MS = 2_000;
 
 /** Text of strangers: never HTML, and it turns nothing around it. */

@@ -11,8 +11,10 @@ import { observe } from './observe.ts';
 import { report } from './report.ts';
 
 /**
- * `tidings doctor`: whether everything between this machine and the service lets streams through, and what to change. `observe.ts` looks, the verdicts judge what it saw, `report.ts` shows it.
- * It touches no database.
+ * `tidings doctor`: finds proxies between this machine and the service that delay or break streams, and the lines that mend them. It opens no database.
+ *
+ * `observe.ts` sends requests and opens streams, and returns observations (`observations.ts`). `diagnosis.ts` makes a verdict for each check (`…-verdicts.ts`), and `report.ts` prints them with the
+ * lines of `mends.ts`.
  */
 
 /** A little longer than the default of HEARTBEAT_SECONDS, so that a heartbeat must come. */
@@ -59,7 +61,7 @@ function fromEnvironment(command: Command): URL {
   return serviceUrl('TIDINGS_URL')(text);
 }
 
-/** Commander would repeat a wrong value, and it may hold a password. */
+/** Throws its own error for a wrong value: Commander's would show the value, which may have a password. */
 function serviceUrl(name: string): (text: string) => URL {
   return (text) => {
     const url = URL.parse(text);
@@ -70,7 +72,7 @@ function serviceUrl(name: string): (text: string) => URL {
   };
 }
 
-/** RFC 9110, section 5.5: what a header may have. Here, too, Commander would repeat it. */
+/** Checks the characters that a header may have (RFC 9110, section 5.5). The error does not show the token. */
 function token(text: string): string {
   if (!/^[\x21-\x7e]+$/.test(text)) throw wrongUsage('--token, or TIDINGS_TOKEN: a token has visible ASCII characters only');
   return text;

@@ -14,7 +14,7 @@ const CHECKS = [
 
 export type Check = (typeof CHECKS)[number];
 
-/** Seen with Caddy 2.6, which has no line for it. */
+/** Caddy 2.6 does this, and no setting changes it. */
 const CADDY_ENDS = 'Caddy completes streams that break off: in fetch-event-source, throw an error in onclose to come back';
 
 export interface Finding {
@@ -31,7 +31,7 @@ export interface Diagnosis {
   readonly findings: readonly Finding[];
 }
 
-/** @param observed Everything that was seen. No check looks at anything else. */
+/** Makes the verdict of each check. A pure function: the checks use only the observations. */
 export function diagnose(observed: Observations): Diagnosis {
   const { target } = observed;
   const verdicts = verdictsOf(observed);

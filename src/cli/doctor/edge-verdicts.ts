@@ -2,27 +2,27 @@ import { jsonOf, problemOf, seconds, type Answer } from './exchange.ts';
 import { DAY_MS, type Live, type Openings, type Reached } from './observations.ts';
 import { good, quoted, unseen, warning, wrong, type Verdict } from './verdict.ts';
 
-/** Verdicts about the way to the service itself: whether it is reached, and by what. */
+/** Verdicts about the connection: whether requests reach the service, TLS, HTTP, the clock, and the time to open a stream. */
 
-/** Whole seconds, a slow answer and ordinary drift are no fault. */
+/** Allows for whole seconds in `Date`, a slow answer and ordinary drift. */
 const CLOCK_MAX_MS = 5_000;
-/** Programs renew certificates earlier: those of Let's Encrypt 30 days before. */
+/** Renewal has failed if a certificate is this near its end: clients of Let's Encrypt renew 30 days before. */
 const CERTIFICATE_MIN_MS = 14 * DAY_MS;
-/** HAProxy without `option http-no-delay` holds each frame for 200 ms: each stream takes that time, and what the way takes. Milliseconds. */
+/** HAProxy without `option http-no-delay` holds each small frame for 200 ms. So the first event of each stream takes 200 ms and the network's time. Milliseconds. */
 const HELD_FRAME_MIN_MS = 190;
 const HELD_FRAME_MAX_MS = 300;
-/** A timer always takes the same time; a busy machine does not. Milliseconds. */
+/** A timer delays all streams alike; a busy machine does not. The largest difference between streams for which a timer is assumed. Milliseconds. */
 const HELD_FRAME_SPREAD_MAX_MS = 50;
-/** A slow network delays requests, too: a held frame takes at least this many times as long as a request. */
+/** A slow network delays requests, too. So a frame counts as held only if it takes this many times as long as a request. */
 const HELD_FRAME_FACTOR = 3;
-/** An open that takes longer is noticed by people. Milliseconds. */
+/** People notice a stream that takes longer to open. Milliseconds. */
 const OPENING_MAX_MS = 2_000;
 
 export function isRedirect({ status }: Answer): boolean {
   return status >= 300 && status < 400;
 }
 
-/** The answer, for people. */
+/** Status and content type of an answer, for people. */
 export function shownAnswer({ status, headers }: Pick<Answer, 'headers'> & { readonly status: number | undefined }): string {
   return `${status ?? 'nothing'} ${quoted(headers['content-type'] ?? 'without a content type')}`;
 }

@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 
-/** One request through everything on the way, and its answer. Nothing is followed, repeated, or thrown: a failure is an observation. */
+/** One request through all proxies, and its answer. `send` follows no redirect, retries nothing, and never rejects: a failure is an observation, too. */
 
 /** Stops an endless answer from filling the memory. */
 const SEEN_MAX_BYTES = 256 * 1024;
@@ -11,7 +11,7 @@ export interface Answer {
   readonly status: number;
   /** By their names in lower case; repeated ones are joined. */
   readonly headers: Readonly<Record<string, string>>;
-  /** The beginning of the body. Empty for an event stream, which is left at its head. */
+  /** The beginning of the body. Empty for an event stream, of which only the head is read. */
   readonly body: string;
   /** Milliseconds from the request to the head. */
   readonly headMs: number;
@@ -38,9 +38,9 @@ export interface Ask {
   readonly body?: string;
   /** By default the bound of the target. Milliseconds. */
   readonly timeoutMs?: number;
-  /** A connection that is kept for the next request. */
+  /** Keeps the connection for the next request with this agent. */
   readonly agent?: HttpAgent;
-  /** The length that the head announces; what the body lacks is never sent. */
+  /** A `Content-Length` larger than the body: the rest is never sent. */
   readonly announcedBytes?: number;
 }
 
@@ -71,25 +71,25 @@ export function credentials({ token }: Target): Readonly<Record<string, string>>
   return token === undefined ? {} : { authorization: `Bearer ${token}` };
 }
 
-/** A request that has not been sent to its end. */
+/** Starts a request. The caller writes its body, and ends it. */
 export function start(target: Target, { method = 'GET', path, headers = {}, agent }: Ask, taken: (response: IncomingMessage) => void): ClientRequest {
   const url = new URL(target.url);
-  // Assigned to `pathname`, a path would be normalized: what the proxy makes of it is to be seen.
+  // Do not assign the path to `URL.pathname`, which normalizes it: the proxy must get it as it is.
   const options = { method, headers, agent: agent ?? false, host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port, path: `${pathPrefix(target)}${path}`, protocol: url.protocol };
   return url.protocol === 'https:' ? httpsRequest({ ...options, servername: serverName(url.hostname) }, taken) : httpRequest(options, taken);
 }
 
-/** RFC 6066, section 3: an address is no server name. */
+/** The TLS server name. Empty for an IP address, which is no server name (RFC 6066, section 3). */
 export function serverName(hostname: string): string {
   return /^[\d.]+$|:/.test(hostname) ? '' : hostname;
 }
 
-/** By their names in lower case. */
+/** The headers by their names in lower case, without the token. */
 export function headersOf({ headers }: IncomingMessage, target: Target): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, withoutToken(Array.isArray(value) ? value.join(', ') : value ?? '', target)]));
 }
 
-/** Removes the token from a text of the other side, which may repeat the request, also where the text is cut. */
+/** Removes the token from an answer, which may repeat the request. */
 export function withoutToken(text: string, { token }: Target): string {
   return token === undefined ? text : text.replaceAll(token, '<token>');
 }
@@ -131,7 +131,7 @@ export function send(target: Target, ask: Ask): Promise<Reply> {
           parts.push(part);
           if (bytes > SEEN_MAX_BYTES) answered();
         });
-        // The beginning of an answer that breaks off is enough.
+        // An answer that breaks off counts as an answer, too.
         response.on('error', answered).on('end', answered);
       });
       outgoing.on('error', (error) => done(failureOf(error)));
@@ -147,7 +147,7 @@ export function isEventStream(type: string | undefined): boolean {
   return type?.toLowerCase().startsWith('text/event-stream') === true;
 }
 
-/** The problem (RFC 9457) in an answer of the service, whichever content type it has now. undefined when a proxy answered, or nothing is wrong. */
+/** The problem (RFC 9457) of the service in an answer; a proxy may have changed its content type. Undefined if a proxy answered, or nothing is wrong. */
 export function problemOf(reply: Reply | undefined): { readonly code: string; readonly detail: string } | undefined {
   if (reply?.kind !== 'answer') return undefined;
   const { type, code, detail } = jsonOf(reply) as { readonly type?: unknown; readonly code?: unknown; readonly detail?: unknown };

@@ -1,6 +1,6 @@
 /**
  * Lines that mend a proxy. The tests try each line for nginx, HAProxy and Caddy that does not end in "(not tried)". Lines for other proxies come from their documentation.
- * A line that begins with "remove" names what must go: nothing that is added would undo it. The tests put that in, and doctor finds it.
+ * A line that begins with "remove" names a line to delete, because no further line would undo it. The tests add such a line, and doctor must find it.
  */
 
 /** Proxies whose lines are tried. */

@@ -2,7 +2,7 @@ import type { Reply, Target } from './exchange.ts';
 import type { StreamSeen } from './stream-watch.ts';
 import type { WebSocketSeen } from './web-socket-watch.ts';
 
-/** Observations through everything on the way. A verdict is made of these and of nothing else. */
+/** The types of all observations: the input of the verdicts. */
 
 /** A message that doctor published itself. */
 export interface Published {
@@ -19,46 +19,48 @@ export interface TlsSeen {
   readonly version: string;
   /** Why the certificate is not trusted. */
   readonly distrust: string | undefined;
-  /** By the clock of this machine; undefined where there is no certificate. */
+  /** By the clock of this machine; undefined without a certificate. */
   readonly daysLeft: number | undefined;
 }
 
-/** Asked first, and alone: where it fails, so does the rest. */
+/** The first requests. If they fail, doctor sends no others. */
 export interface Reached {
   readonly health: Reply;
   /** The answer to a second request, over the same connection if that was kept. */
   readonly again: Reply | undefined;
   readonly tls: TlsSeen | undefined;
-  /** How far the clock of this machine was behind when the answer came. Milliseconds. */
+  /** The `Date` of the answer minus the clock of this machine. Milliseconds. */
   readonly dateAheadMs: number | undefined;
 }
 
+/** A stream while messages are published. */
 export interface Live {
   readonly stream: StreamSeen;
   readonly published: readonly Published[];
   /** The answers to the publishes, in order; the last has the key of the one before it. */
   readonly publishes: readonly Reply[];
-  /** A publish whose TTL is no number. It comes before all others. */
+  /** The answer to a publish with an invalid TTL, which the service must refuse. Sent before the others. */
   readonly badTtl: Reply | undefined;
-  /** History before, and after the messages came. */
+  /** History before the first publish, and after the messages came. */
   readonly historyBefore: Reply | undefined;
   readonly historyAfter: Reply | undefined;
   /** The stream once more, with the first message's id in `Last-Event-ID`. */
   readonly replay: StreamSeen | undefined;
 }
 
+/** Answers to single requests. */
 export interface Requests {
-  /** The stream, and history, each with a parameter that the service refuses. */
+  /** A stream, and history, each with a parameter that the service refuses. */
   readonly streamQuery: Reply;
   readonly historyQuery: Reply;
   /** History of a topic with a slash. */
   readonly slash: Reply;
-  /** A publish by a page that the asked host served: as browsers send it over plain http, and as they do elsewhere, with `Sec-Fetch-Site`. */
+  /** A publish by a page of the service's own host: without `Sec-Fetch-Site`, as over plain http, and with it. */
   readonly ownPage: Reply;
   readonly ownPageWithSite: Reply;
-  /** A large batch of which nothing is stored. */
+  /** A large batch that is invalid, so the service stores nothing. */
   readonly largeBody: Reply;
-  /** A publish that is too large by its head, while its body is held back. */
+  /** A publish whose `Content-Length` is too large, and whose body is never sent. */
   readonly heldBody: Reply;
   /** History with the token, without a credential, and with an invalid credential. */
   readonly withToken: Reply | undefined;
@@ -67,6 +69,7 @@ export interface Requests {
   readonly preflight: Reply | undefined;
 }
 
+/** A stream and a long poll without messages. */
 export interface Idle {
   readonly stream: StreamSeen;
   readonly longPoll: Reply;
@@ -75,12 +78,12 @@ export interface Idle {
   readonly until: number;
 }
 
-/** How the service's own end of a stream arrived. */
+/** A stream that the service ended itself. */
 export interface Ending {
   readonly stream: StreamSeen;
 }
 
-/** Streams and requests, by turns, without anything beside them. Milliseconds. */
+/** Times of streams and requests that were opened in turn, with no other load. Milliseconds. */
 export interface Openings {
   /** From the request to the first event. */
   readonly streams: readonly number[];
@@ -90,15 +93,15 @@ export interface Openings {
 
 export interface Observations extends Reached {
   readonly target: Target;
-  /** Absent where the service was not reached. */
+  /** Absent if the service was not reached. */
   readonly rest?: {
     readonly live: Live;
     readonly requests: Requests;
     readonly idle: Idle | undefined;
-    /** With an invalid id, which the service answers with `$gap`. */
+    /** A stream with an invalid `Last-Event-ID`, to which the service answers with `$gap`. */
     readonly unknownId: StreamSeen;
     readonly openings: Openings;
-    /** Only where tickets may be made. */
+    /** Undefined if the credential may make no ticket. */
     readonly ending: Ending | undefined;
     readonly webSocket: WebSocketSeen;
   };

@@ -6,39 +6,39 @@ import { DAY_MS, type Ending, type Idle, type Live, type Observations, type Open
 import { StreamWatch, type StreamSeen } from './stream-watch.ts';
 import { watchWebSocket } from './web-socket-watch.ts';
 
-/** Observes the service from here, as its clients do. It judges nothing, and publishes to the target's topic only. */
+/** Makes all observations, with the requests that clients send. It judges nothing, and publishes to the target's topic only. */
 
-/** How many messages are published to be timed. */
+/** The number of messages whose delivery is timed. */
 const TIMED_MESSAGES = 3;
-/** Doctor's messages are of no use to anybody else. */
+/** Removes doctor's messages from the log soon: nobody else needs them. */
 const TTL_SECONDS = '60';
-/** How many streams are opened for the median. */
+/** The number of streams that are opened for the median. */
 const OPENED_STREAMS = 5;
 /** Above nginx' default of 1 MiB, below the smallest useful bound of batches. */
 const LARGE_BODY_BYTES = 2 * 1024 * 1024;
-/** More than any service takes: it refuses the head at once. */
+/** More than any service accepts, so it must refuse the head at once. */
 const HELD_BODY_BYTES = 20 * 1024 * 1024;
-/** How long a body is held back: an answer to the head alone comes sooner, or never. Milliseconds. */
+/** How long to wait for an answer to the head alone. A proxy that buffers the body would never answer. Milliseconds. */
 const HELD_BODY_MS = 1_500;
-/** The longest that the service lets a long poll wait. */
+/** The largest `wait` that the service allows. */
 const LONG_POLL_MAX_SECONDS = 50;
-/** Where others publish too, doctor's messages are among this many. */
+/** The newest messages to read: enough to find doctor's messages even if others publish to the topic. */
 const HISTORY_MESSAGES = 100;
-/** Between two looks at history. Milliseconds. */
+/** The interval between two reads of history. Milliseconds. */
 const HISTORY_LOOK_MS = 200;
-/** The id that no log ever gave. */
+/** An id that no log has: it lacks the `-`. */
 const UNKNOWN_ID = 'doctor';
 
 export async function observe(target: Target): Promise<Observations> {
   const reached = await reach(target);
   if (isStoppedBy(reached)) return { ...reached, target };
-  // The first stream is timed without all the others.
+  // Time the opening of streams alone, before all other requests run at once.
   const openings = await open(target);
   const [live, requests, idle, unknownId, ending, webSocket] = await Promise.all([watchLive(target), sendRequests(target), target.idleMs === 0 ? undefined : watchIdle(target), resumeFromUnknown(target), watchEnding(target), watchWebSocket(target, `${topicPath(target)}/events`)]);
   return { ...reached, target, rest: { live, requests, idle, unknownId, openings, ending, webSocket } };
 }
 
-/** Whether further checks are useless: no answer comes, or everything is redirected. */
+/** Whether further checks are useless: no answer, an untrusted certificate, a redirect, or a refused host. */
 function isStoppedBy({ health, tls }: Reached): boolean {
   if (health.kind === 'failure' || tls?.distrust !== undefined) return true;
   return (health.status >= 300 && health.status < 400) || problemOf(health)?.code === 'unknown-host';
@@ -50,7 +50,7 @@ async function reach(target: Target): Promise<Reached> {
     const asked = Date.now();
     const health = await send(target, { path: '/healthz', agent });
     const date = health.kind === 'answer' ? Date.parse(health.headers['date'] ?? '') : Number.NaN;
-    // The header has whole seconds: on the average it is half a second old.
+    // `Date` has whole seconds, rounded down: add half a second on average.
     const dateAheadMs = Number.isNaN(date) || health.kind === 'failure' ? undefined : date + 500 - (asked + health.at) / 2;
     const again = health.kind === 'failure' ? undefined : await send(target, { path: '/healthz', agent });
     return { health, again, tls: target.url.protocol === 'https:' ? await tlsOf(target) : undefined, dateAheadMs };
@@ -59,7 +59,7 @@ async function reach(target: Target): Promise<Reached> {
   }
 }
 
-/** undefined where not even a handshake was possible: then the first request has told why. */
+/** The TLS handshake. Undefined if it failed: then the first request has the reason. */
 function tlsOf({ url, timeoutMs }: Target): Promise<TlsSeen | undefined> {
   return new Promise((resolve) => {
     const host = url.hostname.replace(/^\[|\]$/g, '');
@@ -68,7 +68,7 @@ function tlsOf({ url, timeoutMs }: Target): Promise<TlsSeen | undefined> {
       socket.destroy();
       resolve(seen);
     };
-    // A certificate that is not believed is described; nothing is sent.
+    // Accepts any certificate, to describe it. Nothing is sent over this connection.
     const socket: TLSSocket = connect({ host, port: Number(url.port === '' ? 443 : url.port), servername: serverName(host), ALPNProtocols: ['h2', 'http/1.1'], rejectUnauthorized: false }, () => {
       const validTo = Date.parse(socket.getPeerCertificate().valid_to ?? '');
       const daysLeft = Number.isNaN(validTo) ? undefined : Math.floor((validTo - Date.now()) / DAY_MS);
@@ -83,7 +83,7 @@ function topicPath({ topic }: Target): string {
   return `/topics/${encodeURIComponent(topic)}`;
 }
 
-/** One after the other. It ends with the first that does not open: the others would take as long. */
+/** Opens streams one after the other. Stops at the first one that does not open, because the others would wait as long. */
 async function open(target: Target): Promise<Openings> {
   const openings: Openings & { readonly streams: number[]; readonly requests: number[] } = { streams: [], requests: [] };
   for (let count = 0; count < OPENED_STREAMS; count++) {
@@ -98,9 +98,9 @@ async function open(target: Target): Promise<Openings> {
   return openings;
 }
 
-/** The stream's whole way: open it, publish, wait for the messages, and come back for those after the first. */
+/** Opens a stream, publishes, waits for the messages, and resumes after the first one. */
 async function watchLive(target: Target): Promise<Live> {
-  // Another doctor may use the topic, now or before.
+  // Random keys: another doctor may use the same topic.
   const key = randomUUID();
   const history = { path: `${topicPath(target)}/messages?last=${HISTORY_MESSAGES}`, headers: credentials(target) };
   const stream = new StreamWatch(target, `${topicPath(target)}/events`);
@@ -128,7 +128,7 @@ async function watchLive(target: Target): Promise<Live> {
   return { stream: seen, published, publishes, badTtl, historyBefore, historyAfter, replay: replay?.close() };
 }
 
-/** Another instance may receive a message a moment later. */
+/** Asks until the answer passes, or the time is up. An instance may answer that does not have the newest message yet. */
 async function until(target: Target, ask: () => Promise<Reply>, holds: (reply: Reply) => boolean): Promise<Reply> {
   const limit = performance.now() + target.timeoutMs;
   for (;;) {
@@ -167,7 +167,7 @@ async function watchIdle(target: Target): Promise<Idle> {
   const longPollSeconds = Math.max(1, Math.min(LONG_POLL_MAX_SECONDS, Math.floor(target.idleMs / 1000)));
   const stream = new StreamWatch(target, `${topicPath(target)}/events`);
   const [longPoll] = await Promise.all([
-    // A topic of its own, to which nothing comes.
+    // A topic of its own, to which nobody publishes.
     send(target, { path: `/topics/${encodeURIComponent(`${target.topic}.quiet`)}/messages?last=0&wait=${longPollSeconds}`, headers: credentials(target), timeoutMs: longPollSeconds * 1000 + target.timeoutMs }),
     stream.when(() => false, target.idleMs),
   ]);

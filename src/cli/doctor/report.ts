@@ -11,7 +11,7 @@ const COLOURS = { good: 'green', warning: 'yellow', wrong: 'red', unseen: 'gray'
 const NAME_CHARACTERS = 14;
 const PROXY_CHARACTERS = 8;
 
-/** @param stream Where it goes: colours are for terminals, unless NO_COLOR is set. */
+/** @param stream The output: colors only for a terminal without NO_COLOR. */
 export function report({ url, proxy, findings }: Diagnosis, stream: NodeJS.WriteStream): string {
   const count = (level: Level): number => findings.filter((finding) => finding.level === level).length;
   return [

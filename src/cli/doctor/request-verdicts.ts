@@ -6,14 +6,14 @@ import type { StreamSeen } from './stream-watch.ts';
 import { isOpen } from './stream-verdicts.ts';
 import { good, quoted, unseen, warning, wrong, type Verdict } from './verdict.ts';
 
-/** Verdicts about requests: whether their parts reach the service, and whether its answers come back as they are. */
+/** Verdicts about requests: whether their parts reach the service, and whether its answers come back unchanged. */
 
 const REFUSALS: readonly (string | undefined)[] = ['unauthorized', 'invalid-credential', 'forbidden', 'rate-limited'];
 
-/** A proxy got no answer, or not in time. */
+/** The statuses of a proxy that got no answer in time. */
 const GATEWAY: readonly number[] = [502, 503, 504];
 
-/** The service answered before it came to the tested rule. */
+/** Whether the service refused the request by an earlier rule than the one under test. */
 function isKeptOut(reply: Reply): boolean {
   return REFUSALS.includes(problemOf(reply)?.code);
 }
@@ -34,7 +34,7 @@ export function judgePath({ slash }: Pick<Requests, 'slash'>): Verdict {
   return slash.kind === 'answer' && (slash.status === 200 || isKeptOut(slash)) ? good('paths arrive as they were sent') : unseen('no answer tells');
 }
 
-/** Browsers say where a page comes from (`Sec-Fetch-Site`) on https and on this machine; over plain http the service compares `Origin` with `Host`. */
+/** On https and loopback, browsers send `Sec-Fetch-Site`. Over plain http they do not, and the service compares `Origin` with `Host`. */
 export function judgeHost({ ownPage, ownPageWithSite }: Pick<Requests, 'ownPage' | 'ownPageWithSite'>, url: URL): Verdict {
   const problem = problemOf(ownPage);
   if (problem === undefined) return unseen('the service did not answer a page of this host');
@@ -66,7 +66,7 @@ export function judgePublishing({ publishes, badTtl, published }: Pick<Live, 'pu
   if (first.kind === 'answer' && isRedirect(first)) return wrong(`a publish is redirected (${first.status}) to ${quoted(first.headers['location'] ?? 'nowhere')}: it may arrive as GET`, 'redirect');
   const failed = publishes.find((reply) => !isStored(reply));
   if (failed !== undefined) return wrong(`a publish fails: ${quoted(failed.kind === 'failure' ? failed.reason : problemOf(failed)?.detail ?? shownAnswer(failed))}`);
-  // Stored, as all others.
+  // For the type only: no publish has failed here.
   if (!isStored(first)) return unseen('nothing was published');
   const stripped = [
     ...(jsonOf(first) as { readonly event?: unknown }).event === 'doctor' ? [] : ['Tidings-Event'],
@@ -102,7 +102,7 @@ export function judgeCache({ historyBefore, historyAfter, published }: Pick<Live
   return historyAfter === undefined ? good('history does not look cached; no message was published to compare') : good('nothing caches old answers');
 }
 
-/** For a page of another origin. undefined where none was named. */
+/** Whether a page of `--origin` may use the service. Undefined without `--origin`. */
 export function judgeCors(stream: StreamSeen, { preflight }: Pick<Requests, 'preflight'>, { origin }: Target): Verdict | undefined {
   if (origin === undefined || preflight === undefined) return undefined;
   if (!isOpen(stream)) return unseen('no stream was opened');

@@ -4,13 +4,13 @@ import type { Ending, Idle, Observations } from './observations.ts';
 import type { StreamSeen } from './stream-watch.ts';
 import { good, quoted, unseen, warning, wrong, type Verdict } from './verdict.ts';
 
-/** Verdicts about streams: whether they come, whether at once, for how long, and whether they go on. */
+/** Verdicts about streams: whether they open, without buffering, stay open, resume and end as they should. */
 
-/** Without a bus, instances look at the log once a second. Milliseconds. */
+/** Up to here a message is not late: without a bus, instances poll the log once a second. Milliseconds. */
 const LATE_MIN_MS = 1_500;
-/** On a slow network a message may take as long as this number of openings without being buffered. */
+/** Allows for a slow network: a message may take this number of times the opening of a stream, and is not late. */
 const LATE_OPENINGS_FACTOR = 5;
-/** How long after the beginning of a stream its own first events may come. Milliseconds. */
+/** Bytes that come later than this after the first ones are heartbeats. Milliseconds. */
 const BEGINNING_MAX_MS = 500;
 
 type Rest = NonNullable<Observations['rest']>;
@@ -23,7 +23,7 @@ export function isOpen({ status, headers, events }: StreamSeen): boolean {
   return status === 200 && isEventStream(headers['content-type']) && events.some(({ name }) => name === '$open');
 }
 
-/** Nothing came, or only a good head: something holds the stream back. */
+/** Whether a proxy buffers the stream: nothing came, or only a good head. */
 function isHeldBack({ status, failure, headers, events }: StreamSeen): boolean {
   if (events.length > 0) return false;
   return status === undefined ? failure?.code === 'TIMEOUT' : status === 200 && isEventStream(headers['content-type']);
@@ -106,7 +106,7 @@ export function judgeResuming({ unknownId, live: { publishes, replay } }: Pick<R
   if (!names.includes('$open')) return unseen('no stream was opened');
   if (!names.includes('$gap')) return wrong('Last-Event-ID does not reach the service: a client that comes back misses the messages sent meanwhile', 'lastEventId');
   if (replay === undefined) return good('Last-Event-ID reaches the service; nothing was published to come back to');
-  // The last publish repeats the one before it: where its key was lost, it is a message of its own.
+  // The last publish repeats the one before it. If a proxy dropped its key, it is a message of its own.
   const expected = [...new Set(publishes.map(idIn))].slice(1);
   // Others may publish to the topic, too.
   const got = replay.events.filter(({ name, id }) => !name.startsWith('$') && expected.includes(id)).map(({ id }) => id);
@@ -115,7 +115,7 @@ export function judgeResuming({ unknownId, live: { publishes, replay } }: Pick<R
     : wrong(`a stream that came back got ${got.length} of ${expected.length} missed messages, or others`, 'lastEventId');
 }
 
-/** @param cannot Why the proxy can do nothing about it. */
+/** @param cannot Why no setting of the proxy mends it. */
 export function judgeEnding(ending: Ending | undefined, { token }: Target, cannot?: string): Verdict {
   if (ending === undefined) return unseen(token === undefined ? 'how a stream ends is seen with --token only' : 'no ticket was made, so no stream could be ended');
   const { end } = ending.stream;
@@ -127,7 +127,7 @@ export function judgeEnding(ending: Ending | undefined, { token }: Target, canno
     : good('a stream that the service ends breaks off, so that every client comes back');
 }
 
-/** Nobody has to have WebSockets: a fault of theirs is never a fault of the whole. */
+/** WebSockets are optional, so the verdict is never worse than a warning. */
 export function judgeWebSocket({ webSocket: { isOpen: hasOpened, refusal, failure, hasFrame, isAnswered }, live: { stream } }: Pick<Rest, 'webSocket' | 'live'>): Verdict {
   if (!isOpen(stream)) return unseen('no stream was opened');
   if (refusal !== undefined && isEventStream(refusal.type)) return warning('a WebSocket arrives without its Upgrade: the service answers with an event stream', 'webSocket');

@@ -6,12 +6,12 @@ import { credentials, failureOf, headersOf, isEventStream, start, timedOut, with
 
 /** Stops a stream that sends without a pause from filling the memory with times and events. */
 const ARRIVALS_MAX_ENTRIES = 1_000;
-/** Stops an event without an end from filling it. */
+/** Stops an event without an end from filling the memory. */
 const EVENT_MAX_CHARACTERS = 1024 * 1024;
-/** The beginning of an answer that is no stream, for people. */
+/** The kept beginning of an answer that is no stream, which people see. */
 const BODY_MAX_CHARACTERS = 1_000;
 
-/** As browsers send it. */
+/** The `Accept-Encoding` of browsers. */
 const ENCODINGS = 'gzip, deflate, br, zstd';
 
 export interface SeenEvent {
@@ -36,7 +36,7 @@ export interface StreamSeen {
   readonly end: { readonly at: number; readonly isClean: boolean } | undefined;
 }
 
-/** A stream as an EventSource would have it, with a look at when bytes come. It is never opened again by itself. */
+/** Opens a stream as an EventSource does, and records events and the times of bytes. It never reconnects. */
 export class StreamWatch implements StreamSeen {
   readonly began = performance.now();
   readonly events: SeenEvent[] = [];
@@ -79,7 +79,7 @@ export class StreamWatch implements StreamSeen {
     this.#request.end();
   }
 
-  /** An event without an end is no event stream. The parser takes nothing more. */
+  /** Ends a stream whose event exceeds the bound. The parser accepts nothing after that. */
   #stopAt(type: string): void {
     if (type !== 'max-buffer-size-exceeded') return;
     this.#isStopped = true;
@@ -140,7 +140,7 @@ export class StreamWatch implements StreamSeen {
   }
 }
 
-/** Gives out what has arrived, even where the sender has not flushed a whole block. */
+/** Decompresses what has arrived, without waiting for a whole block. */
 function decompressed(response: Readable, encoding = ''): Readable {
   switch (encoding.toLowerCase()) {
     case 'gzip': case 'x-gzip': return response.pipe(createGunzip());

@@ -27,10 +27,10 @@ export function wrong(finding: string, mend?: MendName): Verdict {
   return { level: 'wrong', finding, ...(mend === undefined ? {} : { mend }) };
 }
 
-/** Stops a page that somebody else wrote from filling the screen. */
+/** Stops a proxy's page from filling the screen. */
 const QUOTED_MAX_CHARACTERS = 160;
 
-/** A text from the other side, for people. */
+/** A text from an answer, on one line and without control characters. */
 export function quoted(text: string): string {
   const line = printable(text.replace(/\s+/g, ' ').trim());
   return line.length <= QUOTED_MAX_CHARACTERS ? line : `${line.slice(0, QUOTED_MAX_CHARACTERS)}…`;

@@ -1,25 +1,26 @@
 import { WebSocket } from 'ws';
 import { credentials, failureOf, pathPrefix, timedOut, type Failure, type Target } from './exchange.ts';
 
-/** A WebSocket through everything on the way: its handshake, a frame of the service, and the answer to a frame from here. */
+/** Opens a WebSocket through all proxies: records the handshake, a frame of the service, and the answer to a frame of ours. */
 
 /** Stops a frame from filling the memory. */
 const FRAME_MAX_BYTES = 1024 * 1024;
-/** Asks for nothing, so the service answers with `$error`, and changes nothing. */
+/** An empty request: the service answers with `$error`, and changes nothing. */
 const EMPTY_FRAME = '{}';
 
 export interface WebSocketSeen {
-  /** Whether the handshake came to its end. */
+  /** Whether the handshake succeeded. */
   readonly isOpen: boolean;
-  /** The status and type of an answer that is no handshake. */
+  /** The status and content type of an answer that refuses the handshake. */
   readonly refusal: { readonly status: number; readonly type: string } | undefined;
   readonly failure: Failure | undefined;
-  /** Whether a frame came, and whether one from here was answered. */
+  /** Whether a frame of the service came. */
   readonly hasFrame: boolean;
+  /** Whether the service answered our frame. */
   readonly isAnswered: boolean;
 }
 
-/** Resolves when an answer has come, the WebSocket is over, or the time is up. */
+/** Resolves when our frame is answered, the WebSocket has closed, or the time is up. */
 export function watchWebSocket(target: Target, path: string): Promise<WebSocketSeen> {
   return new Promise((resolve) => {
     let seen: WebSocketSeen = { isOpen: false, refusal: undefined, failure: undefined, hasFrame: false, isAnswered: false };

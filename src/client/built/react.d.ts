@@ -4,27 +4,27 @@ import { type View } from './topic-view.js';
 /** `tidings/react`: topics in components of React 18 and later. */
 export type { View };
 export interface UseTidingsOptions extends Pick<SubscribeOptions, 'since' | 'after' | 'last'> {
-    /** In the place of the provider's. */
+    /** Replaces the client of the provider. */
     readonly client?: Connection;
     /** How many messages are kept, the newest: 0 to 10,000, by default 100. */
     readonly limit?: number;
 }
-/** One value made of all messages. */
+/** Folds all messages into one value, `View.state`. */
 export interface Reduction<Data, State> {
-    /** Called once for each message. It may be another function each time. */
+    /** Called once for each message. It need not be the same function on each render. */
     readonly reduce: (state: State, message: Message<Data>) => State;
-    /** Read when the topic begins, as by `useState`. */
+    /** Used when the topic begins, like the argument of `useState`: later values are ignored. */
     readonly initial: State;
 }
 export interface TidingsProviderProps {
     readonly client: Connection;
     readonly children?: ReactNode;
 }
-/** Hands a connection to all components below it. Who made it closes it. */
+/** Provides a connection to all components below it. It does not close the connection. */
 export declare function TidingsProvider({ client, children }: TidingsProviderProps): ReactElement;
 /**
- * Messages of a topic or pattern while the component is mounted. Another topic, client, beginning or limit begins anew.
- * @throws Error without a client; RangeError where `limit` is out of bounds.
+ * The messages of a topic or pattern while the component is mounted. A change of the topic, client, start or limit makes a new, empty view.
+ * @throws Error without a client; RangeError if `limit` is out of bounds
  */
 export declare function useTidings<Data, State>(topic: string, options: UseTidingsOptions & Reduction<Data, State>): View<Data, State>;
 export declare function useTidings<Data = unknown>(topic: string, options?: UseTidingsOptions): View<Data>;

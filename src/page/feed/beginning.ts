@@ -1,4 +1,4 @@
-/** What the address and the fields of the feed say: topics, and from where on. */
+/** Topics and the beginning of a feed, as its address and its fields write them. */
 
 /** For the client library. */
 export function beginning(from: string): { readonly last?: number; readonly since?: string; readonly after?: string } {

@@ -6,7 +6,7 @@ import { dataText, type DataForm } from '../text.ts';
 /** Stops a feed that is open for days from filling the memory. */
 const FEED_MAX_ROWS = 10_000;
 const FEED_MAX_CHARACTERS = 32 * 1024 * 1024;
-/** At the bounds so much of the rows goes at once: one by one, each message would move all others. */
+/** The share of rows that is dropped at once at the bounds: dropping one row for each message would move all others each time. */
 const DROPPED_SHARE = 0.1;
 
 export interface MessageRow {
@@ -28,7 +28,7 @@ export interface NoteRow {
   readonly name: string;
   readonly text: string;
   readonly tone: 'quiet' | 'warn' | 'bad';
-  /** How often it came in a row. */
+  /** The number of equal events in a row, shown as one row. */
   readonly times: number;
 }
 
@@ -52,7 +52,7 @@ export class FeedLog {
     return this.#rows;
   }
 
-  /** Messages that were let go of. */
+  /** The number of messages that were dropped at the bounds. */
   get dropped(): number {
     return this.#dropped;
   }

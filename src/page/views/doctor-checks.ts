@@ -2,7 +2,7 @@ import { frames } from '../../client/frames.ts';
 import { ApiError, BASE, messageOf, query, topicPath, verdict, type Api } from '../api.ts';
 import { bytes, count } from '../text.ts';
 
-/** What this browser sees of the way to the service, as checks that come one after the other. */
+/** The checks of the page's own doctor: whether proxies between this browser and the service let streams through. */
 
 export type Level = 'good' | 'warn' | 'bad' | 'unseen';
 
@@ -14,7 +14,7 @@ export interface Finding {
 
 export interface DoctorOptions {
   readonly api: Api;
-  /** What the stream is opened for. */
+  /** The topic of the stream. */
   readonly topic: string;
   /** Whether one message may be published there. */
   readonly publishes: boolean;
@@ -22,13 +22,13 @@ export interface DoctorOptions {
   readonly tell: (finding: Finding) => void;
 }
 
-/** What a stream says at its beginning comes at once; later than this, something on the way holds it back. */
+/** The service sends `$open` at once. If it takes longer than this, a proxy holds it back. */
 const HELD_BACK_AFTER_MS = 5_000;
-/** A message takes this long where nothing holds it back. */
+/** A stream that opens later, or a message that takes longer, is worth a look. */
 const QUICK_MS = 1_000;
 /** A browser opens no more connections to one origin over HTTP/1.1. */
 const CONNECTIONS_MAX_STREAMS = 6;
-/** Clocks that are further apart make times on the page wrong. */
+/** If the clocks differ by more, times on the page are wrong. */
 const CLOCK_MAX_MS = 5_000;
 /** Common proxies cut a connection after this time of silence. */
 const QUIET_MAX_MS = 60_000;
@@ -37,10 +37,10 @@ const MESSAGE_TTL_SECONDS = 60;
 const PADDING_CHARACTERS = 40;
 const SECOND_MS = 1000;
 
-/** The command `tidings doctor` names its topics so, too. */
+/** The same prefix as of the command `tidings doctor`. */
 const OWN_PREFIX = 'tidings-doctor.';
 
-/** A topic that nobody else has. */
+/** A random topic, which nobody else uses. */
 export function doctorTopic(): string {
   return `${OWN_PREFIX}${crypto.getRandomValues(new Uint32Array(2)).join('-')}`;
 }
@@ -80,7 +80,7 @@ async function checkReach({ api, signal, tell }: DoctorOptions): Promise<void> {
   else tell({ check: 'clock', level: apart > CLOCK_MAX_MS ? 'warn' : 'good', text: apart > CLOCK_MAX_MS ? `This machine and the service are ${count(Math.round(apart / SECOND_MS))} s apart.` : 'This machine and the service agree, to the second.' });
 }
 
-/** It says how it is also when it is not ready. */
+/** `/readyz` has its JSON with 503, too. */
 async function ready(api: Api, signal: AbortSignal): Promise<Response> {
   try {
     return await api.send('readyz', { signal });
@@ -119,7 +119,7 @@ async function watch({ api, topic, publishes, signal, tell, begun, body }: Docto
   const events: string[] = [];
   let taken = 0;
   const push = frames({ frame: ({ event }) => void events.push(event), retry: () => undefined });
-  /** @returns Whether anything came: not where the time is over, and not where the stream has ended. */
+  /** Waits for the next bytes. @returns `something`, `nothing` within the time, or the `end` of the stream */
   let reading: Promise<ReadableStreamReadResult<Uint8Array>> | undefined;
   const next = async (ms: number): Promise<'something' | 'nothing' | 'end'> => {
     reading ??= reader.read();
@@ -131,7 +131,7 @@ async function watch({ api, topic, publishes, signal, tell, begun, body }: Docto
     push(decoder.decode(read.value, { stream: true }));
     return 'something';
   };
-  /** @returns After how long the event came; undefined where it did not. */
+  /** @returns The time until the event came; undefined if it did not come in time */
   const until = async (event: string, from: number, ms: number): Promise<number | undefined> => {
     while (!events.includes(event)) {
       const left = ms - (performance.now() - from);

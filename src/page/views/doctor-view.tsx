@@ -9,7 +9,7 @@ import { diagnose, doctorTopic, isOwnTopic, type Finding, type Level } from './d
 const SIGNS: Readonly<Record<Level, string>> = { good: '✓', warn: '!', bad: '✗', unseen: '–' };
 const WORDS: Readonly<Record<Level, string>> = { good: 'good', warn: 'to look at', bad: 'wrong', unseen: 'not seen' };
 
-/** What lies between this browser and the service. Nothing is opened or published before somebody presses the button. */
+/** Checks the proxies between this browser and the service. It opens and publishes nothing before a click on the button. */
 export function DoctorView({ api, you }: { readonly api: Api; readonly you: Index['you'] }): JSX.Element {
   const [first] = useState(() => firstTopic(you));
   const [topic, setTopic] = useState(first.topic);
@@ -63,7 +63,7 @@ export function DoctorView({ api, you }: { readonly api: Api; readonly you: Inde
   );
 }
 
-/** A topic of its own; where that may not be read, a name that the person's patterns have. */
+/** A random topic; if the person may not read it, a topic that the person's patterns match. */
 function firstTopic({ topics }: Index['you']): { readonly topic: string; readonly isOwn: boolean } {
   const own = doctorTopic();
   if (topics === undefined || topics.some((pattern) => matches(pattern, own))) return { topic: own, isOwn: true };

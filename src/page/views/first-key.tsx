@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { Command, Empty } from '../parts.tsx';
 
-/** Where nobody needs a credential, nobody is an administrator either. @param what The view. @param verb How an administrator comes in. */
+/** The hint of a view for administrators while the service has no access control: then there are no administrators. @param what The view. @param verb The words before "an administrator" in its title. */
 export function FirstKey({ what, verb = 'made by' }: { readonly what: string; readonly verb?: string }): JSX.Element {
   return (
     <section class="panel" aria-labelledby="first-key-title">

@@ -22,7 +22,7 @@ export function KeysView({ api, index }: { readonly api: Api; readonly index: In
   return index.you.administer ? <Administration api={api} /> : <FirstKey what="Keys" />;
 }
 
-/** What somebody is about to do to a key, and how many streams it has open. */
+/** The change of a key that waits for its confirmation, and the number of open streams of the key. */
 interface Doing {
   readonly what: 'revoke' | 'rotate';
   readonly key: Key;

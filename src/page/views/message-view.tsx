@@ -10,7 +10,7 @@ import { href } from '../route.ts';
 import { age, bytes, count, plural, shellQuoted, timeOfDay } from '../text.ts';
 import type { Message } from '../../client/api.ts';
 
-/** A message does not change, but it may expire, or be erased. */
+/** The interval of polling a message: it does not change, but may expire or be erased. */
 const MESSAGE_EVERY_MS = 10_000;
 const DELIVERY_EVERY_MS = 5_000;
 
@@ -63,7 +63,7 @@ function Content({ api, id }: { readonly api: Api; readonly id: string }): JSX.E
 function Fields({ api, id, stored: { message: { topic, event, time, data }, source } }: { readonly api: Api; readonly id: string; readonly stored: Stored }): JSX.Element {
   const isText = typeof data === 'string';
   const size = useMemo(() => encoder.encode(source).length, [source]);
-  // The same data comes again and again; a tree that somebody has opened stays as it is.
+  // Each poll brings the same data: keep the tree, so that its open branches stay open.
   const tree = useMemo(() => data, [source]);
   return (
     <>

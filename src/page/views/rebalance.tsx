@@ -4,7 +4,7 @@ import { ApiError, type Api } from '../api.ts';
 import { Confirm } from '../parts.tsx';
 import { count, plural } from '../text.ts';
 
-/** What the service answers: how many streams leave which instance. */
+/** The answer of the service: the number of streams that leave each instance. */
 interface Moves {
   readonly moving: number;
   readonly instances: readonly { readonly id: string; readonly moving: number; readonly off?: true }[];

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { Api, ApiError, type Index } from '../api.ts';
 import { ErrorNote, Field } from '../parts.tsx';
 
-/** Asks for a key or token. It stays in the memory of this page; where the service has sessions, it may be exchanged for a cookie that no script can read. */
+/** The form for a key or token. Only the memory of this page keeps it. If the service has sessions, the person may exchange it for an `HttpOnly` cookie. */
 export function SignIn({ why, sessions = false, hasSession = false, onToken, onSession }: { readonly why?: unknown; readonly sessions?: boolean; readonly hasSession?: boolean; readonly onToken: (token: string) => void; readonly onSession: () => void }): JSX.Element {
   const [text, setText] = useState('');
   const [isKept, setKept] = useState(false);

@@ -35,7 +35,7 @@ interface TopicsPage {
 
 type Sort = 'name' | 'newest' | 'rate';
 
-/** What topics there are; and one of them. @param rates What the page has seen of their rates. It outlives this view. */
+/** The list of topics, and the page of one topic. @param rates The rates that the page has seen, kept while other views are shown. */
 export function TopicsView({ api, you, subject, rates }: { readonly api: Api; readonly you: Index['you']; readonly subject: string | undefined; readonly rates: SeenRates }): JSX.Element {
   return subject === undefined ? <TopicList api={api} rates={rates} /> : <TopicPage key={subject} api={api} you={you} topic={subject} rates={rates} />;
 }
@@ -95,7 +95,7 @@ function TopicList({ api, rates }: { readonly api: Api; readonly rates: SeenRate
   );
 }
 
-/** Asks for the rates of the busiest topics, where it is time. @param asked The same question, if it was asked already. */
+/** Requests the rates of the busiest topics if they are due. @param asked The answer to the same request, if it was made already. */
 async function lookAtRates(api: Api, rates: SeenRates, prefix: string, signal: AbortSignal, asked?: Promise<RatesAnswer>): Promise<void> {
   if (!rates.isDue(prefix)) return;
   rates.add(await (asked ?? api.json<RatesAnswer>(`topics${query({ sort: 'rate', prefix, limit: PAGE_TOPICS_ENTRIES })}`, { signal })), prefix);
@@ -143,7 +143,7 @@ function TopicPage({ api, you, topic, rates }: { readonly api: Api; readonly you
   );
 }
 
-/** The newest page first; from there to the oldest message held, and on by cursor. */
+/** History, the newest page first. From there it leads to the oldest message in the log, and on by cursor. */
 function History({ api, topic }: { readonly api: Api; readonly topic: string }): JSX.Element {
   const [after, setAfter] = useState<string>();
   const [open, setOpen] = useState<string>();

@@ -10,7 +10,7 @@ import { RepeatForm } from './repeat-form.tsx';
 /** The list shows this much of each sent message. */
 const SHOWN_DATA_CHARACTERS = 80;
 
-/** Why the data is no JSON; undefined where it is. */
+/** Why the data is no JSON; undefined if it is JSON. */
 function jsonFault(data: string): string | undefined {
   try {
     JSON.parse(data);

@@ -1,10 +1,10 @@
 /** Sends a message again and again, at a rate. */
 
-/** Stops a page from being taken for a load generator: the benchmark is for that. */
+/** The highest rate. Stops the page from becoming a load generator; use the benchmark for that. */
 export const REPEAT_SECOND_MAX_MESSAGES = 50;
-/** Stops a page that somebody forgot from filling the log. */
+/** The most messages of one repetition. Stops a forgotten page from filling the log. */
 export const REPEAT_MAX_MESSAGES = 1_000;
-/** Stops requests from gathering where the service answers more slowly than they are sent. */
+/** Stops unanswered requests from piling up while the service is slower than the rate. */
 const REPEAT_MAX_WAITING_REQUESTS = 4;
 const SECOND_MS = 1000;
 
@@ -21,7 +21,7 @@ export interface RepetitionOptions {
   readonly perSecond: number;
   readonly messages: number;
   readonly signal: AbortSignal;
-  /** Rejects where the message is refused. */
+  /** Publishes one message. Rejects if it is refused. */
   readonly send: (signal: AbortSignal) => Promise<void>;
   /** Whether the next message would be refused, too. */
   readonly isFinal: (error: unknown) => boolean;
@@ -46,7 +46,7 @@ export async function repeat({ perSecond, messages, signal, send, isFinal, tell,
       await send(signal);
       change({ stored: tally.stored + 1 });
     } catch (error) {
-      // Nobody knows what became of a request that was aborted: it counts as neither.
+      // The outcome of an aborted request is unknown: count it as neither stored nor refused.
       if (signal.aborted) return;
       change({ refused: tally.refused + 1, error });
       isOver ||= isFinal(error);

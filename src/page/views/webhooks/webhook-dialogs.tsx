@@ -6,7 +6,7 @@ import { href } from '../../route.ts';
 import { HOUR_SECONDS, OVERLAPS } from '../key-secret.tsx';
 import type { NewWebhook, Webhook } from './webhook.ts';
 
-/** What the page asks about before it does it. */
+/** The confirmations before changes of a webhook. */
 export type Deed = 'replay' | 'rotate' | 'delete';
 
 interface DialogProps {

@@ -8,7 +8,7 @@ import type { WebhookDraft } from './webhook.ts';
 const TEXT = { spellcheck: false, autocapitalize: 'off', autocomplete: 'off' } as const;
 const BEGINNINGS: readonly (readonly [from: string, label: string])[] = [['now', 'now: the next message'], ['1h', 'an hour ago'], ['24h', 'a day ago'], ['start', 'the oldest held']];
 
-/** What a webhook is to be: of a new one, or of one that is changed. @param send Rejects with an `ApiError`, which the form shows at its field. */
+/** The form for the settings of a webhook, new or existing. @param send Rejects with an `ApiError`, which the form shows at its field. */
 export function WebhookForm({ first, isNew, action, onCancel, send }: { readonly first: WebhookDraft; readonly isNew: boolean; readonly action: string; readonly onCancel?: () => void; readonly send: (body: object) => Promise<void> }): JSX.Element {
   const [draft, setDraft] = useState(first);
   const [error, setError] = useState<unknown>();

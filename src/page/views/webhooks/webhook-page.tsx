@@ -14,7 +14,7 @@ const WEBHOOK_EVERY_MS = 5_000;
 /** Stops a phone from scrolling past a hundred cards. */
 const ATTEMPTS_SHOWN_ENTRIES = 20;
 
-/** What a test delivery answers. */
+/** The answer to a test delivery. */
 type Tested = Pick<Attempt, 'status' | 'error' | 'milliseconds' | 'answer'> & { readonly delivered: boolean };
 
 interface Told {
@@ -22,7 +22,7 @@ interface Told {
   readonly text: string;
 }
 
-/** One webhook: how it is, what was attempted, and what may be done with it. */
+/** One webhook: its state, its attempts, and the buttons that change it. */
 export function WebhookPage({ api, id }: { readonly api: Api; readonly id: string }): JSX.Element {
   const path = `webhooks/${encodeURIComponent(id)}`;
   const loaded = useLoad(async (signal) => {
@@ -36,7 +36,7 @@ export function WebhookPage({ api, id }: { readonly api: Api; readonly id: strin
   const [isBusy, setBusy] = useState(false);
   const isGone = loaded.error instanceof ApiError && loaded.error.status === 404;
 
-  /** A button's request, and what it says of it. */
+  /** The request of a button, and the sentence shown after it. */
   const act = async (task: () => Promise<Told>): Promise<void> => {
     setBusy(true);
     try {

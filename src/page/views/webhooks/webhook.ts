@@ -1,6 +1,6 @@
 import { plural } from '../../text.ts';
 
-/** A webhook as the API tells it, and how the page says how it is. */
+/** A webhook as the API returns it, and its state in words. */
 
 export interface Attempt {
   readonly number: number;
@@ -36,7 +36,7 @@ export interface Webhook {
 /** A webhook with its secret, which no later answer has. */
 export type NewWebhook = Webhook & { readonly secret: string };
 
-/** What a person says of a webhook, as the form has it. */
+/** The fields of the form. */
 export interface WebhookDraft {
   readonly url: string;
   readonly topics: string;
@@ -52,12 +52,12 @@ export function draftOf({ url, topics, events = [], format, deadTopic, id }: Web
   return { url, topics: topics.join(' '), events: events.join(' '), format, deadTopic: deadTopic === ownDeadTopic(id) ? '' : deadTopic, from: '' };
 }
 
-/** Where dead letters go that nobody gave another topic. */
+/** The default topic of dead letters. */
 export function ownDeadTopic(id: string): string {
   return `dead.webhooks.${id}`;
 }
 
-/** How it is, in one or two words. */
+/** The state in one or two words. */
 export function stateOf({ status, circuit, failures }: Webhook): readonly [tone: 'good' | 'warn' | 'bad' | 'quiet', text: string] {
   if (status === 'disabled') return ['bad', 'disabled'];
   if (status === 'paused') return ['quiet', 'paused'];

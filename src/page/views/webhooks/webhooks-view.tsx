@@ -18,7 +18,7 @@ interface WebhooksPage {
   readonly more: boolean;
 }
 
-/** Webhooks: which there are and how each is; and one of them. */
+/** The list of webhooks with their states, and the page of one webhook. */
 export function WebhooksView({ api, you, subject }: { readonly api: Api; readonly you: Index['you']; readonly subject: string | undefined }): JSX.Element {
   if (!you.administer) return <FirstKey what="Webhooks" />;
   return subject === undefined ? <WebhookList api={api} /> : <WebhookPage key={subject} api={api} id={subject} />;
