@@ -5,7 +5,7 @@ import { StoreError, type Appended, type Appends, type Outcome } from '../../sto
 import { CONCURRENT_COMMITS, type CommitSize, type Stored } from './commit-size.ts';
 import type { PublishQueue, Waiting } from './publish-queue.ts';
 import type { Pace } from '../retention/retention.ts';
-import type { Knowledge } from '../tail/tail-refill.ts';
+import type { Knowledge } from '../tail/known-log.ts';
 import type { Tail } from '../tail/tail.ts';
 
 /** A commit that the store has, and has not answered yet. */

@@ -16,7 +16,7 @@ import { NO_QUOTA, type PublishQuota, type QuotaSender } from '../retention/quot
 import type { Receipt } from './receipt.ts';
 import { UNPACED, type Pace } from '../retention/retention.ts';
 import { SILENT } from '../tail/store-watchdog.ts';
-import type { Knowledge } from '../tail/tail-refill.ts';
+import type { Knowledge } from '../tail/known-log.ts';
 import type { Tail } from '../tail/tail.ts';
 import { WaitLimits } from './wait-limits.ts';
 import { WriteHealth } from './write-health.ts';
