@@ -15,20 +15,17 @@ import { StoreError, type Store } from '../store/store.ts';
 import type { StoreClock } from './tail/store-clock.ts';
 import type { Tail } from './tail/tail.ts';
 
-/** One step: small enough that a publish which meets it waits for a few milliseconds at most. */
+/** The most messages that one step erases. Stops a step from delaying a publish for more than a few milliseconds. */
 const ERASE_STEP_MESSAGES = 500;
-/** The pause between steps, of erasing and of wiping, which leaves the database to the publishers. */
+/** The pause between two steps of erasing or wiping, which leaves the database to the publishers. */
 const ERASE_PAUSE_MS = 20;
-/** How long one request erases a topic: less than the 60 s after which proxies give up. The client asks again for the rest. */
+/** How long one request may erase a topic. Stops proxies, which give up after 60 s, from cutting its answer off. The client repeats the request for the rest. */
 const ERASE_REQUEST_MAX_MS = 20_000;
 /** How many topics, and how many single messages, an instance erases at once. Stops erasures from keeping the writer from the publishers. */
 const ERASING_MAX_REQUESTS = 4;
 /** How many requests for single messages wait. Stops one client from filling the memory with them. */
 const ERASING_MAX_WAITING_REQUESTS = 1_000;
-/**
- * The least time between two rounds of wiping, each of which may write a large part of the files. A round also goes on with wiping that was held up, or that a killed
- * instance left.
- */
+/** The pause between two rounds of wiping, each of which may write a large part of the files. A round also completes wiping that was held up, or that a killed instance began. */
 const WIPE_INTERVAL_MS = 10_000;
 
 /** The messages of a topic to erase: those before a message, before a time, or older than an age by the store's clock. */
@@ -40,7 +37,7 @@ export type EraseBefore =
 export interface ErasedTopic {
   /** How many messages. */
   readonly erased: number;
-  /** Whether the request ended early: ask again for the rest. */
+  /** Whether the request ended early: repeat it for the rest. */
   readonly more: boolean;
 }
 
@@ -57,8 +54,8 @@ export interface EraserDependencies {
 }
 
 /**
- * Takes messages back. When a call resolves, the data is gone from the log and from the memory of this instance. Other instances drop it at their next look, for which they are woken.
- * The data in the files of the database is wiped after that, in the background.
+ * Erases messages. When a call resolves, the data is gone from the log and from the memory of this instance. Other instances are woken, and remove it at their next look.
+ * Then the data in the files of the database is wiped in the background.
  */
 export class Eraser {
   readonly #store: Store;
@@ -69,18 +66,18 @@ export class Eraser {
   readonly #counters: Counters;
   readonly #logger: Logger;
   readonly #audit: Pick<Logger, 'info'>;
-  /** Lets requests for single messages in. */
+  /** The gate of requests for single messages. */
   readonly #calls: CallLimiter;
   /** The requests that erase topics, by the clients that sent them. */
   readonly #places: FairShares;
   #timer: Timer | undefined;
-  /** Whether a round of wiping runs or has just ended. Then the timer begins the next one. */
+  /** Whether a round of wiping runs, or the pause after one that found data. An erasure then waits for the next round. */
   #isResting = false;
   /** The topics whose messages are being erased. */
   readonly #topics = new Set<string>();
   /** The files hold no data of erasures up to this version, as the last round found; -1 if some may be left. */
   #wipedVersion = 0;
-  /** Whether the log already has a line that wiping is held up. */
+  /** Whether the last wiping was held up, so that the warning is not repeated. */
   #hasToldOfHold = false;
   #failed = false;
   #isStopped = false;
@@ -114,18 +111,18 @@ export class Eraser {
   }
 
   /**
-   * Erases one message; one that was erased already, again without harm.
-   * Rejects with a `Problem`: `message-not-found`, also where the grant does not have its topic, `overloaded`, `level-too-low`, `unavailable`, `outcome-unknown`.
-   * @param holder Who asks: clients take turns.
+   * Erases one message. A message that is already erased is no error.
+   * Rejects with a `Problem`: `message-not-found` (also if the grant lacks its topic), `overloaded`, `level-too-low`, `unavailable`, `outcome-unknown`.
+   * @param holder The client that sent the request. Clients take turns.
    */
   message(grant: Grant, position: Position, by: Actor, holder: Holder = ANYBODY): Promise<void> {
     return orProblem(this.#calls.pass(() => this.#eraseMessage(grant, position, by), holder), SENTENCES);
   }
 
   /**
-   * Erases messages of a topic, oldest first. Rejects with a `Problem`: `forbidden`, `overloaded`, `message-not-found` where the log does not have the id, `level-too-low`, `unavailable`,
+   * Erases messages of a topic, oldest first. Rejects with a `Problem`: `forbidden`, `overloaded`, `message-not-found` (the log lacks the id), `level-too-low`, `unavailable`,
    * `outcome-unknown`.
-   * @param holder Who asks: where all places are taken, the largest holder's newest request ends early, with `more`.
+   * @param holder The client that sent the request. If all places are taken, the newest request of the largest holder ends early, with `more`.
    */
   topic(grant: Grant, topic: string, before: EraseBefore, by: Actor, holder: Holder = ANYBODY): Promise<ErasedTopic> {
     const forbidden = eraseProblem(grant, topic);
@@ -161,7 +158,7 @@ export class Eraser {
       this.#counters.erased++;
       this.#wipeSoon();
     }
-    // Also if another instance erased the message before: this one may not know it yet.
+    // Do so even if another instance erased the message before, because this instance may not have applied that erasure yet.
     await this.#spread();
   }
 
@@ -182,7 +179,7 @@ export class Eraser {
       outcome = isOutcomeUnknown(error) ? 'outcome-unknown' : 'failed';
       throw error;
     } finally {
-      // Includes messages erased before a step that failed, and messages that the failed step may have erased.
+      // Write the line also after a failed step, if earlier steps erased messages or the failed one may have.
       if (erased > 0 || outcome !== 'failed') {
         this.#counters.erased += erased;
         this.#audit.info({ audit: 'topic-erased', topic, through: formatId(through.epoch, through.seq), messages: erased, more, outcome, by: name, client }, 'the erasure of messages of a topic was asked for');
@@ -210,7 +207,7 @@ export class Eraser {
   async #spread(): Promise<void> {
     this.#bus.wake();
     try {
-      // A look would hide its failure.
+      // Do not use `look`: it hides a failure to read the log.
       await this.#state();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
@@ -228,7 +225,7 @@ export class Eraser {
     return new Promise((done) => void this.#clock.after(ERASE_PAUSE_MS, done));
   }
 
-  /** The first erasure after a while is wiped at once; erasures soon after it share a round. */
+  /** Wipes at once, unless a round runs or has just ended. Erasures during that time share the next round. */
   #wipeSoon(): void {
     this.#wipedVersion = -1;
     if (!this.#isResting) void this.#wipe();
@@ -237,7 +234,7 @@ export class Eraser {
   async #wipe(): Promise<void> {
     this.#isResting = true;
     this.#timer?.cancel();
-    // If nothing was ever erased, the database need not be asked.
+    // If nothing was ever erased, skip the query of the database.
     const isIdle = (this.isWiped && this.#tail.erasures === 0) || await this.#wipeOnce();
     if (this.#isStopped) return;
     this.#isResting = !isIdle;
@@ -248,7 +245,7 @@ export class Eraser {
   async #wipeOnce(): Promise<boolean> {
     try {
       for (let isFirst = true; !this.#isStopped; isFirst = false) {
-        // This step may miss messages erased from now on.
+        // Read the version before the step: the step may miss later erasures.
         const version = this.#tail.erasures;
         const wiped = await this.#store.erasures.wipe();
         if (wiped === 'held-up' && !this.#hasToldOfHold) this.#logger.warn({}, 'erased data is still in the write-ahead log, because something reads the database for long; this instance tries again');

@@ -1,16 +1,16 @@
 import { PatternTree } from './pattern-tree.ts';
 import type { Filter } from './topic.ts';
 
-/** An entry of an index: a filter stands for it. */
+/** A value that an index finds by its filter. */
 export interface Indexed {
-  /** Kept by the index: the last match that found this value, so that a topic which several of its names match finds it once. */
+  /** Set by the index: the last match that visited this value. So a topic that several names of its filter match visits it once. */
   lastMatch: number;
 }
 
-/** The memory of an index and a filter for each name besides its text, and for each segment of a pattern: measured, and rounded up. Bytes. */
+/** The memory that each name takes in a filter and an index besides its text, and each segment of a pattern: measured, and rounded up. Bytes. */
 const NAME_HELD_BYTES = 384;
 const SEGMENT_HELD_BYTES = 384;
-/** A character of a name stands in the name and in the filter's key, with two bytes where one character is beyond Latin-1. */
+/** Each character is in the name and in the filter's key. It takes two bytes in each if the text has a character beyond Latin-1. */
 const CHARACTER_HELD_BYTES = 4;
 
 /** The most memory of a filter in an index. Bytes. */
@@ -22,7 +22,7 @@ export function indexedBytes({ topics, patterns }: Filter): number {
 }
 
 /**
- * Filters, and the value that each stands for. A match looks exact names up in a map, and patterns in a tree (pattern-tree.ts). So the cost depends on the
+ * Finds the values whose filters match a topic. It looks up exact names in a map, and patterns in a tree (pattern-tree.ts). So the cost depends on the
  * topic's depth and on the matches, not on the number of filters.
  */
 export class FilterIndex<Value extends Indexed> {

@@ -22,7 +22,7 @@ export interface Start {
 export function locate(cursor: Position, log: LogState, ancestry: Ancestry): Start {
   const shared = ancestry.shared(cursor, log.lineage);
   if (shared === undefined) return startWithGap(cursor, log.oldest - 1, 'unknown-log', log);
-  // Only the last epoch has no successor that bounds it: a number past the head there was never given by this log.
+  // `shared` may lie after the head in the last epoch, which no later epoch bounds. This log never gave such a number.
   const there = Math.min(shared, log.head);
   if (there < log.oldest - 1) return startWithGap(cursor, log.oldest - 1, 'expired', log);
   if (shared < cursor.seq) return startWithGap(cursor, there, 'forked', log);
@@ -30,7 +30,7 @@ export function locate(cursor: Position, log: LogState, ancestry: Ancestry): Sta
   return { at: cursor, gap: undefined };
 }
 
-/** A start at number `seq` that says why it is not where the reader asked to be; nowhere known, if `requested` is undefined. */
+/** A start at number `seq`, with a gap. `requested` is the reader's cursor; undefined if it named no position of any log. */
 export function startWithGap(requested: Position | undefined, seq: number, reason: GapReason, log: LogState): Start {
   const at = log.lineage.at(seq);
   const oldest = log.lineage.at(log.oldest);

@@ -1,8 +1,8 @@
 import { formatId, type Position } from './position.ts';
 
 /**
- * This room holds the plain types of every other room: drafts, messages, topics, filters, positions, epochs, gaps and problems. Nothing here does input or
- * output, keeps state, or knows another room.
+ * This room has the plain types that all other rooms use: drafts, messages, topics, filters, positions, epochs, gaps, grants and problems. It does no input or
+ * output, and imports no other room. Read `message.ts`, `position.ts` and `topic.ts` first; then `epochs.ts`, `ancestry.ts` and `gap.ts` for logs that were replaced.
  */
 
 /** A checked message that has no number and time yet. */
@@ -26,7 +26,7 @@ export interface FrameChunk {
   readonly data: Buffer;
 }
 
-/** The event name of a message that was erased, in the log and in memory. No published name begins with `$`, so it says that a message is one. */
+/** The event name of a tombstone, in the log and in memory. No published name begins with `$`, so it marks tombstones alone. */
 export const ERASED_EVENT = '$erased';
 
 const NO_DATA = new Uint8Array(0);
@@ -87,7 +87,7 @@ export class Message implements Position {
   }
 
   /**
-   * Lets go of the data, the event name, and every frame that has them. Holders of the message then hold a tombstone.
+   * Makes the message a tombstone: removes its data, its event name and its frames. The object stays the same, so every reference to it sees the tombstone.
    * @returns By how many bytes its size has changed.
    */
   erase(): number {
@@ -109,14 +109,14 @@ export class Message implements Position {
   }
 }
 
-/** The message a draft becomes when the log gives it a number and a time. */
+/** Makes a message of a draft, with the number and time that the log gave it. */
 export function numbered(draft: Draft, epoch: string, seq: number, time: number): Message {
   return new Message(epoch, seq, time, draft.ttl === 0 ? 0 : time + draft.ttl * 1000, draft);
 }
 
 const DEFAULT_EVENT = '"event":"message",';
 
-/** The members of a message that every form of it begins with, as JSON source text without the closing brace. */
+/** The beginning of a message as JSON, without its data and the closing brace. */
 export function describe(message: Pick<Message, 'topic' | 'event' | 'time'>, id: string): string {
   const event = message.event === undefined ? DEFAULT_EVENT : message.event === ERASED_EVENT ? '' : `"event":${JSON.stringify(message.event)},`;
   return `{"id":${JSON.stringify(id)},"topic":${JSON.stringify(message.topic)},${event}"time":"${timeText(message.time)}"`;
@@ -125,7 +125,7 @@ export function describe(message: Pick<Message, 'topic' | 'event' | 'time'>, id:
 let textTime = 0;
 let text = new Date(textTime).toISOString();
 
-/** All messages of a commit have one time. */
+/** Keeps the text of the last time, because all messages of a commit have the same time. */
 function timeText(time: number): string {
   if (time !== textTime) {
     text = new Date(time).toISOString();
@@ -139,14 +139,14 @@ export function toJson(message: Message): Buffer {
   return Buffer.concat(jsonParts(message));
 }
 
-/** The same in parts, for a page of many: its data is copied once, into the page. */
+/** The JSON in parts. The data is a part of its own, so that only the final buffer copies it. */
 function jsonParts(message: Message): readonly Uint8Array[] {
   if (message.isErased) return [Buffer.from(`${describe(message, message.id)},"erased":true}`)];
   const data = message.json ? message.data : Buffer.from(JSON.stringify(Buffer.from(message.data.buffer, message.data.byteOffset, message.data.length).toString()));
   return [Buffer.from(`${describe(message, message.id)},"data":`), data, CLOSE];
 }
 
-/** Bounds what becomes JSON in one go. A piece takes far less than a millisecond. */
+/** The most data of one piece of JSON. Stops a large text from blocking the event loop: a piece takes far less than a millisecond. */
 const PIECE_MAX_BYTES = 64 * 1024;
 
 /** The JSON in small pieces, so that none blocks the event loop. */

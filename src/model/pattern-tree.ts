@@ -88,7 +88,7 @@ export class PatternTree<Value> {
   }
 }
 
-/** The only pattern that goes on in one way from a node, by a segment at least and what follows it. */
+/** Stands for a subtree with a single pattern. So a pattern that shares no further segment with others needs no nodes for its segments. */
 class Leaf<Value> {
   readonly pattern: readonly string[];
   readonly values: Set<Value>;
@@ -125,7 +125,7 @@ function without<Value>(values: Set<Value> | undefined, value: Value): Set<Value
   return values?.size === 0 ? undefined : values;
 }
 
-/** Whether a topic belongs to a pattern, as far as their segments from `at` on say. */
+/** Whether a pattern matches a topic, compared from segment `at` on: the caller has compared the segments before. */
 export function matchesSegments(pattern: readonly string[], topic: readonly string[], at = 0): boolean {
   for (let index = at; index < pattern.length; index++) {
     const segment = pattern[index];

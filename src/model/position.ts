@@ -15,7 +15,7 @@ export function formatId(epoch: string, seq: number): string {
   return `${epoch}-${seq}`;
 }
 
-/** The position that an id names, or undefined when it is no id of ours. */
+/** The position that an id names; undefined if the text has not the form of an id. */
 export function parseId(text: string): Position | undefined {
   const match = ID.exec(text);
   if (match === null) return undefined;

@@ -3,19 +3,19 @@ import { TOPIC_MAX_BYTES } from './topic.ts';
 
 /** A stretch of names in the order of their bytes. */
 export interface NameRange {
-  /** The first that may be one. */
+  /** The smallest name that the range may contain. */
   readonly from: string;
-  /** All are less than this. */
+  /** All names of the range are smaller than this. */
   readonly before: string;
 }
 
 /** After every topic. */
 const LAST_CHARACTER = '\u{10ffff}';
 const END = LAST_CHARACTER.repeat(Math.ceil(TOPIC_MAX_BYTES / 4));
-/** Before this stands every name that goes on from another: no topic has a character below it. */
+/** The smallest character of any topic. So `name + '!'` is the smallest name after `name` that a topic can have. */
 const NEXT_CHARACTER = '!';
 
-/** The names that begin with any of these, after a name, in order. Each prefix stands for a range; one that begins with another one lies within that. */
+/** The ranges of names that begin with any of these prefixes and come after a name. A prefix within another one (`a.b` within `a.`) adds no range. */
 export function rangesOf(prefixes: readonly string[], after: string): NameRange[] {
   const least = after === '' ? '' : after + NEXT_CHARACTER;
   const ranges: NameRange[] = [];
@@ -30,7 +30,7 @@ export function rangesOf(prefixes: readonly string[], after: string): NameRange[
   return ranges;
 }
 
-/** The prefixes of names that have a given prefix and match some topic or pattern. There may be others that begin so. */
+/** The prefixes of all names that begin with `prefix` and match a topic or pattern of `scope`. Other names may begin with them too. */
 export function prefixesWithin(scope: readonly string[], prefix: string): string[] {
   return scope.map((name) => {
     const wildcard = name.search(/[*>]/);
@@ -41,7 +41,7 @@ export function prefixesWithin(scope: readonly string[], prefix: string): string
   });
 }
 
-/** After every name that begins so. */
+/** The smallest text after every name that begins with a prefix: its last character is raised by one. */
 function endOf(prefix: string): string {
   const characters = Array.from(prefix);
   while (characters.at(-1) === LAST_CHARACTER) characters.pop();

@@ -1,9 +1,9 @@
 import { Filter, isPattern, matcherOf } from './topic.ts';
 
-/** Stands for a segment that only a wildcard matches: no topic has a blank. */
+/** A segment that only a wildcard matches, because no topic contains a blank. */
 const ANY_SEGMENT = ' ';
 
-/** A part of all topics, named by topics and patterns: what somebody may publish to, or read. */
+/** The topics that a list of topics and patterns allows, for example those that a sender may publish to. */
 export class TopicScope {
   readonly #filter: Filter;
   readonly #longest: number;
@@ -21,7 +21,7 @@ export class TopicScope {
   }
 
   /**
-   * Whether the scope has every topic that a pattern matches, also where several of its own patterns together do: `a.*` and `a.*.>` cover `a.>`.
+   * Whether the scope has every topic that a pattern matches. Several patterns of the scope may do so together: `a.*` and `a.*.>` cover `a.>`.
    * A topic is a pattern that matches itself. A pattern that begins with `$` matches nothing, and is not covered.
    */
   covers(pattern: string): boolean {
@@ -29,7 +29,7 @@ export class TopicScope {
     if (pattern.startsWith('$')) return false;
     const segments = pattern.split('.');
     const isOpen = segments.at(-1) === '>';
-    // A wildcard of the pattern takes segments that nobody has named: only a wildcard of the scope takes these, and it takes all others too.
+    // Replace each `*` by a segment that no name in the scope has. Only a wildcard of the scope matches it, and that wildcard matches every segment.
     const topic = (isOpen ? segments.slice(0, -1) : segments).map((segment) => segment === '*' ? ANY_SEGMENT : segment);
     if (!isOpen) return this.#has(topic);
     // Beyond the longest pattern of the scope only patterns that end in `>` match, and they match topics of any length.

@@ -3,22 +3,23 @@ import type { Logger } from '../runtime/logging/logger.ts';
 import { StoreError } from '../store/store.ts';
 
 /**
- * This room decides which instance runs a task that only one may run at a time: the delivery of a webhook, a connector. The database says who owns a task, under a lease, and hands out its fence. Tasks that
- * this instance owns come in with their fences; runners go out, which are started and stopped. Another instance takes over when the lease ends, or at once where an instance closes.
+ * This room decides which instance runs a task that only one may run at a time: a webhook, or a connector. The database gives each task an owner, under a lease, and a fence that
+ * grows with each owner. The tasks of this instance come in from the database; the room starts and stops their runners. Another instance takes over when the lease ends, or at once
+ * when this instance closes.
  */
 
-/** How long an instance that is not heard of keeps its tasks. Stops a short stall from moving them all. */
+/** How long an instance that does not renew its lease keeps its tasks. Stops a short stall from moving them all. */
 const OWNER_LEASE_MS = 5_000;
-/** How often an instance keeps its leases, and looks for tasks that nobody has. */
+/** How often an instance renews its lease, and looks for tasks without an owner. */
 const OWNED_LOOK_MS = 1_000;
-/** How often it looks whether there are any tasks. The instance that makes the first one looks at once. */
+/** How often an instance looks for the first task while there is none. The instance that creates it looks at once. */
 const IDLE_LOOK_MS = 10_000;
-/** How long a look waits for tasks that are being stopped. The next look follows up on the others. It is far below the lease, which no look may let end. */
+/** How long a look waits for tasks to stop; the next look handles the rest. Far below the lease, so that no look lets the lease end. */
 const CHANGE_WAIT_MS = 1_000;
-/** How long tasks under way have to end by themselves when the instance closes. */
+/** How long tasks may take to end by themselves when the instance closes. */
 const FINISH_MS = 2_000;
 
-/** A task as the database knows it. */
+/** A task that the database gave to this instance. */
 export interface OwnedTask {
   readonly id: string;
   /** The version of its settings. A task whose version changes is started again. */
@@ -32,35 +33,39 @@ export interface Runner {
   readonly version: number;
   readonly fence: number;
   start(): void;
-  /** Ends all tasks under way. Resolves when the last one has ended. */
+  /** Cancels the work under way. Resolves when it has ended. */
   stop(): Promise<void>;
-  /** Begins nothing more. Resolves when the tasks under way have ended by themselves. */
+  /** Begins no new work. Resolves when the work under way has ended by itself. */
   finish(): Promise<void>;
 }
 
-/** Where leases are. Each call rejects with a `StoreError` and nothing else. */
+/** The leases in the database. Each call rejects with a `StoreError` and nothing else. */
 export interface TaskLeases<Task extends Runner> {
-  /** Whether there is anything to own. Writes nothing. */
+  /** Whether there is any task. Writes nothing. */
   hasAny(): Promise<boolean>;
+  /** Renews the lease, and takes tasks without an owner. Returns all tasks of this instance, and how many it should keep. */
   lease(owner: { readonly owner: string; readonly leaseMs: number }): Promise<{ readonly held: readonly OwnedTask[]; readonly share: number }>;
+  /** Gives up tasks; all of them if `ids` is undefined. */
   letGo(owner: string, ids: readonly string[] | undefined): Promise<void>;
-  /** Makes runners of tasks that this instance owns. `ownsNow` says whether its lease lasts. A task that cannot be run is left out. */
+  /** Makes a runner for each task, without those that cannot run. `ownsNow` returns whether this instance's lease still lasts. */
   runners(tasks: readonly OwnedTask[], ownsNow: () => boolean): Promise<readonly (readonly [id: string, runner: Task])[]>;
 }
 
 export interface OwnershipDependencies<Task extends Runner> {
   readonly leases: TaskLeases<Task>;
-  /** The name of this process, which lives once. */
+  /** The name of this process. No other process ever has it. */
   readonly instance: string;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'warn'>;
-  /** For lines of the logger: `webhooks`. */
+  /** The kind of tasks, for log lines: `webhooks`. */
   readonly what: string;
-  /** The most tasks of one call that lets go of some. */
+  /** The most tasks of one call of `letGo` or `runners`. */
   readonly maxTasks: number;
 }
 
+/** A task whose runner is being stopped. */
 interface Change<Task> {
+  /** The runner to start afterwards. */
   next: Task | undefined;
   readonly ended: Promise<void>;
 }
@@ -69,9 +74,9 @@ interface Change<Task> {
 export class Ownership<Task extends Runner> {
   readonly #deps: OwnershipDependencies<Task>;
   readonly #runners = new Map<string, Task>();
-  /** Tasks that are being stopped, and the task to start after each. */
+  /** Tasks whose runners are being stopped. */
   readonly #changing = new Map<string, Change<Task>>();
-  /** Until when this instance owns its tasks, by its own monotonic clock. It counts from before the question: the database counts from later. */
+  /** When the lease ends, by this process's monotonic clock. It counts from before the query, so it ends here before it ends in the database. */
   #ownsUntil = -Infinity;
   #timer: Timer | undefined;
   #look: Promise<void> | undefined;
@@ -92,13 +97,13 @@ export class Ownership<Task extends Runner> {
     void this.look();
   }
 
-  /** Looks now, as after a change. Calls during a look are answered by one more. */
+  /** Looks now, for example after a change of the tasks. All calls during a look share the next look. */
   look(): Promise<void> {
     this.#isLookDue = true;
     return this.#look ??= this.#lookAll();
   }
 
-  /** Lets go of everything at once, so that another instance goes on. Tasks under way have a moment to end. */
+  /** Ends all runners and gives up the lease, so that another instance takes over at once. The work under way has `FINISH_MS` to end. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -134,7 +139,7 @@ export class Ownership<Task extends Runner> {
 
   async #lookOnce(): Promise<void> {
     const { leases, clock, instance } = this.#deps;
-    // Where there are no tasks, nothing is written.
+    // Without tasks, an instance writes nothing to the database.
     if (!this.#hasLease && !await leases.hasAny()) return;
     const asked = clock.monotonic();
     const leased = await leases.lease({ owner: instance, leaseMs: OWNER_LEASE_MS });
@@ -150,11 +155,11 @@ export class Ownership<Task extends Runner> {
   async #takeOver({ held, share }: { readonly held: readonly OwnedTask[]; readonly share: number }): Promise<void> {
     const mine = new Map(held.slice(0, share).map((one) => [one.id, one]));
     const surplus = held.slice(share).map(({ id }) => id);
-    // A task under way that another instance gets may go to its end: it would be done twice otherwise.
+    // Let the work of surplus tasks end by itself: another instance would repeat cancelled work.
     for (const id of surplus) this.#change(id, undefined, (runner) => runner.finish());
     for (const id of this.#runners.keys()) if (!mine.has(id)) this.#change(id, undefined);
     for (const [id, change] of this.#changing) if (!mine.has(id)) change.next = undefined;
-    // A change that came during another one: what that one starts is outdated already.
+    // A task changed again while its runner was being stopped, so the runner to start next is outdated: wait, then start a newer one.
     const outdated = [...mine.values()].flatMap(({ id, version, fence }) => {
       const change = this.#changing.get(id);
       return change === undefined || (change.next?.version === version && change.next.fence === fence) ? [] : [change.ended];
@@ -172,7 +177,7 @@ export class Ownership<Task extends Runner> {
     if (surplus.length > 0) await this.#letGo(surplus);
   }
 
-  /** Another instance has fewer. */
+  /** Gives tasks up to instances with fewer, once their runners have stopped. */
   async #letGo(ids: readonly string[]): Promise<void> {
     const { instance, leases, maxTasks } = this.#deps;
     await waitAtMost(CHANGE_WAIT_MS, Promise.all(ids.flatMap((id) => this.#changing.get(id)?.ended ?? [])));
@@ -180,7 +185,7 @@ export class Ownership<Task extends Runner> {
     for (let index = 0; index < stopped.length; index += maxTasks) await leases.letGo(instance, stopped.slice(index, index + maxTasks));
   }
 
-  /** Two runners of one task are never under way at the same time: the next one starts when the one before has stopped. */
+  /** Stops the runner of a task, and then starts the next one, if any. So two runners of one task never run at the same time. */
   #change(id: string, next: Task | undefined, end = (runner: Task): Promise<void> => runner.stop()): void {
     const before = this.#runners.get(id);
     this.#runners.delete(id);

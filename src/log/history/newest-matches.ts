@@ -8,14 +8,14 @@ import type { StoreClock } from '../tail/store-clock.ts';
 import type { Tail } from '../tail/tail.ts';
 import type { WalkTurns } from './walk-turns.ts';
 
-/** Where the newest messages begin that a filter matches. */
+/** A search for the newest messages that a filter matches. */
 export interface NewestQuery {
   readonly filter: Filter;
   /** Messages. */
   readonly count: number;
-  /** Whether the client is gone: then the walk stops. */
+  /** Whether the client has disconnected: then the search stops. */
   readonly hasLeft: () => boolean;
-  /** The client that asks. */
+  /** The client that sent the request. Clients take turns. */
   readonly holder: Holder | undefined;
 }
 
@@ -23,12 +23,12 @@ export interface NewestMatchesDependencies {
   readonly store: Store;
   readonly tail: Tail;
   readonly storeClock: StoreClock;
-  /** Each step of a walk takes a turn of its own, so that a long walk does not keep the other reads waiting. */
+  /** Each step of a search takes a turn of its own, so that a long search does not delay the other reads. */
   readonly reads: CallLimiter;
   readonly walks: Pick<WalkTurns, 'pass'>;
 }
 
-/** Walks back through the log, from its head to the position before the newest messages that match. Expired messages do not count. */
+/** Finds the position before the newest matching messages, backwards from the head: in the tail if that is enough, otherwise in the database. Expired messages do not count. */
 export class NewestMatches {
   readonly #store: Store;
   readonly #tail: Tail;
@@ -45,10 +45,10 @@ export class NewestMatches {
   }
 
   /**
-   * The position before the oldest of them, or the head where nothing matches. It lies just before a counted message, not at the oldest number. So retention makes
-   * a gap only where it deletes a message that was asked for.
+   * The position right before the oldest of these messages; the head if nothing matches. It does not lie further back, so retention causes a gap only if it
+   * deletes one of these messages.
    *
-   * @param log A fresh look: what another instance has acknowledged counts, though the tail may not have it yet.
+   * @param log From a fresh look: messages that another instance acknowledged count, even if the tail still lacks them.
    */
   async before(query: NewestQuery, log: LogState): Promise<Position> {
     const at = query.count === 0 ? log.lineage.at(log.head) : await this.#walks.pass(() => this.#inTail(query, log), query.holder);
@@ -72,7 +72,7 @@ export class NewestMatches {
         const step = await this.#tail.ask(() => this.#reads.pass(() => this.#store.findBack({ before, filter, limit }), holder));
         const { seqs, from, log } = step;
         top ??= log.lineage.at(log.head);
-        // A copy replaced the log and lacks some counted messages: the walk begins again.
+        // A copy replaced the log, and lacks some of the messages found: begin again.
         if (!log.lineage.isGood(top)) break;
         found += seqs.length;
         oldestMatch = seqs.at(-1) ?? oldestMatch;

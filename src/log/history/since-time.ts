@@ -5,12 +5,12 @@ const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as co
 const DURATION = /^(?:[0-9]+(?:ms|[smhd]))+$/;
 const PART = /([0-9]+)(ms|[smhd])/g;
 
-/** No duration is longer, some 285 years: stops sums that are no exact numbers any more. */
+/** The longest duration, some 285 years. Stops sums that a number cannot hold exactly. */
 const DURATION_MAX_MS = 9e12;
 
 /**
- * A time to read from, as `?since=` says it: a duration back from now (`500ms`, `90s`, `10m`, `2h30m`, `7d`), or a time
- * of RFC 3339. undefined when it is neither.
+ * Parses the value of `?since=`: a duration back from now (`500ms`, `90s`, `10m`, `2h30m`, `7d`), or a time of RFC 3339.
+ * undefined if it is neither.
  */
 export function parseSince(text: string): StartRequest | undefined {
   const milliseconds = parseDuration(text);
@@ -19,7 +19,7 @@ export function parseSince(text: string): StartRequest | undefined {
   return time === undefined ? undefined : { kind: 'since', time };
 }
 
-/** Milliseconds. */
+/** The milliseconds of a duration such as `2h30m`; undefined if it is none, or longer than `DURATION_MAX_MS`. */
 export function parseDuration(text: string): number | undefined {
   if (!DURATION.test(text)) return undefined;
   let sum = 0;

@@ -11,7 +11,7 @@ import type { StoreClock } from '../tail/store-clock.ts';
 import type { Tail } from '../tail/tail.ts';
 import type { WalkTurns } from './walk-turns.ts';
 
-/** Where a client asks to begin reading. */
+/** Where a client wants to begin reading. */
 export type StartRequest =
   /** From now on: only messages published later. */
   | { readonly kind: 'now' }
@@ -19,19 +19,19 @@ export type StartRequest =
   | { readonly kind: 'start' }
   /** After an id. */
   | { readonly kind: 'after'; readonly position: Position }
-  /** After text that is no id. Reading starts where it would without it, with a `$gap`, reason `unknown-log`. */
+  /** The client sent a cursor that is no id. Reading starts as without a cursor, but with a `$gap`, reason `unknown-log`. */
   | { readonly kind: 'unknown'; readonly otherwise: 'now' | 'start' }
   /** From a time on: milliseconds since 1970, or an age in milliseconds by the store's clock. */
   | { readonly kind: 'since'; readonly time: number }
   | { readonly kind: 'ago'; readonly milliseconds: number }
-  /** With the newest messages, this many of all that match. */
+  /** With this many of the newest matching messages. */
   | { readonly kind: 'last'; readonly count: number };
 
 export interface StartOptions {
   readonly filter: Filter;
-  /** Whether the client is gone: then a long search stops. */
+  /** Whether the client has disconnected: then a long search stops. */
   readonly hasLeft: () => boolean;
-  /** The client that asks. Reads of different clients take turns. */
+  /** The client that sent the request. Clients take turns. */
   readonly holder?: () => Holder;
 }
 
@@ -43,7 +43,7 @@ export interface StartsDependencies {
   readonly walks: Pick<WalkTurns, 'pass'>;
 }
 
-/** Turns a client's request into a position in the log, and says what may be missing before it. */
+/** Turns a client's request into a position in the log, and a gap if messages before it may be missing. */
 export class Starts {
   readonly #store: Store;
   readonly #tail: Tail;
@@ -61,12 +61,12 @@ export class Starts {
     this.#newestMatches = new NewestMatches({ store, tail, storeClock, reads, walks });
   }
 
-  /** Whether the log is open: before that there is nowhere to start. */
+  /** Whether the log is open. Before that, do not call `resolve`. */
   get isReady(): boolean {
     return this.#tail.log !== undefined;
   }
 
-  /** Rejects with a `StoreError` when the log must be asked and cannot be, and with a `Problem` when too many reads wait already. */
+  /** Rejects with a `StoreError` if a needed read of the log fails, and with a `Problem` if too many reads wait. */
   async resolve(request: StartRequest, { filter, hasLeft, holder }: StartOptions): Promise<Start> {
     switch (request.kind) {
       case 'now':
@@ -76,7 +76,7 @@ export class Starts {
         return { at: log.lineage.at(log.oldest - 1), gap: undefined };
       }
       case 'after':
-        // Only a yes may come from the tail: whether a cursor is ahead of the log is asked of the database (invariant 4).
+        // The tail may confirm a position. Only the database may deny it: a cursor from another instance can be ahead of this tail (invariant 4).
         if (this.#tail.knows(request.position)) return { at: request.position, gap: undefined };
         return this.#locate(request.position);
       case 'unknown': {
@@ -94,7 +94,7 @@ export class Starts {
     }
   }
 
-  /** Another instance may have stored the origin of an epoch that this instance does not know. */
+  /** If the cursor's epoch is unknown, reads the origins of lost epochs that other instances stored, and tries again. */
   async #locate(position: Position): Promise<Start> {
     const start = this.#tail.locate(position, await this.#states.fresh());
     if (start.gap?.reason !== 'unknown-log') return start;
@@ -102,7 +102,7 @@ export class Starts {
     return this.#tail.locate(position, await this.#states.fresh());
   }
 
-  /** Invariant 10: a time becomes a number here, once; everything after it follows the number. */
+  /** Turns a time into a number, once; reading then follows the numbers, so later changes of the clock do not matter (invariant 10). */
   async #seek(time: number, holder?: () => Holder): Promise<Start> {
     const { seq, missing, log } = await this.#tail.ask(() => this.#reads.pass(() => this.#store.seek(time), holder?.()));
     return missing ? startWithGap(undefined, seq, 'expired', log) : { at: log.lineage.at(seq), gap: undefined };

@@ -8,28 +8,28 @@ import type { TopicHolding } from '../../store/contracts/topic-store.ts';
 import { unavailable } from './history-pages.ts';
 import type { Tail } from '../tail/tail.ts';
 
-/** Names that one read seeks where not all of them may be shown. Stops a read from keeping others waiting for long. */
+/** How many names one read seeks if the client may see only some of them. Stops a read from delaying others for long. */
 const NAMES_MAX_ENTRIES = 1_000;
-/** Reads for the names of one page. Stops a page from looking through all topics of a log for the few that may be shown: it is short, and there is more. */
+/** The most reads for the names of one page. Stops a page from reading all topics of a log for the few that its client may see: such a page is short, and says that there is more. */
 const NAMES_MAX_READS = 20;
-/** Messages of a topic that are counted. With `TOPICS_PAGE_MAX_ENTRIES` topics, this bounds the rows that one read looks at. */
+/** The most messages of one topic that are counted. With `TOPICS_PAGE_MAX_ENTRIES`, bounds the rows that one read examines. */
 export const COUNTED_MAX_MESSAGES = 100;
-/** Messages of one read back through the log: unpacking them is done in one turn of the event loop. */
+/** The most messages of one read backwards through the log. Stops their decoding from blocking the event loop. */
 const BACK_STEP_MESSAGES = 1_000;
-/** How far back from its beginning a page looks for topics. Stops one topic with very many messages from keeping a request, and the database, busy. */
+/** How many messages one page reads backwards in search of topics. Stops a topic with very many messages from keeping the request, and the database, busy. */
 export const RECENT_MAX_MESSAGES = 10_000;
 
-/** The most topics of one page. Bounds its bytes, the rows that it counts, and what instances are asked. */
+/** The most topics of one page. Bounds its bytes, the rows that it counts, and the requests to other instances about it. */
 export const TOPICS_PAGE_MAX_ENTRIES = 100;
 
 export interface NamesQuery {
   /** The prefixes that names may have. */
   readonly prefixes: readonly string[];
-  /** Only names after it; `''` for all. */
+  /** Only names after this one; `''` for all. */
   readonly after: string;
   readonly limit: number;
   readonly isShown: (topic: string) => boolean;
-  /** Whether many names may not be shown: then a read seeks more than the page needs. */
+  /** Whether `isShown` refuses many names: then a read seeks more names than the page needs. */
   readonly isNarrow: boolean;
   readonly holder: Holder;
 }
@@ -41,10 +41,10 @@ export interface SomeNames {
   readonly upTo: string | undefined;
 }
 
-/** Messages of the log without their data, the newest first. */
+/** A part of the log: messages without their data, the newest first. */
 export interface Step {
   readonly messages: readonly Message[];
-  /** The smallest number that was looked at. */
+  /** The smallest number of the part. */
   readonly from: number;
   readonly log: LogState;
 }
@@ -52,7 +52,7 @@ export interface Step {
 export interface TopicReadsDependencies {
   readonly store: Pick<Store, 'topics' | 'state' | 'read'>;
   readonly tail: Pick<Tail, 'ask'>;
-  /** The gate of the reads for pages of history. */
+  /** The same gate as for pages of history. */
   readonly reads: Pick<CallLimiter, 'pass'>;
 }
 
@@ -68,7 +68,7 @@ export class TopicReads {
     this.#reads = reads;
   }
 
-  /** The first names of topics with messages after a name. */
+  /** The first names, after a given one, of topics that have messages. */
   async names({ prefixes, after, limit, isShown, isNarrow, holder }: NamesQuery): Promise<SomeNames> {
     const names: string[] = [];
     const most = isNarrow ? NAMES_MAX_ENTRIES : limit;
@@ -86,7 +86,7 @@ export class TopicReads {
     return { names, upTo: last };
   }
 
-  /** The messages held of at most `TOPICS_PAGE_MAX_ENTRIES` topics. */
+  /** Counts the messages of at most `TOPICS_PAGE_MAX_ENTRIES` topics. */
   holdings(topics: readonly string[], holder: Holder): Promise<readonly TopicHolding[]> {
     return topics.length === 0 ? Promise.resolve([]) : this.#pass(() => this.#store.topics.holdings(topics, COUNTED_MAX_MESSAGES), holder);
   }
@@ -96,14 +96,14 @@ export class TopicReads {
     return this.#ask(async () => ({ log: await this.#store.state() }), holder).then(({ log }) => log);
   }
 
-  /** Walks back from a number to another one, neither of them included, for `RECENT_MAX_MESSAGES` at most. */
+  /** Reads backwards from the number before `before` to the number after `after`, but at most `RECENT_MAX_MESSAGES` messages. */
   async* back(before: number, after: number, holder: Holder): AsyncGenerator<Step> {
     const end = Math.max(after, before - 1 - RECENT_MAX_MESSAGES);
     for (let next = before; next - 1 > end;) {
       const from = Math.max(end, next - 1 - BACK_STEP_MESSAGES);
       const limit = next - 1 - from;
       const { messages, log } = await this.#ask(() => this.#store.read({ after: from, filter: undefined, limit, maxBytes: Number.MAX_SAFE_INTEGER, withoutData: true }), holder);
-      // The read has skipped messages that retention deleted.
+      // If retention deleted some of these messages, the read has gone on beyond `next`.
       yield { messages: messages.filter(({ seq }) => seq < next).reverse(), from: from + 1, log };
       if (log.oldest > from) return;
       next = from + 1;

@@ -1,10 +1,10 @@
 import type { Clock } from '../../runtime/clock.ts';
 import { ANYBODY, FairShares, type FairSharesDependencies, type Holder, type Holding, type Share } from '../../runtime/sharing/fair-shares.ts';
 
-/** How long requests walk through the tail in one turn of the event loop. Stops many walks from keeping everything else waiting. */
+/** How long walks may take in one turn of the event loop. Stops many walks from blocking it. */
 const WALKS_TURN_MS = 4;
 
-/** A walk that waits. Nothing is taken back: each belongs to a request that has its place already. */
+/** A waiting walk. It is never evicted: its request was already admitted elsewhere. */
 interface Waiting extends Holding {
   readonly walk: () => void;
   share: Share | undefined;
@@ -15,14 +15,15 @@ export interface WalkTurnsDependencies extends Pick<FairSharesDependencies, 'cou
 }
 
 /**
- * Walks through the tail for requests: for the newest messages of a pattern, and for pages that begin near its end. A walk is short, but has no index. Where many are asked for at once, clients
- * take turns, so nobody waits for all walks of another.
+ * The gate for walks through the tail, which search for the newest messages or read a page near the end. A walk is short, but has no index. If many come at once, they spread over several
+ * turns of the event loop, and clients take turns. So no client waits for all walks of another client.
  */
 export class WalkTurns {
   readonly #clock: Clock;
   readonly #waiting: FairShares<Waiting>;
-  /** Whether walks have been taken in this turn of the event loop. */
+  /** Whether a walk ran in this turn of the event loop. */
   #hasBegun = false;
+  /** When the time of this turn is used up. */
   #until = 0;
 
   constructor({ clock, counters }: WalkTurnsDependencies) {
@@ -30,12 +31,12 @@ export class WalkTurns {
     this.#waiting = new FairShares({ gate: 'reads', counters });
   }
 
-  /** Takes a walk when it is its turn: nearly always at once. */
+  /** Runs a walk: at once if this turn of the event loop has time left and none waits, otherwise in a later turn. */
   pass<Result>(walk: () => Result, holder: Holder = ANYBODY): Result | Promise<Result> {
     this.#begin();
     if (this.#waiting.total === 0 && !this.#isOver) return walk();
     return new Promise((resolve) => {
-      // An error of the walk is its caller's.
+      // The inner promise hands an error of the walk to its caller.
       const waiting: Waiting = { share: undefined, takeBack: () => undefined, walk: () => resolve(new Promise<Result>((done) => done(walk()))) };
       waiting.share = this.#waiting.hold(holder, 1, waiting);
     });

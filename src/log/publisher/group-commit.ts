@@ -5,21 +5,26 @@ import { StoreError, type Appended, type Appends, type Outcome } from '../../sto
 import { CONCURRENT_COMMITS, type CommitSize, type Stored } from './commit-size.ts';
 import type { PublishQueue, Waiting } from './publish-queue.ts';
 import type { Pace } from '../retention/retention.ts';
-import type { Knowledge } from '../tail/tail-refill.ts';
+import type { Knowledge } from '../tail/known-log.ts';
 import type { Tail } from '../tail/tail.ts';
 
-/** A commit that the store has, and has not answered yet. */
+/**
+ * A commit that was handed to the store and is not answered yet. With a shared writer, the store is another process, which may hang:
+ *
+ *   under way ── no answer for a second ──► late: no longer counts as one of the two concurrent commits
+ *   under way, late ── publishers waited too long ──► given up: they got `outcome-unknown`; messages still go to the tail if the commit succeeds
+ */
 export interface Commit extends Stored {
   readonly requests: readonly Waiting[];
-  /** Whether its publishers were answered without it. */
+  /** Whether publishers were answered before the commit ended. */
   isGivenUp: boolean;
-  /** Whether another process owes the answer for long. It takes the place of no other commit then. */
+  /** Whether the answer of another process is overdue. Then the next commit does not wait for this one. */
   isLate: boolean;
 }
 
-/** Hears how commits end. */
+/** Called at the end of each commit. */
 export interface CommitListener {
-  /** @param before What the tail knew when the commit began. */
+  /** @param before The tail's knowledge when the commit began. */
   stored(requests: readonly Waiting[], before: Knowledge, appended: Appended): void;
   failed(requests: readonly Waiting[], error: StoreError): void;
 }
@@ -36,10 +41,9 @@ export interface GroupCommitDependencies {
 }
 
 /**
- * Group commit: requests that arrive while a commit is under way go into the next one. The store gets the next commit when it is as large
- * as the last one, or when the last one is finished. Small commits cost more for each message than
- * large ones, but no publisher waits while the store has nothing to do. The store takes commits one after the other, and each stands for
- * itself: one that fails says nothing of the next.
+ * Group commit: requests that arrive during a commit go into the next one. The store gets the next commit when it is as large as the one under way, or when
+ * that one is finished. An idle store rests for a moment first, so that more requests share its commit (store/commit-timing.ts). The store performs
+ * commits one after the other. If one fails, the next may still succeed.
  */
 export class GroupCommit {
   readonly #store: GroupCommitDependencies['store'];
@@ -51,13 +55,13 @@ export class GroupCommit {
   readonly #pace: Pace;
   readonly #listener: CommitListener;
   readonly #timing: CommitTiming;
-  /** Ends the rest of what is queued. */
+  /** Waits before the next commit to an idle store, so that more requests share it (`CommitTiming.restMs`). */
   #restTimer: Timer | undefined;
-  /** In the order in which the store has them. */
+  /** The commits under way, in the order in which the store got them. */
   readonly #commits: Commit[] = [];
   /** How many of them are late. */
   #late = 0;
-  /** Whether this turn of the event loop ends with a look at the queue. */
+  /** Whether `#next` is due at the end of this turn of the event loop. */
   #willLook = false;
 
   constructor({ store, queue, commitSize, tail, clock, counters, pace, listener }: GroupCommitDependencies) {
@@ -77,7 +81,7 @@ export class GroupCommit {
     return this.#commits;
   }
 
-  /** Something was queued. Requests of one turn of the event loop share a commit. */
+  /** A request was queued. Begins a commit at the end of this turn of the event loop, so that all requests of the turn share it. */
   queued(): void {
     if (this.#willLook || this.#busy === CONCURRENT_COMMITS) return;
     this.#willLook = true;
@@ -91,7 +95,7 @@ export class GroupCommit {
     this.#restTimer?.cancel();
   }
 
-  /** Hands the next commit to the store, if it is time for it. */
+  /** Hands the next commit to the store, if it is due. */
   #next(): void {
     if (this.#queue.length === 0 || !this.#isTime()) return;
     const queued = this.#queue.messages;
@@ -102,10 +106,10 @@ export class GroupCommit {
     void this.#commit(commit, requests, () => {
       this.#commits.splice(this.#commits.indexOf(commit), 1);
       if (commit.isLate) this.#late--;
-      // Before any publisher is answered: the store may have nothing to do.
+      // Hand over the next commit before the publishers are answered, because the store may be idle.
       this.#next();
     });
-    // Requests that did not fit into it.
+    // Requests that did not fit may be a second commit.
     this.#next();
   }
 
@@ -130,12 +134,12 @@ export class GroupCommit {
     return false;
   }
 
-  /** How many commits are under way that are not late. */
+  /** How many commits under way are not late. */
   get #busy(): number {
     return this.#commits.length - this.#late;
   }
 
-  /** The process that has a commit may hang: the publishers after it are not held up for that. */
+  /** The process that writes the commit may hang. Later publishers do not wait for it. */
   #becameLate(commit: Commit): void {
     if (commit.isLate || !this.#commits.includes(commit)) return;
     commit.isLate = true;
@@ -145,7 +149,7 @@ export class GroupCommit {
 
   /**
    * @param requests The requests of the commit, or a part of them.
-   * @param done Called when the store has nothing more to do for these requests, before their publishers are answered.
+   * @param done Called when the store has finished these requests, before their publishers are answered.
    */
   async #commit(commit: Commit, requests: readonly Waiting[], done: () => void): Promise<void> {
     const began = this.#clock.monotonic();
@@ -153,7 +157,7 @@ export class GroupCommit {
     try {
       const appended = await this.#store.append(requests.map(({ request }) => request), () => this.#becameLate(commit));
       const tookMs = this.#timing.ended(began, this.#waitingRequests);
-      // Before the next commit, which may have to wait.
+      // Count before `done`: retention may hold back the next commit.
       this.#countStored(requests, appended.outcomes);
       done();
       this.#counters.commitMilliseconds.observe(tookMs);
@@ -161,7 +165,7 @@ export class GroupCommit {
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       if (error.kind === 'refused' && requests.length > 1) {
-        // Invariant 13: one of the requests is the reason, and only that one shall fail.
+        // Invariant 13: only the request that the store refuses may fail. Halve the commit until that request is alone.
         const middle = requests.length >> 1;
         await this.#commit(commit, requests.slice(0, middle), () => undefined);
         await this.#commit(commit, requests.slice(middle), done);

@@ -20,7 +20,7 @@ export interface PublishAnswersDependencies {
   readonly counters: Pick<Counters, 'replayed' | 'refuse'>;
 }
 
-/** The answers to publishers, one to each request: a receipt, or the problem that refuses it. A publisher that was answered already gets no second one. */
+/** Answers publishers: each request gets one receipt, or one problem. Requests that were answered earlier, for example after a timeout, are skipped. */
 export class PublishAnswers {
   readonly #queue: PublishQueue;
   readonly #quota: PublishQuota;
@@ -32,7 +32,7 @@ export class PublishAnswers {
     this.#counters = counters;
   }
 
-  /** The store has answered: one outcome for each request. */
+  /** Answers requests by the store's outcomes, in the same order. */
   settle(requests: readonly Waiting[], outcomes: readonly Outcome[]): void {
     requests.forEach((waiting, index) => {
       if (waiting.isAnswered) return;
@@ -52,31 +52,32 @@ export class PublishAnswers {
     });
   }
 
+  /** Refuses requests after an error of the store. */
   fail(requests: readonly Waiting[], kind: StoreErrorKind): void {
     this.#reject(requests, ...PROBLEM_OF[kind]);
   }
 
-  /** The request made room in the queue for another. */
+  /** Refuses a request that the queue evicted. */
   evict(waiting: Waiting): void {
     this.#reject([waiting], 'overloaded', FULL);
   }
 
-  /** The requests waited too long for retention. */
+  /** Refuses requests that waited too long for retention. */
   refuseAtBound(requests: readonly Waiting[]): void {
     this.#reject(requests, 'overloaded', AT_BOUND);
   }
 
-  /** For a request that finds the queue full. */
+  /** The problem for a request that finds the queue full. */
   queueFull(): Problem {
     return this.#problem('overloaded', FULL);
   }
 
-  /** For a request that comes while the store owes an answer for too long. */
+  /** The problem for a request that comes while the store's answer is overdue. */
   storeSilent(): Problem {
     return this.#problem(...PROBLEM_OF.unavailable);
   }
 
-  /** @returns The same problem, counted. */
+  /** Counts a refusal. @returns The same problem. */
   countRefusal(problem: Problem): Problem {
     this.#counters.refuse(problem.code);
     return problem;

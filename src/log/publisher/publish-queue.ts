@@ -7,10 +7,13 @@ import type { QuotaSender } from '../retention/quota.ts';
 import type { OutdatedStep, Receipt } from './receipt.ts';
 import type { Since } from './wait-limits.ts';
 
-/** Below this share, the queue does not count new requests by holder, unless it holds counted ones. So an instance that keeps up pays nothing for fairness. */
+/**
+ * While the queue is less full than this and has no counted request, it does not record the holders of new requests. So an instance that keeps up pays nothing
+ * for fairness.
+ */
 const COUNTED_FROM_SHARE = 0.25;
 
-/** Shares are parts per billion of the queue's messages or of its bytes: the larger fraction counts. */
+/** The amount of a request in `FairShares` is its part of the queue in parts per billion: of the messages or of the bytes, whichever is larger. */
 const WHOLE_FACTOR = 1_000_000_000;
 
 /** A request whose publisher waits for its answer. */
@@ -23,7 +26,7 @@ export interface Waiting {
   readonly since: Since;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (problem: Problem | OutdatedStep) => void;
-  /** The share of the request, if it is counted. The queue can evict a counted request until the store has it. */
+  /** `UNCOUNTED`, or the request's entry under its holder. The queue can evict a counted request until a commit takes it. */
   share: Share;
   isAnswered: boolean;
 }
@@ -43,8 +46,8 @@ export interface PublishQueueDependencies {
 }
 
 /**
- * Requests that wait for their commit. If more wait than one commit holds, publishers take turns; if the queue is full, the largest holders make room.
- * The bounds also count requests that the store has, until the publisher's answer.
+ * Requests that wait for their commit. If one commit cannot hold them all, publishers take turns. If the queue is full, it evicts requests of the largest holders.
+ * The queue's bounds also count requests in commits, until their publishers are answered.
  */
 export class PublishQueue {
   readonly #commitSize: CommitSize;
@@ -52,12 +55,13 @@ export class PublishQueue {
   readonly #maxBytes: number;
   readonly #onEvicted: (waiting: Waiting) => void;
   readonly #shares: FairShares<Queued>;
+  /** Requests that are not in a commit yet, in the order of arrival. */
   #queue: Waiting[] = [];
   #queuedMessages = 0;
-  /** These two also count the commits that the store has. */
+  /** Messages and bytes of all unanswered requests: of the queue, and of commits that the store is writing. */
   #waitingMessages = 0;
   #waitingBytes = 0;
-  /** The request whose turn it is, if the last commit had no room for it. */
+  /** The request whose turn it is, if the last commit had no room for it. It comes first in the next commit. */
   #nextInTurn: Waiting | undefined;
 
   constructor({ counters, commitSize, maxMessages, maxBytes, onEvicted }: PublishQueueDependencies) {
@@ -83,7 +87,7 @@ export class PublishQueue {
     return this.#queue[0]!;
   }
 
-  /** Messages of all unanswered requests, also of those that the store has. */
+  /** Messages of all unanswered requests, including requests in commits. */
   get waitingMessages(): number {
     return this.#waitingMessages;
   }
@@ -97,7 +101,7 @@ export class PublishQueue {
   add(waiting: Waiting, holder: () => Holder): void {
     const { bytes, request: { drafts: { length } } } = waiting;
     const part = this.#partOf(this.#waitingMessages + length, this.#waitingBytes + bytes);
-    // Uncounted requests commit first. Beside counted ones, an uncounted new request would overtake its publisher's older requests.
+    // Uncounted requests go into a commit first. So once one request is counted, count all new ones: otherwise a new request would overtake older ones of its publisher.
     if (part > COUNTED_FROM_SHARE || this.#shares.total > 0) waiting.share = this.#shares.hold(holder(), this.#amountOf(length, bytes), { takeBack: () => this.#takeBack(waiting), waiting: () => waiting });
     this.#queue.push(waiting);
     this.#queuedMessages += length;
@@ -121,8 +125,8 @@ export class PublishQueue {
   }
 
   /**
-   * Removes and returns the requests of the next commit. The caller has checked `leavesRoom` for the first request if the store is busy; the list is empty if
-   * a larger request's turn has come.
+   * Removes and returns the requests of the next commit. If the store is busy, the caller must first check that the first request passes `leavesRoom`. The list
+   * is empty if the request whose turn it is does not pass.
    */
   takeCommit(isStoreBusy: boolean): readonly Waiting[] {
     if (!this.#fitsOneCommit()) return this.#takeInTurns(isStoreBusy);
@@ -133,7 +137,7 @@ export class PublishQueue {
     return taken;
   }
 
-  /** Whether one commit can hold all requests. A request that is larger than a commit fits alone. */
+  /** Whether one commit can hold all requests. A single request always fits. */
   #fitsOneCommit(): boolean {
     const [first] = this.#queue;
     let messages = 0;
@@ -179,31 +183,30 @@ export class PublishQueue {
   }
 
   /**
-   * Lets publishers take turns, so nobody waits for another publisher's whole queue. Uncounted requests are the oldest and come first; the commit keeps the
-   * order of arrival.
+   * Fills one commit in turns, so that nobody waits for another publisher's whole queue. Uncounted requests are the oldest and come first. Within the commit, requests
+   * keep their order of arrival.
+   *
+   * Example: a commit holds four messages, and publisher a sent a1 to a9 before b sent b1. The commit gets a1, b1, a2, a3, in the order a1, a2, a3, b1.
    */
   #takeInTurns(isStoreBusy: boolean): readonly Waiting[] {
-    const chosen = new Set<Waiting>();
-    let first: Waiting | undefined;
-    let messages = 0;
-    let bytes = 0;
-    const choose = (waiting: Waiting): boolean => {
-      const size = { messages: messages + waiting.request.drafts.length, bytes: bytes + waiting.bytes };
-      if (first !== undefined && cannotShareCommit(waiting, first)) return false;
-      if (chosen.size > 0 && (size.messages > this.#commitSize.messages || size.bytes > this.#commitSize.bytes)) return false;
-      if (chosen.size === 0 && isStoreBusy && !this.#commitSize.leavesRoom(size)) return false;
-      ({ messages, bytes } = size);
-      first ??= waiting;
-      chosen.add(waiting);
-      waiting.share.pin();
-      return true;
-    };
-    const hasRoom = this.#queue.every((waiting) => waiting.share !== UNCOUNTED || choose(waiting));
-    for (let next = hasRoom ? this.#turn() : undefined; next !== undefined && choose(next); next = this.#turn()) this.#nextInTurn = undefined;
-    this.#queuedMessages -= messages;
-    const taken = this.#queue.filter((waiting) => chosen.has(waiting));
-    this.#queue = this.#queue.filter((waiting) => !chosen.has(waiting));
+    const commit = new NextCommit(this.#commitSize, isStoreBusy);
+    if (this.#addUncounted(commit)) {
+      let next = this.#turn();
+      while (next !== undefined && commit.add(next)) {
+        this.#nextInTurn = undefined;
+        next = this.#turn();
+      }
+    }
+    this.#queuedMessages -= commit.messages;
+    const taken = this.#queue.filter((waiting) => commit.has(waiting));
+    this.#queue = this.#queue.filter((waiting) => !commit.has(waiting));
     return taken;
+  }
+
+  /** Returns false if the commit has no room for all uncounted requests. */
+  #addUncounted(commit: NextCommit): boolean {
+    for (const waiting of this.#queue) if (waiting.share === UNCOUNTED && !commit.add(waiting)) return false;
+    return true;
   }
 
   /** The request whose turn it is. It stays the same until a commit takes it or its publisher is answered. */
@@ -213,7 +216,48 @@ export class PublishQueue {
   }
 }
 
-/** Whether two requests need separate commits: a source's step decides whether the store keeps its whole commit. */
+/** A commit while requests are added to it. */
+class NextCommit {
+  readonly #commitSize: CommitSize;
+  readonly #isStoreBusy: boolean;
+  readonly #requests = new Set<Waiting>();
+  #first: Waiting | undefined;
+  #messages = 0;
+  #bytes = 0;
+
+  constructor(commitSize: CommitSize, isStoreBusy: boolean) {
+    this.#commitSize = commitSize;
+    this.#isStoreBusy = isStoreBusy;
+  }
+
+  get messages(): number {
+    return this.#messages;
+  }
+
+  has(waiting: Waiting): boolean {
+    return this.#requests.has(waiting);
+  }
+
+  /** Returns false if the request does not fit. The first one always fits, unless the store is busy: then it must pass `leavesRoom`. */
+  add(waiting: Waiting): boolean {
+    const messages = this.#messages + waiting.request.drafts.length;
+    const bytes = this.#bytes + waiting.bytes;
+    if (this.#first === undefined) {
+      if (this.#isStoreBusy && !this.#commitSize.leavesRoom({ messages, bytes })) return false;
+      this.#first = waiting;
+    } else if (cannotShareCommit(waiting, this.#first) || messages > this.#commitSize.messages || bytes > this.#commitSize.bytes) return false;
+    this.#messages = messages;
+    this.#bytes = bytes;
+    this.#requests.add(waiting);
+    waiting.share.pin();
+    return true;
+  }
+}
+
+/**
+ * Whether two requests need separate commits. A step (a source's messages with its new position) gets a commit of its own, because the store rolls back the whole commit
+ * if the step is outdated.
+ */
 function cannotShareCommit({ request }: Waiting, { request: first }: Waiting): boolean {
   return request.step !== undefined || first.step !== undefined;
 }

@@ -16,23 +16,25 @@ import { NO_QUOTA, type PublishQuota, type QuotaSender } from '../retention/quot
 import type { Receipt } from './receipt.ts';
 import { UNPACED, type Pace } from '../retention/retention.ts';
 import { SILENT } from '../tail/store-watchdog.ts';
-import type { Knowledge } from '../tail/tail-refill.ts';
+import type { Knowledge } from '../tail/known-log.ts';
 import type { Tail } from '../tail/tail.ts';
 import { WaitLimits } from './wait-limits.ts';
 import { WriteHealth } from './write-health.ts';
 
 /**
- * This room makes messages durable. Checked messages come in and wait in a queue; a group commit stores many at once. Receipts go out once the commit is
- * durable, or a refusal that says whether the messages were stored. A commit's messages go on to the tail.
+ * This room makes messages durable. Checked messages come in and wait in a queue; a group commit stores many requests at once. When a commit is durable, its messages
+ * go to the tail and the bus, and each publisher gets a receipt. A refused publisher gets a problem that says whether its messages were stored.
+ *
+ * Read `publisher.ts` first, then `publish-queue.ts`, `group-commit.ts` with `commit-size.ts`, and `publish-answers.ts`. `wait-limits.ts` and `write-health.ts` are for stores that fail or hang.
  */
 
 /** The origin of a publish. */
 export interface PublishedBy {
-  /** Its share of the queue: a full queue takes requests back from the largest holders. */
+  /** The holder that the request counts for in the queue: a full queue evicts requests of the largest holders. */
   readonly holder?: () => Holder;
-  /** The sender on whose share of the log it counts. */
+  /** The sender whose quota the messages count against. */
   readonly sender?: QuotaSender;
-  /** The step of a source. Its messages are a commit of their own. If they are not the next ones, the publish rejects with `OutdatedStep`. */
+  /** A source's new position, which is stored with its messages in a commit of their own. If the source moved meanwhile, the publish rejects with `OutdatedStep`. */
   readonly step?: SourceStep;
 }
 
@@ -43,18 +45,23 @@ export interface PublisherDependencies {
   readonly clock: Clock;
   readonly counters: Counters;
   readonly logger: Logger;
-  /** Commits wait for it; absent: nobody waits. */
+  /** Delays commits while retention cannot keep up. Absent: no delay. */
   readonly pace?: Pace;
-  /** The most that one topic or sender may hold; absent: as much as there is room for. */
+  /** Refuses messages beyond a topic's or sender's quota. Absent: no quota. */
   readonly quota?: PublishQuota;
-  /** Bound the queue of commits: beyond them a publish is refused, because it would wait too long. */
+  /** The most messages and bytes of data that wait. Beyond them a publish is refused, because it would wait too long. */
   readonly maxMessages: number;
   readonly maxBytes: number;
 }
 
 /**
- * The only way into the log. A request waits in the queue (`publish-queue.ts`), is stored together with others (`group-commit.ts`), and its publisher gets an answer (`publish-answers.ts`). The messages
- * of a commit go to the tail and the bus first. While the log cannot be written, `write-health.ts` tries it again.
+ * The only way into the log. A request passes these steps:
+ *
+ * 1. `publish` checks the grant, the room in the queue, and the quota.
+ * 2. It waits in the queue (`publish-queue.ts`).
+ * 3. A group commit stores it with others (`group-commit.ts`).
+ * 4. The messages go to the tail and the bus (`#stored`).
+ * 5. Its publisher gets an answer (`publish-answers.ts`).
  */
 export class Publisher {
   readonly #rowOverheadBytes: number;
@@ -89,24 +96,29 @@ export class Publisher {
     this.#waits = new WaitLimits({ clock, look: () => this.#look() });
   }
 
-  /** Messages that wait for their commit. */
+  /** Messages whose publishers wait for an answer. */
   get waiting(): number {
     return this.#queue.waitingMessages;
   }
 
-  /** Why messages cannot be stored; undefined when they can. */
+  /** Why messages cannot be stored; undefined if they can. */
   get failure(): string | undefined {
     return this.#health.failure;
   }
 
+  /** Whether the store's answer to a commit is overdue. Late commits of a shared writer do not count: the next ones go on without them. */
   get #isSilent(): boolean {
     return this.#commits.underWay.some(({ isGivenUp, isLate }) => isGivenUp && !isLate);
   }
 
   /**
-   * Resolves once the messages are durable (invariant 1). Answers within 15 seconds, whatever the store does. Otherwise it rejects with a `Problem`. `overloaded`, `unavailable` and
-   * `internal` mean that nothing was stored. `outcome-unknown`: nobody can say. `key-reused`: the key belongs to another request. `forbidden`: the grant leaves out one of the topics.
-   * `topic-quota`: a topic or the sender holds too much.
+   * Resolves when the messages are durable (invariant 1). Otherwise rejects with a `Problem`. Either happens within 15 seconds, even if the store hangs.
+   *
+   * - `overloaded`, `unavailable`, `internal`: nothing was stored.
+   * - `outcome-unknown`: the messages may be stored or not.
+   * - `key-reused`: the key belongs to another request.
+   * - `forbidden`, `unauthorized`: the grant lacks one of the topics.
+   * - `topic-quota`: a topic or the sender has reached its quota.
    */
   publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined, { holder = () => ANYBODY, sender, step }: PublishedBy = {}): Promise<Receipt> {
     const forbidden = publishProblem(grant, drafts);
@@ -128,7 +140,7 @@ export class Publisher {
     });
   }
 
-  /** The process ends: everyone who still waits is answered now. Requests that the store has may be stored. */
+  /** Answers all waiting publishers now, because the process ends. Requests in commits may still be stored. */
   giveUp(): void {
     for (const commit of this.#commits.underWay) this.#giveUp(commit, commit.requests.filter(({ isAnswered }) => !isAnswered));
     this.#refuse(this.#queue.takeUntil(() => false));
@@ -140,30 +152,30 @@ export class Publisher {
     this.#waits.stop();
   }
 
-  /** @returns Whether anyone waits still. */
+  /** Answers publishers that wait too long. Returns whether any publisher still waits. */
   #look(): boolean {
     for (const commit of this.#commits.underWay) this.#giveUp(commit, commit.requests.filter(({ since, isAnswered }) => !isAnswered && this.#waits.isUnansweredTooLong(since)));
     this.#refuse(this.#queue.takeUntil(({ since }) => !this.#isSilent && !this.#waits.isQueuedTooLong(since)));
     return this.#queue.waitingMessages > 0;
   }
 
-  /** The store may still perform the commit: then its messages go to the tail, like those of any other. */
+  /** Answers some requests of a commit with `outcome-unknown`. If the store performs the commit later, its messages still go to the tail. */
   #giveUp(commit: Commit, requests: readonly Waiting[]): void {
     if (requests.length === 0) return;
     commit.isGivenUp = true;
     this.#fail(requests, new StoreError('outcome-unknown', SILENT));
   }
 
-  /** For requests that the store has not got: none of their messages is stored. */
+  /** Refuses requests that are in no commit: nothing of them is stored. */
   #refuse(requests: readonly Waiting[]): void {
     if (requests.length === 0) return;
-    // The log can be written: it is full, and that says nothing against this instance.
+    // If only retention holds commits back, the log can be written: so do not count it as a failure of the store.
     if (this.#pace.isBehind && !this.#isSilent) this.#answers.refuseAtBound(requests);
     else this.#fail(requests, new StoreError('unavailable', SILENT));
   }
 
   #stored(requests: readonly Waiting[], before: Knowledge, { outcomes, log, isTold = false }: Appended): void {
-    // The answer of an earlier request with the same key was only read. It does not show that the log can be written.
+    // An outcome that was only replayed does not show that the log can be written.
     if (outcomes.some(({ kind }) => kind === 'stored')) this.#health.worked();
     const messages: Message[] = [];
     outcomes.forEach((outcome, index) => {
@@ -176,18 +188,18 @@ export class Publisher {
     if (messages.length > 0) {
       this.#counters.commitMessages.observe(messages.length);
       this.#tail.committed(messages, before, log);
-      // Invariant 6: a hint, not waited for. The next look at the log finds what the bus does not carry.
+      // Invariant 6: this is a hint, so do not wait for it. The next poll finds messages that the bus loses.
       if (!isTold) this.#bus.publish(messages);
     }
     this.#answers.settle(requests, outcomes);
   }
 
   #fail(requests: readonly Waiting[], error: StoreError): void {
-    // While the log is away, one line stands for all failed publishes. Unknown outcomes, and refusals of the message itself, are always logged.
+    // While the log is unavailable, log one line for all failed publishes. Log each unknown outcome, and each message that the store refuses.
     if (error.kind !== 'unavailable' || this.#health.failure === undefined) this.#logger.error({ err: error, requests: requests.length }, 'messages could not be stored');
     if (error.kind !== 'refused') this.#health.failed(error);
     this.#answers.fail(requests, error.kind);
-    // The commit may have happened after all: then its messages are in the log, and the tail must not wait for its next look.
+    // The commit may have happened: then a look brings its messages to the tail without waiting for the next poll.
     if (error.kind === 'outcome-unknown') void this.#tail.look();
   }
 }

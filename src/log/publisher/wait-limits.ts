@@ -1,24 +1,25 @@
 import type { Clock, Timer } from '../../runtime/clock.ts';
 
-/**
- * How long a publisher waits for its answer. Somebody looks every second whether one waits for too long. These looks are counted rather than the time: while this
- * process is stopped, it is not the store that is silent.
- */
+/** How often to look for publishes that wait too long. */
 const LOOK_MS = 1_000;
-/** How long a publish waits that the store has not got. Stops a store that fails slowly from making it wait for the failures of all before it. */
+/** How long a publish may wait in the queue. Stops a store that fails slowly from making a publish wait for all failures before it. */
 const QUEUE_WAIT_MS = 10_000;
-/** How long a publish waits that the store has: then nobody knows. A store gives up sooner by itself; this stops one that does not. */
+/** How long a publish may wait for its commit. Then its outcome is unknown. A store gives up earlier by itself; this stops a store that hangs. */
 const ANSWER_WAIT_MS = 14_000;
 
-/** When a wait began: how many looks there were before it. */
+/** The moment when a wait began, as the number of looks before it. */
 export type Since = number;
 
 export interface WaitLimitsDependencies {
   readonly clock: Clock;
-  /** Called at each look. @returns Whether anyone waits still: only then is there another look. */
+  /** Called every `LOOK_MS`. Returns whether any publish still waits: otherwise the looks end until the next `begin`. */
   readonly look: () => boolean;
 }
 
+/**
+ * Tells which publishes wait too long. It counts looks instead of time, because a wait during which this process was stopped is not the store's fault. Example: a laptop sleeps for an hour, so the
+ * waiting publishes have waited for one look more, and not for an hour.
+ */
 export class WaitLimits {
   readonly #clock: Clock;
   readonly #look: () => boolean;
@@ -31,7 +32,7 @@ export class WaitLimits {
     this.#look = look;
   }
 
-  /** A wait begins. */
+  /** Begins a wait, and the looks if there are none. */
   begin(): Since {
     this.#lookLater();
     return this.#looks;

@@ -2,18 +2,18 @@ import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logging/logger.ts';
 import { StoreError, type Appends } from '../../store/store.ts';
 
-/** How often a log that could not be written is tried again when nobody publishes. */
+/** How often to append nothing to a log that could not be written. Finds out that the log is writable again. */
 const WRITE_PROBE_MS = 1_000;
 
 export interface WriteHealthDependencies {
   readonly store: Pick<Appends, 'append'>;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info'>;
-  /** Whether the store owes an answer for too long. That answer counts, too. */
+  /** Whether an answer of the store is overdue. Then no probe is sent: that answer will tell. */
   readonly isSilent: () => boolean;
 }
 
-/** Whether the log can be written. While it cannot, this instance is not ready, and a load balancer sends no publisher that would find out: so it tries by itself. */
+/** Whether the log can be written. If not, this instance is not ready, so its load balancer sends no publishes that would find out. So it probes the log by itself. */
 export class WriteHealth {
   readonly #store: Pick<Appends, 'append'>;
   readonly #clock: Clock;
@@ -30,7 +30,7 @@ export class WriteHealth {
     this.#isSilent = isSilent;
   }
 
-  /** Why the last append failed; undefined when it did not. */
+  /** Why the last append failed; undefined if it succeeded. */
   get failure(): string | undefined {
     return this.#failure;
   }

@@ -1,25 +1,25 @@
 export interface DiskBudgetOptions {
   /** The bound: bytes or keys; 0 disables it. */
   readonly most: number;
-  /** This far above the bound, it is growing. */
+  /** This far above the bound, `isGrowing` becomes true: retention deletes at once, in large steps. */
   readonly wake: number;
-  /** Beyond it by this much more, the budget is overdrawn. */
+  /** This far above the bound, `isOverdrawn` is true: publishers wait. */
   readonly debt: number;
   /** How long steps may delete nothing while it is overdrawn. Milliseconds. */
   readonly lockedMs: number;
 }
 
-/** One bound of the log: bytes or keys. The size is that of the last look, and what this instance has stored since. */
+/** One bound of the log: bytes or keys. The size is estimated: the size at the last look, plus the amount that this instance has stored since. */
 export class DiskBudget {
   readonly #options: DiskBudgetOptions;
   #held = 0;
   #stored = 0;
-  /** How much of `#stored` the look under way includes for certain. */
+  /** The part of `#stored` that the answer of the look under way surely includes. */
   #looked = 0;
   /** The smallest size at any look. */
   #least = Infinity;
   #isGrowing = false;
-  /** When the steps began that deleted nothing while it was overdrawn. */
+  /** Since when steps have deleted nothing although the budget is overdrawn. */
   #lockedSince = Infinity;
 
   constructor(options: DiskBudgetOptions) {
@@ -46,12 +46,13 @@ export class DiskBudget {
     this.#judge();
   }
 
-  /** A look begins. Its answer may leave out anything stored from now on. */
+  /** Call it before each look. Its answer may lack everything that is stored from now on. */
   beginLook(): void {
     this.#looked = this.#stored;
   }
 
   /**
+   * Takes over the answer of a look.
    * @param deleted How much the step deleted.
    * @param now By a clock that never goes back. Milliseconds.
    * @returns Whether nothing was deleted for too long, so that the present size becomes the bound.

@@ -1,6 +1,6 @@
 /**
- * How many bytes each of many names has, in bounded memory: a Misra-Gries summary. Where there are too many names, the same number is taken from all, and those with nothing left are
- * forgotten. So large names stay. A count is too small by at most the sum of all added bytes divided by `most` + 1.
+ * Counts bytes by name in bounded memory: a Misra-Gries summary. If there are too many names, it subtracts the same number from all counts, and forgets names without a rest.
+ * So large names stay. A count is too small by at most the sum of all added bytes divided by `most` + 1.
  */
 export class HeavyHitters {
   readonly #most: number;

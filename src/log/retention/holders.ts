@@ -1,16 +1,16 @@
 import type { Holding } from '../../store/contracts/usage-store.ts';
 import { HeavyHitters } from './heavy-hitters.ts';
 
-/** How many names a summary has. It bounds the size of a summary, and how much a count can be too small: by 1/129 of all. */
+/** The most names of a summary. Bounds its size, and the error of a count: it is too small by at most 1/129 of all bytes. */
 const SUMMARY_MAX_ENTRIES = 128;
 
 /** The bytes of the log that each topic, or each sender, holds, as far as this instance knows. */
 export class Holders {
-  /** The most that one may hold. */
+  /** The quota: the most bytes that one topic, or one sender, may hold. */
   readonly limitBytes: number;
-  /** By the summaries that the store has, this instance's own among them. */
+  /** The sums of the summaries in the store, from all instances. */
   #told: ReadonlyMap<string, number> = new Map();
-  /** The own summaries that the store may lack; the last one grows. */
+  /** This instance's summaries that are not complete in the store; the last one grows. */
   #own: HeavyHitters[] = [new HeavyHitters(SUMMARY_MAX_ENTRIES)];
   /** Messages that wait to be stored. */
   readonly #waiting = new Map<string, number>();
@@ -29,7 +29,7 @@ export class Holders {
     return bytes;
   }
 
-  /** Messages wait to be stored, or, with a negative number, do not any more. */
+  /** Counts bytes of messages that wait to be stored. A negative number takes them off again. */
   wait(name: string, bytes: number): void {
     const sum = (this.#waiting.get(name) ?? 0) + bytes;
     if (sum > 0) this.#waiting.set(name, sum);
@@ -40,17 +40,17 @@ export class Holders {
     this.#own.at(-1)!.add(name, bytes);
   }
 
-  /** Begins a summary. */
+  /** Begins a new summary. */
   beginSummary(): void {
     this.#own.push(new HeavyHitters(SUMMARY_MAX_ENTRIES));
   }
 
-  /** The entries of one of the own summaries, counted from the oldest. */
+  /** The entries of one of this instance's summaries; 0 is the oldest. */
   summary(index: number): readonly Holding[] {
     return this.#own[index]!.heaviest();
   }
 
-  /** Takes over what the store has, in the place of the oldest of the own summaries. */
+  /** Takes over the sums from the store, which replace the oldest of this instance's summaries. */
   learn(told: ReadonlyMap<string, number>, ownToldSummaries: number): void {
     this.#told = told;
     this.#own.splice(0, ownToldSummaries);

@@ -11,9 +11,9 @@ import { UsageRecord } from './usage-record.ts';
 
 /** How often this instance and the others exchange their counts of stored messages. */
 const QUOTA_LOOK_MS = 5_000;
-/** An instance reports sooner once it has stored this part of the log's bound. Bounds the bytes that a crash leaves uncounted. */
+/** An instance reports its counts at once when it has stored this part of `RETENTION_BYTES`. Bounds the bytes that stay uncounted after a crash. */
 const TOLD_SHARE = 1 / 128;
-/** When a refused publisher should try again. It cannot be known when retention deletes enough; it looks every few seconds. */
+/** When a refused publisher should try again. A guess: nobody can predict when retention will have deleted enough. */
 const QUOTA_RETRY_SECONDS = 60;
 
 /** The publisher, as quotas see it. */
@@ -23,11 +23,11 @@ export interface QuotaSender {
   readonly name: string | undefined;
 }
 
-/** The publisher asks it before it accepts messages. Each `take` that did not refuse is followed by a `giveBack`. */
+/** Refuses messages beyond a quota. The publisher calls `take` before it queues a request. If that does not refuse, it calls `giveBack` when it answers the request, and `stored` if the messages are stored. */
 export interface PublishQuota {
   /** Takes room for messages that wait to be stored, all or none. @returns Why the publish is refused. */
   take(drafts: readonly Draft[], sender: QuotaSender | undefined): Problem | undefined;
-  /** The messages do not wait any more. */
+  /** Takes off the room of messages that no longer wait: they were stored, or refused. */
   giveBack(drafts: readonly Draft[], sender: QuotaSender | undefined): void;
   /** @param first The number of the first of them. */
   stored(drafts: readonly Draft[], sender: QuotaSender | undefined, first: number): void;
@@ -50,12 +50,16 @@ export interface QuotaDependencies {
 }
 
 /**
- * Keeps one topic, or one sender, from filling the log, and so from pushing out what others published. No topic is counted in the database as messages are stored: that would be a row to
- * change for each topic of each commit. Each instance counts its own messages, and stores a summary every few seconds (usage-record.ts). The other instances
- * and its successors add the summaries up.
+ * Stops one topic or sender from filling the log, because retention would then delete the messages of others. Counting topics in the database would change one more row for each topic of
+ * each commit. So each instance counts its own messages in memory, and stores a summary every few seconds (usage-record.ts). All instances add up all summaries.
  *
- * So a count is behind by what other instances have stored since their last summary. It lacks the unreported bytes of an instance that crashed: at most 1/128 of the bound each time. Summaries name the
- * largest topics and senders alone: a count is too small by at most another 1/128 of the bound (heavy-hitters.ts). Deleted messages come off with the summaries that retention has passed.
+ * A count is therefore an estimate, and at most too small by three amounts:
+ *
+ * - the bytes that other instances have stored since their last summary;
+ * - 1/128 of the bound for each instance that crashed before its report;
+ * - 1/128 of the bound for names that summaries leave out, because a summary lists only the largest (heavy-hitters.ts).
+ *
+ * When retention has deleted the messages of a summary, its bytes no longer count.
  */
 export class Quota implements PublishQuota {
   readonly #clock: Clock;
@@ -81,7 +85,7 @@ export class Quota implements PublishQuota {
     this.#record = new UsageRecord({ store: store.usage, topics: this.#topics, senders: this.#senders, stretchBytes: this.#toldBytes, oldest });
   }
 
-  /** Reads the stored counts, and goes on to do so. A publish before that would count as the first. */
+  /** Reads the stored counts, and then again every `QUOTA_LOOK_MS`. Call it before the first publish: without the counts, every topic seems empty. */
   async open(): Promise<void> {
     await this.#look();
     this.#lookLater();

@@ -6,8 +6,8 @@ import { ClockJump } from './clock-jump.ts';
 import { DiskBudget } from './disk-budget.ts';
 
 /**
- * This room decides what the log keeps. Retention deletes the oldest messages, by age, by size and by free disk space. Quotas bound each sender's share
- * of the log. Numbers of the log's size come in; deletions and refusals go out.
+ * This room decides which messages the log keeps. Retention deletes the oldest messages and keys, by age and by size (`retention.ts`, `disk-budget.ts`, `clock-jump.ts`). Quotas
+ * bound the part of each topic and sender (`quota.ts`, `holders.ts`, `usage-record.ts`). Sizes of commits come in; deletions, delays of commits and refusals go out.
  */
 
 /** How often retention looks for messages to delete. */
@@ -50,7 +50,7 @@ export interface Pace {
   readonly isBehind: boolean;
   /** Reports a commit: about how many bytes of messages it stored, and how many idempotency keys. */
   stored(bytes: number, keys: number): void;
-  /** Sets the listener that is called when commits need not wait any more. */
+  /** Sets the listener that is called when commits no longer have to wait. */
   whenCaughtUp(listener: () => void): void;
 }
 
@@ -78,7 +78,7 @@ export class Retention implements Pace {
   #timer: Timer | undefined;
   #isRunning = false;
   #isStepping = false;
-  /** Whether commits wait, and the listener has not been called since. */
+  /** Whether commits waited, and the listener must be called once they no longer have to. */
   #owesCaughtUp = false;
   readonly #clockJump: ClockJump;
   #failed = false;
@@ -178,7 +178,7 @@ export class Retention implements Pace {
     return more ? RETENTION_PAUSE_MS : RETENTION_INTERVAL_MS;
   }
 
-  /** Learns from a step. Commits do not wait for rows that could not be deleted: that may take long. */
+  /** Takes over the sizes after a step. If a database session locks the rows, the present size becomes the bound, so that commits do not wait for it. */
   #learn({ bytes, heldKeys, messages, keys }: Trimmed): void {
     const now = this.#clock.monotonic();
     const areLocked = [this.#messages.look(bytes, messages, now), this.#keys.look(heldKeys, keys, now)];

@@ -4,7 +4,7 @@ import type { Holders } from './holders.ts';
 
 export interface UsageRecordDependencies {
   readonly store: UsageStore;
-  /** undefined where they are not counted. */
+  /** undefined if topics have no quota; the same for senders. */
   readonly topics: Holders | undefined;
   readonly senders: Holders | undefined;
   /** A summary of this size gets no more counts. Bytes. */
@@ -21,8 +21,10 @@ interface OwnStretch {
 }
 
 /**
- * Reports to the store how much this instance has stored, and adds up the reports of all. A summary stands for a stretch of the log, and grows until it is complete: then the next begins. So the store
- * has few summaries, and retention passes one after the other. A summary that retention has passed in part counts in proportion to the numbers left.
+ * Stores summaries of the messages that this instance stored, and adds up the summaries of all instances. A summary covers a stretch of the log and grows until it has `stretchBytes`; then
+ * the next one begins. So the store has few summaries. If retention deleted a part of a stretch, its summary counts for the rest of its numbers.
+ *
+ * Example: a summary for the numbers 101 to 200 has 8 MB for topic a. When the oldest number of the log is 151, it counts 4 MB.
  */
 export class UsageRecord {
   readonly #store: UsageStore;
@@ -30,8 +32,9 @@ export class UsageRecord {
   readonly #senders: Holders | undefined;
   readonly #stretchBytes: number;
   readonly #oldest: () => number;
-  /** Stretches whose last version the store may not have; the last one grows. */
+  /** Stretches whose final summary the store may lack; the last one grows. */
   readonly #own: OwnStretch[] = [newStretch()];
+  /** Bytes stored since the last report. */
   #untold = 0;
   #stored = new Map<string, StoredStretch>();
   #newest = 0;
@@ -88,7 +91,7 @@ export class UsageRecord {
     const versions = new Map(alive);
     this.#stored = new Map([...this.#stored].filter(([id]) => versions.has(id)));
     const missing = alive.filter(([id, version]) => this.#stored.get(id)?.version !== version);
-    // The log was restored, and gave versions a second time: everything is read again.
+    // A restored copy of the log gives versions a second time: read all summaries again.
     if (missing.some(([, version]) => version <= this.#newest) && changed.length === 0) {
       this.#stored.clear();
       this.#newest = 0;

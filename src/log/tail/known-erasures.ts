@@ -3,20 +3,20 @@ import type { Message } from '../../model/message.ts';
 import { formatId, type Position } from '../../model/position.ts';
 import { ERASURES_MAX_ENTRIES, type ErasureStore } from '../../store/contracts/erasure-store.ts';
 import type { Named } from './recent-messages.ts';
-import type { Knowledge } from './tail-refill.ts';
+import type { Knowledge } from './known-log.ts';
 
-/** An erasure as an instance knows it. */
+/** An erasure, with the log in which it happened. */
 export interface KnownErasure {
   readonly version: number;
   readonly at: Position;
   readonly topic: string;
   /** Whether all messages of the topic up to this position are erased, not only the message there. */
   readonly isPrefix: boolean;
-  /** The epochs of the log in which it happened: a copy of the log may have given the number to another message. */
+  /** The epochs of that log. Another copy of the log may have given the number to another message. */
   readonly lineage: Lineage;
 }
 
-/** Tells which messages some erasures have erased. */
+/** Returns the test for messages that one of these erasures has erased. */
 export function among(erasures: readonly KnownErasure[]): (message: Named) => boolean {
   const singles = new Set(erasures.filter(({ isPrefix }) => !isPrefix).map(({ at: { epoch, seq } }) => formatId(epoch, seq)));
   const prefixes = Map.groupBy(erasures.filter(({ isPrefix }) => isPrefix), ({ topic }) => topic);
@@ -26,57 +26,65 @@ export function among(erasures: readonly KnownErasure[]): (message: Named) => bo
 
 export interface KnownErasuresDependencies {
   readonly store: ErasureStore;
-  /** The known state of the log, before the question. */
+  /** Read before each query. */
   readonly knowledge: () => Knowledge;
   /**
    * Applies an answer to the messages in memory.
-   * @param erasures undefined where anything may have been erased.
-   * @returns False where the answer is of a log that is not used any more: then the next look asks again.
+   * @param erasures undefined if the store cannot list them all: then any message may have been erased.
+   * @returns False if the answer is of a replaced log: then the next look queries again.
    */
   readonly take: (before: Knowledge, log: LogState, erasures: readonly KnownErasure[] | undefined) => boolean;
 }
 
+/** The version of the erasures that an answer of the store includes. Absent if the answer says nothing about erasures: it then counts as up to date. */
+type Erasures = Pick<LogState, 'erasures'>;
+
 /**
- * The erasures that one instance knows. It asks for new ones whenever an answer of the store shows a later version than it knows. It keeps the newest. Answers that were on their way meanwhile
- * still have the data, and these erasures take the data out of them.
+ * The newest erasures of the log, numbered by version. When an answer of the store shows a later version, the tail reads the new erasures. The newest ones are kept,
+ * because a query that began before an erasure still returns the data. `clean` removes the data from such an answer.
  */
 export class KnownErasures {
   readonly #dependencies: KnownErasuresDependencies;
   #version = 0;
-  /** The newest, in the order of their versions. */
+  /** The newest, in the order of their versions, up to `#version` and without a hole. */
   #kept: readonly KnownErasure[] = [];
+  /** The query under way, which all callers share. */
   #asking: Promise<void> | undefined;
 
   constructor(dependencies: KnownErasuresDependencies) {
     this.#dependencies = dependencies;
   }
 
-  /** Everything up to this version is known. */
+  /** All erasures up to this version are applied to memory. */
   get version(): number {
     return this.#version;
   }
 
-  /** Begins with a log that has nothing in memory yet. */
+  /** Begins with the log's version. Memory is still empty, so no older erasure concerns it. */
   begin({ erasures = 0 }: LogState): void {
     this.#version = erasures;
   }
 
-  /** Resolves when everything that was erased up to a version is known. Rejects with a `StoreError`. */
-  async reach(version: number): Promise<void> {
-    while (this.#version < version) await this.#ask();
+  /** Whether an answer includes erasures that are not applied to memory yet. */
+  isBehind({ erasures = this.#version }: Erasures): boolean {
+    return erasures > this.#version;
   }
 
-  /** Reads the changes when the log has another version. An earlier version counts, too: a copy may have replaced the log. Rejects with a `StoreError`. */
-  async look(version: number): Promise<void> {
-    if (version !== this.#version) await this.#ask();
+  /** Resolves when all erasures that an answer includes are applied to memory. Rejects with a `StoreError`. */
+  async reach(answer: Erasures): Promise<void> {
+    while (this.isBehind(answer)) await this.#ask();
+  }
+
+  /** Reads the erasures if the log has another version. A smaller version counts too: a copy may have replaced the log. Rejects with a `StoreError`. */
+  async look({ erasures = this.#version }: Erasures): Promise<void> {
+    if (erasures !== this.#version) await this.#ask();
   }
 
   /**
-   * Makes tombstones of messages that an answer still has with their data.
-   * @param read Their version of the erasures when they were read.
-   * @returns False where the erasures since then are not known any more: the messages must not be used.
+   * Makes tombstones of messages that were erased after an answer was read.
+   * @returns False if some erasures since then are forgotten: the messages must not be used.
    */
-  clean(messages: readonly Message[], read: number): boolean {
+  clean(messages: readonly Message[], { erasures: read = this.#version }: Erasures): boolean {
     if (read >= this.#version) return true;
     if (this.#kept.length < this.#version - read) return false;
     const isErased = among(this.#kept.filter(({ version }) => version > read));
@@ -94,7 +102,7 @@ export class KnownErasures {
     while (await this.#askOnce());
   }
 
-  /** Returns whether there are more to ask for. */
+  /** Reads one page of erasures. Returns whether there are more. */
   async #askOnce(): Promise<boolean> {
     const { store, knowledge, take } = this.#dependencies;
     const before = knowledge();
@@ -102,7 +110,7 @@ export class KnownErasures {
     const { version, more, erasures, log } = await store.changes(after);
     const known = erasures?.map(({ seq, ...one }, index): KnownErasure => ({ ...one, at: log.lineage.at(seq), lineage: log.lineage, version: after + 1 + index }));
     if (!take(before, log, known)) return false;
-    // An incomplete list is of no use.
+    // Without this page, the kept erasures would have a hole.
     this.#kept = known === undefined ? [] : [...this.#kept, ...known].slice(-ERASURES_MAX_ENTRIES);
     this.#version = version;
     return more;

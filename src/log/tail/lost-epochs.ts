@@ -5,7 +5,7 @@ import type { Logger } from '../../runtime/logging/logger.ts';
 import { StoreError, type Store } from '../../store/store.ts';
 import { SharedLook } from './shared-look.ts';
 
-/** When it is tried again to keep what could not be kept. Milliseconds. */
+/** The pause before another attempt to store lost epochs. Stops an instance from burdening a database that fails. Milliseconds. */
 const KEEP_AGAIN_MS = 1_000;
 
 export interface LostEpochsDependencies {
@@ -16,8 +16,8 @@ export interface LostEpochsDependencies {
 }
 
 /**
- * The epochs that the log has lost. Instances share them through the log. A client with an id of such an epoch may come to an instance that never heard of it, because it began
- * after the loss. The stored epochs belong to the log: a copy that replaces it may lack them. Instances that still know them store them again.
+ * Stores and reads the origins of epochs that the log has lost. A client with an id of a lost epoch may come to an instance that booted after the loss.
+ * That instance finds the origin in the log. If a copy without these records replaces the log, the instances that have the origins in memory store them again.
  */
 export class LostEpochs {
   readonly #store: Pick<Store, 'keepLost' | 'lost'>;
@@ -25,7 +25,7 @@ export class LostEpochs {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #looks: SharedLook<void>;
-  /** The log that lost them, until they are kept. */
+  /** The log that lacks epochs, until their origins are stored in it. */
   #pending: Lineage | undefined;
   #isKeeping = false;
   #timer: Timer | undefined;
@@ -39,13 +39,13 @@ export class LostEpochs {
     this.#looks = new SharedLook(async () => this.#ancestry.recall(await this.#store.lost()));
   }
 
-  /** Another log replaced this one and lacks epochs: their origins are stored. */
+  /** Stores, in the background, the origins of known epochs that a log lacks. */
   keep(lineage: Lineage): void {
     this.#pending = lineage;
     if (!this.#isKeeping && this.#timer === undefined) void this.#keepPending();
   }
 
-  /** Reads the stored epochs. Rejects with a `StoreError`. */
+  /** Reads the stored origins. Rejects with a `StoreError`. */
   recall(): Promise<void> {
     return this.#looks.fresh();
   }

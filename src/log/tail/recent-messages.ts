@@ -4,34 +4,36 @@ import { Message } from '../../model/message.ts';
 import type { Position } from '../../model/position.ts';
 import { ownCopy } from '../../runtime/memory.ts';
 
-/** One walk through the messages: stops a filter that matches little from holding up everything else. */
+/** The most messages that one walk visits. Stops a filter that matches few of them from blocking the event loop. */
 const WALK_MESSAGES = 2_000;
 
-/** The array is cut when this many entries at its front are empty. That is rare enough to cost each message nothing. */
+/** The array is cut when this many entries at its front are empty. A cut copies the array, so it must be rare. */
 const EMPTY_PLACES = 1024;
 
-/** How far around erased messages others are looked at that share memory with them. Bounds that walk. */
+/** How many messages before and after erased ones are checked for memory that they share. Stops an erasure from blocking the event loop. */
 const BLOCK_WALK_MESSAGES = 1_000;
 
-/** A block of memory may be this many times as large as its messages count. Stops a message of one byte from keeping a megabyte of erased data. */
+/** A block of memory may be this many times as large as the messages in it. Stops a message of one byte from keeping a megabyte of erased data. */
 const BLOCK_MAX_FACTOR = 2;
 
-/** A part of the tail, as far as a filter matches it. */
+/** The wanted messages of a part of the tail. */
 export interface Stretch {
   readonly messages: readonly Message[];
-  /** Everything up to here was looked at. */
+  /** The last position that was searched. */
   readonly end: Position;
 }
 
-/** A message, or the commit that came over the bus and has it as bytes. */
+/** A message; or the commit from the bus that has the message as bytes. */
 type Kept = Message | ReceivedMessages;
 
 /** The identity of a message. */
 export type Named = Position & Pick<Message, 'topic'>;
 
 /**
- * The newest messages in memory, in a row up to a position and without holes. They are bounded in bytes: the oldest make room for the newest. A message that came as bytes becomes an
- * object when it is first asked for, and stays one.
+ * The newest messages in memory, in order and without holes, up to a position. Their bytes are bounded: the oldest make room for the newest.
+ *
+ * A commit from the bus stays bytes. Each of its messages becomes an object when a reader first wants it. Suppose that the end is 43, and a commit with 44, 45 and 46 comes:
+ * `#kept` gets the commit three times. When a reader wants 45, that entry becomes a `Message`.
  */
 export class Recent {
   readonly #maxBytes: number;
@@ -54,7 +56,7 @@ export class Recent {
     return this.#position.seq;
   }
 
-  /** The number of the oldest message; `last` + 1 where there is none. */
+  /** The number of the oldest message; `last` + 1 if there is none. */
   get first(): number {
     return this.last - this.length + 1;
   }
@@ -71,25 +73,25 @@ export class Recent {
     return this.#at(this.last);
   }
 
-  /** The epoch of a message that is here. */
+  /** The epoch of a message in memory. */
   epochAt(seq: number): string {
     return this.#keptAt(seq).epoch;
   }
 
-  /** Whether everything after a number is here. */
+  /** Whether every message after a number is in memory. */
   covers(seq: number): boolean {
     return seq >= this.first - 1;
   }
 
-  /** Whether a position is the end, or that of a message here. */
+  /** Whether a position is the end, or that of a message in memory. */
   knows({ epoch, seq }: Position): boolean {
     if (seq === this.last) return epoch === this.#position.epoch;
     return seq >= this.first && seq < this.last && this.epochAt(seq) === epoch;
   }
 
   /**
-   * The next messages after a number that pass `wanted`, in order, at most `limit`. Also returns how far the messages were searched; every call gets further, up to
-   * the end. `covers(seq)` must hold.
+   * The next messages after a number that pass `wanted`, in order, at most `limit`. Searches at most `WALK_MESSAGES`: go on after the returned end.
+   * `covers(seq)` must be true.
    */
   after(seq: number, wanted: (topic: string) => boolean, limit: number): Stretch {
     const messages: Message[] = [];
@@ -102,8 +104,8 @@ export class Recent {
   }
 
   /**
-   * Visits the next messages after a number, in order, until `visit` returns false. Returns how far it came; every call gets further, up to the end. `covers(seq)` must hold.
-   * @param visit Gets the function that makes the object, if this message came as bytes.
+   * Visits the next messages after a number, in order, until `visit` returns false, and at most `WALK_MESSAGES`. Returns the last visited position. `covers(seq)` must be true.
+   * @param visit Its second argument returns the message, and makes the object if it came as bytes.
    */
   walk(seq: number, visit: (topic: string, message: () => Message) => boolean): Position {
     let next = Math.max(this.first, seq + 1);
@@ -114,8 +116,8 @@ export class Recent {
   }
 
   /**
-   * The position before the newest `count` messages that pass `wanted` and `counts`. If there are fewer and the whole log is here, it is the position before all of them. undefined when a short walk
-   * back does not find it.
+   * The position before the newest `count` messages that pass `wanted` and `counts`. If the whole log is in memory and has fewer, it is the position before all of them.
+   * undefined if `WALK_MESSAGES` are not enough to find it.
    */
   beforeNewest(count: number, wanted: (topic: string) => boolean, counts: (message: Message) => boolean, { oldest, lineage }: LogState): Position | undefined {
     // Deleted messages may still be in memory.
@@ -136,7 +138,7 @@ export class Recent {
     this.#add(message, message, message.size);
   }
 
-  /** The same for a message that is still bytes, of a commit without holes whose times do not decrease. */
+  /** As `push`, for a message that stays bytes. Its commit must have consecutive numbers and times that do not decrease (`isRun`). */
   pushReceived(messages: ReceivedMessages, index: number): void {
     if (index === 0) this.forgetTimesAfter(messages.timeAt(0));
     this.#add(messages, { epoch: messages.epoch, seq: messages.first + index }, messages.sizeAt(index));
@@ -150,21 +152,21 @@ export class Recent {
     this.#bytes += size;
     while (this.#bytes > this.#maxBytes && this.length > 1) {
       this.#bytes -= this.#sizeAt(this.first);
-      // Released now: before the array is cut, a thousand more may be removed, and each may be large.
+      // Release the message now: the next cut of the array may be a thousand large messages away.
       this.#kept[this.#begin++] = undefined;
     }
     if (this.#begin > EMPTY_PLACES && this.#begin * 2 > this.#kept.length) this.#keep(this.length);
   }
 
-  /** Forgets all messages, and goes on after another position. */
-  moveTo(position: Position): void {
+  /** Forgets all messages. The next message comes right after this position. */
+  startAt(position: Position): void {
     this.#position = position;
     this.forgetAll();
   }
 
-  /** Goes back to a position that another log has too, and keeps the messages before it where they lead there. */
-  goBack(at: Position, lineage: Lineage): void {
-    // Where retention has gone past the position that both logs share, none of these messages leads to the new end.
+  /** Moves the end to a position of another log. Keeps the messages up to it if both logs share them. */
+  moveEnd(at: Position, lineage: Lineage): void {
+    // If retention deleted past the shared position, `at` lies after it, and the message with that number is of the old log: then keep nothing.
     const isShared = at.seq >= this.first && at.seq <= this.last && lineage.isGood(this.#positionAt(at.seq));
     this.#keep(isShared ? at.seq - this.first + 1 : 0);
     this.#position = at;
@@ -173,8 +175,8 @@ export class Recent {
   }
 
   /**
-   * Time never decreases along the log, and the store's clock never stands before the newest message (invariant 10). Where the tail is ahead of them, messages from
-   * beyond the clock were given the time of now (`npm run clock -- --accept`). By the times in memory their TTL would not end: they are read from the log again.
+   * Forgets all messages if the newest one is later than `time`: a later message, or the store's clock. Time never decreases along the log (invariant 10). So an operator has
+   * given these messages earlier times (`npm run clock -- --accept`). With the times in memory their TTL would end too late.
    */
   forgetTimesAfter(time: number): void {
     if (this.length > 0 && this.#timeAt(this.last) > time) this.forgetAll();
@@ -185,12 +187,12 @@ export class Recent {
     this.#bytes = 0;
   }
 
-  /** A message has become larger: its frame was encoded. */
+  /** Counts bytes that an encoded frame added to a message. */
   grew(bytes: number): void {
     this.#bytes += bytes;
   }
 
-  /** Makes tombstones of some. Looks at those between two numbers, both included. */
+  /** Makes tombstones of the unwanted messages between two numbers, both included. */
   erase(unwanted: (message: Named) => boolean, from: number, to: number): void {
     let firstErased = Infinity;
     let lastErased = 0;
@@ -203,7 +205,10 @@ export class Recent {
     if (lastErased > 0) this.#leaveBlocks(firstErased, lastErased);
   }
 
-  /** The messages of a commit or page lie in one block of memory. Where erasures leave little of it, the others get memory of their own. */
+  /**
+   * The messages of a commit or page share one block of memory, which the last of them releases. If erasures leave little of a block, copies the data of its other messages.
+   * Otherwise they would keep the erased data in memory. Example: of a block of 1 MB, messages of 300 KB are left; they get memory of their own.
+   */
   #leaveBlocks(from: number, to: number): void {
     const first = Math.max(this.first, from - BLOCK_WALK_MESSAGES);
     const last = Math.min(this.last, to + BLOCK_WALK_MESSAGES);
@@ -212,7 +217,7 @@ export class Recent {
       const block = this.#blockAt(seq);
       if (block !== undefined) counted.set(block, (counted.get(block) ?? 0) + this.#sizeAt(seq));
     }
-    // More of these two blocks may lie outside.
+    // The first and the last block may have more messages outside the walk, so their sums say nothing.
     const forget = (seq: number): void => {
       const block = this.#blockAt(seq);
       if (block !== undefined) counted.delete(block);
@@ -227,7 +232,7 @@ export class Recent {
     }
   }
 
-  /** The block of memory that a message shares with others; undefined where it has memory of its own. */
+  /** The block of memory that a message shares with others; undefined if it has memory of its own. */
   #blockAt(seq: number): ArrayBufferLike | undefined {
     const kept = this.#keptAt(seq);
     if (!(kept instanceof Message)) return kept.block;
@@ -271,7 +276,7 @@ export class Recent {
     return kept instanceof Message ? kept : { ...this.#positionAt(seq), topic: this.#topicAt(seq) };
   }
 
-  /** Keeps the oldest messages, and drops the others. */
+  /** Keeps this many of the oldest messages. */
   #keep(count: number): void {
     this.#kept = this.#kept.slice(this.#begin, this.#begin + count);
     this.#begin = 0;

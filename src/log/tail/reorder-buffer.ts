@@ -1,19 +1,19 @@
 import type { Message } from '../../model/message.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 
-/** How long a message that came out of order waits for the ones before it, until these are read from the log. */
+/** How long an early message waits for the messages before it. Then they are read from the log. Stops a message that the bus lost from delaying its successors. */
 const REORDER_MS = 20;
-/** Bounds the messages that wait out of order; beyond it they are read from the log. Messages, and bytes of them. */
+/** The most messages that wait, and their bytes. Stops a long hole from filling the memory: further messages are read from the log. */
 const REORDER_MESSAGES = 10_000;
 const REORDER_BYTES = 16 * 1024 * 1024;
 
 export interface ReorderBufferOptions {
   readonly clock: Clock;
-  /** Called when messages have waited long enough: the ones before them must be read from the log. */
+  /** Called when messages have waited for `REORDER_MS`: read the messages before them from the log. */
   readonly onOverdue: () => void;
 }
 
-/** Messages that came before others with smaller numbers, by number. They wait a short while for these to come by themselves. */
+/** Early messages, by number: they came before messages with smaller numbers, and wait a short time for them. */
 export class ReorderBuffer {
   readonly #clock: Clock;
   readonly #onOverdue: () => void;
@@ -37,7 +37,7 @@ export class ReorderBuffer {
     return highest;
   }
 
-  /** Returns whether there was room. Of two messages with the same number, the later one stays. */
+  /** Returns whether there was room. A message replaces an earlier one with the same number. */
   add(message: Message): boolean {
     this.take(message.seq);
     if (this.#messages.size >= REORDER_MESSAGES || this.#bytes >= REORDER_BYTES) return false;
@@ -46,6 +46,7 @@ export class ReorderBuffer {
     return true;
   }
 
+  /** Removes and returns a message. */
   take(seq: number): Message | undefined {
     const message = this.#messages.get(seq);
     if (message === undefined) return undefined;
@@ -58,7 +59,7 @@ export class ReorderBuffer {
     for (const seq of this.#messages.keys()) if (unwanted(seq)) this.take(seq);
   }
 
-  /** Makes tombstones of some. */
+  /** Makes tombstones of the unwanted messages. */
   erase(unwanted: (message: Message) => boolean): void {
     for (const message of this.#messages.values()) if (unwanted(message)) this.#bytes += message.erase();
   }
@@ -68,7 +69,7 @@ export class ReorderBuffer {
     this.#bytes = 0;
   }
 
-  /** Begins the wait, if messages are here and it has not begun. */
+  /** Starts the timer, if messages wait and it does not run yet. */
   wait(): void {
     if (this.#messages.size === 0) return;
     this.#timer ??= this.#clock.after(REORDER_MS, () => {

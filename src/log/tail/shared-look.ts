@@ -1,6 +1,7 @@
 /**
- * One look at the log for all requests that come at about the same time. A request that comes while a look is under way shares the next look, so
- * no answer is older than its question.
+ * Lets requests share looks at the log. Calls during a look share the next look, not the present one. So no answer is older than its call.
+ *
+ * Example: call A starts a look. B and C come during it. When it ends, a second look serves both.
  */
 export class SharedLook<Result> {
   readonly #look: () => Promise<Result>;
@@ -11,7 +12,7 @@ export class SharedLook<Result> {
     this.#look = look;
   }
 
-  /** Rejects as the look does. */
+  /** Returns the result of a look that begins after this call. Rejects if the look does. */
   fresh(): Promise<Result> {
     return (this.#next ??= this.#begin());
   }
@@ -20,7 +21,7 @@ export class SharedLook<Result> {
     await this.#current;
     this.#next = undefined;
     const looked = this.#look();
-    // Only the next look waits for this one to end. The requests of this look get its result.
+    // The next look waits for this one, whether it succeeds or fails. Only this look's callers see its error.
     this.#current = looked.then(() => undefined, () => undefined);
     return looked;
   }

@@ -1,12 +1,12 @@
 import type { Clock } from '../../runtime/clock.ts';
 
-/** A store that owes an answer for longer than it may wait for a lock counts as away: a disk that hangs reports no error. */
+/** How long a query may take before the store counts as unavailable. Stops a disk that hangs without an error from leaving the instance ready. It is longer than a store waits for a lock. */
 const STORE_SILENCE_MAX_MS = 15_000;
 
-/** The reason that is given for such a store. */
+/** The failure of a store that does not answer in time. */
 export const SILENT = 'the log does not answer';
 
-/** Watches one question to the store at a time. A log that owes an answer is not ready, even before the question times out. */
+/** Watches one query of the store at a time. While its answer is overdue, the instance is not ready, even before the query times out. */
 export class StoreWatchdog {
   readonly #clock: Clock;
   #askedAt: number | undefined;
@@ -15,11 +15,11 @@ export class StoreWatchdog {
     this.#clock = clock;
   }
 
-  /** Passes the answer on, however long it takes. */
-  async watch<Answer>(question: () => Promise<Answer>): Promise<Answer> {
+  /** Returns the answer of a query, however long it takes. */
+  async watch<Answer>(query: () => Promise<Answer>): Promise<Answer> {
     this.#askedAt = this.#clock.monotonic();
     try {
-      return await question();
+      return await query();
     } finally {
       this.#askedAt = undefined;
     }

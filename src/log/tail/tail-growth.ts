@@ -8,29 +8,36 @@ import { among, type KnownErasure } from './known-erasures.ts';
 import type { Named, Recent } from './recent-messages.ts';
 import { ReorderBuffer } from './reorder-buffer.ts';
 
-/** Messages of smaller commits become objects at once: the bytes and lists of a commit take more memory than so few objects. */
+/** Messages of a smaller commit become objects at once: the commit's bytes and lists take more memory than so few objects. */
 const BYTES_MIN_MESSAGES = 4;
 
 export interface TailGrowthDependencies {
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'filled'>;
-  /** Messages are added to these. */
+  /** The messages in memory, to which new ones are added. */
   readonly recent: Recent;
-  /** The state of the log; undefined before it is open. */
+  /** The newest known state of the log; undefined before the log is open. */
   readonly log: () => LogState | undefined;
-  /** Called for each message at the end. @param message Makes the object, if this message came as bytes. */
+  /** Called after each message that was added. @param message Returns the message, and makes the object if it came as bytes. */
   readonly added: (message: () => Message, topic: string) => void;
-  /** Whether the log is being read for the tail. */
+  /** Whether `Refill` is reading missing messages. */
   readonly isFilling: () => boolean;
-  /** Reads the log from the end of the tail to its head. */
+  /** Reads the messages between the end of the tail and the head of the log. */
   readonly fill: () => void;
-  /** Looks at the log. */
+  /** Reads the head of the log. */
   readonly look: () => void;
 }
 
 /**
- * How the tail grows: messages come in any order, twice or not at all, and are added by number. An early message waits (reorder-buffer.ts). A commit from the bus that goes on where the tail ends
- * stays bytes, as far as no reader wants its messages.
+ * Puts incoming messages in order. They come in any order, twice, or not at all, and are added by number. An early message waits (reorder-buffer.ts).
+ *
+ * | the tail ends at 43, and there comes | result |
+ * |---|---|
+ * | 44 | added; then 45, if it waits |
+ * | 46 | waits 20 ms for 44 and 45; then the log is read |
+ * | 42 of the same epoch | dropped |
+ * | 42 of another epoch, or 44 of an unknown epoch | dropped; a look tells whether the log was replaced |
+ * | from the bus, a whole commit that begins with 44 | added as bytes: messages become objects when a reader wants them |
  */
 export class TailGrowth {
   readonly #counters: TailGrowthDependencies['counters'];
@@ -40,11 +47,11 @@ export class TailGrowth {
   readonly #isFilling: TailGrowthDependencies['isFilling'];
   readonly #fill: TailGrowthDependencies['fill'];
   readonly #look: TailGrowthDependencies['look'];
-  /** Messages that came too early. */
+  /** Messages that wait for an earlier one. */
   readonly #early: ReorderBuffer;
-  /** The newest number of the log that is known of. */
+  /** The newest known number of the log. */
   #target = 0;
-  /** The last number that was erased before the tail had it. Up to there, messages are taken from the log and not from the bus, which may bring them as they were before. */
+  /** The highest number that was erased before the tail had it. Up to it, take messages only from the log: the bus may bring them with their erased data. */
   #erasedAhead = 0;
   #isStopped = false;
   readonly #newest = (): Message => this.#recent.newest;
@@ -69,7 +76,7 @@ export class TailGrowth {
     return this.#early.highest;
   }
 
-  /** The head of the log is known. */
+  /** Sets the target to the head of the log, or to the end of the tail if that is later. */
   aimAt(head: number): void {
     this.#target = Math.max(head, this.#recent.last);
   }
@@ -79,7 +86,7 @@ export class TailGrowth {
     this.#early.stop();
   }
 
-  /** Messages of one commit that came over the bus. */
+  /** Adds the messages of one commit from the bus. */
   receive(messages: ReceivedMessages): void {
     const log = this.#log();
     if (log === undefined || this.#isStopped) return;
@@ -90,36 +97,36 @@ export class TailGrowth {
     }
   }
 
-  /** Messages of one commit, in order, from wherever they came. */
+  /** Adds the messages of one commit, in order, from the bus or from this instance. */
   offer(messages: Iterable<Message>): void {
     if (this.#log() === undefined || this.#isStopped) return;
     for (const message of messages) this.#take(message);
     this.awaitMissing();
   }
 
-  /** A page of the log. @param expected `highestEarly` before the page was asked for. */
+  /** Adds a page of the log. @param expected `highestEarly` before the query. */
   takePage({ messages, log }: Page, expected: number): void {
     for (const message of messages) {
       if (message.seq !== this.#recent.last + 1) continue;
       this.#append(message);
       this.#counters.filled++;
     }
-    // An early message that was here before the snapshot, and is beyond its head, belongs to no commit of this log.
+    // A message that waited before the snapshot was taken, but lies after its head, is not of this log.
     this.#early.forget((seq) => seq <= this.#recent.last || (seq <= expected && seq > log.head));
     this.#takeEarly();
   }
 
-  /** Waits a short time for the messages that are missing before an early one. */
+  /** Starts the wait for the messages that are missing before an early one. */
   awaitMissing(): void {
     if (!this.#isFilling() && !this.#isStopped) this.#early.wait();
   }
 
-  /** Another log has taken the place of the known one. */
+  /** Forgets the early messages: another log replaced the known one. */
   clear(): void {
     this.#early.clear();
   }
 
-  /** Makes tombstones of erased messages in memory. Returns whether a message is one of them. */
+  /** Makes tombstones of erased messages in memory. Returns the test for erased messages. */
   erase(erasures: readonly KnownErasure[]): (message: Named) => boolean {
     const isErased = among(erasures);
     const seqs = erasures.map(({ at: { seq } }) => seq);
@@ -131,7 +138,7 @@ export class TailGrowth {
     return isErased;
   }
 
-  /** The erasures are unknown: nothing in memory, or from a hint, may be shown. */
+  /** Call it if the erasures are unknown: neither messages in memory nor those from the bus may be shown. All are read from the log again. */
   forgetAll({ head }: LogState): void {
     this.#recent.forgetAll();
     this.#early.clear();
@@ -142,12 +149,12 @@ export class TailGrowth {
     const { seq } = message;
     const { first, last } = this.#recent;
     if (seq <= last) {
-      // Twice is nothing new; the same number under another epoch means that the log was exchanged.
+      // A message may come twice. The same number in another epoch means that the log was replaced.
       if (seq >= first && this.#recent.epochAt(seq) !== message.epoch) this.#look();
       return;
     }
     if (!this.#log()!.lineage.isGood(message)) {
-      // Another log's, or of an epoch not heard of yet: the log says which, and has it in the second case.
+      // The message is of another log, or of an epoch that began just now. A look learns the new epoch and reads the message.
       this.#look();
       return;
     }
@@ -165,16 +172,16 @@ export class TailGrowth {
     }
   }
 
-  /** Adds the messages that waited for the newest one, and forgets those that arrived by another way. */
+  /** Adds the early messages that now come next. */
   #takeEarly(): void {
     for (let next = this.#early.take(this.#recent.last + 1); next !== undefined; next = this.#early.take(this.#recent.last + 1)) {
-      // Since it came, the log may have been exchanged for a copy that gave its number to another message.
+      // While the message waited, a copy may have replaced the log and given its number to another message.
       if (!this.#log()!.lineage.isGood(next)) return;
       this.#append(next);
     }
   }
 
-  /** Whether a commit from the bus goes on where the tail ends, and no message waits. Then each of its messages can be added without another question. */
+  /** Whether a commit from the bus begins right after the tail's end, and no message waits. Then all its messages can be added without a check of each. */
   #isNext({ epoch, first, last, isRun }: ReceivedMessages, { lineage }: LogState): boolean {
     return isRun && first === this.#recent.last + 1 && first > this.#erasedAhead && this.#early.size === 0 && lineage.isGood({ epoch, seq: first }) && lineage.isGood({ epoch, seq: last });
   }

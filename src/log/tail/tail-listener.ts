@@ -2,23 +2,24 @@ import type { Message } from '../../model/message.ts';
 import type { KnownErasure } from './known-erasures.ts';
 import type { Named } from './recent-messages.ts';
 
-/** Is told what becomes of the tail: the fan-out. */
+/** Gets each change of the tail. The fan-out implements it. */
 export interface TailListener {
   /**
    * A message was added at the end.
-   * @param message Makes the object, if this message came as bytes. So ask for it only where a reader wants it.
+   * @param message Returns the message, and makes the object if it came as bytes. So call it only if a reader wants the message.
    */
   append(seq: number, topic: string, message: () => Message): void;
   /**
-   * The end of the tail changes in another way than by growth. Readers stop being live, `change` is applied, and each reader looks up its position again.
+   * The end of the tail moves, because the log was replaced or retention overtook the tail. The listener ends the live state of all readers, calls `change`, and then locates each reader's
+   * position anew.
    */
   moveEnd(change: () => void): void;
-  /** The log has a new epoch. Readers ahead of the tail fall behind, because their position may not exist in it. */
+  /** The log has a new epoch. Readers ahead of the tail fall behind, because the log may no longer have their positions. */
   epochAdded(): void;
   /**
-   * Messages were erased. The tail's messages are tombstones already. Messages that have left the tail, and that readers still have to write, become tombstones here.
+   * Messages were erased. The tail has made tombstones of its own messages. The listener does so with messages that left the tail but still wait to be written.
    *
-   * @param isErased Whether a message is one of them.
+   * @param isErased The test for erased messages.
    */
   erased(erasures: readonly KnownErasure[], isErased: (message: Named) => boolean): void;
 }

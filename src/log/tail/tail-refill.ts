@@ -3,44 +3,38 @@ import type { Position } from '../../model/position.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logging/logger.ts';
 import { StoreError, type Page, type Store } from '../../store/store.ts';
+import type { Knowledge } from './known-log.ts';
 import { StoreWatchdog, SILENT } from './store-watchdog.ts';
 
-/** One read of the log for the tail. Bounds the work of one turn of the event loop. Messages, and bytes of data. */
+/** The most that one read brings. Stops a long fill from blocking the event loop. Messages, and bytes of data. */
 const REFILL_MESSAGES = 1_000;
 const REFILL_BYTES = 1024 * 1024;
 
-/** How far back the tail of a new instance begins. Clients that return to it at once then cost no read each. */
+/** How many messages a new instance reads into its tail. So clients that reconnect after a restart need no read of their own. */
 const WARM_MESSAGES = 10_000;
 /** The same bound in bytes of data, which takes about a second to read. Stops large messages from delaying the start of an instance. */
 const WARM_BYTES = 64 * 1024 * 1024;
 
-/** The tail's knowledge when it asked the store. It judges the answer by this. */
-export interface Knowledge {
-  /** The end of the tail. */
-  readonly position: Position;
-  readonly log: LogState | undefined;
-}
-
-/** The parts of the tail that a refill needs. */
+/** The parts of the tail that `Refill` needs. */
 export interface RefilledTail {
   /** Whether the log was opened. */
   readonly isOpen: () => boolean;
   readonly knowledge: () => Knowledge;
-  /** The newest number of the log that the tail knows of. */
+  /** The newest known number of the log. */
   readonly target: () => number;
   /** The highest number among messages that wait for an earlier one; 0 if no message waits. */
   readonly highestEarly: () => number;
   /**
-   * Takes over the state of the log from a snapshot. Returns false if the tail had to go back, or the snapshot is outdated: then its messages must not be used.
+   * Takes over the state of the log from a snapshot. Returns false if the snapshot is outdated or moved the end of the tail: do not use its messages.
    *
-   * @param before What the tail knew before the snapshot was asked for.
+   * @param before `knowledge()` before the query.
    */
   readonly verify: (before: Knowledge, log: LogState) => boolean;
-  /** Reads new erasures, if the log has another version of them. Rejects with a `StoreError`. */
+  /** Reads the erasures if the log has another version of them. Rejects with a `StoreError`. */
   readonly lookAtErasures: (log: LogState) => Promise<void>;
-  /** Puts tombstones in the place of messages that were erased after the page was read. Returns false if the page must be read again. */
+  /** Makes tombstones of messages that were erased after the page was read. Returns false if the page must be read again. */
   readonly clean: (page: Page) => boolean;
-  /** @param expected `highestEarly` before the page was asked for. */
+  /** Adds the messages of a page. @param expected `highestEarly()` before the query. */
   readonly takePage: (page: Page, expected: number) => void;
   /** The tail has reached the head. */
   readonly filled: () => void;
@@ -50,16 +44,16 @@ export interface RefillDependencies {
   readonly store: Store;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** The most bytes of the tail. */
+  /** The most memory of the tail. Bytes. */
   readonly maxBytes: number;
-  /** How often the head of the log is polled. */
+  /** How often to poll the head of the log. */
   readonly pollMs: number;
   readonly tail: RefilledTail;
 }
 
 /**
- * Reads the log for the tail. It asks for the head every `pollMs`, and when a message seems to be missing. Then it reads the messages between the end of the
- * tail and the head. So a message that the bus lost is late, never missing (invariant 6).
+ * Reads the log for the tail. A look reads the log's head, every `pollMs` and on demand. If the head lies after the end of the tail, a fill reads the messages
+ * between them. So a message that the bus lost is late, never missing (invariant 6).
  */
 export class Refill {
   readonly #store: Store;
@@ -71,7 +65,9 @@ export class Refill {
   readonly #watchdog: StoreWatchdog;
   #poll: Timer | undefined;
   #isFilling = false;
+  /** Whether `fill` was called during the fill under way. */
   #fillAgain = false;
+  /** The looks under way: they go on while `#lookAgain` is set. */
   #looking: Promise<void> | undefined;
   #lookAgain = false;
   #failure: string | undefined;
@@ -87,7 +83,7 @@ export class Refill {
     this.#watchdog = new StoreWatchdog(clock);
   }
 
-  /** Why the last look could not read the log; undefined if it could. */
+  /** Why the last read of the log failed, or that it has no answer for long; undefined if the log can be read. */
   get failure(): string | undefined {
     return this.#failure ?? (this.#watchdog.isOverdue ? SILENT : undefined);
   }
@@ -96,7 +92,7 @@ export class Refill {
     return this.#isFilling;
   }
 
-  /** Where the tail of a new instance begins: at the head if the store cannot be read. */
+  /** The position before the first message that a new instance reads into its tail; the head if the store cannot be read. */
   async warmStart({ lineage, oldest, head }: LogState): Promise<Position> {
     try {
       const { seq } = await this.#store.newestWithin({ messages: WARM_MESSAGES, bytes: Math.min(WARM_BYTES, this.#maxBytes) });
@@ -120,7 +116,7 @@ export class Refill {
     this.#poll?.cancel();
   }
 
-  /** Looks at the log now. Calls during a look are answered by one more. */
+  /** Looks at the log now. All calls during a look share the next look. */
   look(): Promise<void> {
     this.#lookAgain = true;
     return (this.#looking ??= this.#lookWhileAsked());
@@ -149,7 +145,7 @@ export class Refill {
     if (this.#tail.target() > this.#tail.knowledge().position.seq) await this.fill();
   }
 
-  /** Reads the log from the end of the tail to the head. One fill runs at a time: a call during a fill makes that one go on. */
+  /** Reads the log from the end of the tail to the head. One fill runs at a time; a call during a fill makes it read once more. */
   async fill(): Promise<void> {
     if (this.#isFilling) {
       this.#fillAgain = true;
@@ -169,7 +165,7 @@ export class Refill {
     if (this.#failure === undefined) this.#tail.filled();
   }
 
-  /** Returns whether there is more to read. */
+  /** Reads one page. Returns whether there is more to read. */
   async #fillOnce(): Promise<boolean> {
     const before = this.#tail.knowledge();
     const expected = this.#tail.highestEarly();

@@ -8,16 +8,19 @@ import type { Counters } from '../../runtime/counters.ts';
 import type { Logger } from '../../runtime/logging/logger.ts';
 import type { Page, Store } from '../../store/store.ts';
 import { KnownErasures, type KnownErasure } from './known-erasures.ts';
-import { KnownLog } from './known-log.ts';
+import { KnownLog, type Knowledge, type Verdict } from './known-log.ts';
 import { Recent, type Stretch } from './recent-messages.ts';
 import type { StoreClock } from './store-clock.ts';
 import { TailGrowth } from './tail-growth.ts';
 import type { TailListener } from './tail-listener.ts';
-import { Refill, type Knowledge } from './tail-refill.ts';
+import { Refill } from './tail-refill.ts';
 
 /**
- * This room holds the newest messages in memory, without a hole. They come from this instance's commits and from the bus, in any order; what the bus
- * missed is read from the log. Listeners get them by number. The tail also notices that the log was lost or restored.
+ * This room keeps the newest messages in memory, without a hole. They come from this instance's commits and from the bus, in any order. The room reads
+ * the log for messages that the bus missed. Its listener, the fan-out, gets the messages in the order of their numbers. The room also notices that an older copy replaced the log.
+ *
+ * Read `tail.ts` first, then `tail-growth.ts` (messages come in), `recent-messages.ts` (they are kept), `tail-refill.ts` (missing ones are read),
+ * `known-log.ts` (replaced logs) and `known-erasures.ts`.
  */
 
 export interface TailDependencies {
@@ -26,7 +29,7 @@ export interface TailDependencies {
   readonly storeClock: StoreClock;
   readonly counters: Counters;
   readonly logger: Logger;
-  /** Bounds the memory of the tail; one message always fits. */
+  /** The most memory of the tail; one message always fits. Bytes. */
   readonly maxBytes: number;
   /** How often the tail looks at the head of the log. */
   readonly pollMs: number;
@@ -35,14 +38,24 @@ export interface TailDependencies {
 /**
  * The newest stretch of the log, in order and without gaps (invariant 3), bounded in bytes.
  *
- * Messages come from this instance's own commits and from the bus, in any order, twice, or not at all. The tail adds the message with
- * the next number. A later message waits for a short while (reorder-buffer.ts); then the tail reads the missing numbers from the log (tail-refill.ts).
+ * ```
+ * own commits ─ committed ─┐                 a message is missing: fill
+ *          bus ─ receive ──┴─► TailGrowth ◄──────────────────────────────┐
+ *                                  │  pages of the log: takePage         │
+ *                                  ▼                                     ▼
+ *     readers ◄─ after, walk ─── Recent                     Refill ─ state, read ─► store
+ *     fan-out ◄─ append, moveEnd, erased      KnownErasures ─ changes ─► store
+ *                                  each answer of the store ─ #verify ─► KnownLog
+ * ```
  *
- * Every snapshot of the log names its epochs. If the log no longer has the tail's end, an older copy took the place of the log: the tail goes back to
- * the last position that both logs share (invariant 8). If the end lies below the oldest number, retention was faster than this instance: the tail jumps.
+ * Messages come in any order, twice, or not at all. The tail adds the message with the next number. A later message waits for a short time
+ * (reorder-buffer.ts); then the tail reads the missing numbers from the log (tail-refill.ts).
  *
- * Every page names its version of the erasures, and the tail makes tombstones of erased messages in memory. Late messages, from the bus or from an older read,
- * do not bring the data back (known-erasures.ts).
+ * Every snapshot of the log names its epochs. If the log lacks the tail's end, an older copy replaced the log: the tail goes back to
+ * the last position that both logs share (invariant 8). If retention deleted the messages after the end, the tail goes on at the oldest message.
+ *
+ * Every snapshot has its version of the erasures. If it is newer, the tail reads the erasures and makes tombstones of erased messages in memory.
+ * Late messages, from the bus or from an older read, do not bring the data back (known-erasures.ts).
  */
 export class Tail {
   readonly #storeClock: StoreClock;
@@ -82,23 +95,23 @@ export class Tail {
       target: () => this.#growth.target,
       highestEarly: () => this.#growth.highestEarly,
       verify: (before, log) => this.#verify(before, log),
-      lookAtErasures: ({ erasures = this.#erasures.version }) => this.#erasures.look(erasures),
+      lookAtErasures: (log) => this.#erasures.look(log),
       clean: ({ messages, log }) => this.clean(messages, log),
       takePage: (page, expected) => this.#takePage(page, expected),
       filled: () => this.#growth.awaitMissing(),
     } });
   }
 
-  /** Begins with a log that was just opened; resolves when the tail has reached its head. */
+  /** Begins with a log that was just opened. Resolves when the tail has reached the log's head. */
   async open(log: LogState, listener: TailListener): Promise<void> {
     this.#listener = listener;
     const head = log.lineage.at(log.head);
-    this.#recent.moveTo(head);
+    this.#recent.startAt(head);
     this.#erasures.begin(log);
     this.#adopt(log);
     const start = await this.#refill.warmStart(log);
-    // A commit of this instance may have moved the end already: then the tail starts without older messages.
-    if (this.position === head) this.#recent.moveTo(start);
+    // If a commit of this instance moved the end during the query, the tail starts without older messages.
+    if (this.position === head) this.#recent.startAt(start);
     this.#refill.poll();
     await this.#refill.fill();
   }
@@ -110,12 +123,12 @@ export class Tail {
     this.#growth.stop();
   }
 
-  /** The state of the log; undefined before it is open. */
+  /** The newest known state of the log; undefined before the log is open. */
   get log(): LogState | undefined {
     return this.#known.log;
   }
 
-  /** Why the last look could not read the log; undefined if it could. */
+  /** Why the last poll could not read the log; undefined if it could. */
   get failure(): string | undefined {
     return this.#refill.failure;
   }
@@ -125,7 +138,7 @@ export class Tail {
     return this.#recent.position;
   }
 
-  /** The newest known position. While the tail is being filled, this is the head of the log, after the tail's end. */
+  /** The newest known position of the log. While the tail reads missing messages, it lies after the tail's end. */
   get head(): Position {
     const { lineage, head } = this.#known.log!;
     return head > this.last ? lineage.at(head) : this.position;
@@ -136,7 +149,7 @@ export class Tail {
     return this.#recent.last;
   }
 
-  /** A snapshot of the tail's knowledge. */
+  /** Take it before a query to the store, to judge the answer by it. */
   get knowledge(): Knowledge {
     return { position: this.position, log: this.#known.log };
   }
@@ -154,56 +167,60 @@ export class Tail {
     return this.#recent.bytes;
   }
 
-  /** Whether memory holds every message after a number. */
+  /** Whether every message after a number is in memory. */
   covers(seq: number): boolean {
     return this.#recent.covers(seq);
   }
 
-  /** Whether the tail knows that the log has this position. If false, ask the log: the position may still be good. */
+  /** Whether a position is the tail's end, or that of a message in memory. If false, query the log: it may still have the position. */
   knows(position: Position): boolean {
     return this.#recent.knows(position);
   }
 
+  /** The next messages after a number on wanted topics. `covers(seq)` must be true. See `Recent`, also for the two methods below. */
   after(seq: number, wanted: (topic: string) => boolean, limit: number): Stretch {
     return this.#recent.after(seq, wanted, limit);
   }
 
+  /** Visits the messages after a number, until `visit` returns false. `covers(seq)` must be true. Returns the position of the last visited message. */
   walk(seq: number, visit: (topic: string, message: () => Message) => boolean): Position {
     return this.#recent.walk(seq, visit);
   }
 
+  /** The position before the newest `count` messages that are `wanted` and pass `counts`; undefined if a short walk back does not find it. */
   beforeNewest(count: number, wanted: (topic: string) => boolean, counts: (message: Message) => boolean): Position | undefined {
     return this.#recent.beforeNewest(count, wanted, counts, this.#known.log!);
   }
 
-  /** Counts the bytes that an encoded frame added to a message, if the tail holds the message. */
+  /** Counts the bytes that an encoded frame added to a message, if the message is in memory. */
   countFrame({ seq }: Message, bytes: number): void {
     if (seq >= this.first && seq <= this.last) this.#recent.grew(bytes);
   }
 
-  /** Memory holds no data that was erased up to this version of the erasures. */
+  /** The version of the erasures that the tail has applied to memory. */
   get erasures(): number {
     return this.#erasures.version;
   }
 
-  /** Makes tombstones of messages that were erased after the caller read them. Returns false if the tail has forgotten those erasures: read the messages again. */
-  clean(messages: readonly Message[], { erasures = this.#erasures.version }: Pick<LogState, 'erasures'>): boolean {
-    return this.#erasures.clean(messages, erasures);
+  /**
+   * Makes tombstones of messages that were erased after the caller read them. Returns false if the tail has forgotten those erasures: read the messages again.
+   * @param read The version of the erasures when the messages were read.
+   */
+  clean(messages: readonly Message[], read: Pick<LogState, 'erasures'>): boolean {
+    return this.#erasures.clean(messages, read);
   }
 
   /**
    * Adds messages that this instance committed.
    *
-   * @param before The tail's snapshot, taken before the publisher asked the store to commit.
+   * @param before `knowledge` before the publisher handed the commit to the store.
    */
   committed(messages: readonly Message[], before: Knowledge, log: LogState): void {
     // The tail is not open yet: it will find these messages in the log.
     if (this.#known.log === undefined) return;
-    if (this.#known.isOutdated(before, log)) void this.look();
-    else if (this.#known.isForked(this.position, log)) this.#goBack(this.locate(this.position, log), log);
-    else this.#adopt(log);
+    this.#apply(this.#known.judgeCommit(before, this.position, log), log);
     this.#lookIfErased(log);
-    // In all three cases: `offer` drops messages whose epoch the known log lacks.
+    // Whatever the verdict: `offer` drops messages that the known log lacks.
     this.offer(messages);
   }
 
@@ -218,40 +235,41 @@ export class Tail {
   }
 
   /**
-   * Asks the store. The tail learns of the answer's epochs before the caller gets the answer, and so knows every position that a reader can hold.
+   * Runs a query of the store. The tail adopts the answer's epochs before `ask` returns. So no reader ever has a position whose epoch the tail does not know.
    *
-   * 1. Learn the erasures up to the answer's version, and apply them to memory.
-   * 2. Ask again if the answer is outdated: its numbers may be those of a lost log.
-   * 3. Apply the erasures that happened during the call to the answer. Ask again if the tail has forgotten them.
+   * 1. Read the erasures up to the answer's version, and apply them to memory.
+   * 2. Query again if the answer is outdated: its numbers may be those of a lost log.
+   * 3. Apply the erasures that happened during the query to the answer. Query again if the tail has forgotten them.
    * 4. Take over the answer's state of the log.
    */
-  async ask<Answer extends { readonly log: LogState; readonly messages?: readonly Message[] }>(question: () => Promise<Answer>): Promise<Answer> {
+  async ask<Answer extends { readonly log: LogState; readonly messages?: readonly Message[] }>(query: () => Promise<Answer>): Promise<Answer> {
     for (;;) {
       const before = this.knowledge;
-      const answer = await question();
-      if (this.#known.log !== undefined && (answer.log.erasures ?? 0) > this.#erasures.version) await this.#erasures.reach(answer.log.erasures!);
+      const answer = await query();
+      if (this.#known.log !== undefined && this.#erasures.isBehind(answer.log)) await this.#erasures.reach(answer.log);
       if (this.#known.isOutdated(before, answer.log)) continue;
       if (!this.clean(answer.messages ?? [], answer.log)) {
-        // Too many erasures happened during the call, or a copy took the log's place. A look tells which.
+        // Either too many erasures happened during the query, or a copy replaced the log. The look handles both.
         await this.look();
         continue;
       }
+      // If the tail's end moved, the look reads the messages after the new end.
       if (this.#known.log !== undefined && !this.#isStopped && !this.#verify(before, answer.log)) void this.look();
       return answer;
     }
   }
 
-  /** Where a reader with this cursor goes on in a log that `ask` returned. The tail also knows the origins of epochs that the log has lost. */
+  /** Where a reader with this cursor goes on in a log that `ask` returned. Also finds the place for lost epochs whose origins are known. */
   locate(cursor: Position, log: LogState): Start {
     return this.#known.locate(cursor, log);
   }
 
-  /** Reads the other instances' records of epochs that the log has lost. Rejects with a `StoreError`. */
+  /** Reads the origins of lost epochs that other instances stored. Rejects with a `StoreError`. */
   recallLost(): Promise<void> {
     return this.#known.recallLost();
   }
 
-  /** Looks at the log now. All calls during a look share the next look. */
+  /** Polls the log now. All calls during a look share the next look. */
   look(): Promise<void> {
     return this.#refill.look();
   }
@@ -261,54 +279,53 @@ export class Tail {
     this.#lookIfErased(page.log);
   }
 
-  /** A newer version of the erasures may name other messages in memory. */
-  #lookIfErased({ erasures = 0 }: LogState): void {
-    if (erasures > this.#erasures.version) void this.look();
+  /** Newer erasures may concern other messages in memory. */
+  #lookIfErased(log: LogState): void {
+    if (this.#erasures.isBehind(log)) void this.look();
   }
 
-  /**
-   * Checks whether a snapshot has the end of the tail, as that was before the question: an older snapshot may lack a later end. Adopts the snapshot, or returns false
-   * and looks again or goes back.
-   */
+  /** Judges the answer of a query, and applies the verdict. Returns whether the answer may be used. */
   #verify(before: Knowledge, log: LogState): boolean {
-    if (this.#known.isOutdated(before, log)) {
-      void this.look();
-      return false;
-    }
-    const start = this.locate(this.#known.isForked(this.position, log) ? this.position : before.position, log);
-    if (start.gap === undefined) {
+    return this.#apply(this.#known.judge(before, this.position, log), log);
+  }
+
+  /** Adopts the snapshot, looks again, or moves the end of the tail: by the verdict (known-log.ts). Returns whether the snapshot was adopted. */
+  #apply(verdict: Verdict, log: LogState): boolean {
+    if (verdict === 'current') {
       this.#adopt(log);
       return true;
     }
-    this.#goBack(start, log);
+    if (verdict === 'outdated') void this.look();
+    else this.#moveEnd(verdict, log);
     return false;
   }
 
-  #goBack({ at, gap }: Start, log: LogState): void {
+  /** Goes back to the position that the replaced log shares with this one, or forward to the oldest message. */
+  #moveEnd({ at, gap }: Start, log: LogState): void {
     this.#logger.warn({ reason: gap?.reason, tail: gap?.requested, resumed: gap?.resumed }, gap?.reason === 'expired'
       ? 'retention overtook this instance: the tail goes on at the oldest message'
       : 'the log was exchanged: the tail goes back to the position where the two logs part');
     this.#listener!.moveEnd(() => {
       this.#known.replace(log);
       this.#growth.clear();
-      this.#recent.goBack(at, log.lineage);
+      this.#recent.moveEnd(at, log.lineage);
     });
     this.#growth.aimAt(log.head);
   }
 
-  /** Takes over a snapshot, unless the tail knows a newer one. */
+  /** Takes over a snapshot, unless the tail has a newer state. */
   #adopt(log: LogState): void {
     this.#storeClock.observe(log.now);
     if (this.#known.adopt(log)) this.#listener!.epochAdded();
     this.#growth.aimAt(this.#known.log!.head);
-    // A snapshot without the tail's end is older than the end, and so may be its clock.
+    // A snapshot whose head is below the tail's end is older than that end, so do not trust its clock.
     if (log.head >= this.last) this.#recent.forgetTimesAfter(log.now);
   }
 
-  /** Applies erasures to memory. Returns false if the answer is outdated, or if it made the tail go back. */
+  /** Applies erasures to memory. Returns false if the answer is outdated, or if it moved the end of the tail. */
   #takeErasures(before: Knowledge, log: LogState, erasures: readonly KnownErasure[] | undefined): boolean {
     if (this.#isStopped) return true;
-    // Leave out the version of the erasures: it counts only after the lines below have applied them.
+    // `#adopt` must not see the new version of the erasures yet: the lines below apply those erasures.
     if (!this.#verify(before, { ...log, erasures: undefined })) return false;
     if (erasures === undefined) this.#growth.forgetAll(log);
     else if (erasures.length > 0) this.#listener!.erased(erasures, this.#growth.erase(erasures));
