@@ -121,8 +121,8 @@ export interface Appended {
   /** One outcome for each request, in order. */
   readonly outcomes: readonly Outcome[];
   readonly log: LogState;
-  /** Another instance wrote for this one, or this one for others, and the writer has told all instances. */
-  readonly isTold?: boolean;
+  /** The writer has already sent these messages over the bus: a worker that writes for others does. */
+  readonly isPublished?: boolean;
 }
 
 /**

@@ -79,7 +79,7 @@ export class Session {
       if (kind === FRAME.question) this.#answer(body);
       else if (kind === FRAME.missed) this.#log?.missed(this);
       else if (kind === FRAME.noteToOne) this.#handToOne(body);
-      else if (kind === FRAME.append) this.#entered.appends.handOn(this, bytes.subarray(from, end), bytes);
+      else if (kind === FRAME.append) this.#entered.appends.forward(this, bytes.subarray(from, end), bytes);
       else if (kind === FRAME.appended) this.#entered.appends.answer(this, bytes.subarray(from, end), bytes);
       else throw new MalformedCall(`a frame of kind ${kind}`);
     }

@@ -162,7 +162,7 @@ export class Publisher {
     else this.#fail(requests, new StoreError('unavailable', SILENT));
   }
 
-  #stored(requests: readonly Waiting[], before: Knowledge, { outcomes, log, isTold = false }: Appended): void {
+  #stored(requests: readonly Waiting[], before: Knowledge, { outcomes, log, isPublished = false }: Appended): void {
     // The answer of an earlier request with the same key was only read. It does not show that the log can be written.
     if (outcomes.some(({ kind }) => kind === 'stored')) this.#health.worked();
     const messages: Message[] = [];
@@ -177,7 +177,7 @@ export class Publisher {
       this.#counters.commitMessages.observe(messages.length);
       this.#tail.committed(messages, before, log);
       // Invariant 6: a hint, not waited for. The next look at the log finds what the bus does not carry.
-      if (!isTold) this.#bus.publish(messages);
+      if (!isPublished) this.#bus.publish(messages);
     }
     this.#answers.settle(requests, outcomes);
   }
