@@ -17,7 +17,7 @@ import { openUnlessAborted } from './opening.ts';
 import { DEAD_EVENT, type SinkPlan } from './plan.ts';
 import { RetryPause } from './retry-pause.ts';
 import { SinkSender, type SinkSenderDependencies } from './sink-sender.ts';
-import { OwnedElsewhere } from './source-runner.ts';
+import { OwnedElsewhere } from './owned-elsewhere.ts';
 import type { Sink } from './transport.ts';
 
 /** Messages that are read at a time. */
