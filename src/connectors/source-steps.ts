@@ -176,11 +176,8 @@ export class SourceSteps {
 function outcomeOf(error: unknown): StepOutcome {
   if (error instanceof OutdatedStep) return { kind: 'outdated', failure: error };
   if (!(error instanceof Problem)) throw error;
-  switch (error.code) {
-    case 'internal': return { kind: 'refused', failure: error };
-    case 'outcome-unknown': return { kind: 'unknown', failure: error };
-    default: return { kind: 'failed', failure: error };
-  }
+  if (error.code === 'internal') return { kind: 'refused', failure: error };
+  return { kind: error.code === 'outcome-unknown' ? 'unknown' : 'failed', failure: error };
 }
 
 /** Whether a part was recreated (it has another identity) or reset (its position went back). An empty identity comes from a Kafka that did not report ids of topics yet: it is no sign. */
