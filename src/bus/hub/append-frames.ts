@@ -4,7 +4,7 @@ import { TOPIC_MAX_BYTES } from '../../model/topic.ts';
 import { ownCopy } from '../../runtime/memory.ts';
 import { CONNECTOR_NAME_MAX_BYTES, SOURCE_MAX_PARTS, type PositionMove, type SourcePosition, type SourceStep } from '../../store/contracts/connector-store.ts';
 import type { AppendRequest, IdempotencyKey } from '../../store/store.ts';
-import { ByteReader, ByteWriter, COUNT_BYTES, F64_BYTES, FLAGS_BYTES, LIST_MAX_ITEMS, textBytes, unlessMalformed } from './bytes.ts';
+import { ByteReader, ByteWriter, COUNT_BYTES, F64_BYTES, FLAGS_BYTES, LIST_MAX_ENTRIES, textBytes, unlessMalformed } from './bytes.ts';
 import { CALL_ID_BYTES, FRAME, FRAME_HEAD_BYTES, frameFor } from './frames.ts';
 
 /**
@@ -109,14 +109,14 @@ export function unpackAppend(body: Buffer): UnpackedAppend {
 }
 
 function readRequests(reader: ByteReader): readonly AppendRequest[] {
-  const requests = reader.list('requests', LIST_MAX_ITEMS, readRequest);
+  const requests = reader.list('requests', LIST_MAX_ENTRIES, readRequest);
   reader.end();
   return requests;
 }
 
 function readRequest(reader: ByteReader): AppendRequest {
   const flags = reader.u8();
-  const count = reader.count('drafts', LIST_MAX_ITEMS);
+  const count = reader.count('drafts', LIST_MAX_ENTRIES);
   const key = (flags & REQUEST_FLAG.key) === 0 ? undefined : readKey(reader);
   const step = (flags & REQUEST_FLAG.step) === 0 ? undefined : readStep(reader);
   const drafts: Draft[] = [];

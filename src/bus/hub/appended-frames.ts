@@ -1,6 +1,6 @@
 import type { Appended, Outcome, StoreError, StoreErrorKind } from '../../store/store.ts';
 import { MalformedCall } from './argument.ts';
-import { ByteReader, ByteWriter, COUNT_BYTES, F64_BYTES, FLAGS_BYTES, LIST_MAX_ITEMS, textBytes, unlessMalformed } from './bytes.ts';
+import { ByteReader, ByteWriter, COUNT_BYTES, F64_BYTES, FLAGS_BYTES, LIST_MAX_ENTRIES, textBytes, unlessMalformed } from './bytes.ts';
 import { CALL_ID_BYTES, FRAME, FRAME_HEAD_BYTES, frameFor, HANDED } from './frames.ts';
 
 /**
@@ -136,7 +136,7 @@ function readWritten(reader: ByteReader): Written {
   const now = reader.wholeNumber('now');
   const erasures = (flags & WRITTEN_FLAG.erasures) === 0 ? {} : { erasures: reader.wholeNumber('erasures') };
   const epoch = reader.text('epoch', Infinity);
-  const outcomes = reader.list('outcomes', LIST_MAX_ITEMS, () => readOutcome(reader, epoch));
+  const outcomes = reader.list('outcomes', LIST_MAX_ENTRIES, () => readOutcome(reader, epoch));
   return { outcomes, log: { epoch, oldest, head, now, ...erasures }, isPublished: (flags & WRITTEN_FLAG.published) !== 0 };
 }
 

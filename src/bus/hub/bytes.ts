@@ -8,7 +8,7 @@ export const F64_BYTES = 8;
 const LENGTH_BYTES = 4;
 
 /** The longest list in a frame. Stops a malformed frame from becoming millions of objects. */
-export const LIST_MAX_ITEMS = 10_000;
+export const LIST_MAX_ENTRIES = 10_000;
 
 /** The bytes of a text and its length. */
 export function textBytes(text: string): number {
