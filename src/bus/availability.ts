@@ -2,20 +2,17 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logging/logger.ts';
 import type { BusState } from './bus.ts';
 
-/**
- * The first and the longest wait before reconnecting. Waits double, less a random part of up to half. Stop all instances from connecting at once to a
- * server that comes back.
- */
+/** The first and the longest wait before reconnecting. Each wait is twice the one before, less a random part of up to half, so that instances do not all connect at once. */
 const RECONNECT_FIRST_MS = 100;
 const RECONNECT_MAX_MS = 5_000;
 
-/** How long a connection has to last until the waits are short again. Stops connecting in a loop to a server that drops each connection. */
+/** After a connection that lasted this long, the waits begin anew. Stops connecting in a loop to a server that drops each connection at once. */
 const STEADY_MS = 5_000;
 
-/** How long a refusal counts. Stops the state from flapping when the server refuses only some messages. */
+/** How long the state is `degraded` after a refusal. Stops the state from flapping when the server refuses only some messages. */
 const REFUSED_MS = 30_000;
 
-/** The longest reason, and how many causes it names. Stop a stranger in the place of the server from flooding the logger. */
+/** The longest reason in a log line, and how many nested causes it names. Stop a false server from flooding the logger. */
 const REASON_MAX_CHARACTERS = 500;
 const CAUSES_MAX_LEVELS = 4;
 
@@ -28,7 +25,7 @@ export interface AvailabilityOptions {
   readonly connect: () => void;
 }
 
-/** Whether a bus can use its server. It tells the logger of each change, and says when to try again. */
+/** Keeps whether a bus can use its server, logs each change, and schedules the attempts to reconnect. */
 export class Availability {
   readonly #server: string;
   readonly #clock: Clock;
@@ -38,9 +35,9 @@ export class Availability {
   #connectedAt = 0;
   #failures = 0;
   #retry: Timer | undefined;
-  /** The server answers, but does not let us publish. */
+  /** Whether the server answers but refuses our publishes. */
   #isRefused = false;
-  /** Ends the refusal. */
+  /** Ends `#isRefused`. */
   #refusal: Timer | undefined;
   /** The state in the last log line. */
   #loggedState: BusState | undefined;
@@ -63,7 +60,7 @@ export class Availability {
     this.#endRefusal();
   }
 
-  /** The connection is lost, or an attempt has failed. The next attempt is scheduled. */
+  /** Call it when the connection is lost, or an attempt has failed. Schedules the next attempt. */
   lost(error: unknown): void {
     if (this.#isConnected) {
       this.#isConnected = false;
@@ -75,7 +72,7 @@ export class Availability {
     this.#retry = this.#clock.after(most * (1 - Math.random() / 2), this.#connect);
   }
 
-  /** The server refuses a publish. */
+  /** Call it when the server refuses a publish. */
   refused(error: unknown): void {
     this.#isRefused = true;
     this.#refusal?.cancel();
@@ -96,7 +93,7 @@ export class Availability {
     this.#logState();
   }
 
-  /** Logs once that the server went away and once that it came back, however many attempts lie between. */
+  /** Logs a change of the state once, not each failed attempt. */
   #logState(error?: unknown): void {
     const { state } = this;
     if (this.#isClosed || state === this.#loggedState) return;

@@ -6,33 +6,39 @@ import type { Bus } from './bus.ts';
 import { WakeLimiter } from './wake-limiter.ts';
 
 /**
- * Notes of instances to each other on the bus: JSON with the `kind` of the note. An instance ignores kinds that it does not know.
- * Every sender of a note can read the log, and so may do everything that a note can ask for.
+ * Notes between instances, over the bus. A note is JSON with a `kind`; an instance ignores unknown kinds. There are four:
+ *
+ *     look      {kind}                     read the lists of changes
+ *     (a fact)  {kind, id: '', body}       needs no answer: `tell`
+ *     (a question)  {kind, id, from, body} is repeated until it is answered: `ask`, `collect`
+ *     answer    {kind, id, from, body}     to the question with this id
+ *
+ * Every sender of a note has proved that it can read the log. So it may do everything that a note can ask for.
  */
 
-/** How often to send a question again. An instance that has not seen the newest epoch yet refuses a note proved by it. Milliseconds. */
+/** How often a question is sent again, because an instance that does not know the newest epoch yet refuses its proof. */
 const ASK_AGAIN_MS = 500;
-/** How long to wait for an answer. Milliseconds. */
+/** The timeout of a question. */
 const ANSWER_MAX_MS = 2_500;
-/** Questions that wait for their answers; beyond that the client that asks most loses its newest. Stops a flood of requests from holding memory. */
+/** Questions that wait for answers. Above it, the client with most questions loses its newest. Stops a flood of requests from filling the memory. */
 const ASKING_MAX_REQUESTS = 1_000;
-/** Answers that are kept for questions that come again. Stops a flood of questions from holding memory. */
+/** Answers that are kept for repeated questions. Stops a flood of questions from filling the memory. */
 const ANSWERED_MAX_ENTRIES = 1_000;
-/** The most characters of kept answers; beyond them the oldest are forgotten. Stops answers with many topics from holding memory. */
+/** The most characters of kept answers. Above it, the oldest are dropped. Stops answers with many topics from filling the memory. */
 const ANSWERED_MAX_CHARACTERS = 2 * 1024 * 1024;
 /** Answers that one question collects. Stops a program that answers under many names from filling the memory. */
 const COLLECTED_MAX_ENTRIES = 1_000;
 
-/** Answers a question, now or later; undefined leaves it to another instance. A promise never rejects. */
+/** Returns the answer to a question, or a promise of it that never rejects. Undefined: another instance answers. */
 export type NoteHandler = (body: unknown) => unknown;
 
-/** The answers of all instances, by their ids. */
+/** Answers, by the ids of the instances. */
 export type Answers = ReadonlyMap<string, unknown>;
 
 export interface AskOptions {
-  /** Where too many questions wait, the client with most gets no more answers to its newest. */
+  /** The client that the question counts against `ASKING_MAX_REQUESTS` for. */
   readonly asker?: Holder | undefined;
-  /** Asked before each attempt: the only instance that hears the question; undefined: all do. */
+  /** Called before each attempt. Returns the id of the only instance to send the question to; undefined for all. */
   readonly to?: (() => string | undefined) | undefined;
   /** Called with the number of listeners under that name, if the bus knows. */
   readonly reached?: ((listening: number) => void) | undefined;
@@ -44,11 +50,11 @@ export interface ControlChannelDependencies {
   readonly counters: Pick<Counters, 'asked' | 'unanswered' | 'evicted'>;
   /** The id of this instance. */
   readonly instance: string;
-  /** Looks at the lists of changes: of keys, revocations, sessions, and uses of tickets. */
+  /** Reads the lists of changes: of keys, revocations, sessions, and uses of tickets. */
   readonly look: () => void;
 }
 
-/** The answer to a question is being made. */
+/** Stands in `#answered` for an answer that is being made. */
 const UNDER_WAY = Symbol('under way');
 
 export class ControlChannel {
@@ -73,23 +79,23 @@ export class ControlChannel {
     this.#shares = new FairShares({ gate: 'questions', counters });
   }
 
-  /** Tells the other instances that keys or revocations have changed: they read the list of changes. */
+  /** Makes the other instances read the lists of changes, after a change of keys or revocations. */
   tellToLook(): void {
     this.#tell({ kind: 'look' });
   }
 
-  /** Tells the other instances something that needs no answer. Like everything on the bus, it may be lost. */
+  /** Sends a note that needs no answer. It may be lost, as everything on the bus. */
   tell(kind: string, body: object): void {
     this.#tell({ kind, id: '', body });
   }
 
-  /** Answers the questions of a kind, or receives notes that need no answer. */
+  /** Registers the handler of a kind of notes. */
   answer(kind: string, handler: NoteHandler): void {
     this.#handlers.set(kind, handler);
   }
 
   /**
-   * Asks all other instances. Resolves with the first answer; with undefined where none comes.
+   * Asks all other instances. Resolves with the first answer, or with undefined after `ANSWER_MAX_MS`.
    * @param asker As in `AskOptions`.
    */
   async ask(kind: string, body: object, asker?: Holder): Promise<unknown> {
@@ -102,9 +108,9 @@ export class ControlChannel {
   }
 
   /**
-   * Asks all other instances, and takes the answers of all of them. Instances of an older version never answer.
-   * @param isEnough Whether no more answers are waited for. It is asked after each answer, and when the question is sent again.
-   * @returns The answers that arrived until then, or within `ANSWER_MAX_MS`.
+   * Asks all other instances, and collects their answers. Instances of an older version never answer.
+   * @param isEnough Whether to stop waiting. Called after each answer, and before each repetition.
+   * @returns The answers that arrived before that, or before `ANSWER_MAX_MS`.
    */
   async collect(kind: string, body: object, isEnough: (answers: Answers) => boolean, { asker, to, reached }: AskOptions = {}): Promise<Answers> {
     const answers = new Map<string, unknown>();
@@ -116,9 +122,9 @@ export class ControlChannel {
   }
 
   /**
-   * Sends a question again and again, until it is over.
-   * @param take Takes an answer; true: no more is waited for.
-   * @param isOver Whether no more is waited for, though no answer came.
+   * Sends a question every `ASK_AGAIN_MS`. Ends when `take` or `isOver` returns true, after `ANSWER_MAX_MS`, or when another client's question evicts this one.
+   * @param take Called with each answer.
+   * @param isOver Called before each repetition.
    */
   async #ask(kind: string, body: object, take: (answer: unknown, from: unknown) => boolean, { isOver = () => false, asker = ANYBODY, to, reached }: AskOptions & { readonly isOver?: () => boolean }): Promise<void> {
     if (this.#bus.state !== 'up' || (this.#shares.total >= ASKING_MAX_REQUESTS && !this.#shares.makeRoom(asker, 1))) return;
@@ -157,12 +163,12 @@ export class ControlChannel {
     }
   }
 
-  /** A note came in that does not count (`BusListener`). It may have been a `look`, so this instance looks, at a bounded rate. */
+  /** A note was refused (`BusListener`). It may have been a `look`, so this instance looks, at a bounded rate. */
   toldUnproved(): void {
     this.#looks.wake();
   }
 
-  /** A note came in, from a sender that can read the log. */
+  /** A note from a sender that can read the log. */
   told(text: string): void {
     const note = parse(text);
     if (note === undefined) return;
@@ -175,8 +181,8 @@ export class ControlChannel {
   }
 
   /**
-   * A question that comes again gets its answer again. It changes nothing a second time: another question may have changed more since then.
-   * @param from Who asked, and gets the answer. An instance of an older version does not say: then all instances get it.
+   * Answers a question. A repeated question gets the kept answer: its handler must not run twice, because another question may have changed the same thing between.
+   * @param from The instance that asked, and gets the answer. An older version does not name itself: then all instances get the answer.
    */
   #asked(kind: string, id: string, body: unknown, from: string | undefined): void {
     const known = this.#answered.get(id);
@@ -193,7 +199,7 @@ export class ControlChannel {
     }
   }
 
-  /** A slow question only reads, and its answer may be large: it is not kept. */
+  /** Sends an answer that took a while, and does not keep it: such a question only reads, and its answer may be large. */
   #answerLater(id: string, answer: unknown, from: string | undefined): void {
     this.#answered.delete(id);
     if (answer !== undefined) this.#bus.tell(this.#answerNote(id, answer), from);
@@ -222,7 +228,7 @@ function charactersOf(kept: string | typeof UNDER_WAY): number {
   return kept === UNDER_WAY ? 0 : kept.length;
 }
 
-/** Undefined where it is no object: a sender that proves itself may still be a program with a fault. */
+/** Undefined if the text is no JSON object: a proved sender may still have a bug. */
 function parse(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text);

@@ -1,16 +1,16 @@
 import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto';
 
-/** The bytes of a proof: half of the digest, the least that RFC 2104 (section 5) recommends. */
+/** The length of a proof: half of the digest, which is the least that RFC 2104 (section 5) recommends. */
 export const PROOF_BYTES = 16;
 
 /** Makes and checks the proof that an envelope's sender can read the log. It is an HMAC-SHA256 with the secret of an epoch, cut to `PROOF_BYTES`. */
 export class EnvelopeKeys {
   readonly #secretOf: (epoch: string) => string | undefined;
-  /** The key that was used last: making one costs more than using it. */
+  /** The key that was used last, because making a key costs more than using it. */
   #secret = '';
   #key: KeyObject | undefined;
 
-  /** @param secretOf The secret of an epoch whose messages are to be believed; hexadecimal digits. */
+  /** @param secretOf The secret of an epoch, as hexadecimal digits; undefined if messages of that epoch cannot be proved. */
   constructor(secretOf: (epoch: string) => string | undefined) {
     this.#secretOf = secretOf;
   }

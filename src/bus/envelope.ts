@@ -1,31 +1,31 @@
 import type { KeyObject } from 'node:crypto';
 import type { Message } from '../model/message.ts';
 import { isProof, proof, PROOF_BYTES, type EnvelopeKeys } from './envelope-keys.ts';
-import { ENVELOPE_MAX_BYTES, FLAG_EVENT, FLAG_JSON, MESSAGE_HEAD_BYTES, readMessages, type ReceivedMessages } from './received-messages.ts';
+import {
+  DATA_LENGTH_OFFSET_BYTES, ENVELOPE_MAX_BYTES, EVENT_LENGTH_OFFSET_BYTES, EXPIRES_OFFSET_BYTES, FLAG_EVENT, FLAG_JSON, FLAGS_OFFSET_BYTES, MESSAGE_HEAD_BYTES, SEQ_OFFSET_BYTES, TIME_OFFSET_BYTES, TOPIC_LENGTH_OFFSET_BYTES,
+} from './message-layout.ts';
+import { readMessages, type ReceivedMessages } from './received-messages.ts';
 
 /**
  * The binary format of the bus, one envelope for one commit, or for each part of a large one:
  *
- *     version u8 | sender 8 bytes | count u32 | epoch length u8 | epoch | count messages | proof 16 bytes
- *     message: flags u8 | seq f64 | time f64 | expires f64 | topic length u16 | event length u32 | data length u32 | topic | event, if flagged | data
+ *     version u8 | sender 8 bytes | count u32 | epoch length u8 | epoch | count messages (`message-layout.ts`) | proof 16 bytes
  *
  * Numbers are big-endian. All messages have the epoch of the envelope. An envelope of 13 bytes, with a count of 0, says: look at the head.
  *
- * Strangers may publish on the channel, too. The proof shows that the sender knows the secret of the epoch, which is in the log. It covers
- * all bytes before it (`envelope-keys.ts`). An envelope without a valid proof causes at most a look at the head, which needs no trust.
- * A repeated envelope brings the same messages under the same ids, which the tail has. An envelope for another log has an epoch that
- * this log does not have.
+ * Strangers may publish on the channel, too. The proof shows that the sender knows the secret of the epoch, and only readers of the log know that.
+ * It covers all bytes before it (`envelope-keys.ts`). An envelope without a valid proof causes at most a look at the head, which needs no trust.
+ * A repeated envelope does no harm: the tail has its messages already. An envelope for another log has an unknown epoch.
  */
 
-/** Changes whenever the layout above does: instances of two versions meet on one bus during every deployment. Version 1 had no proof. */
+/** Increase it with each change of a layout: instances of two versions share one bus during a deployment. Version 1 had no proof. */
 const ENVELOPE_VERSION = 2;
 
-/** A random number that marks an instance's own envelopes. */
+/** The random number of the sending instance, by which it ignores its own envelopes. */
 export const SENDER_BYTES = 8;
 
-/** The fixed part of an envelope, and of the lengths in a message. */
+/** The fixed part of an envelope: version, sender, count. */
 const ENVELOPE_HEAD_BYTES = 1 + SENDER_BYTES + 4;
-const MESSAGE_LENGTHS_BYTES = 2 + 4 + 4;
 
 export const EPOCH_FORM = /^[a-z0-9]{8,32}$/;
 
@@ -33,7 +33,7 @@ const MALFORMED_ENVELOPE: Envelope = { kind: 'malformed' };
 
 export type Envelope =
   | { readonly kind: 'messages'; readonly messages: ReceivedMessages }
-  /** `look`: something was committed that the envelope does not hold. */
+  /** `look`: a commit whose messages are not in the envelope. `own`: this instance sent it. */
   | { readonly kind: 'own' | 'look' }
   /**
    * These are refused. `other-version`: the layout is another one. `other-epoch`: the receiver knows no secret for the epoch, perhaps because the epoch is too
@@ -41,19 +41,19 @@ export type Envelope =
    */
   | { readonly kind: 'other-version' | 'other-epoch' | 'forged' | 'malformed' };
 
-/** A larger commit travels as "look at the head": half of what may be unanswered. Stops a commit from taking all the room of those after it. */
+/** A larger commit is not divided into envelopes: one envelope says "look at the head". It is half of the bytes that may be unanswered, so that one commit does not use them up. */
 const DIVIDED_MAX_BYTES = 4 * 1024 * 1024;
 
-/** The messages of an envelope, and the key that proves them. */
+/** The contents of one envelope to send: messages of one epoch, and the key of its proof. */
 export interface Carried {
   readonly epoch: string;
   readonly key: KeyObject;
   readonly messages: readonly Message[];
-  /** How many bytes the envelope takes. */
+  /** The length of the envelope. */
   readonly bytes: number;
 }
 
-/** The messages of an envelope: all those of a commit, or of a part of it. No messages if they are too large or cannot be proved. */
+/** @param messages A commit, or a part of it. @returns Undefined if the messages do not fit into one envelope, have several epochs, or cannot be proved. */
 export function carriedOf(messages: readonly Message[], keys: EnvelopeKeys): Carried | undefined {
   const { epoch } = messages[0]!;
   if (messages.some((message) => message.epoch !== epoch)) return undefined;
@@ -63,8 +63,8 @@ export function carriedOf(messages: readonly Message[], keys: EnvelopeKeys): Car
 }
 
 /**
- * Divides a commit that is too large for one envelope. Commits grow under load, just when the other instances should not have to read them from the log. Each
- * part is as a commit of its own, and follows the one before. A message that is too large stands alone. A commit above the bound is not divided.
+ * Divides a commit that is too large for one envelope into parts, in order. Commits are large under load, and then the other instances should not have to read them from the log.
+ * A message that is too large for an envelope is a part of its own. A commit above `DIVIDED_MAX_BYTES` is one part.
  */
 export function partsOf(messages: readonly Message[]): readonly (readonly Message[])[] {
   const parts: Message[][] = [];
@@ -83,7 +83,7 @@ export function partsOf(messages: readonly Message[]): readonly (readonly Messag
   return total > DIVIDED_MAX_BYTES ? [messages] : parts;
 }
 
-/** The envelopes of a commit, in order. The last one is undefined where not all of it can be: then the others have to look at the log. */
+/** The envelopes of a commit, in order. If some of its messages are in none of them, the last is undefined: send a "look at the head". */
 export function envelopesOf(messages: readonly Message[], keys: EnvelopeKeys): readonly (Carried | undefined)[] {
   const whole = carriedOf(messages, keys);
   if (whole !== undefined) return [whole];
@@ -102,7 +102,7 @@ function messageSize({ topic, event, data }: Message): number {
   return MESSAGE_HEAD_BYTES + Buffer.byteLength(topic) + (event === undefined ? 0 : Buffer.byteLength(event)) + data.length;
 }
 
-/** The envelope of one commit, or of a part. Without messages it says: look at the head. */
+/** Makes an envelope. @param carried Undefined for a "look at the head". */
 export function encode(sender: Buffer, carried: Carried | undefined): Buffer {
   const bytes = Buffer.allocUnsafe(carried?.bytes ?? ENVELOPE_HEAD_BYTES);
   bytes[0] = ENVELOPE_VERSION;
@@ -112,27 +112,30 @@ export function encode(sender: Buffer, carried: Carried | undefined): Buffer {
   at = bytes.writeUInt8(carried.epoch.length, at);
   at += bytes.write(carried.epoch, at, 'latin1');
   for (const message of carried.messages) {
-    bytes[at] = (message.json ? FLAG_JSON : 0) | (message.event === undefined ? 0 : FLAG_EVENT);
-    at = bytes.writeDoubleBE(message.seq, at + 1);
-    at = bytes.writeDoubleBE(message.time, at);
-    at = bytes.writeDoubleBE(message.expires, at);
-    const lengthsAt = at;
-    at += MESSAGE_LENGTHS_BYTES;
-    const topic = bytes.write(message.topic, at);
-    at += topic;
-    const event = message.event === undefined ? 0 : bytes.write(message.event, at);
-    at += event;
-    bytes.set(message.data, at);
-    at += message.data.length;
-    bytes.writeUInt16BE(topic, lengthsAt);
-    bytes.writeUInt32BE(event, lengthsAt + 2);
-    bytes.writeUInt32BE(message.data.length, lengthsAt + 6);
+    at = encodeMessage(bytes, at, message);
   }
   bytes.set(proof(carried.key, bytes.subarray(0, at)), at);
   return bytes;
 }
 
-/** Reads any bytes that came in on the bus. Never throws. */
+/** @returns The offset after the message. */
+function encodeMessage(bytes: Buffer, at: number, { seq, time, expires, topic, event, json, data }: Message): number {
+  bytes[at + FLAGS_OFFSET_BYTES] = (json ? FLAG_JSON : 0) | (event === undefined ? 0 : FLAG_EVENT);
+  bytes.writeDoubleBE(seq, at + SEQ_OFFSET_BYTES);
+  bytes.writeDoubleBE(time, at + TIME_OFFSET_BYTES);
+  bytes.writeDoubleBE(expires, at + EXPIRES_OFFSET_BYTES);
+  const topicAt = at + MESSAGE_HEAD_BYTES;
+  const topicBytes = bytes.write(topic, topicAt);
+  const eventBytes = event === undefined ? 0 : bytes.write(event, topicAt + topicBytes);
+  const dataAt = topicAt + topicBytes + eventBytes;
+  bytes.set(data, dataAt);
+  bytes.writeUInt16BE(topicBytes, at + TOPIC_LENGTH_OFFSET_BYTES);
+  bytes.writeUInt32BE(eventBytes, at + EVENT_LENGTH_OFFSET_BYTES);
+  bytes.writeUInt32BE(data.length, at + DATA_LENGTH_OFFSET_BYTES);
+  return dataAt + data.length;
+}
+
+/** Reads any bytes from the bus. Never throws. */
 export function decode(payload: Buffer, sender: Buffer, keys: EnvelopeKeys): Envelope {
   if (payload.length < 1) return MALFORMED_ENVELOPE;
   if (payload[0] !== ENVELOPE_VERSION) return { kind: 'other-version' };

@@ -26,7 +26,7 @@ function warningOf(kind: Refused, server: string): string | undefined {
 
 export interface IncomingOptions {
   readonly listener: BusListener;
-  /** This process, whose own envelopes come back. */
+  /** The random number of this process, by which it ignores its own envelopes. */
   readonly sender: Buffer;
   /** The name of the server in log lines. */
   readonly server: string;
@@ -35,7 +35,7 @@ export interface IncomingOptions {
   readonly logger: Pick<Logger, 'warn'>;
 }
 
-/** Checks the envelopes from a server that strangers may use, too, and passes on the proved messages. */
+/** Checks the envelopes from a server that strangers may use, too. Passes proved messages and notes to the listener. */
 export class Incoming {
   readonly keys: EnvelopeKeys;
   readonly #listener: BusListener;
@@ -45,7 +45,7 @@ export class Incoming {
   readonly #counters: Pick<Counters, 'busRefused'>;
   readonly #logger: Pick<Logger, 'warn'>;
   readonly #notes: NoteReader;
-  /** Anyone who may publish on the channel can cause looks at the log. They happen one after the other, with a pause between them. */
+  /** Bounds the rate of looks at the log, because any stranger on the channel can cause them. */
   readonly #wakes: WakeLimiter;
   /** When each warning was logged last. */
   readonly #warnedAt = new Map<string, number>();

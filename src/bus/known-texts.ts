@@ -1,11 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 
-/** Texts that are remembered. Bounds their memory; a text that another one has displaced is checked again. A power of two. */
+/** The size of the table. Bounds its memory. A power of two. */
 const KNOWN_TEXTS_MAX_ENTRIES = 4096;
 
 /**
- * Short texts that come again and again as bytes, such as the topics of messages from the bus. Each is decoded and checked once, and all messages share it. The place of a
- * text depends on its bytes alone, so a look-up costs the same however many are known. A text that is not ASCII is decoded and checked every time.
+ * A cache of short texts that come repeatedly as bytes, such as the topics of messages from the bus. A text in the cache is not decoded and checked again, and all messages share it.
+ * It is a hash table without chains: a text displaces another text with the same hash. A text that is not ASCII is decoded and checked every time.
  */
 export class KnownTexts {
   readonly #isGood: (text: string) => boolean;
@@ -16,7 +16,7 @@ export class KnownTexts {
     this.#isGood = isGood;
   }
 
-  /** The text between two places; undefined where it is not UTF-8, or not good. */
+  /** The text between two offsets; undefined if it is not UTF-8, or not good. */
   read(bytes: Buffer, from: number, to: number): string | undefined {
     const place = placeOf(bytes, from, to);
     const known = this.#known[place]!;
@@ -25,7 +25,7 @@ export class KnownTexts {
     if (!isUtf8(part)) return undefined;
     const text = part.toString();
     if (!this.#isGood(text)) return undefined;
-    // Bytes that are not UTF-8 may be the characters of a remembered text that is not ASCII.
+    // Cache only ASCII: `isAscii` compares characters with bytes, so for other texts it would accept bytes that are not UTF-8.
     if (text.length === part.length) this.#known[place] = text;
     return text;
   }

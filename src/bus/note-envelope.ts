@@ -8,12 +8,11 @@ import { EPOCH_FORM, SENDER_BYTES } from './envelope.ts';
  *
  *     version u8 | sender 8 bytes | nonce 16 bytes | expires f64 | epoch length u8 | epoch | note, UTF-8 | proof 16 bytes
  *
- * Numbers are big-endian. The proof is that of an envelope, over all bytes before it. An envelope (envelope.ts) is no note, because its version is another. A note counts once, by its
- * nonce, and only until it expires, by the clock of the log's database. So nobody can send a note again that he has read on the channel. One that does not count, such as one of another epoch
- * while an instance starts, is at most a reason to look.
+ * Numbers are big-endian. The proof covers all bytes before it, as that of an envelope (envelope.ts). The version shows that a note is no envelope. A note is accepted once, by its
+ * nonce, and only until it expires, by the clock of the log's database. So an attacker cannot replay a note that he has read on the channel. A refused note is at most a reason to look.
  */
 
-/** Changes whenever the layout above does. No version of an envelope is so large. */
+/** Increase it with each change of the layout. Envelopes never have such a large version. */
 const NOTE_VERSION = 0xc1;
 
 const NONCE_BYTES = 16;
@@ -22,10 +21,10 @@ const HEAD_BYTES = 1 + SENDER_BYTES + NONCE_BYTES + 8 + 1;
 /** A longer note is not sent, and its question fails. Stops a fault from filling the channel. */
 const NOTE_MAX_BYTES = 64 * 1024;
 
-/** How long a note is good. Longer than instances differ about the time, and than a note waits in a Redis that is slow. Milliseconds. */
+/** How long a note is valid. Longer than the clocks of instances differ, and than a slow Redis delays a note. */
 const NOTE_GOOD_MS = 10_000;
 
-/** Nonces that are remembered until their notes expire. Beyond them notes are not believed: stops a flood from filling the memory. */
+/** Nonces that are remembered until their notes expire. Above it, notes are refused. Stops a flood of notes from filling the memory. */
 const NONCES_MAX_ENTRIES = 50_000;
 
 export type NoteRefusal = 'other-version' | 'other-epoch' | 'forged' | 'malformed' | 'late' | 'repeated';
@@ -41,7 +40,7 @@ export interface NoteSealing {
   readonly now: number;
 }
 
-/** The envelope of a note; undefined where it is too long or cannot be proved. */
+/** The envelope of a note; undefined if the note is too long or cannot be proved. */
 export function encodeNote(note: string, sender: Buffer, keys: EnvelopeKeys, { epoch, now }: NoteSealing): Buffer | undefined {
   const key = keys.of(epoch);
   const text = Buffer.from(note);
@@ -60,10 +59,10 @@ export function encodeNote(note: string, sender: Buffer, keys: EnvelopeKeys, { e
 export class NoteReader {
   readonly #sender: Buffer;
   readonly #keys: EnvelopeKeys;
-  /** When the notes expire whose nonces these are, in the order in which they came. */
+  /** When each note expires, by its nonce, in order of arrival. */
   readonly #nonces = new Map<string, number>();
 
-  /** @param sender Whose notes are its own. */
+  /** @param sender The random number of this process, by which it ignores its own notes. */
   constructor(sender: Buffer, keys: EnvelopeKeys) {
     this.#sender = sender;
     this.#keys = keys;
@@ -83,7 +82,7 @@ export class NoteReader {
     if (key === undefined) return { kind: 'other-epoch' };
     if (!isProof(key, payload.subarray(0, proofAt), payload.subarray(proofAt))) return { kind: 'forged' };
     const expires = payload.readDoubleBE(1 + SENDER_BYTES + NONCE_BYTES);
-    // Beyond twice the time, the clocks differ too much to say how old it is.
+    // A note that expires later than that comes from a clock that is too far ahead to judge the note's age.
     if (!(expires > now && expires <= now + 2 * NOTE_GOOD_MS)) return { kind: 'late' };
     if (!this.#isNew(payload.toString('latin1', 1 + SENDER_BYTES, 1 + SENDER_BYTES + NONCE_BYTES), expires, now)) return { kind: 'repeated' };
     const text = payload.subarray(textAt, proofAt);

@@ -6,23 +6,11 @@ import { Problem } from '../model/problem.ts';
 import { checkTopic } from '../model/topic.ts';
 import { ownCopy } from '../runtime/memory.ts';
 import { KnownTexts } from './known-texts.ts';
+import {
+  DATA_LENGTH_OFFSET_BYTES, ENVELOPE_MAX_BYTES, EVENT_LENGTH_OFFSET_BYTES, EXPIRES_OFFSET_BYTES, FLAG_EVENT, FLAG_JSON, FLAGS_OFFSET_BYTES, MESSAGE_HEAD_BYTES, SEQ_OFFSET_BYTES, TIME_OFFSET_BYTES, TOPIC_LENGTH_OFFSET_BYTES,
+} from './message-layout.ts';
 
-/** Bounds an envelope; a message that does not fit travels as "look at the head". Stops large messages from crossing the bus once for each instance and delaying small ones. */
-export const ENVELOPE_MAX_BYTES = 1024 * 1024;
-
-export const FLAG_JSON = 1;
-export const FLAG_EVENT = 2;
 const KNOWN_FLAGS = FLAG_JSON | FLAG_EVENT;
-
-/** The layout of a message's head (`envelope.ts`). */
-const FLAGS_OFFSET_BYTES = 0;
-const SEQ_OFFSET_BYTES = FLAGS_OFFSET_BYTES + 1;
-const TIME_OFFSET_BYTES = SEQ_OFFSET_BYTES + 8;
-const EXPIRES_OFFSET_BYTES = TIME_OFFSET_BYTES + 8;
-const TOPIC_LENGTH_OFFSET_BYTES = EXPIRES_OFFSET_BYTES + 8;
-const EVENT_LENGTH_OFFSET_BYTES = TOPIC_LENGTH_OFFSET_BYTES + 2;
-const DATA_LENGTH_OFFSET_BYTES = EVENT_LENGTH_OFFSET_BYTES + 4;
-export const MESSAGE_HEAD_BYTES = DATA_LENGTH_OFFSET_BYTES + 4;
 
 /** The latest time that a Date can hold. Stops a later one from reaching `toISOString`, which would throw. */
 const DATE_MAX_MS = 8.64e15;
@@ -30,12 +18,12 @@ const DATE_MAX_MS = 8.64e15;
 const TOPICS = new KnownTexts((topic) => isAccepted(() => checkTopic(topic)));
 const EVENTS = new KnownTexts((event) => isAccepted(() => checkEvent(event, EVENT_MAX_BYTES)));
 
-/** Scratch memory for the check of one envelope at a time. All checks share it, so that none allocates a buffer. */
+/** A scratch buffer that all checks share, one after the other, so that a check allocates no buffer. */
 const CHECKED = Buffer.allocUnsafeSlow(ENVELOPE_MAX_BYTES);
 const CHECKED_HEADS = new DataView(CHECKED.buffer);
 
 /**
- * The checked messages of an envelope, still as bytes. Readers want few of the messages that an instance receives, so only `at` makes an object, a new one for
+ * The checked messages of an envelope, still as bytes. Readers want few of the messages that an instance receives. So only `at` makes an object, and a new one at
  * each call.
  */
 export class ReceivedMessages implements Iterable<Message> {
@@ -44,7 +32,7 @@ export class ReceivedMessages implements Iterable<Message> {
   readonly first: number;
   /** The number of the last message. */
   readonly last: number;
-  /** Whether the messages have all numbers from the first to the last, and times that do not decrease. */
+  /** Whether the numbers have no hole, and the times do not decrease. */
   readonly isRun: boolean;
   readonly #bytes: Buffer;
   /** A view of `#bytes`: it reads numbers faster than a Buffer does. */
@@ -68,7 +56,7 @@ export class ReceivedMessages implements Iterable<Message> {
     return this.#begins.length;
   }
 
-  /** The memory that holds all messages of this envelope. */
+  /** The memory block of all messages of this envelope. */
   get block(): ArrayBufferLike {
     return this.#bytes.buffer;
   }
@@ -111,8 +99,8 @@ export class ReceivedMessages implements Iterable<Message> {
 }
 
 /**
- * Checks the messages of an envelope, with the topic and event checks of a publish: an authenticated sender can still be buggy. Does not parse JSON, which the sender has done: that would cost
- * several times as much as all other checks.
+ * Checks the messages of an envelope, with the topic and event checks of a publish, because an authenticated sender can still be buggy. Does not parse JSON: the sender has done so, and parsing
+ * would cost several times as much as all other checks.
  * @param bytes At most `ENVELOPE_MAX_BYTES`
  * @returns undefined if a message is malformed
  */

@@ -1,39 +1,39 @@
 import type { Logger } from '../runtime/logging/logger.ts';
 import type { ConnectorPlan } from './plan.ts';
 
-/** How connectors are, for administrators and metrics. */
+/** The status of connectors, for administrators and metrics. */
 
 /**
  * - `connecting`: the system has not answered yet.
- * - `up`: records or messages go over as they come.
+ * - `up`: records or messages are transferred as they come.
  * - `failing`: the last attempt failed, and another one follows.
  */
 export type ConnectorCondition = 'connecting' | 'up' | 'failing';
 
 export interface ConnectorStatus {
   readonly state: ConnectorCondition;
-  /** How far a source has read its first few parts, each as `identity@position`. */
+  /** The positions of a source's first few parts, each as `identity@position`. */
   readonly positions?: Readonly<Record<string, string>>;
-  /** Records or messages that wait; undefined where that is not known. */
+  /** How many records or messages are not transferred yet; undefined if unknown. */
   readonly behind: number | undefined;
-  /** Why the last attempt failed. It stays after a success, with its time. */
+  /** Why the last failed attempt failed, even if later attempts succeeded. */
   readonly error: string | undefined;
-  /** RFC 3339. */
+  /** When that attempt failed: RFC 3339. */
   readonly failed: string | undefined;
 }
 
-/** The longest error that is kept. Stops a system that answers with a page from filling the database. */
+/** The longest stored error. Stops a system that answers with a whole page from filling the database. */
 const ERROR_MAX_CHARACTERS = 300;
 
-/** An error's message and that of its cause, without what may be a secret. */
+/** The message of an error and of its cause, without secrets. */
 export function reasonOf(error: unknown): string {
   const { message, cause } = error instanceof Error ? error : new Error(String(error));
   const reason = `${message}${cause instanceof Error && cause.message !== '' && !message.includes(cause.message) ? ` (${cause.message})` : ''}`;
-  // A client may repeat the URL that it was given.
+  // A client may quote its URL, with the password.
   return reason.replace(/\/\/[^/@\s]*@/g, '//').slice(0, ERROR_MAX_CHARACTERS).toWellFormed();
 }
 
-const WAITING = {
+const FAILED_LINE = {
   source: 'a source is waiting: it cannot read, or the log cannot be written',
   sink: 'a sink is waiting: it cannot send, or the log cannot be read',
 } as const;
@@ -45,35 +45,36 @@ export interface ConnectorStateOptions {
   readonly logger: Pick<Logger, 'info' | 'warn'>;
 }
 
-/** The status of a connector, replaced as a whole when it changes. It logs when a connector comes up, and each new reason of a failure. */
+/** Keeps the status of one connector. Logs when the connector comes up, and each new reason of a failure. */
 export class ConnectorState {
   readonly #options: ConnectorStateOptions;
-  #now: ConnectorStatus = { state: 'connecting', behind: undefined, error: undefined, failed: undefined };
+  /** Replaced as a whole at each change. */
+  #status: ConnectorStatus = { state: 'connecting', behind: undefined, error: undefined, failed: undefined };
 
   constructor(options: ConnectorStateOptions) {
     this.#options = options;
   }
 
   get status(): ConnectorStatus {
-    return this.#now;
+    return this.#status;
   }
 
   set(parts: Partial<ConnectorStatus>): void {
-    this.#now = { ...this.#now, ...parts };
+    this.#status = { ...this.#status, ...parts };
   }
 
   up(): void {
-    if (this.#now.state === 'up') return;
+    if (this.#status.state === 'up') return;
     this.set({ state: 'up' });
     const { plan: { name, kind, opener }, logger } = this.#options;
     logger.info({ connector: name, place: opener.place }, `a ${kind} is up`);
   }
 
-  /** One log line for each reason, however often it comes in a row. */
+  /** Logs a reason once, even if it repeats in a row. */
   failed(cause: unknown): void {
     const { plan: { name, kind }, now, logger } = this.#options;
     const error = reasonOf(cause);
-    if (this.#now.state !== 'failing' || this.#now.error !== error) logger.warn({ connector: name, reason: error }, WAITING[kind]);
+    if (this.#status.state !== 'failing' || this.#status.error !== error) logger.warn({ connector: name, reason: error }, FAILED_LINE[kind]);
     this.set({ state: 'failing', error, failed: new Date(now()).toISOString() });
   }
 }
@@ -81,7 +82,7 @@ export class ConnectorState {
 /** The outcome of a record or message, as `tidings_connector_messages_total` counts it. */
 export type ConnectorOutcome = 'stored' | 'known' | 'own' | 'dead' | 'lost' | 'sent' | 'origin' | 'gap' | 'renewed';
 
-/** Counts by connector and outcome, with a blank between. */
+/** Adds to the counter of a connector and an outcome. Its key is both, separated by a space. */
 export function countConnector(counts: Map<string, number>, connector: string, outcome: ConnectorOutcome, by = 1): void {
   if (by === 0) return;
   const key = `${connector} ${outcome}`;

@@ -6,13 +6,13 @@ import { MAX_CONNECTORS } from '../store/contracts/connector-store.ts';
 import { FORMATS, MESSAGE_FIELDS, type ConnectorPlan, type SinkPlan, type SourcePlan } from './plan.ts';
 import type { Declared, Transport } from './transport.ts';
 
-/** Reads the file that declares connectors: `connectors:` an object, by their names. Each transport reads its own members. */
+/** Reads the file that declares connectors: an object `connectors`, whose keys are the names of connectors. Each transport reads its own members. */
 
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
 
 export interface ConnectorsFileOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** By the name in `of`. */
+  /** By the names that the member `of` may have. */
   readonly transports: Readonly<Record<string, Transport>>;
   /** The most topics and patterns of a sink. */
   readonly maxTopics: number;

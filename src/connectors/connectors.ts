@@ -16,21 +16,23 @@ import { SourceRunner, type SourceRunnerDependencies } from './source-runner.ts'
 import type { Transport } from './transport.ts';
 
 /**
- * This room connects the log to other systems: sources take what those send, sinks send them what the log has. Neither has a queue. A source's position is stored in the transaction of its
- * messages, and a sink is a reader with a cursor. A file declares connectors, and one instance at a time runs each (ownership/). Records come in through a transport (transport.ts) and leave through one.
+ * This room connects the log to other systems. A source reads records of a system and appends them to the log. A sink sends messages of the log to a system. Neither has a queue: a source's position
+ * is stored in the transaction of its messages, and a sink is a reader with a cursor. One instance at a time runs a connector (ownership/).
+ *
+ * Read `connectors-file.ts` first (the declarations), then `transport.ts` (the contract of a system's client). Sources: `source-runner.ts`, `source-steps.ts`, `record-draft.ts`. Sinks: `sink-runner.ts`, `sink-sender.ts`.
  */
 
-/** Memory for the messages that sinks are sending. Each has an equal part: a sink that hangs keeps nothing from the others. */
+/** The memory for the messages that sinks are sending. Each sink has an equal part, so a sink that hangs takes no memory from the others. */
 const CONNECTORS_MAX_BYTES = 16 * 1024 * 1024;
-/** A sink's most memory at a time, however few sinks there are. Stops one sink from holding the memory of all for one page. */
+/** The most memory of one sink, even if it is the only sink. Stops it from reading 16 MiB at a time. */
 const SINK_PAGE_MAX_BYTES = 4 * 1024 * 1024;
-/** How often the database learns how each connector is, so that any instance can say it. */
+/** How often the owner stores the status of its connectors, so that every instance can report it. */
 const STATUS_KEPT_MS = 5_000;
 
 export interface ConnectorsDependencies extends Omit<SourceRunnerDependencies, 'store' | 'logger'>, Omit<SinkRunnerDependencies, 'store' | 'ownsNow' | 'deadTopics' | 'pageBytes' | 'logger' | 'counters' | 'publisher'> {
   readonly plans: readonly ConnectorPlan[];
   readonly store: ConnectorStore;
-  /** The name of this process, which lives once. */
+  /** The name of this process. No later process has the same. */
   readonly instance: string;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'connectors'>;
@@ -53,7 +55,7 @@ export interface ConnectorView extends Partial<ConnectorStatus> {
 
 type ConnectorRunner = SourceRunner | SinkRunner;
 
-/** The connectors of the file CONNECTORS_FILE; without the setting there are none. `env` has the secrets that the file names. @throws ConfigError */
+/** Reads the file CONNECTORS_FILE; no connectors without the setting. @param env The environment variables, for secrets that the file refers to. @throws ConfigError */
 export function readConnectorsFile({ CONNECTORS_FILE, TOPICS_PER_STREAM }: Pick<Config, 'CONNECTORS_FILE' | 'TOPICS_PER_STREAM'>, env: Readonly<Record<string, string | undefined>>, transports: Readonly<Record<string, Transport>>): readonly ConnectorPlan[] {
   if (CONNECTORS_FILE === undefined) return [];
   try {
@@ -68,11 +70,11 @@ export class Connectors {
   readonly #deps: ConnectorsDependencies;
   readonly #plans: ReadonlyMap<string, ConnectorPlan>;
   readonly #deadTopics: ReadonlySet<string>;
-  /** Of one sink. */
+  /** The memory for the messages of one sink. */
   readonly #pageBytes: number;
   readonly #owned: Ownership<ConnectorRunner>;
-  /** The fence and status of each connector that this instance stored last. */
-  readonly #noted = new Map<string, { readonly fence: number; readonly status: string }>();
+  /** The fence and status that this instance stored last, by the names of connectors. */
+  readonly #storedStatus = new Map<string, { readonly fence: number; readonly status: string }>();
   #isOpen = false;
   #isClosed = false;
 
@@ -101,16 +103,16 @@ export class Connectors {
     if (this.#plans.size === 0 || this.#isOpen) return;
     this.#isOpen = true;
     this.#owned.open();
-    this.#noteLater();
+    this.#storeLater();
   }
 
-  /** Lets go of everything at once, so that another instance goes on. */
+  /** Releases all connectors at once, so that another instance takes them over. */
   close(): Promise<void> {
     this.#isClosed = true;
     return this.#owned.close();
   }
 
-  /** All that the file declares, whichever instance runs them. Rejects with a `Problem`. */
+  /** All connectors that the file declares, also those that other instances run. Rejects with a `Problem`. */
   async list(): Promise<readonly ConnectorView[]> {
     if (this.#plans.size === 0) return [];
     const records = await orProblem(this.#deps.store.findConnectors([...this.#plans.keys()]), { unknown: 'The connectors cannot be read just now.', unavailable: 'The connectors cannot be read just now.' });
@@ -133,31 +135,32 @@ export class Connectors {
     });
   }
 
-  #noteLater(): void {
-    this.#deps.clock.after(STATUS_KEPT_MS, () => void this.#noteAll());
+  #storeLater(): void {
+    this.#deps.clock.after(STATUS_KEPT_MS, () => void this.#storeAll());
   }
 
-  async #noteAll(): Promise<void> {
+  /** Stores the status of the connectors that run here, if it has changed. */
+  async #storeAll(): Promise<void> {
     if (this.#isClosed) return;
     try {
       for (const [name, runner] of this.#owned.runners) {
         const { fence } = runner;
         const status = JSON.stringify(runner.status);
-        const before = this.#noted.get(name);
-        // Under another fence another instance may have noted something else meanwhile.
+        const before = this.#storedStatus.get(name);
+        // With another fence, another instance may have stored its own status between.
         if (before?.fence === fence && before.status === status) continue;
         await this.#deps.store.noteConnector({ name, fence, cursor: undefined, status });
-        this.#noted.set(name, { fence, status });
+        this.#storedStatus.set(name, { fence, status });
       }
     } catch (error) {
-      // The next note tells more.
+      // The next round stores the status of then.
       if (!(error instanceof StoreError)) throw error;
     }
-    this.#noteLater();
+    this.#storeLater();
   }
 }
 
-/** The status that the owner stored last. Another program may have written anything. */
+/** The status that the owner stored last; empty if it is no JSON, because another program may have written it. */
 function statusIn(text: string | undefined): Partial<ConnectorStatus> {
   if (text === undefined || text === '') return {};
   try {

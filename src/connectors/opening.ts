@@ -1,6 +1,6 @@
 import type { OpenContext, Opener } from './transport.ts';
 
-/** Opens what a system has, unless the signal aborts first. A system that never answers keeps no instance that stops; what opens after that is closed. */
+/** Opens a source or sink. Rejects when the signal aborts, so that a system that never answers does not delay a stop. A source or sink that opens after that is closed. */
 export async function openUnlessAborted<Opened extends { close(): Promise<void> }>(opener: Opener<Opened>, context: OpenContext, closeFailed: (error: unknown) => void): Promise<Opened> {
   const { signal } = context;
   signal.throwIfAborted();
@@ -11,7 +11,7 @@ export async function openUnlessAborted<Opened extends { close(): Promise<void> 
   try {
     return await Promise.race([opening, aborted]);
   } catch (error) {
-    // Where it did not open, its own error says no more than this one.
+    // An error of this late opening is ignored: the caller has its error already.
     if (signal.aborted) void opening.then((opened) => opened.close().catch(closeFailed), () => undefined);
     throw error;
   } finally {

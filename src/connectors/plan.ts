@@ -1,7 +1,7 @@
 import type { Template } from '../hooks/template.ts';
 import type { Opener, Sink, Source } from './transport.ts';
 
-/** The connectors as the file declares them. */
+/** A connector as the file declares it. */
 
 export const FORMATS = ['auto', 'json', 'text'] as const;
 
@@ -10,9 +10,9 @@ export type Format = (typeof FORMATS)[number];
 
 interface AnyPlan {
   readonly name: string;
-  /** The transport. */
+  /** The name of the transport. */
   readonly of: string;
-  /** Where messages go that cannot be taken or sent. */
+  /** The topic of dead letters: for records that cannot be stored, and messages that cannot be sent. */
   readonly deadTopic: string;
 }
 
@@ -21,7 +21,7 @@ export interface SourcePlan extends AnyPlan {
   readonly topic: Template;
   readonly event: Template | undefined;
   readonly format: Format;
-  /** Seconds; 0 where messages do not expire. */
+  /** Seconds; 0 if messages do not expire. */
   readonly ttl: number;
   readonly opener: Opener<Source>;
 }
@@ -31,7 +31,7 @@ export interface SinkPlan extends AnyPlan {
   /** Topics and patterns. */
   readonly topics: readonly string[];
   readonly target: Template;
-  /** Where it begins when it is first declared. */
+  /** Where a new sink begins to read the log. */
   readonly from: 'now' | 'start';
   readonly opener: Opener<Sink>;
 }

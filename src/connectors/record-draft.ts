@@ -7,9 +7,9 @@ import { ownCopy, ownText } from '../runtime/memory.ts';
 import { DEAD_EVENT, type Format, type SourcePlan } from './plan.ts';
 import type { Outgoing, SourceRecord } from './transport.ts';
 
-/** How what another system sent becomes a message, or the message that tells why it did not. */
+/** Makes a message of a record, or a dead letter that says why that is impossible. */
 
-/** The part of the data that a dead letter repeats. Stops large records that cannot be taken from filling the log. */
+/** How much of the data a dead letter repeats. Stops large records that cannot be stored from filling the log. */
 const DEAD_DATA_MAX_BYTES = 64 * 1024;
 /** The longest reason in a dead letter. */
 const DEAD_REASON_MAX_CHARACTERS = 500;
@@ -23,7 +23,7 @@ export interface ContentBounds {
   readonly eventBytes: number;
 }
 
-/** @throws Problem where the record cannot become a message */
+/** @throws Problem if the record cannot become a message */
 export function draftOf({ topic, event, format, ttl }: SourcePlan, record: SourceRecord, { messageBytes, eventBytes }: ContentBounds): Draft {
   if (record.data.length > messageBytes) throw new Problem('too-large', `it is larger than ${messageBytes} bytes, which is what MESSAGE_BYTES allows`);
   checkText(record.data, 'it');
@@ -38,7 +38,7 @@ export function draftOf({ topic, event, format, ttl }: SourcePlan, record: Sourc
   }
 }
 
-/** Undefined if the event is absent: then the message has the default event. */
+/** Undefined if the plan has no event, or the record lacks a field of its template: then the message has the default event. */
 function eventOf(event: SourcePlan['event'], source: TemplateSource): string | undefined {
   try {
     return event?.text(source);
@@ -51,7 +51,7 @@ function eventOf(event: SourcePlan['event'], source: TemplateSource): string | u
 function parsed(data: Uint8Array, format: Format): { readonly json: boolean; readonly value: unknown } {
   if (format === 'text') return { json: false, value: undefined };
   const text = Buffer.from(data.buffer, data.byteOffset, data.length).toString();
-  // A number or a word is text to most senders.
+  // `5` and `true` are JSON, but most senders mean text.
   if (format === 'auto' && !/^\s*[[{]/.test(text)) return { json: false, value: undefined };
   try {
     return { json: true, value: JSON.parse(text) as unknown };
@@ -61,13 +61,13 @@ function parsed(data: Uint8Array, format: Format): { readonly json: boolean; rea
   }
 }
 
-/** Tells of a record that cannot be taken: why, where it stood, and the beginning of its data. */
+/** The dead letter of a record that cannot be stored: the reason, the record's position, and the beginning of its data. */
 export function deadRecord(connector: string, topic: string, { part, at, fields, data }: SourceRecord, reason: string): Draft {
   const known = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, value?.slice(0, DEAD_FIELD_MAX_CHARACTERS).toWellFormed()]));
   return deadLetter(topic, { connector, reason, part, ...at, fields: known }, data);
 }
 
-/** Tells of a message that cannot be sent. */
+/** The dead letter of a message that cannot be sent. */
 export function deadMessage(connector: string, topic: string, { id, topic: of, target, data }: Omit<Outgoing, 'headers'>, reason: string): Draft {
   return deadLetter(topic, { connector, reason, id, topic: of, target }, data);
 }

@@ -1,13 +1,13 @@
 import type { Clock } from '../runtime/clock.ts';
 
-/** The first and the longest pause after failures. Pauses double, less a random part of up to half. Stop all instances from connecting at once to a system that comes back. */
+/** The first and the longest pause after failures. Each pause is twice the one before, less a random part of up to half, so that instances do not all connect at once. */
 const CONNECTOR_RETRY_MIN_MS = 250;
 const CONNECTOR_RETRY_MAX_MS = 15_000;
 
-/** How long a connection has to last until the pauses are short again. Stops connecting in a loop to a system that drops each connection. */
+/** After a connection that lasted this long, the pauses begin anew. Stops connecting in a loop to a system that drops each connection at once. */
 const STEADY_MS = 5_000;
 
-/** Pauses between attempts, which grow until one succeeds. */
+/** The pauses between attempts. They grow until an attempt succeeds. */
 export class RetryPause {
   readonly #clock: Clock;
   readonly #random: () => number;
@@ -19,17 +19,17 @@ export class RetryPause {
     this.#random = random;
   }
 
-  /** A connection is open. It may still not work. */
+  /** Call it when a connection opens. The connection may still fail, so the pauses stay long at first. */
   opened(): void {
     this.#openedAt = this.#clock.monotonic();
   }
 
-  /** A message was transferred. */
+  /** Call it when a message was transferred: the next pause is short. */
   succeeded(): void {
     this.#failures = 0;
   }
 
-  /** Resolves after the pause, and at once where the signal aborts. */
+  /** Resolves after the pause, or at once if the signal aborts: check the signal after it. */
   async wait(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     if (this.#clock.monotonic() - this.#openedAt >= STEADY_MS) this.#failures = 0;

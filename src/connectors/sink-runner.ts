@@ -17,35 +17,41 @@ import { openUnlessAborted } from './opening.ts';
 import { DEAD_EVENT, type SinkPlan } from './plan.ts';
 import { RetryPause } from './retry-pause.ts';
 import { SinkSender, type SinkSenderDependencies } from './sink-sender.ts';
-import { OwnedElsewhere } from './source-runner.ts';
+import { OwnedElsewhere } from './owned-elsewhere.ts';
 import type { Sink } from './transport.ts';
 
-/** Messages that are read at a time. */
+/** The most messages of one read of the log. */
 const SINK_READ_MAX_MESSAGES = 256;
-/** Messages handed to the transport at a time. Before each hand-over, the lease and the erasures are checked. At most this number is sent again after a frozen owner wakes up. */
+/** The most messages passed to the transport at a time, after a check of the lease and the erasures. After an owner froze and lost its lease, at most this number is sent twice. */
 const SEND_MAX_MESSAGES = 32;
-/** How often a cursor that moves is stored. After a crash, messages since then are sent again; JetStream knows the ids. */
+/** How often a moving cursor is stored. After a crash, the next owner sends the messages after the stored cursor again. JetStream deduplicates them by id. */
 const CURSOR_KEPT_MS = 250;
 /** How often the stored cursor of a sink without messages moves. Stops retention from passing it. */
 const SINK_QUIET_MS = 60_000;
+
 export interface SinkRunnerDependencies extends Omit<MessageWaitDependencies, 'filter' | 'quietMs' | 'tail'>, Omit<SinkSenderDependencies, 'succeeded'> {
   readonly store: Pick<ConnectorStore, 'noteConnector' | 'originsWithin'>;
   readonly history: Pick<History, 'findInTail'>;
   readonly starts: Pick<Starts, 'resolve'>;
   readonly tail: Pick<Tail, 'last' | 'log' | 'clean' | 'erasures'>;
-  /** For the messages that this sink is sending. One message may be larger. */
+  /** The most bytes of messages in memory. A single message may be larger. */
   readonly pageBytes: number;
-  /** Topics of dead letters of all connectors: no sink sends letters that tell of another sink's. */
+  /** The dead letter topics of all connectors. No sink sends a dead letter, because a failing sink would then make dead letters of dead letters. */
   readonly deadTopics: ReadonlySet<string>;
   readonly clock: Clock;
   readonly now: () => number;
   readonly random: () => number;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
-  /** Whether the lease of this instance lasts. */
+  /** Whether this instance still has its lease. */
   readonly ownsNow: () => boolean;
 }
 
-/** One sink under one fence: a cursor over the log, and the transport's sink. A message is sent once the message before it was acknowledged, given up, or left out. */
+/**
+ * Runs one sink under one fence: a cursor over the log, and the transport's sink. Messages go out in order. The cursor moves past a message that was acknowledged, became a dead letter, or was
+ * left out.
+ *
+ *     #run ─► #locate (once) ─► open ─► #sendOn ─► #turn … #turn ─► at the end of the log: wait for messages ─► #turn …
+ */
 export class SinkRunner implements Runner {
   readonly version = 0;
   readonly fence: number;
@@ -53,18 +59,21 @@ export class SinkRunner implements Runner {
   readonly #deps: SinkRunnerDependencies;
   readonly #filter: Filter;
   readonly #wait: MessageWait;
-  readonly #ended = new AbortController();
+  readonly #stopping = new AbortController();
   readonly #state: ConnectorState;
   readonly #retry: RetryPause;
   readonly #sender: SinkSender;
+  /** The cursor: all messages up to it are sent or left out. */
   #at: Position;
+  /** A gap after `#at` that `#turn` has not reported yet. */
   #gap: Gap | undefined;
+  /** Whether `#locate` has found `#at` in this log. */
   #isLocated = false;
-  /** Whether the sink has no cursor yet. Then the declaration says where it begins. */
+  /** Whether no cursor was stored yet. Then `from` of the declaration says where the sink begins. */
   readonly #isNew: boolean;
-  /** The cursor in the database, and the time when it was stored. */
-  #noted: string;
-  #notedAt = -Infinity;
+  /** The cursor in the database, and when this runner last wrote it, by the monotonic clock. */
+  #storedCursor: string;
+  #storedAt = -Infinity;
   #running: Promise<void> = Promise.resolve();
 
   constructor(plan: SinkPlan, { cursor, fence }: ConnectorRecord, deps: SinkRunnerDependencies) {
@@ -79,7 +88,7 @@ export class SinkRunner implements Runner {
       this.#retry.succeeded();
       this.#state.up();
     } });
-    this.#noted = cursor;
+    this.#storedCursor = cursor;
     this.#isNew = cursor === '';
     this.#at = parseId(cursor) ?? { epoch: '', seq: 0 };
   }
@@ -88,9 +97,9 @@ export class SinkRunner implements Runner {
     return { ...this.#state.status, behind: this.#isLocated ? Math.max(0, this.#deps.tail.last - this.#at.seq) : undefined };
   }
 
-  /** Its cursor; '' before it began. */
+  /** '' if no cursor was stored yet, and none is located. */
   get cursor(): string {
-    return this.#isLocated ? formatId(this.#at.epoch, this.#at.seq) : this.#noted;
+    return this.#isLocated ? formatId(this.#at.epoch, this.#at.seq) : this.#storedCursor;
   }
 
   start(): void {
@@ -98,17 +107,18 @@ export class SinkRunner implements Runner {
   }
 
   async stop(): Promise<void> {
-    this.#ended.abort();
+    this.#stopping.abort();
     this.#wait.cancel();
     await this.#running;
   }
 
+  /** The same as `stop`: `send` of the transport is never cancelled. */
   finish(): Promise<void> {
     return this.stop();
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#ended;
+    const { signal } = this.#stopping;
     while (!signal.aborted) {
       let sink: Sink | undefined;
       try {
@@ -122,7 +132,7 @@ export class SinkRunner implements Runner {
       } finally {
         if (sink !== undefined) await this.#close(sink);
       }
-      await this.#keepCursor();
+      await this.#tryToStoreCursor();
       await this.#retry.wait(signal);
     }
   }
@@ -135,20 +145,21 @@ export class SinkRunner implements Runner {
     }
   }
 
+  /** Finds the cursor in the log, whose oldest messages may have been deleted since. */
   async #locate(): Promise<void> {
     if (this.#isLocated) return;
     const request = this.#isNew ? { kind: this.#plan.from } as const : { kind: 'after', position: this.#at } as const;
-    const { at, gap } = await this.#deps.starts.resolve(request, { filter: this.#filter, hasLeft: () => this.#ended.signal.aborted });
+    const { at, gap } = await this.#deps.starts.resolve(request, { filter: this.#filter, hasLeft: () => this.#stopping.signal.aborted });
     this.#at = at;
     this.#gap = gap;
     this.#isLocated = true;
-    // A sink that begins now must not begin later after a crash.
-    await this.#note();
+    // Store it at once: otherwise a new sink with `from: now` would begin later after a crash.
+    await this.#storeCursor();
   }
 
-  /** Sends until the runner ends. Rejects if something cannot be done now. */
+  /** Sends messages until the runner stops. Rejects if the connection is lost, or the log cannot be read now. */
   async #sendOn(sink: Sink): Promise<void> {
-    const { signal } = this.#ended;
+    const { signal } = this.#stopping;
     let lost: Error | undefined;
     void sink.lost.then((reason) => {
       lost = reason instanceof Error ? reason : new Error('the connection was lost');
@@ -157,7 +168,7 @@ export class SinkRunner implements Runner {
     while (!signal.aborted) {
       if (lost !== undefined) throw lost;
       const isAtEnd = await this.#turn(sink);
-      if (this.#deps.clock.monotonic() - this.#notedAt >= CURSOR_KEPT_MS || isAtEnd) await this.#note();
+      if (isAtEnd || this.#isCursorDue) await this.#storeCursor();
       if (!isAtEnd || signal.aborted || lost !== undefined) continue;
       this.#state.up();
       if (!this.#wait.makeRoom()) {
@@ -166,17 +177,18 @@ export class SinkRunner implements Runner {
         this.#retry.opened();
         continue;
       }
+      // After a quiet time, `quietTo` is a number up to which no message matches: move the cursor there.
       const quietTo = await this.#wait.after(this.#at.seq);
       const { log } = this.#deps.tail;
       if (quietTo !== undefined && quietTo > this.#at.seq && log?.lineage.isGood(this.#at) === true) this.#at = log.lineage.at(quietTo);
     }
   }
 
-  /** Reads some messages and sends them. @returns Whether the end of the log was reached. */
+  /** Reads some messages and sends them. @returns Whether the cursor is at the end of the log. */
   async #turn(sink: Sink): Promise<boolean> {
     const { counters, history, logger, pageBytes, tail } = this.#deps;
     const { erasures } = tail;
-    // `maxBytes` is the bound. The hold has its budget alone.
+    // Each sink has a budget of its own, and `maxBytes` is all of it. So a sink never waits for the memory of another.
     const found = await history.findInTail({ at: this.#at, gap: this.#gap }, { filter: this.#filter, limit: SINK_READ_MAX_MESSAGES, maxBytes: pageBytes, hold: new Hold(new Budget(pageBytes)), ofHeld: false, readTo: 0 });
     if (found.gap !== undefined) {
       countConnector(counters.connectors, this.#plan.name, 'gap');
@@ -188,6 +200,7 @@ export class SinkRunner implements Runner {
     return this.#sendFound(sink, found, erasures);
   }
 
+  /** Sends the messages of one read, except those that a source took from the same system. @returns As `#turn`. */
   async #sendFound(sink: Sink, { messages, at, more }: Found, erasures: number): Promise<boolean> {
     const origins = messages.length === 0 ? [] : await this.#deps.store.originsWithin(messages[0]!.seq, messages.at(-1)!.seq);
     const isFromSystem = ({ seq }: Message): boolean => origins.some(({ first, last, origin }) => seq >= first && seq <= last && origin === this.#plan.opener.place);
@@ -197,15 +210,20 @@ export class SinkRunner implements Runner {
       if (!mayHandOver(some)) return false;
       if (!await this.#sender.send(sink, some.filter((message) => this.#wants(message, isFromSystem)), { mayHandOver, passed: (message) => this.#moveTo(message) })) return false;
       this.#moveTo(some.at(-1)!);
-      if (this.#deps.clock.monotonic() - this.#notedAt >= CURSOR_KEPT_MS) await this.#note();
+      if (this.#isCursorDue) await this.#storeCursor();
     }
     this.#moveTo(at);
     return messages.length === 0 && !more;
   }
 
-  /** Messages erased while others were sent are not sent. If the erasures are no longer known, the messages are read again. @throws Error where the lease has ended */
+  /**
+   * Checks the lease, and makes tombstones of messages that were erased since they were read.
+   * @param erasures The version of the erasures at the time of the read.
+   * @returns False if the runner is stopping, or the tail has forgotten the erasures since that version: then read the messages again.
+   * @throws Error if the lease has ended
+   */
   #mayHandOver(messages: readonly Message[], erasures: number): boolean {
-    if (this.#ended.signal.aborted) return false;
+    if (this.#stopping.signal.aborted) return false;
     if (!this.#deps.ownsNow()) throw new Error('the lease of this instance has ended');
     return this.#deps.tail.clean(messages, { erasures });
   }
@@ -222,21 +240,24 @@ export class SinkRunner implements Runner {
     this.#at = { epoch, seq };
   }
 
-  /** @throws OwnedElsewhere, StoreError */
-  async #note(): Promise<void> {
-    const { cursor } = this;
-    this.#notedAt = this.#deps.clock.monotonic();
-    if (cursor === this.#noted) return;
-    if (!await this.#deps.store.noteConnector({ name: this.#plan.name, fence: this.fence, cursor, status: JSON.stringify(this.status) })) throw new OwnedElsewhere('another instance owns the sink');
-    this.#noted = cursor;
+  get #isCursorDue(): boolean {
+    return this.#deps.clock.monotonic() - this.#storedAt >= CURSOR_KEPT_MS;
   }
 
-  /** Stores the cursor after a failure, and at the end. */
-  async #keepCursor(): Promise<void> {
+  /** @throws OwnedElsewhere, StoreError */
+  async #storeCursor(): Promise<void> {
+    const { cursor } = this;
+    this.#storedAt = this.#deps.clock.monotonic();
+    if (cursor === this.#storedCursor) return;
+    if (!await this.#deps.store.noteConnector({ name: this.#plan.name, fence: this.fence, cursor, status: JSON.stringify(this.status) })) throw new OwnedElsewhere('another instance owns the sink');
+    this.#storedCursor = cursor;
+  }
+
+  /** Stores the cursor after a failure, and at the end. If that fails too, the next owner sends some messages again. */
+  async #tryToStoreCursor(): Promise<void> {
     try {
-      await this.#note();
+      await this.#storeCursor();
     } catch (error) {
-      // Some messages will be sent again.
       if (!(error instanceof StoreError) && !(error instanceof OwnedElsewhere)) throw error;
     }
   }

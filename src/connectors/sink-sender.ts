@@ -10,26 +10,26 @@ import type { SinkPlan } from './plan.ts';
 import { deadMessage } from './record-draft.ts';
 import { LOG_HEADER, UnsendableMessage, type Outgoing, type Sink } from './transport.ts';
 
-/** How long the log remembers that a dead letter was published. */
+/** The window of a dead letter's idempotency key: for so long, the log publishes it once. */
 const DEAD_KEPT_MS = 30 * 86_400_000;
 
 export interface SinkSenderDependencies {
   readonly publisher: Pick<Publisher, 'publish'>;
   readonly logId: () => string;
   readonly counters: Pick<Counters, 'connectors'>;
-  /** The system took a message. */
+  /** Called for each message that the system acknowledged. */
   readonly succeeded: () => void;
 }
 
-/** What the owner of the messages says and learns while they are sent. */
+/** The callbacks of one `send`. */
 export interface SendSteps {
-  /** Asked before each hand-over and each dead letter: earlier ones may have taken long. It makes tombstones of erased messages. False ends the sending. */
+  /** Called before each hand-over and each dead letter, because those before may have taken long. It makes tombstones of erased messages. If it returns false, `send` ends. */
   readonly mayHandOver: (messages: readonly Message[]) => boolean;
-  /** Called for each message that was sent, or that became a dead letter. */
+  /** Called for each message that was acknowledged or became a dead letter, in order. */
   readonly passed: (message: Message) => void;
 }
 
-/** Sends a sink's messages. It finds the topic on the other side and hands each message to the transport. A message that cannot be sent becomes a dead letter, and the next one follows. */
+/** Makes the target and headers of each message, and hands the message to the transport. A message that can never be sent becomes a dead letter, and the next message follows. */
 export class SinkSender {
   readonly #plan: SinkPlan;
   readonly #deps: SinkSenderDependencies;
@@ -40,8 +40,8 @@ export class SinkSender {
   }
 
   /**
-   * Sends messages in order, and leaves out erased ones. Rejects where the system cannot be reached; some of them may have been sent then.
-   * @returns False where it ended early.
+   * Sends messages in order, except erased ones. Rejects if the system cannot be reached; some of the messages may have been sent by then.
+   * @returns False if `mayHandOver` ended it early.
    */
   async send(sink: Sink, messages: readonly Message[], { mayHandOver, passed }: SendSteps): Promise<boolean> {
     for (let rest = messages; rest.length > 0;) {
@@ -51,7 +51,7 @@ export class SinkSender {
       rest = rest.slice(sent);
       const [dead] = rest;
       if (unsendable === undefined || dead === undefined) continue;
-      // A dead letter of a message that was erased meanwhile would put its data into the log again.
+      // Check again: a dead letter of an erased message would put its data into the log again.
       if (!mayHandOver([dead])) return false;
       if (!dead.isErased) await this.#giveUp(dead, unsendable);
       passed(dead);
@@ -60,7 +60,7 @@ export class SinkSender {
     return true;
   }
 
-  /** Hands messages to the transport, up to the first that cannot be sent. @returns How many it sent, and why the next one cannot be. */
+  /** Hands messages to the transport, up to the first that can never be sent. @returns How many were acknowledged, and why the next cannot be sent. */
   async #handOver(sink: Sink, messages: readonly Message[], passed: SendSteps['passed']): Promise<{ readonly sent: number; readonly unsendable: string | undefined }> {
     const outgoing: Outgoing[] = [];
     let unsendable: string | undefined;
@@ -87,7 +87,7 @@ export class SinkSender {
     return { sent, unsendable };
   }
 
-  /** @returns Why it cannot be sent, as a text. */
+  /** @returns The message for the transport; or a text, why it can never be sent. */
   #outgoing(message: Message): Outgoing | string {
     const { id, topic, event = 'message', json, data } = message;
     const fields = { id, topic, event };
@@ -101,19 +101,19 @@ export class SinkSender {
     }
   }
 
-  /** Parsed only where the template looks into it. */
+  /** Parses the data only if the template uses it. */
   #valueOf(data: Uint8Array): unknown {
     return this.#plan.target.readsBody ? JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.length).toString()) as unknown : undefined;
   }
 
-  /** It becomes a dead letter, once. */
+  /** Publishes a dead letter. Its idempotency key is the message's id, so a repetition stores no second one. */
   async #giveUp(message: Message, reason: string): Promise<void> {
     const { name, deadTopic } = this.#plan;
     const draft = deadMessage(name, deadTopic, { id: message.id, topic: message.topic, target: '', data: message.data }, reason);
     try {
       await this.#deps.publisher.publish(FULL_GRANT, [draft], { scope: `connector:${name}`, key: message.id, fingerprint: hash('sha256', message.id, 'buffer'), window: DEAD_KEPT_MS });
     } catch (error) {
-      // It was published before.
+      // The dead letter exists already.
       if (!(error instanceof Problem) || error.code !== 'key-reused') throw error;
     }
     countConnector(this.#deps.counters.connectors, name, 'dead');

@@ -1,8 +1,8 @@
 import type { SourcePosition } from '../store/contracts/connector-store.ts';
 
 /**
- * A kind of system (NATS, Kafka): how its connectors are declared, and how it is read and written. A transport keeps nothing that must outlast its process. Where a source
- * stands is in the log's database, and comes back as `positions`.
+ * The client of one kind of system (NATS, Kafka): how connectors of that system are declared, and how the system is read and written. A transport stores nothing durably. The position of
+ * a source is in the log's database, and `read` gets it as `positions`.
  */
 export interface Transport {
   readonly source: {
@@ -17,11 +17,11 @@ export interface Transport {
   };
   readonly sink: {
     readonly members: readonly string[];
-    /** The member that holds the template of where messages go, and its default. */
+    /** The member with the template of the subject or topic that messages go to, and the default of that template. */
     readonly target: {
       readonly member: string;
       readonly otherwise: string;
-      /** Why the system can have no such target; undefined where it may. */
+      /** Why a name is invalid as a target; undefined if it is valid. */
       readonly whyNot: (target: string) => string | undefined;
     };
     /** @throws Problem that names the member */
@@ -34,62 +34,62 @@ export interface Declared {
   readonly name: string;
   /** Names the connector in errors: `connectors.orders`. */
   readonly field: string;
-  /** Has the secrets that the file names. */
+  /** The environment variables, for secrets that the file refers to. */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 /** A connector of a transport, before anything is connected. */
 export interface Opener<Opened> {
-  /** The system, without secrets. Equal for two connectors of one system: what a source takes from it no sink sends back. */
+  /** The name of the system, without secrets. Two connectors of one system have equal names, so that no sink sends back the messages that a source took from there. */
   readonly place: string;
-  /** Loads the client ahead of `open`: while the process runs, the packages may be replaced on the disk. */
+  /** Loads the client before `open` needs it, because an update may replace the packages on disk while the process runs. */
   load(): Promise<unknown>;
-  /** Loads the client, if it is not loaded, and connects. Rejects where the system is away; the runner tries again, later each time. */
+  /** Loads the client if needed, and connects. Rejects if the system is away; the runner retries with growing pauses. */
   open(context: OpenContext): Promise<Opened>;
 }
 
 export interface OpenContext {
   readonly name: string;
-  /** The log's own id: what a transport makes on the other side, such as a consumer, must not be another log's. */
+  /** The log's own id. A transport puts it into the names of its objects in the system, such as consumers, so that two logs never share one. */
   readonly logId: string;
-  /** The fence of this ownership, larger than the fence of each owner before. */
+  /** The fencing token of this owner, larger than the token of each earlier owner. */
   readonly fence: number;
   readonly signal: AbortSignal;
 }
 
-/** An open source. It is used once: when `read` ends, the runner closes it, and opens another one. */
+/** An open source. `read` is called once. When it ends, the runner closes the source and opens a new one. */
 export interface Source {
   /**
-   * Hands records over until `reading.signal` aborts; then it resolves. Rejects when the connection is lost. Records of one part come in the order of their positions; the same record may come
-   * again. A record that is left out between two others is lost.
+   * Passes records to `reading.take` until `reading.signal` aborts; then it resolves. Rejects when the connection is lost. Records of one part come in the order of their positions.
+   * A record may come again. Never skip one: the position moves past it, so it would be lost.
    */
   read(reading: Reading): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface Reading {
-  /** Where to read on, by part: after these. A part that is not there begins where the declaration says. */
+  /** The stored position of each part: read on after it. A part without a position begins as declared (`from`). */
   readonly positions: ReadonlyMap<string, SourcePosition>;
   /**
-   * Stores records. One call at a time. When it resolves they are durable, and can be acknowledged to the other side. When it rejects, `read` rejects with the same error.
+   * Stores records. Make one call at a time. When it resolves, the records are durable: acknowledge them to the system. When it rejects, `read` must reject with the same error.
    */
   take(records: readonly SourceRecord[]): Promise<void>;
-  /** Stores where parts begin, or go back to, without a record: all of them, or none. */
+  /** Stores positions of parts without a record, all or none: where a new part begins, or where a reset part goes on. */
   startAt(places: ReadonlyMap<string, SourcePosition>): Promise<void>;
-  /** Tells that records can come in: everything that `read` listens to is there. */
+  /** Call it when the source is connected and all its subscriptions are active. */
   up(): void;
-  /** Tells how many records wait on the other side. */
+  /** Reports how many records the system has that this source has not read yet. */
   waiting(records: number): void;
-  /** Tells that records were lost before this source had them, as core NATS does where nobody listens fast enough. */
+  /** Reports records that were lost before this source got them. Core NATS, for example, drops records for a slow subscriber. */
   lost(records: number): void;
   readonly signal: AbortSignal;
 }
 
 /** A record from another system. */
 export interface SourceRecord {
-  /** A part with an order of its own, such as a partition; '' if the whole has one order. */
+  /** The part that the record belongs to, such as a partition. Only records of one part are in order. '' if all records have one order. */
   readonly part: string;
-  /** undefined where the system has no positions: then each record is taken as a new one. */
+  /** Undefined if the system has no positions: then each record counts as new. A source gives a position to all its records or to none. */
   readonly at: SourcePosition | undefined;
   /** By the names of `Transport.source.fields`. */
   readonly fields: Readonly<Record<string, string | undefined>>;
@@ -101,19 +101,19 @@ export interface SourceRecord {
 /** An open sink. When `send` rejects, the runner closes it and opens another one. */
 export interface Sink {
   /**
-   * Sends messages in their order. Calls `sent` after each that the other side has acknowledged, in order too. Rejects at the first that it cannot send, and sends none after it.
-   * With `UnsendableMessage` it says that this message can never be sent.
+   * Sends messages in order. Calls `sent` for each message that the system has acknowledged, in the same order. Stops and rejects at the first message that it cannot send.
+   * It rejects with `UnsendableMessage` if that message can never be sent.
    */
   send(messages: readonly Outgoing[], sent: () => void): Promise<void>;
   close(): Promise<void>;
-  /** Resolves when the connection is lost, also while nothing is sent. It never rejects. */
+  /** Resolves when the connection is lost, even if nothing is being sent. Never rejects. */
   readonly lost: Promise<Error | void>;
 }
 
 export interface Outgoing {
-  /** The message's id. A system that remembers ids takes it once. */
+  /** The message's id, by which a system may deduplicate. */
   readonly id: string;
-  /** Where it goes: what the template has made. */
+  /** The subject or topic that the template made. */
   readonly target: string;
   readonly topic: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -125,5 +125,5 @@ export class UnsendableMessage extends Error {
   override name = 'UnsendableMessage';
 }
 
-/** A header of all that a sink sends: the log that it came from. A source passes over what its own log has sent. */
+/** The header of every sent message that names its log. A source skips the messages of its own log. */
 export const LOG_HEADER = 'tidings-log';

@@ -12,14 +12,14 @@ import { wholeOf, type Whole } from './stream-list.ts';
 /** The kind of the question. */
 const KIND = 'rebalance';
 
-/** The streams that one instance sends away. */
+/** The streams that one instance closes, so that their clients reconnect to other instances. */
 export interface InstanceShare {
   readonly id: string;
   /** The streams that it has. */
   readonly streams: number;
-  /** How many of them it is about to send away. */
+  /** How many of them it is about to close. */
   readonly moving: number;
-  /** Its setting `REBALANCE` is `off`: it sends nothing away. */
+  /** Its setting `REBALANCE` is `off`: it closes no streams. */
   readonly off?: true;
 }
 
@@ -39,7 +39,7 @@ export interface EvenSharesDependencies {
   readonly logger: Pick<Logger, 'info'>;
 }
 
-/** An administrator wants streams shared out evenly now. Each instance sends its own surplus away, and says how much that is. */
+/** Shares streams evenly when an administrator asks for it. Each instance closes its own surplus (rebalancing.ts), and answers how many streams that is. */
 export class EvenShares {
   readonly #self: string;
   readonly #rebalancing: EvenSharesDependencies['rebalancing'];
@@ -56,7 +56,7 @@ export class EvenShares {
     control.answer(KIND, () => this.#shareHere());
   }
 
-  /** @throws Problem `rebalance-off` where this instance shares nothing out */
+  /** @throws Problem `rebalance-off` if rebalancing is off at this instance */
   async share({ name: by, client }: Actor, asker?: Holder): Promise<EvenSharesReport> {
     if (!this.#rebalancing.isOn) throw new Problem('rebalance-off', 'REBALANCE is off at this instance: set it to on, or ask an instance where it is on.');
     this.#counters.rebalancesAsked++;

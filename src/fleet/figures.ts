@@ -14,7 +14,7 @@ const LOOP_RESOLUTION_MS = 20;
 export const FIGURES = ['time', 'streams', 'publishesPerSecond', 'deliveriesPerSecond', 'bytesPerSecond', 'lag', 'readersBehind', 'loopDelayMs', 'residentBytes', 'errors'] as const;
 export type Figure = (typeof FIGURES)[number];
 
-/** The values of each figure, the oldest first: what a chart takes. */
+/** The values of each figure, the oldest first, as a chart needs them. */
 export type FigureColumns = Readonly<Record<Figure, readonly number[]>>;
 
 export interface FiguresDependencies {
@@ -33,7 +33,7 @@ interface Totals {
   readonly errors: number;
 }
 
-/** How this instance was in the last hour. */
+/** The figures of this instance in the last hour. */
 export class Figures {
   readonly #clock: Clock;
   readonly #counters: FiguresDependencies['counters'];
@@ -78,13 +78,13 @@ export class Figures {
     const rate = (name: 'published' | 'delivered' | 'bytes'): number => Math.round((now[name] - before[name]) / seconds * 10) / 10;
     const { last, log } = this.#tail;
     this.#kept.push({
-      // The clock on the wall may be set back, and then a time would be there twice.
+      // Not the wall clock: it may be set back, and then two figures would have the same time.
       time: Math.round((performance.timeOrigin + now.at) / 1000),
       streams: this.#streams.size,
       publishesPerSecond: rate('published'), deliveriesPerSecond: rate('delivered'), bytesPerSecond: Math.round(rate('bytes')),
       lag: Math.max(0, (log?.head ?? 0) - last),
       readersBehind: this.#streams.behind.readers,
-      // The histogram's values are the times between two of its timer's calls.
+      // The histogram has the times between two calls of its timer, so subtract the timer's interval.
       loopDelayMs: this.#loop.count === 0 ? 0 : Math.max(0, Math.round(this.#loop.percentile(99) / 1e6 - LOOP_RESOLUTION_MS)),
       residentBytes: process.memoryUsage.rss(),
       errors: now.errors - before.errors,

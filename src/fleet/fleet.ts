@@ -28,17 +28,19 @@ import { VitalSigns, type Vitals } from './vital-signs.ts';
 import { WantedTopics, type WantedReport } from './wanted-topics.ts';
 
 /**
- * This room makes one service of all instances, for those who administer it. Questions come in from any instance: which streams and topics there are, how the instances are, to close a stream, to
- * drain an instance. They go to the others as notes on the bus, and the answers are put together; who did not answer is named. Nothing is kept of any stream: what is told of it is read when
- * somebody asks. The figures of the fleet are hints: messages and their order depend on none of them.
+ * This room answers administrators for all instances together. Requests come in at any instance: list streams, topics or instances, close a stream, drain an instance. Questions go out to the other instances
+ * as notes on the bus. The answer merges theirs, and names the instances that did not answer. Nothing is stored about streams: each instance walks through its open streams when it is asked. All figures are hints: messages
+ * and their order depend on none of them.
+ *
+ * Read `roster.ts` first (the other instances), then `open-streams.ts` and `stream-list.ts` (lists), `steering.ts` (orders), `topic-list.ts`, and `rebalancing.ts`.
  */
 
-/** Questions of one sender that wait for other instances. Each may wait for seconds, and makes all instances look through their streams. */
+/** The most questions of one sender that wait for other instances. Each may take seconds, and makes all instances walk through their streams. */
 const WAITING_MAX_REQUESTS = 10;
 
 export interface FleetDependencies {
   readonly bus: Pick<Bus, 'state' | 'receivers'>;
-  /** Whether other processes may be on this log that no bus reports. */
+  /** Whether other processes that the bus does not report may use this log. */
   readonly mayHaveOthers: () => boolean;
   readonly control: Pick<ControlChannel, 'tell' | 'ask' | 'collect' | 'answer'>;
   readonly handles: Pick<StreamHandles, 'instance' | 'idOf' | 'read'>;
@@ -61,9 +63,9 @@ export interface FleetDependencies {
   readonly logger: Pick<Logger, 'info'>;
   /** The warnings of this instance, the newest first. */
   readonly warnings: () => readonly Warning[];
-  /** How this instance is, besides how busy it is. */
+  /** The state of this instance, without its load. */
   readonly state: () => Omit<InstanceState, keyof Vitals>;
-  /** Whether it takes new streams. */
+  /** Whether this instance takes new streams. */
   readonly isReady: () => boolean;
   /** Ends this instance, as SIGTERM does. */
   readonly drain: () => void;
@@ -84,7 +86,7 @@ export class Fleet {
   readonly #topicChanges: TopicChanges;
   readonly #rebalancing: Rebalancing;
   readonly #evenShares: EvenShares;
-  /** The newest number when the log was opened: later ones that this instance did not store are of other processes. */
+  /** The newest number when the log was opened. Later numbers that this instance did not store are of other processes. */
   #headAtOpen = 0;
   readonly #waiting = new WaitingRequests({ max: WAITING_MAX_REQUESTS, detail: 'Too many questions of this sender wait for other instances.' });
 
@@ -109,7 +111,7 @@ export class Fleet {
     this.#evenShares = new EvenShares({ instance: handles.instance, rebalancing: this.#rebalancing, roster, control, counters, logger });
   }
 
-  /** The log is open, and the bus was joined. */
+  /** Call it when the log is open and the bus has joined it. */
   open(): void {
     this.#headAtOpen = this.#tail.log?.head ?? 0;
     this.#vitals.open();
@@ -118,7 +120,7 @@ export class Fleet {
     this.#rebalancing.open();
   }
 
-  /** Tells the others that this instance ends. */
+  /** Reports to the others that this instance ends. */
   leave(): void {
     this.#rebalancing.stop();
     this.#wanted.stop();
@@ -150,7 +152,7 @@ export class Fleet {
     return this.#waiting.pass(request.holder[0], () => this.#topics.page(request));
   }
 
-  /** How many streams want a topic, as far as that is known without asking. */
+  /** How many streams get a topic, without asking the other instances: from their earlier answers. */
   report(topic: string): WantedReport {
     return this.#wanted.report(topic);
   }

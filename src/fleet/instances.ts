@@ -11,7 +11,7 @@ import { wholeOf, type Whole } from './stream-list.ts';
 const KIND = 'instances';
 const ONE = 'instance-detail';
 
-/** How an instance is, as it says itself. */
+/** The state of an instance, from itself. */
 export interface InstanceState {
   readonly id: string;
   readonly version: string;
@@ -29,14 +29,14 @@ export interface InstanceState {
   readonly heapBytes: number;
   readonly database: string;
   readonly bus: string;
-  /** Where it is one of several workers: the name of their machine, and its number there. */
+  /** Only of a worker: the name of its machine, and its number there. */
   readonly host?: string;
   readonly worker?: number;
 }
 
-/** The same, beside the others. */
+/** The state of an instance, compared with the others. */
 export interface InstanceRow extends InstanceState {
-  /** How many numbers of the log it lacks, compared with the furthest instance. */
+  /** How many numbers of the log it is behind the furthest instance. */
   readonly lag: number;
 }
 
@@ -63,7 +63,7 @@ export interface InstancesDependencies {
   readonly warnings: () => readonly Warning[];
 }
 
-/** How all instances are: each is asked. */
+/** The states of all instances. Each is asked for its own. */
 export class Instances {
   readonly #self: string;
   readonly #roster: InstancesDependencies['roster'];
@@ -90,9 +90,9 @@ export class Instances {
   }
 
   /**
-   * One instance with its last hour. The others keep silent: a note reaches all of them.
+   * One instance with its last hour. The question may reach all instances, and only that one answers.
    * @param after Only figures of later moments, in seconds since 1970.
-   * @throws Problem `not-found`; `unavailable` where it did not answer
+   * @throws Problem `not-found`; `unavailable` if it did not answer
    */
   async one(id: string, after: number, asker?: Holder): Promise<InstanceDetail> {
     if (id === this.#self) return this.#detail(after);
@@ -106,14 +106,14 @@ export class Instances {
     return { ...this.#state(), everySeconds: FIGURES_EVERY_MS / 1000, figures: this.#figures.since(after), warnings: this.#warnings() };
   }
 
-  /** Later, though it is there at once: such answers are not kept for questions that come again. */
+  /** Returns a promise, although the answer is ready: the control channel does not keep such answers, and this one is large. */
   #detailHere(body: unknown): unknown {
     if (!isObject(body) || body['to'] !== this.#self || !Number.isSafeInteger(body['after'])) return undefined;
     return Promise.resolve(this.#detail(body['after'] as number));
   }
 }
 
-/** Unknown members are passed on unchecked: a newer version may have more. */
+/** Does not check unknown members, because a newer version may have more. */
 function isState(value: unknown): value is InstanceState {
   return isObject(value) && typeof value['id'] === 'string' && typeof value['position'] === 'number';
 }

@@ -5,9 +5,9 @@ import { furthest, type LackingRow, type OpenStreams, type Passing } from './ope
 import type { Roster } from './roster.ts';
 import { wholeOf, type Whole } from './stream-list.ts';
 
-/** The streams that one answer shows. Stops thousands of slow streams from filling it: the rest is counted. */
+/** The most streams that an answer names. Stops thousands of slow streams from filling it; the others are only counted. */
 export const LACKING_MAX_STREAMS = 100;
-/** The streams that another instance names. Stops answers from flooding the bus: every note reaches all instances. */
+/** The most streams that another instance names. Stops answers from flooding the bus. */
 const INSTANCE_MAX_STREAMS = 20;
 /** The most bytes of topic names, as JSON. Stops long names from filling a note. */
 const LACKING_MAX_BYTES = 16 * 1024;
@@ -15,20 +15,20 @@ const LACKING_MAX_BYTES = 16 * 1024;
 /** The kind of the question. */
 const KIND = 'message-passing';
 
-/** A message, as far as streams go by it. */
+/** A message whose delivery is asked for. */
 export interface PassingMessage {
   readonly topic: string;
   readonly seq: number;
 }
 
-/** How far a message has come. */
+/** How many streams a message has reached. */
 export interface DeliveryReport extends Whole {
   /** How many streams get the messages of the topic now, how many of these have passed the message, and how many instances have one. */
   readonly streams: number;
   readonly passed: number;
   readonly instances: number;
   readonly lacking: readonly LackingRow[];
-  /** There are more of these. */
+  /** Whether `lacking` is incomplete. */
   readonly more: boolean;
 }
 
@@ -38,7 +38,7 @@ export interface MessageDeliveryDependencies {
   readonly control: Pick<ControlChannel, 'answer'>;
 }
 
-/** How many of the streams that get a topic's messages have passed one of them, on all instances. Nothing is kept of any delivery: where a stream is, is read when somebody asks. */
+/** Counts, on all instances, the streams that get a topic, and those whose position has passed a message. Deliveries are not recorded: the positions are read at the request. */
 export class MessageDelivery {
   readonly #local: Pick<OpenStreams, 'passing'>;
   readonly #roster: Pick<Roster, 'ask'>;

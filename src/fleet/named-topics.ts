@@ -9,14 +9,14 @@ import { InTurns } from '../runtime/in-turns.ts';
 import { isObject } from './notes.ts';
 import type { Collected, Roster } from './roster.ts';
 
-/** How long one turn of the event loop is used for a list. Stops a question about many topics from delaying messages. Milliseconds. */
+/** How long a walk may use one turn of the event loop. Stops a question about many topics from delaying messages. */
 const LIST_TURN_MS = 2;
 
 /** The kind of the question. */
 const KIND = 'topics-named';
 
 export interface NamedQuery {
-  /** Topics and patterns to which the topics belong. */
+  /** Topics and patterns: only topics that match one of them. */
   readonly scope: readonly string[];
   /** The prefix of their names. */
   readonly prefix: string;
@@ -34,7 +34,7 @@ export interface NamedTopicsDependencies {
   readonly clock: Clock;
 }
 
-/** The topics that streams name, on all instances: there may be no message of them. To ask costs a walk through the names, some in each turn of the event loop. */
+/** Lists the topics that streams of all instances name, even without messages. A question walks through all names, some in each turn of the event loop. */
 export class NamedTopics {
   readonly #named: () => Iterable<string>;
   readonly #roster: Pick<Roster, 'ask'>;
@@ -50,7 +50,7 @@ export class NamedTopics {
     });
   }
 
-  /** The first names after one, of each instance. */
+  /** The first names after `after`, of each instance. */
   async list(query: NamedQuery, asker?: Holder): Promise<{ readonly lists: readonly SomeNames[]; readonly collected: Collected }> {
     const [own, collected] = await Promise.all([this.#here(query), this.#roster.ask(KIND, query, asker)]);
     return { lists: [own, ...[...collected.answers.values()].filter(isNames)], collected };
@@ -71,7 +71,7 @@ export class NamedTopics {
       this.#turns.forEach(all(), (name) => {
         if (isPattern(name) || !name.startsWith(prefix) || byBytes(name, after) <= 0 || !within.hasTopic(name)) return;
         first.push(name);
-        // Sorts a little at a time.
+        // Sort and cut now and then, so that the list stays short.
         if (first.length > 2 * (limit + 1)) cut(limit + 1);
       });
     });

@@ -5,14 +5,14 @@ import { isPattern, matches, type Filter } from '../model/topic.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { InTurns } from '../runtime/in-turns.ts';
 
-/** How long one turn of the event loop is used for a list. Stops a question about 50,000 streams from delaying messages. Milliseconds. */
+/** How long a walk may use one turn of the event loop. Stops a question about 50,000 streams from delaying messages. */
 const LIST_TURN_MS = 2;
-/** The topics of one stream that a list shows, in bytes. Stops one stream with a thousand topics from filling a note between instances. */
+/** The most bytes of one stream's topics in a list. Stops one stream with a thousand topics from filling a note between instances. */
 const SHOWN_TOPICS_MAX_BYTES = 4_096;
 /** The comma of a row in a list. */
 const ROW_OVERHEAD_BYTES = 2;
 
-/** The streams that a question asks for; an absent field does not matter. */
+/** Which streams to list. An absent field matches all. */
 export interface StreamQuery {
   /** The id of a member. */
   readonly member?: string | undefined;
@@ -24,7 +24,7 @@ export interface StreamQuery {
   readonly isBehind?: boolean | undefined;
 }
 
-/** A stream as an administrator sees it. */
+/** A stream for administrators. */
 export interface StreamRow {
   readonly id: string;
   readonly member?: string | undefined;
@@ -58,7 +58,7 @@ export interface LackingRow {
   readonly lacks: number;
 }
 
-/** How far the streams of a topic are. */
+/** The streams of a topic, by whether they have passed a position. */
 export interface Passing {
   readonly streams: number;
   /** Streams that are at the position or beyond it. */
@@ -71,7 +71,7 @@ export interface PageBounds {
   /** Only streams with larger numbers. */
   readonly after: number;
   readonly limit: number;
-  /** How many bytes the rows may have as JSON; the first one is there in any case. */
+  /** The most bytes of the rows as JSON. The first row is included even if it is larger. */
   readonly maxBytes: number;
 }
 
@@ -82,7 +82,7 @@ export interface OpenStreamsDependencies {
   readonly clock: Clock;
 }
 
-/** The streams of this instance, for administrators. There is no list: a question walks through all streams, some in each turn of the event loop. */
+/** Lists the streams of this instance for administrators. There is no index: each question walks through all streams, some in each turn of the event loop. */
 export class OpenStreams {
   readonly #readers: () => Iterable<Reader>;
   readonly #tail: OpenStreamsDependencies['tail'];
@@ -96,7 +96,7 @@ export class OpenStreams {
     this.#turns = new InTurns(clock, LIST_TURN_MS);
   }
 
-  /** How many there are with larger numbers. */
+  /** How many matching streams have numbers above `after`. */
   async count(query: StreamQuery, after: number): Promise<number> {
     let count = 0;
     await this.#walk(this.#readers(), (reader) => {
@@ -105,7 +105,7 @@ export class OpenStreams {
     return count;
   }
 
-  /** The streams with the smallest numbers, in order. */
+  /** The matching streams with the smallest numbers above `after`, in order. */
   async page(query: StreamQuery, { after, limit, maxBytes }: PageBounds): Promise<RowPage> {
     const found = new Smallest(limit + 1);
     await this.#walk(this.#readers(), (reader) => {
@@ -125,7 +125,7 @@ export class OpenStreams {
     return { streams, more: isCut || sorted.length > limit };
   }
 
-  /** How many streams get the messages of a topic, and which of them have not come to a position. */
+  /** Counts the streams that get a topic, and lists those that have not passed a position. */
   async passing(topic: string, seq: number, { limit, maxBytes }: Omit<PageBounds, 'after'>): Promise<Passing> {
     let streams = 0;
     let passed = 0;
@@ -148,7 +148,7 @@ export class OpenStreams {
     return { streams, passed, lacking: end === -1 ? rows : rows.slice(0, end) };
   }
 
-  /** The stream with a number; undefined if it has ended. It looks at all streams in one turn, some milliseconds with 50,000, so call it once for each request. */
+  /** The stream with a number; undefined if it has ended. Walks through all streams in one turn, some milliseconds with 50,000, so call it only once for each request. */
   find(number: number): Reader | undefined {
     for (const reader of this.#readers()) if (reader.client?.number === number && !reader.isGone) return reader;
     return undefined;
@@ -190,7 +190,7 @@ function idOf({ epoch, seq }: Position): string {
   return formatId(epoch, seq);
 }
 
-/** How many numbers of the log a reader lacks. */
+/** How many numbers of the log a reader is behind. */
 function lag({ isLive, cursorSeq }: Reader, last: number): number {
   return isLive ? 0 : Math.max(0, last - cursorSeq);
 }
@@ -201,14 +201,14 @@ function isAsked(reader: Reader, { member, credential, topic, isBehind }: Stream
   return (member === undefined || client.member === member) && (credential === undefined || client.credential === credential) && (isBehind !== true || !reader.isLive) && (topic === undefined || wants(filter, topic));
 }
 
-/** The streams that lack most, first. */
+/** The streams that are furthest behind, the furthest first. */
 export function furthest(rows: readonly LackingRow[], limit: number): LackingRow[] {
   return rows.toSorted((one, other) => other.lacks - one.lacks || (one.id < other.id ? -1 : 1)).slice(0, limit);
 }
 
 /** Whether a stream has this topic or pattern in its list, or gets the messages of this topic by a pattern. */
 export function wants({ topics, patterns }: Filter, topic: string): boolean {
-  // `Filter.matches` would keep a matcher for each filter that is asked.
+  // Not `Filter.matches`: it would build and keep a matcher in each filter.
   return isPattern(topic) ? patterns.includes(topic) : topics.includes(topic) || patterns.some((pattern) => matches(pattern, topic));
 }
 
@@ -219,7 +219,7 @@ function shownTopics({ topics, patterns }: Filter): { readonly shown: readonly s
   return end === -1 ? { shown: all, more: 0 } : { shown: all.slice(0, end), more: all.length - end };
 }
 
-/** The readers with the smallest numbers of many. It sorts a little at a time. */
+/** Keeps the `max` readers with the smallest numbers. Sorts and cuts now and then, so that the list stays short. */
 class Smallest {
   readonly #max: number;
   #readers: Reader[] = [];

@@ -5,40 +5,40 @@ import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logging/logger.ts';
 import type { Roster } from './roster.ts';
 
-/** By how much of a fair share the fullest instance and the emptiest one may differ. Stops streams from being sent to and fro for small differences. */
+/** The largest difference between the fullest and the emptiest instance that is left alone, as a part of a fair share. Stops streams from moving back and forth. */
 const SPREAD_SHARE = 0.1;
-/** Instances that differ by no more streams than this keep them: that is no load. */
+/** The same in streams: so few are no load. */
 const SPREAD_MIN_STREAMS = 20;
-/** The same where an administrator has asked for even shares: the smallest differences that sending streams away makes smaller. */
+/** The two bounds above, after an administrator asked for even shares: smaller differences cannot be improved. */
 const ASKED_SPREAD_SHARE = 0.02;
 const ASKED_SPREAD_MIN_STREAMS = 1;
 /**
- * Workers of one machine get connections by chance. Their shares differ by about the square root of what they have, and by four times that once in some ten thousand. Stops them from sending
- * streams away that chance would only spread as before.
+ * The kernel gives connections to workers of one machine at random. So their shares differ by about the square root of a share; a difference of four times that has a chance of one in ten thousand.
+ * With shares of 10,000 streams, a surplus of up to 400 is left alone. Stops workers from closing streams that would be spread at random again.
  */
 const CHANCE_FACTOR = 4;
-/** How often it is looked. Milliseconds. */
+/** How often the shares are compared. */
 const REBALANCE_LOOK_MS = 1_000;
-/** How many are sent away in each second: opening them again costs other instances some milliseconds of it. Of many streams it is a part, so that two minutes are enough for any number. */
+/** How many streams are closed each second, and at least which part of all: so two minutes of closing are enough for any number. Bounds the work of the other instances, which open them again. */
 const SHED_PER_LOOK_STREAMS = 50;
 const SHED_PER_LOOK_SHARE = 0.02;
-/** How long streams are sent away before it is looked where they have gone. Milliseconds. */
+/** How long a round closes streams. Then it waits, and looks where the streams have gone. */
 const ROUND_MS = 10_000;
-/** How long after the last of them may have come back the reports of the others count them: two reports and more. Milliseconds. */
+/** How long a round waits, after the last client may have reconnected, for the reports of the others: more than two reports. */
 const SETTLE_MS = 12_000;
-/** The others must have grown by this part of the streams that were sent away. Some clients never come back, and others close meanwhile. */
+/** The part of the closed streams that must arrive at the others for a round to count as successful. Some clients never come back. */
 const ARRIVED_SHARE = 0.5;
-/** How long nothing is sent away after streams did not arrive elsewhere, because the balancer brings them back here: first, and at most. It doubles each time. Milliseconds. */
+/** The first and the longest pause after an unsuccessful round: the balancer sends the clients back here. It doubles each time. */
 const FIRST_REST_MS = 30_000;
 const LONGEST_REST_MS = 600_000;
 
 export interface RebalancingSettings {
   readonly isOn: boolean;
-  /** Whether the kernel gives connections to this instance and others by chance. */
+  /** Whether the kernel gives connections to this instance and others at random, as to workers. */
   readonly isByChance: boolean;
-  /** Younger streams are left alone. */
+  /** Younger streams are not closed. */
   readonly minAgeMs: number;
-  /** The longest time after which a client comes back. */
+  /** The longest time until a client reconnects. */
   readonly retryMaxMs: number;
 }
 
@@ -52,23 +52,32 @@ export interface RebalancingDependencies {
   readonly settings: RebalancingSettings;
 }
 
-/** Streams are sent away until `left` is 0, or the time is up. Then it is looked whether the others have them. */
+/**
+ * One round. It has two phases:
+ * 1. Each look closes some streams, until `left` is 0 or `until` is over. `lookAt` is undefined.
+ * 2. Wait until `lookAt`. Then the round is successful if the others have grown.
+ */
 interface Round {
-  /** An administrator has asked for it: it goes on until all of them have left, and takes young streams too, each once. */
+  /** Whether an administrator asked for it. Then it has no time limit, and closes young streams too, but none that opened after `began`. */
   readonly isAsked: boolean;
   readonly began: number;
   readonly until: number;
-  /** How many the others had. */
+  /** How many streams the others had at its beginning. */
   readonly others: number;
+  /** How many streams are still to be closed. */
   left: number;
+  /** How many streams were closed. */
   sent: number;
-  /** When it is looked; undefined while streams are sent away. */
   lookAt: number | undefined;
 }
 
 /**
- * Sends streams away where an instance has more than its fair share: after a restart or a new instance, the balancer gives the others only new streams. Shares are counted among the instances that are ready, by
- * their reports. It goes in rounds: the reports are some seconds old, so how many leave is settled at the beginning of a round. Where the others do not grow, the balancer has brought the streams back, and it stops.
+ * Closes streams of an instance that has more than its fair share, so that their clients reconnect elsewhere. After a restart, for example, a balancer gives the other instances only new streams. A fair share is
+ * the average over the ready instances, by their reports.
+ *
+ * It works in rounds. The reports are some seconds old, so the number of streams to close is fixed at the beginning of a round. If the others do not grow, the balancer sends the clients back here: then it pauses.
+ *
+ * An example: 900, 0 and 0 streams. The share is 300, so the first instance closes 600, 50 each second. The round closes streams for at most 10 s, so it takes two rounds.
  */
 export class Rebalancing {
   readonly #roster: Pick<Roster, 'reports'>;
@@ -102,8 +111,8 @@ export class Rebalancing {
   }
 
   /**
-   * Begins to send the surplus away, however young the streams are and however small it is.
-   * @returns How many streams there are, and how many of them are to leave.
+   * Begins to close the surplus, even if it is small or the streams are young.
+   * @returns How many streams this instance has, and how many of them it will close.
    */
   shareNow(): { readonly streams: number; readonly moving: number } {
     const others = this.#others;
@@ -138,21 +147,21 @@ export class Rebalancing {
     if (this.#round !== undefined && this.#round.lookAt === undefined) this.#shed(this.#round, now);
   }
 
-  /** The streams of each of the others that take new ones. */
+  /** The number of streams of each other instance that takes new streams. */
   get #others(): readonly number[] {
     return [...this.#roster.reports.values()].filter(({ isReady }) => isReady).map(({ streams }) => streams);
   }
 
   /**
-   * @param asked Set where an administrator has asked for it: the round that is under way, or true.
-   * @returns undefined where this instance has no more than its share, the emptiest one has nearly as many, or all streams are young.
+   * @param asked Only if an administrator asked for it: the current round, or true without one.
+   * @returns Undefined if this instance has no more than its share, the emptiest instance has nearly as many streams, or all streams are young.
    */
   #begin(others: readonly number[], now: number, asked?: Round | true): Round | undefined {
     const { size } = this.#streams;
     const instances = others.length + 1;
     const elsewhere = sumOf(others);
     const before = typeof asked === 'object' ? asked : undefined;
-    // Streams that were sent away and have not arrived are counted nowhere yet.
+    // Streams that were closed and have not arrived are in no report yet.
     const onTheirWay = before === undefined ? 0 : Math.min(before.sent, Math.max(0, before.others + before.sent - elsewhere));
     const share = Math.ceil((size + elsewhere + onTheirWay) / instances);
     const excess = size - share;
@@ -170,7 +179,7 @@ export class Rebalancing {
   #shed(round: Round, now: number): void {
     const most = Math.min(round.left, Math.max(SHED_PER_LOOK_STREAMS, Math.ceil(this.#streams.size * SHED_PER_LOOK_SHARE)));
     const leaving = this.#old(round.isAsked ? round.began : now - this.#settings.minAgeMs, most);
-    // Clients may have left meanwhile: then there is nobody to send away.
+    // No stream from before the round is left: their clients have closed them.
     if (round.isAsked && leaving.length === 0) round.left = 0;
     for (const reader of leaving) {
       this.#streams.end(reader, 'rebalancing');
@@ -181,7 +190,7 @@ export class Rebalancing {
     if (round.left === 0 || now >= round.until) round.lookAt = now + this.#settings.retryMaxMs + SETTLE_MS;
   }
 
-  /** Some streams that were open at a moment. */
+  /** Up to `most` streams that were open at a time. */
   #old(at: number, most: number): readonly Reader[] {
     const old: Reader[] = [];
     const bornTenths = Math.round(at / 100);

@@ -5,42 +5,42 @@ import type { Holder } from '../runtime/sharing/fair-shares.ts';
 import { isInstanceId } from '../access/leases/stream-handles.ts';
 import { isObject } from './notes.ts';
 
-/** How often an instance tells the others of itself. Milliseconds. */
+/** How often an instance sends its report. */
 const REPORT_EVERY_MS = 5_000;
-/** A change of its streams by this part is reported at once: other instances may be sending it theirs. */
+/** A change of the number of streams by this part is reported at once, for the rebalancing of the others. */
 const CHANGED_SHARE = 0.02;
-/** How often it is looked whether that is due: the bus may have come up, or a new instance have been heard. Milliseconds. */
+/** How often to check whether a report is due. */
 const ROSTER_LOOK_MS = 1_000;
-/** Reports that are older say nothing of how an instance is now: three were lost. Milliseconds. */
+/** Older reports are outdated: three were lost. */
 const REPORT_GOOD_MS = 3 * REPORT_EVERY_MS;
-/** How long an instance that says nothing more is still expected to answer. Longer than a Redis takes to fail over. Milliseconds. */
+/** How long a silent instance is still expected to answer. Longer than a Redis takes to fail over. */
 const KNOWN_MS = 60_000;
-/** How long to wait for an instance that Redis does not count among its listeners: it was killed, or lost Redis. Milliseconds. */
+/** How long to wait for an instance that does not listen, as the bus says: it was killed, or has lost the bus for a moment. */
 const UNHEARD_MS = 400;
-/** How long to wait where nobody counts listeners, as in a cluster: nearly as long as a question waits for its answer. Milliseconds. */
+/** How long to wait if the bus does not count listeners, as a cluster: nearly the timeout of a question. */
 const UNCOUNTED_MS = 2_000;
-/** How often the bus has to say that nobody listens under a name, before that is believed: one that has lost the bus for a moment is back by then. */
+/** How often in a row the bus must report no listener under a name. An instance that lost the bus for a moment is back by then. */
 const UNHEARD_MIN_REQUESTS = 2;
-/** How many instances are remembered, and how many ended ones. Stops a program that reports under many names from filling the memory. */
+/** The most known instances, and the most ended ones. Stops a program that reports under many names from filling the memory. */
 const ROSTER_MAX_ENTRIES = 1_000;
 
 /** The kind of the note with an instance's report. */
 const KIND = 'instance';
 
-/** The report that an instance sends without a question. */
+/** What an instance reports regularly. */
 export interface Report {
   readonly streams: number;
   /** Whether it takes new streams. */
   readonly isReady: boolean;
 }
 
-/** Times are by the clock of this process. */
+/** A known instance. Times are by the monotonic clock of this process. */
 interface Known {
   /** When its last report or answer came. */
   readonly heard: number;
-  /** Its last report, and when; undefined if it has only answered. */
+  /** Its last report, with its time; undefined if it has only answered. */
   readonly report: (Report & { readonly at: number }) | undefined;
-  /** Whether it has said that it listens on a channel of its own. Instances of an older version do not. */
+  /** Whether it listens on a channel of its own, as its report says. Older versions do not. */
   readonly hearsAlone: boolean;
 }
 
@@ -49,7 +49,7 @@ export interface Collected {
   readonly answers: Answers;
   /** The ids of instances that did not answer, in order. */
   readonly missing: readonly string[];
-  /** Whether there may be others that did not answer, without a name: they are of an older version, or the bus is away. */
+  /** Whether unknown instances may not have answered: older versions, or the bus is away. */
   readonly isPartial: boolean;
 }
 
@@ -59,12 +59,12 @@ export interface RosterDependencies {
   readonly bus: Pick<Bus, 'state' | 'receivers'>;
   readonly clock: Clock;
   readonly report: () => Report;
-  /** Whether another process is on the log, or has written to it: without a bus, that is all that tells of others. */
+  /** Whether another process uses the log or has written to it. Without a bus, this is the only sign of others. */
   readonly hasSeenOthers: () => boolean;
 }
 
 /**
- * The other instances. Each reports itself every `REPORT_EVERY_MS`. One that ends says so. One that falls silent is still expected to answer for `KNOWN_MS`, so that
+ * Knows the other instances. Each sends a report every `REPORT_EVERY_MS`, and a note when it ends. An instance that falls silent is still expected to answer for `KNOWN_MS`, so that
  * answers name it as missing.
  */
 export class Roster {
@@ -96,13 +96,13 @@ export class Roster {
     control.answer(KIND, (body) => this.#hear(body));
   }
 
-  /** The log is open, and the bus was joined. */
+  /** Call it when the log is open and the bus has joined it. */
   open(): void {
     this.#openedAt = this.#clock.monotonic();
     this.#tick();
   }
 
-  /** Tells the others at once how this instance is. */
+  /** Sends a report now. */
   tell(): void {
     if (this.#hasLeft || this.#bus.state !== 'up') return;
     this.#toldAt = this.#clock.monotonic();
@@ -110,14 +110,14 @@ export class Roster {
     this.#control.tell(KIND, { id: this.#self, ...this.#told, hearsAlone: true });
   }
 
-  /** This instance ends: nobody expects it to answer. */
+  /** Reports that this instance ends, so that the others do not wait for its answers. */
   leave(): void {
     this.#timer?.cancel();
     if (!this.#hasLeft && this.#bus.state === 'up') this.#control.tell(KIND, { id: this.#self, hasLeft: true });
     this.#hasLeft = true;
   }
 
-  /** The process of another instance has ended, without a word of its own. */
+  /** Reports for another instance that its process has ended. */
   gone(id: string): void {
     if (this.#known.has(id) && this.#bus.state === 'up') this.#control.tell(KIND, { id, hasLeft: true });
     this.#end(id);
@@ -130,7 +130,7 @@ export class Roster {
     return [...this.#known.keys()].sort();
   }
 
-  /** Set where no other instance can be asked. `isPartial`: other processes may still exist. */
+  /** Defined if there is no other instance to ask. `isPartial`: there may be other processes that the bus does not reach. */
   get alone(): { readonly isPartial: boolean } | undefined {
     const { state, receivers } = this.#bus;
     if (state === 'local') return { isPartial: this.#hasSeenOthers() };
@@ -145,8 +145,8 @@ export class Roster {
 
   /**
    * Asks all others.
-   * @param asker Who asks; absent where no client does.
-   * @param isEnough Whether the answer that counts is there.
+   * @param asker The client that asks; absent if this instance asks for itself.
+   * @param isEnough Whether to stop waiting for more answers.
    */
   async ask(kind: string, body: object, asker?: Holder, isEnough: (answers: Answers) => boolean = () => false): Promise<Collected> {
     const began = this.#clock.monotonic();
@@ -159,9 +159,9 @@ export class Roster {
   }
 
   /**
-   * Asks one instance, which alone hears it. All hear it if that instance is of an older version, or has not reported yet; the others keep silent.
-   * @returns Its answer; or, where none came, whether the instance may exist. It does not exist if the bus says that nobody listens under its name. A bus may not know that:
-   * then the instance does not exist if it has neither reported nor answered in the longest wait.
+   * Asks one instance. The question goes to that instance alone; or to all, if it is of an older version or has not reported yet, and then only that one answers.
+   * @returns Its answer; or, without one, whether the instance may exist. It does not exist if the bus reports no listener under its name. If the bus does not count
+   * listeners, it does not exist if it has neither reported nor answered within `UNCOUNTED_MS`.
    */
   async askOne(instance: string, kind: string, body: object, asker?: Holder): Promise<{ readonly answer: unknown } | { readonly mayExist: boolean }> {
     const began = this.#clock.monotonic();
@@ -183,22 +183,22 @@ export class Roster {
     }
     const { state } = this.#bus;
     if (state === 'local') return { mayExist: this.#hasSeenOthers() };
-    // No time has passed where too many other questions wait, or the bus was away.
+    // `collect` returns at once if too many other questions wait, or the bus is away.
     const wasWaitedFor = isCounted ? isUnheard() : waitedMs() >= UNCOUNTED_MS;
     return { mayExist: state !== 'up' || !wasWaitedFor || !this.#isSettled || !this.#knowsAll() || this.others.includes(instance) };
   }
 
-  /** While the bus comes back, instances listen again one after the other. */
+  /** Whether the bus has been up for long enough that all instances listen again. */
   get #isSettled(): boolean {
     return this.#clock.monotonic() - this.#awayAt > REPORT_GOOD_MS;
   }
 
-  /** Whether no other instance needs to hear a question to this one: all are known, so an unknown one does not exist. */
+  /** Whether to send a question to this instance alone. True for an unknown instance if all instances are known: then it does not exist. */
   #hearsAlone(instance: string): boolean {
     return this.#known.get(instance)?.hearsAlone ?? this.#knowsAll();
   }
 
-  /** Whether all that listen have been heard just now. One of an older version has no report, and one that was killed is expected for a while, but does not listen. */
+  /** Whether all listeners on the bus have reported lately. An older version listens without a report. A killed instance is known for a while, but does not listen. */
   #knowsAll(): boolean {
     const { receivers } = this.#bus;
     const now = this.#clock.monotonic();
@@ -208,12 +208,12 @@ export class Roster {
     return receivers - 1 <= heard;
   }
 
-  /** Redis says how many listen, and reports say which. An instance of an older version listens, and has no report. */
+  /** Whether all expected answers are there. The bus says how many instances listen, and reports say which. An older version listens without a report. */
   #isComplete(answers: Answers, waitedMs: number): boolean {
     const { receivers } = this.#bus;
     const isKnownComplete = this.others.every((id) => answers.has(id));
     if (receivers !== undefined) return answers.size >= receivers - 1 && (isKnownComplete || waitedMs >= UNHEARD_MS);
-    // Just after the start, not all others have been heard.
+    // Just after the boot, some instances have not reported yet.
     return isKnownComplete && (waitedMs >= UNHEARD_MS || this.#clock.monotonic() - this.#openedAt > REPORT_GOOD_MS);
   }
 
@@ -253,7 +253,7 @@ export class Roster {
     const isNew = !this.#known.has(id);
     if (isNew && this.#known.size >= ROSTER_MAX_ENTRIES) return;
     this.#known.set(id, { heard: this.#clock.monotonic(), report, hearsAlone: isHearingAlone });
-    // It does not know this instance yet.
+    // The new instance does not know this one yet: make a report due.
     if (isNew) this.#toldAt = -Infinity;
   }
 }

@@ -23,7 +23,7 @@ const DRAIN = 'instance-drain';
 /** When the client of a closed stream may come back: after this number of milliseconds, never, or by default as at a drain. */
 export type Retry = number | 'never' | undefined;
 
-/** The answer of an instance for a stream that another one may have. */
+/** The answer of an instance that does not have the stream. */
 const ELSEWHERE = { outcome: 'elsewhere' };
 
 export interface SteeringDependencies {
@@ -41,7 +41,7 @@ export interface SteeringDependencies {
   readonly drain: () => void;
 }
 
-/** Closes streams and drains instances, wherever they are, with an audit line where it was asked for. */
+/** Closes streams and drains instances, on any instance. The instance that got the request writes an audit line. */
 export class Steering {
   readonly #local: SteeringDependencies['local'];
   readonly #streams: SteeringDependencies['streams'];
@@ -71,8 +71,8 @@ export class Steering {
   }
 
   /**
-   * Closes a stream. Its client is told when to come back; where that is never, its ticket or session ends first.
-   * @throws Problem `not-found`; `outcome-unknown` where the instance that would have it did not answer; `stream-without-identity` where never cannot be told to its client alone
+   * Closes a stream, and sends its client the time to reconnect. With `never`, first ends the client's ticket or session, so that it cannot reconnect.
+   * @throws Problem `not-found`; `outcome-unknown` if the instance of the stream did not answer; `stream-without-identity` for `never` if the client has no ticket or session of its own
    */
   async close(id: string, retry: Retry, { name: by, client }: Actor, asker?: Holder): Promise<void> {
     const stream = this.#handles.read(id);
@@ -86,7 +86,7 @@ export class Steering {
     this.#logger.info(audited, 'a stream was closed by an administrator');
   }
 
-  /** Ends what the next attempt of a stream would be let in by. */
+  /** Ends the ticket or session with which the client would reconnect. */
   async #endIdentity(id: string, instance: string, client: string, asker: Holder | undefined): Promise<void> {
     const question = { stream: id };
     const answer = await this.#ask(IDENTIFY, question, { instance, asker }, () => this.#identifyHere(question));
@@ -101,7 +101,7 @@ export class Steering {
 
   /**
    * Ends an instance, as SIGTERM does. Resolves when it has begun to drain.
-   * @throws Problem `not-found`; `outcome-unknown` where it did not answer
+   * @throws Problem `not-found`; `outcome-unknown` if it did not answer
    */
   async drain(instance: string, { name: by, client }: Actor, asker?: Holder): Promise<void> {
     const question = { to: instance };
@@ -111,17 +111,17 @@ export class Steering {
     this.#logger.info(audited, 'an instance drains, because an administrator said so');
   }
 
-  /** An instance that did not answer may still act: it was asked. */
+  /** Writes the audit line although no answer came, because the instance may still act. */
   #unanswered(audited: object, error: unknown): never {
     this.#logger.info(audited, 'an administrator has asked for it, and the instance that would have it did not answer');
     throw error;
   }
 
   /**
-   * Asks the instance that has something to do something with it.
-   * @param here What this instance would answer, where it is the one.
-   * @returns Its answer; undefined where there is no such instance.
-   * @throws Problem `outcome-unknown` where it did not answer
+   * Sends an order to an instance.
+   * @param here Carries out the order if it is for this instance.
+   * @returns The answer; undefined if there is no such instance.
+   * @throws Problem `outcome-unknown` if the instance did not answer
    */
   async #ask(kind: string, question: object, { instance, asker }: { readonly instance: string; readonly asker: Holder | undefined }, here: () => unknown): Promise<unknown> {
     if (instance === this.#handles.instance) return here();
@@ -155,7 +155,7 @@ export class Steering {
     this.#streams.end(reader, 'dismissed', retryMs);
   }
 
-  /** The answer leaves first. */
+  /** Drains after the answer has left. */
   #drainHere(body: unknown): unknown {
     if (!isObject(body) || body['to'] !== this.#handles.instance) return ELSEWHERE;
     this.#clock.soon(this.#drain);

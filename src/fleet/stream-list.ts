@@ -5,9 +5,9 @@ import { isObject } from './notes.ts';
 import type { OpenStreams, RowPage, StreamQuery, StreamRow } from './open-streams.ts';
 import type { Collected, Roster } from './roster.ts';
 
-/** The longest answer of one instance. It fits into a note, and costs Redis and the other instances little. */
+/** The longest answer of one instance. It fits into a note. */
 const ROWS_MAX_BYTES = 48 * 1024;
-/** How long one page is put together. Stops instances that answer slowly from keeping a request waiting: the page is short, and there is more. Milliseconds. */
+/** How long to collect one page. After it, the page is shorter than asked for. Stops slow instances from delaying a request without end. */
 const PAGE_MAX_MS = 5_000;
 
 /** The most streams of one page. Stops one answer from taking much memory. */
@@ -17,7 +17,7 @@ export const PAGE_MAX_STREAMS = 1_000;
 const COUNT = 'streams-count';
 const PAGE = 'streams-page';
 
-/** A place in the list: after this stream. */
+/** A place in the list: after the stream with this instance and number. */
 export interface StreamPlace {
   readonly instance: string;
   readonly number: number;
@@ -31,7 +31,7 @@ export interface StreamsRequest extends StreamQuery {
   readonly instance?: string | undefined;
 }
 
-/** The parts that an answer about all instances may lack. */
+/** Whether an answer about all instances is incomplete, and which instances did not answer. */
 export interface Whole {
   readonly partial?: true;
   readonly missing?: readonly string[];
@@ -53,8 +53,8 @@ export interface StreamListDependencies {
 }
 
 /**
- * The streams of all instances, page by page: by the ids of the instances, then by the numbers of the streams. Each instance first says how many streams it has that are asked for. Only those
- * that a page needs send rows: every note reaches all instances.
+ * Lists the streams of all instances in pages, ordered by instance and then by number. First all instances count their matching streams. Then only the instances that the page needs
+ * send rows, one after the other, to save the bus.
  */
 export class StreamList {
   readonly #local: OpenStreams;
@@ -90,7 +90,7 @@ export class StreamList {
         if (found === undefined) missing.push(holder);
         else streams.push(...found.streams);
         isRead = found?.more !== true;
-        // The next page does not ask again for streams that an instance left out.
+        // Move on even without rows, so that the next page does not ask this instance again.
         from = (found === undefined ? undefined : numberIn(found.streams.at(-1))) ?? (isRead ? Number.MAX_SAFE_INTEGER : from);
         place = { instance: holder, number: from };
       }
@@ -100,7 +100,7 @@ export class StreamList {
     return { streams, ...(place === undefined ? {} : { cursor: `${place.instance}-${place.number.toString(36)}` }), more, ...wholeOf({ missing, isPartial }) };
   }
 
-  /** The instances that have streams which are asked for, in order. */
+  /** The instances that have matching streams, in order. */
   async #holders(answers: Answers, query: StreamQuery, after: StreamPlace | undefined, instance: string | undefined): Promise<readonly string[]> {
     const holders = [...answers].filter(([, answer]) => countIn(answer) > 0).map(([id]) => id);
     if (isWithin(this.#self, after, instance) && await this.#local.count(query, after?.instance === this.#self ? after.number : 0) > 0) holders.push(this.#self);
@@ -112,7 +112,7 @@ export class StreamList {
     return this.#control.ask(PAGE, { to: holder, query, after, limit }, asker).then((answer) => isRowPage(answer) ? answer : undefined);
   }
 
-  /** After the place of another instance, only streams of later instances follow. */
+  /** Counts nothing if this instance comes before the place, or another instance was asked for. */
   #countHere(body: unknown): unknown {
     if (!isObject(body)) return undefined;
     const { query, after, instance } = body;
@@ -139,10 +139,10 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** Nobody else was asked. */
+/** As if all others had answered: no other instance was asked. */
 const ALONE: Collected = { answers: new Map(), missing: [], isPartial: false };
 
-/** How an answer about all instances names the missing ones. */
+/** The members `partial` and `missing` of an answer, if it is incomplete. */
 export function wholeOf({ missing, isPartial }: Pick<Collected, 'missing' | 'isPartial'>): Whole {
   return { ...(isPartial || missing.length > 0 ? { partial: true } : {}), ...(missing.length > 0 ? { missing: [...missing].sort() } : {}) };
 }

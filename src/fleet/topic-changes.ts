@@ -18,20 +18,20 @@ import type { Roster } from './roster.ts';
 /** The kind of the question. */
 const KIND = 'stream-topics';
 
-/** Changes of one sender that wait for other instances. An id that no instance has waits for a while: stops one sender from using up what all may ask. */
+/** The most changes of one sender that wait for other instances. Stops a sender with invalid ids, which wait until a timeout, from using up the questions of all. */
 const CHANGING_MAX_REQUESTS = 100;
 
-/** The names of a changed stream, and a question, as JSON. Larger ones would not fit into a note between instances (64 KiB). Bytes. */
+/** The most bytes of a changed stream's topics, and of a question, as JSON. Larger ones would not fit into a note between instances (64 KiB). */
 const NAMES_MAX_BYTES = 48 * 1024;
 const QUESTION_MAX_BYTES = 60 * 1024;
 
 /** A stream whose topics its client may change. */
 export interface ChangeableStream extends Renewable {
-  /** Whether its client was sent away, or has gone. */
+  /** Whether it was closed, or its client has gone. */
   readonly isOver: boolean;
-  /** Up to where it was written. */
+  /** The position up to which messages were written to it. */
   readonly position: Position;
-  /** The client that the memory of its topics counts for. */
+  /** The client that the memory of its topics counts against. */
   holder(): NamedHolder;
   /** Goes on with another filter from its position on. Returns that position. */
   changeTopics(filter: Filter): Position;
@@ -50,7 +50,7 @@ export interface ChangedTopics {
   readonly cursor: string;
 }
 
-/** The question to the instance that has the stream: claims, and nothing that a stranger could use again. */
+/** The question to the instance of the stream. It has claims and a proof, and no secret that a stranger could use. */
 interface Question extends TopicChange {
   readonly stream: string;
   /** The proof of the stream's secret, in hexadecimal digits. */
@@ -84,8 +84,8 @@ export interface TopicChangesDependencies {
 }
 
 /**
- * A stream's client changes which topics it has, without a reconnect, on any instance. The credential is checked where the request arrives. The instance that has the stream changes it in one
- * turn of its event loop: changes of one stream happen one after the other.
+ * Changes the topics of an open stream for its client. The request may arrive at any instance, which checks the credential. The instance of the stream makes the change in one turn of the
+ * event loop, so changes of one stream never overlap.
  */
 export class TopicChanges {
   readonly #owned: TopicChangesDependencies['owned'];
@@ -107,8 +107,8 @@ export class TopicChanges {
   }
 
   /**
-   * Adds topics to a stream, and takes others out. Names that are there already, or are not there, change nothing.
-   * @param asker Whose request it is.
+   * Adds topics to a stream, and removes others. To add a present topic, or remove an absent topic, changes nothing.
+   * @param asker The client of the request.
    * @throws Problem `not-found`, `forbidden`, `unauthorized`, `invalid-credential`, `invalid-topic`, `overloaded` or `outcome-unknown`
    */
   async change(id: string, secret: string, { add, remove }: TopicChange, { credential, grant, name }: Pick<Identity, 'credential' | 'grant' | 'name'>, asker: Holder): Promise<ChangedTopics> {
@@ -130,7 +130,7 @@ export class TopicChanges {
     throw new Problem('outcome-unknown', 'The instance that has the stream did not answer. It may be of an older version, or change the stream when it goes on: ask again, or open a stream with the topics that are wanted.', { field: 'id' });
   }
 
-  /** Undefined where it is not for this instance to say. */
+  /** Undefined if another instance has the stream. */
   #changeHere({ stream: id, proof, add, remove, credential, name, subscribe, presence = [] }: Question): ChangedTopics | Refusal | undefined {
     const named = this.#handles.read(id);
     if (named?.isHere !== true) return undefined;
@@ -160,7 +160,7 @@ export class TopicChanges {
     return { topics: wanted.names, cursor: formatId(epoch, seq) };
   }
 
-  /** An added topic may be allowed to the new credential only: from now on the stream ends with that one, as after a renewal. */
+  /** Binds the stream to the new credential, as a renewal does: perhaps only that credential may read an added topic. */
   #goOnBy(stream: ChangeableStream, lessee: Lessee): void {
     if (lessee.credential === undefined) return;
     const before = stream.lease;
@@ -186,7 +186,7 @@ function problemOf({ code, detail, field }: Refusal): Problem {
   return new Problem(code, detail, { field });
 }
 
-/** A sender that proves itself may still be a program of another version. */
+/** Checks a question, which may be of another version. */
 function isQuestion(value: unknown): value is Question {
   if (!isObject(value)) return false;
   const { stream, proof, add, remove, credential, name, subscribe, presence } = value;

@@ -25,7 +25,7 @@ export interface TopicsRequest {
   readonly after: string | undefined;
   /** At most `TOPICS_PAGE_MAX_ENTRIES`. */
   readonly limit: number;
-  /** It shows only topics whose listeners the asker may see. */
+  /** The list has only topics whose listeners this grant may see. */
   readonly grant: Grant;
   readonly holder: Holder;
 }
@@ -36,13 +36,13 @@ export interface TopicRow {
   /** The streams that get its messages, by its name or by a pattern. */
   readonly streams: number;
   readonly messages: number;
-  /** There are more messages than were counted. */
+  /** Set if there are more messages than were counted. */
   readonly more?: true;
   /** The bytes of the counted messages. */
   readonly bytes: number;
   readonly newest?: string;
   readonly time?: string;
-  /** Messages a second. */
+  /** Messages per second. */
   readonly rate?: number;
 }
 
@@ -54,13 +54,13 @@ export interface TopicsPage extends Whole {
   readonly windowMs?: number;
 }
 
-/** Topics in order, before it is known who wants them. */
+/** The topics of a page, without the counts of streams. */
 interface Found {
   readonly topics: readonly { readonly topic: string; readonly holding?: TopicHolding | undefined; readonly rate?: number }[];
   readonly cursor: string | undefined;
   readonly more: boolean;
   readonly windowMs?: number;
-  /** The answers of the instances that were asked already. */
+  /** The answers of other instances to the question for names, if there was one. */
   readonly asked?: { readonly answers: Answers; readonly missing: readonly string[]; readonly isPartial: boolean };
 }
 
@@ -71,8 +71,8 @@ export interface TopicListDependencies {
 }
 
 /**
- * The topics of all instances, page by page. By their names: those that have messages, and those that streams name. By their newest messages, or their rates: what the end of the log shows, since
- * nothing is kept for these orders.
+ * Lists topics in pages, in one of three orders. By name: the topics with messages, and the topics that streams of all instances name. By newest message, and by rate: computed from the end of the log,
+ * because there is no index for these orders.
  */
 export class TopicList {
   readonly #reads: TopicReads;
@@ -91,7 +91,7 @@ export class TopicList {
     const names = found.topics.map(({ topic }) => topic);
     const known = new Map(found.topics.flatMap(({ topic, holding }) => holding === undefined ? [] : [[topic, holding] as const]));
     const { asked } = found;
-    // An instance that did not answer the first question is not waited for again.
+    // Do not wait again for an instance that did not answer the first question.
     const [held, counted] = await Promise.all([
       this.#reads.holdings(names.filter((name) => !known.has(name)), request.holder),
       names.length === 0 && asked !== undefined ? { wanted: [], ...asked } : this.#wanted.count(names, request.holder, asked === undefined ? undefined : (answers) => [...asked.answers.keys()].every((id) => answers.has(id))),
@@ -127,7 +127,7 @@ export class TopicList {
     return { topics: page.map((topic) => ({ topic })), cursor: isCut ? page.at(-1) : upTo ?? page.at(-1), more: isCut || upTo !== undefined, asked: collected };
   }
 
-  /** A topic is where its newest message is. One that got a message since the first page has moved to the front, and is on no later page. */
+  /** Walks back from the head. A topic is at its newest message. A topic that got a message since the first page has moved to the front, so a later page leaves it out. */
   async #byNewest({ prefix, after, limit, grant, holder }: TopicsRequest): Promise<Found> {
     if (after !== undefined && !/^[1-9]\d{0,14}$/.test(after)) throw badCursor();
     const { head, oldest } = await this.#reads.state(holder);
@@ -147,7 +147,7 @@ export class TopicList {
       for (let at = 0; at < candidates.length;) {
         const some = candidates.slice(at, at + asked);
         at += asked;
-        // Where nearly all have moved to the front, a page of one topic would ask thousands of times.
+        // Ask for more each time: if nearly all topics have moved to the front, a page of one topic would take thousands of reads.
         asked = Math.min(2 * asked, TOPICS_PAGE_MAX_ENTRIES);
         const holdings = await this.#reads.holdings(some.map(({ topic }) => topic), holder);
         for (const [index, { topic, seq }] of some.entries()) {
@@ -177,7 +177,7 @@ export class TopicList {
 
 const EVERYTHING: readonly string[] = ['>'];
 
-/** The names of all lists, up to where all of them are complete. */
+/** Merges lists of names, up to the first name after which a list is incomplete. */
 function merged(lists: readonly SomeNames[]): SomeNames {
   const [upTo] = lists.flatMap((list) => list.upTo ?? []).sort(byBytes);
   const names = [...new Set(lists.flatMap((list) => list.names))].filter((name) => upTo === undefined || byBytes(name, upTo) <= 0);

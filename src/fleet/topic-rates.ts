@@ -2,10 +2,10 @@ import { RECENT_MAX_MESSAGES, type TopicReads } from '../log/history/topic-reads
 import { byBytes } from '../model/byte-order.ts';
 import type { Holder } from '../runtime/sharing/fair-shares.ts';
 
-/** The time in which messages are counted for the rate of their topics, if `RECENT_MAX_MESSAGES` reach so far. Milliseconds. */
+/** The time over which rates are counted, or less if it has more than `RECENT_MAX_MESSAGES`. */
 export const RATE_WINDOW_MS = 60_000;
 
-/** The stretch of the log in which messages are counted: both numbers lie outside of it. The pages of one list count in the same. */
+/** The range of the log in which messages are counted, without its two ends. All pages of one list count in the same range. */
 interface RecentStretch {
   readonly after: number;
   readonly before: number;
@@ -22,12 +22,12 @@ export interface RecentCounts extends RecentStretch {
   readonly counts: ReadonlyMap<string, number>;
 }
 
-/** Whether a list can have such a place. */
+/** Whether a place from a cursor is valid. */
 export function isRecent({ after, before, windowMs, count }: RecentPlace): boolean {
   return before > after && before - after - 1 <= RECENT_MAX_MESSAGES && windowMs >= 1 && windowMs <= RATE_WINDOW_MS && count >= 1;
 }
 
-/** How many of the newest messages each topic has. @param stretch The one of the page before. */
+/** Counts the newest messages by topic. @param stretch The range of the first page; undefined for the first page. */
 export async function countRecent(reads: Pick<TopicReads, 'state' | 'back'>, stretch: RecentStretch | undefined, holder: Holder): Promise<RecentCounts> {
   const counts = new Map<string, number>();
   const { head, now } = await reads.state(holder);
@@ -43,12 +43,12 @@ export async function countRecent(reads: Pick<TopicReads, 'state' | 'back'>, str
       oldest = time;
     }
   }
-  // The bound on messages ended the walk, or the log did.
+  // The walk ended at the bound of messages, or at the beginning of the log.
   const isWhole = before - 1 - after < RECENT_MAX_MESSAGES;
   return { counts, before, after, windowMs: stretch?.windowMs ?? (isWhole ? RATE_WINDOW_MS : Math.min(RATE_WINDOW_MS, Math.max(1, Math.round(now - oldest)))) };
 }
 
-/** The topics with most messages, after a place. It sorts a little at a time. */
+/** The topics with most messages, after a place. Sorts and cuts now and then, so that the list stays short. */
 export function busiest(counts: readonly (readonly [topic: string, count: number])[], place: Pick<RecentPlace, 'count' | 'topic'> | undefined, limit: number): (readonly [topic: string, count: number])[] {
   let first: (readonly [topic: string, count: number])[] = [];
   const order = ([topic, count]: readonly [string, number], [otherTopic, otherCount]: readonly [string, number]): number => otherCount - count || byBytes(topic, otherTopic);

@@ -13,7 +13,7 @@ interface Sample {
   readonly at: number;
   readonly published: number;
   readonly delivered: number;
-  /** The longest delay of the event loop in the time before. Milliseconds. */
+  /** The longest delay of the event loop since the sample before. */
   readonly loopDelayMs: number;
 }
 
@@ -28,7 +28,7 @@ export interface VitalSignsDependencies {
   readonly counters: Pick<Counters, 'published' | 'delivered'>;
 }
 
-/** How busy this instance was in the last ten seconds. */
+/** The load of this instance in the last ten seconds. */
 export class VitalSigns {
   readonly #clock: Clock;
   readonly #counters: VitalSignsDependencies['counters'];
@@ -56,7 +56,7 @@ export class VitalSigns {
 
   #read(): Sample {
     const { published, delivered } = this.#counters;
-    // The histogram's values are the times between two of its timer's calls.
+    // The histogram has the times between two calls of its timer, so subtract the timer's interval.
     const loopDelayMs = Math.max(0, Math.round(this.#loop.max / 1e6 - LOOP_RESOLUTION_MS));
     return { at: this.#clock.monotonic(), published, delivered, loopDelayMs: this.#loop.count === 0 ? 0 : loopDelayMs };
   }

@@ -7,15 +7,15 @@ import { InTurns } from '../runtime/in-turns.ts';
 import { isObject } from './notes.ts';
 import type { Collected, Roster } from './roster.ts';
 
-/** How long one turn of the event loop is used for a count. Stops a question about many topics from delaying messages. Milliseconds. */
+/** How long a count may use one turn of the event loop. Stops a question about many topics from delaying messages. */
 const COUNT_TURN_MS = 2;
-/** Topics whose reports are remembered. Stops a publisher with ever new topics from filling the memory: the first ones are forgotten. */
+/** The most topics with remembered answers. Stops a publisher with ever new topics from filling the memory: the oldest are dropped. */
 const REPORTED_MAX_ENTRIES = 1_000;
-/** Answers older than this are forgotten. Milliseconds. */
+/** Older answers are not used. */
 const REPORT_KEPT_MS = 60_000;
-/** Answers younger than this are not asked for again. Milliseconds. */
+/** Younger answers are not asked for again. */
 const REPORT_FRESH_MS = 1_000;
-/** How long after a question the next one is sent. Stops publishers that want a report each time from flooding the bus: one question is for many topics. Milliseconds. */
+/** The pause between two questions, each for many topics. Stops publishers that want a report each time from flooding the bus. */
 const ASK_PAUSE_MS = 200;
 
 /** The kind of the question. */
@@ -28,15 +28,15 @@ export interface Wanted {
   readonly instances: number;
 }
 
-/** The known part, without asking. */
+/** The counts of this instance, and the remembered counts of the others. */
 export interface WantedReport extends Wanted {
   /** The age of the other instances' answers; 0 if there are none. */
   readonly ageMs: number;
-  /** Whether other instances may have more, of which nothing is known yet. */
+  /** Whether other instances may have more streams. */
   readonly isPartial: boolean;
 }
 
-/** The last answers of other instances. */
+/** The sums of the other instances' last answers. */
 interface Remembered extends Wanted {
   readonly at: number;
   readonly isPartial: boolean;
@@ -50,8 +50,8 @@ export interface WantedTopicsDependencies {
 }
 
 /**
- * How many streams want a topic, on all instances. Each counts its own, exactly and at once. A publisher's report takes what the others said last: it waits for nobody (invariant 6), and
- * they are asked afterwards.
+ * Counts the streams of all instances that get a topic. Each instance counts its own exactly. A report for a publisher never waits for others (invariant 6): it uses their last answers, and asks
+ * them again in the background.
  */
 export class WantedTopics {
   readonly #audience: Pick<Audience, 'match'>;
@@ -75,13 +75,13 @@ export class WantedTopics {
     });
   }
 
-  /** Counts for at most `TOPICS_PAGE_MAX_ENTRIES` topics, in their order. @param isEnough Whether no more answers are waited for. */
+  /** Counts for at most `TOPICS_PAGE_MAX_ENTRIES` topics, in their order. @param isEnough Whether to stop waiting for more answers. */
   async count(topics: readonly string[], asker?: Holder, isEnough?: (answers: Answers) => boolean): Promise<{ readonly wanted: readonly Wanted[] } & Pick<Collected, 'missing' | 'isPartial'>> {
     const [own, { answers, missing, isPartial }] = await Promise.all([this.#countHere(topics), this.#roster.ask(KIND, { topics }, asker, isEnough)]);
     return { wanted: sumOf([own, ...countsIn(answers, topics.length)], topics.length), missing, isPartial };
   }
 
-  /** The known answers. The others are asked in the background, so that the next report knows more. */
+  /** The counts that are known now. Asks the others in the background for the next report. */
   report(topic: string): WantedReport {
     const streams = this.#here(topic);
     const own = { streams, instances: streams === 0 ? 0 : 1 };

@@ -1,10 +1,10 @@
 import { compressionsAlgorithms } from '@platformatic/kafka';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 
-/** The most bytes to which the batches of one answer may expand together. Stops a small batch that somebody compressed with care from filling the memory. */
+/** The most bytes to which the batches of one answer may expand together. Stops a decompression bomb from filling the memory. */
 export const EXPANDED_MAX_BYTES = 128 * 1024 * 1024;
 
-/** The most that a block of LZ4 expands by, and how its frame says how large its blocks are (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md). */
+/** The largest expansion of a block of LZ4, and the layout of a frame (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md). */
 const LZ4_MAX_FACTOR = 255;
 const LZ4_MAGIC_CODE = 0x184d2204;
 const LZ4_HEAD_BYTES = 7;
@@ -17,7 +17,7 @@ const LZ4_FLAG = { dictionaryId: 1, contentChecksum: 4, contentSize: 8, blockChe
 const XERIAL_BEGINNING = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
 const XERIAL_HEAD_BYTES = 16;
 
-/** The batches of an answer expand to more than `EXPANDED_MAX_BYTES`. The connection is well. */
+/** The batches of an answer expand to more than `EXPANDED_MAX_BYTES`. The connection still works. */
 export class ExpandsTooFar extends Error {
   override name = 'ExpandsTooFar';
 
@@ -28,11 +28,11 @@ export class ExpandsTooFar extends Error {
 
 type Compressed = Parameters<typeof compressionsAlgorithms.gzip.decompressSync>[0];
 
-/** Bytes expanded in this turn of the event loop. The client library reads all of an answer in one turn. */
+/** Bytes expanded in this turn of the event loop. The client library expands all batches of an answer in one turn. */
 let expandedBytes = 0;
 let isBound = false;
 
-/** Makes the client library expand records within the bound. By itself it has none. */
+/** Replaces the client library's functions that expand records, because they have no bound. */
 export function boundExpansion(): void {
   if (isBound) return;
   isBound = true;
@@ -82,7 +82,7 @@ function count(bytes: number): void {
   expandedBytes += bytes;
 }
 
-/** Each block of Snappy begins with its length when it is expanded. */
+/** How far Snappy expands: each block begins with its expanded length. */
 function snappyBound(bytes: Buffer): number {
   if (!bytes.subarray(0, XERIAL_BEGINNING.length).equals(XERIAL_BEGINNING)) return snappyLength(bytes);
   let sum = 0;
@@ -103,7 +103,7 @@ function snappyLength(bytes: Buffer): number {
   return length;
 }
 
-/** The most that frames of LZ4 expand to, from the lengths of their blocks. @throws Error where they are no frames */
+/** The most that frames of LZ4 expand to, computed from the lengths of their blocks. @throws Error if they are no frames */
 function lz4Bound(bytes: Buffer): number {
   let sum = 0;
   for (let at = 0; at < bytes.length;) {

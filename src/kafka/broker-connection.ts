@@ -6,17 +6,18 @@ import { answerFraming } from './answer-framing.ts';
 import { boundExpansion } from './bounded-expansion.ts';
 
 /**
- * This room is what all users of Kafka share: the bus, and connectors. Locations and addresses come in, and connections that answer questions go out. Of the client library it uses connections
- * and the protocol. Its producers and consumers reconnect, retry and queue by themselves. They also throw where nobody catches it, when a broker tells nonsense of its cluster.
+ * This room makes connections to brokers of Kafka, for the bus and the connectors. Locations and addresses come in; connections for requests go out. It uses only the connections and the protocol of
+ * the client library. The library's producers and consumers reconnect, retry and queue by themselves, and throw uncaught errors when a broker describes its cluster wrongly.
+ * Read `brokers.ts` next. `answer-framing.ts` and `bounded-expansion.ts` bound the memory of answers.
  */
 
-/** How long setting up a connection may take, its user and password too. Stops a broker that never finishes from being waited for. */
+/** The timeout of connecting, including the login. Stops an endless wait for a broker that never finishes. */
 const CONNECT_MAX_MS = 5_000;
 
-/** How long an answer may take. Longer than a read waits for news (`FETCH_WAIT_MS`). Stops a frozen broker, or one that vanished without a word, from looking alive. */
+/** The timeout of an answer. Longer than a read waits for records (`FETCH_WAIT_MS`). Detects a broker that is frozen or gone. */
 const KAFKA_ANSWER_MAX_MS = 4_000;
 
-/** One connection to one broker. It does not come back: its user makes another one. */
+/** One connection to one broker. It never reconnects: its user makes a new one. */
 export class BrokerConnection {
   readonly #connection: Connection;
   readonly #address: Address;
@@ -24,7 +25,7 @@ export class BrokerConnection {
   readonly #closed = Promise.withResolvers<void>();
   #error: Error | undefined;
 
-  /** @param answerMaxBytes The longest answer: stops one without an end from filling the memory. */
+  /** @param answerMaxBytes The longest answer. Stops an endless answer from filling the memory. */
   constructor({ isTls, user }: Pick<KafkaLocation, 'isTls' | 'user'>, address: Address, answerMaxBytes: number) {
     boundExpansion();
     this.#address = address;
@@ -33,18 +34,18 @@ export class BrokerConnection {
       connectTimeout: CONNECT_MAX_MS, requestTimeout: KAFKA_ANSWER_MAX_MS,
       ...(isTls ? { tls: serverName(address.host) } : {}), ...(user === undefined ? {} : { sasl: { ...user } }),
     });
-    // It emits some errors twice, and an error without a listener ends the process.
+    // Keep this listener: the library emits some errors twice, and an error without a listener ends the process.
     this.#connection.on('error', (error) => {
       this.#error ??= error;
     });
   }
 
-  /** Resolves when it is closed, for whatever reason. Only one that was connected says so. */
+  /** Resolves when the connection is closed. Never resolves if it was neither connected nor closed by `close`. */
   get closed(): Promise<void> {
     return this.#closed.promise;
   }
 
-  /** Why it broke, where something says so. */
+  /** Why the connection broke, if known. */
   get error(): Error | undefined {
     return this.#error;
   }
@@ -66,7 +67,7 @@ export class BrokerConnection {
     });
   }
 
-  /** One question and its answer. A refusal of Kafka is an error, too: see `isCode`. */
+  /** Sends a request, and resolves with its answer. Rejects if Kafka refuses it: see `isCode`. */
   async ask<Arguments extends unknown[], Answer>(api: API<Arguments, Answer>, ...args: Arguments): Promise<Answer> {
     try {
       return await api.async(this.#connection, ...args);
@@ -78,13 +79,13 @@ export class BrokerConnection {
 
   close(): void {
     this.#connection.close(() => undefined);
-    // The library waits for the other end, and forgets the socket of one that failed.
+    // The library waits for the broker to close, and leaves the socket of a failed connection open.
     this.#connection.socket?.on('error', () => undefined).destroy();
     this.#closed.resolve();
   }
 }
 
-/** Whether the error is an answer of Kafka: the connection is well. */
+/** Whether Kafka answered with an error: then the connection still works. */
 function isRefusal(error: unknown): boolean {
   return error instanceof ResponseError;
 }

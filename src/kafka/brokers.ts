@@ -2,22 +2,22 @@ import type { KafkaLocation } from '../config/kafka-url.ts';
 import type { Address } from '../config/redis-url.ts';
 import { BrokerConnection } from './broker-connection.ts';
 
-/** The connections that one user of a Kafka cluster has, and closes together. */
+/** The connections of one user to a Kafka cluster. `close` closes them all. */
 export class Brokers {
   readonly #location: KafkaLocation;
   readonly #answerMaxBytes: number;
   readonly #connections = new Set<BrokerConnection>();
-  /** By addresses; '' is any broker. */
+  /** By addresses; '' is the connection to any broker. */
   readonly #shared = new Map<string, Promise<BrokerConnection>>();
   #isClosed = false;
 
-  /** @param answerMaxBytes The longest answer that any of them takes. */
+  /** @param answerMaxBytes The longest answer on each connection. */
   constructor(location: KafkaLocation, answerMaxBytes: number) {
     this.#location = location;
     this.#answerMaxBytes = answerMaxBytes;
   }
 
-  /** Connects to any broker of the cluster: each knows the others. They are asked one after the other, from a random one on. */
+  /** Connects to any broker of the cluster, because each knows the others. Tries them in order, from a random broker on. */
   async any(): Promise<BrokerConnection> {
     const { brokers } = this.#location;
     const first = Math.floor(Math.random() * brokers.length);
@@ -32,7 +32,7 @@ export class Brokers {
     throw new Error('no broker can be used', { cause: failure });
   }
 
-  /** A connection of its own. Rejects where that fails, or all are closed meanwhile. */
+  /** Makes a new connection to a broker. Rejects if that fails, or `close` is called. */
   async connect(address: Address): Promise<BrokerConnection> {
     if (this.#isClosed) throw new Error('it was closed');
     const connection = new BrokerConnection(this.#location, address, this.#answerMaxBytes);
@@ -47,7 +47,7 @@ export class Brokers {
     }
   }
 
-  /** The connection to a broker, or to any one. It is made where there is none, or the one before is closed. */
+  /** The shared connection to a broker; without an address, to any broker. Makes a new one if there is none, or the last is closed. */
   shared(address?: Address): Promise<BrokerConnection> {
     const key = address === undefined ? '' : `${address.host}:${address.port}`;
     const existing = this.#shared.get(key);

@@ -124,8 +124,8 @@ export interface Appended {
   /** One outcome for each request, in order. */
   readonly outcomes: readonly Outcome[];
   readonly log: LogState;
-  /** Whether the writer has already published the messages on the bus. So it does if it wrote for several workers. */
-  readonly isTold?: boolean;
+  /** The writer has already sent these messages over the bus: a worker that writes for others does. */
+  readonly isPublished?: boolean;
 }
 
 /**

@@ -2,8 +2,8 @@ import { BlockList, isIP } from 'node:net';
 import type { WebhookAllow } from '../config/webhook-allow.ts';
 
 /**
- * The addresses that a webhook may go to. An administrator of webhooks must not reach, through this service, its own machine, its network, or the metadata of its cloud.
- * An address is judged as it is about to be connected to, never a name: a name may resolve to another address a moment later.
+ * The addresses that a webhook may connect to. Through a webhook, an administrator must not reach the machine of this service, its network, or the metadata of its cloud.
+ * The check is on the address of each connection, never on a name, because a name may resolve to another address a moment later.
  */
 
 /** IPv4 that is not the public internet (IANA's registry of special-purpose addresses, and addresses that clouds use for themselves). */
@@ -22,7 +22,7 @@ for (const [network, prefix] of INSIDE_IPV6) inside.addSubnet(network, prefix, '
 const outsideIpv6 = new BlockList();
 outsideIpv6.addSubnet('2000::', 3, 'ipv6');
 
-/** Whether an address is on the public internet. Text that is no address is not. */
+/** Whether an address is on the public internet. False for a text that is no address. */
 export function isPublicAddress(address: string): boolean {
   switch (isIP(address)) {
     case 4: return !inside.check(address, 'ipv4');
@@ -32,14 +32,14 @@ export function isPublicAddress(address: string): boolean {
   }
 }
 
-/** Whether a webhook may connect to an address that it was given for a host. */
+/** Whether a webhook may connect to an address. @param host The host name of the webhook's URL. */
 export function mayConnect(address: string, host: string, allow: WebhookAllow): boolean {
   return isPublicAddress(address) || allow.hosts.has(host) || isAllowedAddress(address, allow);
 }
 
 function isAllowedAddress(address: string, { addresses }: WebhookAllow): boolean {
   const version = isIP(address);
-  // A BlockList takes a mapped IPv4 address for the address inside: it is allowed only where it is named as it is written.
+  // Refuse mapped IPv4 addresses: a BlockList would compare the IPv4 address inside.
   if (version === 0 || address.includes('%') || /^::ffff:/i.test(address)) return false;
   return addresses.check(address, version === 6 ? 'ipv6' : 'ipv4');
 }

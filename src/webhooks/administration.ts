@@ -18,11 +18,11 @@ import { deadTopicOf, settingsOf, settingsText, type WebhookSettings } from './s
 import { signatureHeaders, type SigningSecret } from './signature.ts';
 import { changedSettings, readReplay, readRotation, readWebhookRequest, type WebhookBounds } from './webhook-request.ts';
 
-/** Letters and digits of an id. */
+/** The length of a random id. */
 const WEBHOOK_ID_CHARACTERS = 16;
-/** How often a change is tried again that met another one. */
+/** How often a change is tried when another change came first. */
 const CHANGE_MAX_COMMITS = 5;
-/** Test deliveries under way. Stops a script from holding connections to receivers that hang. */
+/** The most test deliveries at a time. Stops a script from opening many connections to receivers that hang. */
 const TESTS_MAX_REQUESTS = 4;
 
 export interface WebhookAdministrationDependencies {
@@ -35,17 +35,17 @@ export interface WebhookAdministrationDependencies {
   readonly now: () => number;
   /** Writes audit lines. */
   readonly logger: Pick<Logger, 'info'>;
-  /** Called after each change, so that it counts on this instance at once. */
+  /** Called after each change, to apply it on this instance at once. */
   readonly onChange: () => Promise<void>;
 }
 
-/** A webhook and, where it got a new one, its secret: it is shown this once. */
+/** A webhook for its administrator. A new secret is shown only in the answer to the request that made it. */
 export interface ShownWebhook {
   readonly webhook: object;
   readonly secret?: string;
 }
 
-/** Makes, changes and deletes webhooks, and writes an audit line for each change. No line, and no answer but the first, has a secret; lines have no URL either, because it may hold one. */
+/** Makes, changes and deletes webhooks, and writes an audit line for each change. Audit lines have no secret, and no URL, because a URL may contain a secret. */
 export class WebhookAdministration {
   readonly #deps: WebhookAdministrationDependencies;
   #tests = 0;
@@ -54,7 +54,7 @@ export class WebhookAdministration {
     this.#deps = deps;
   }
 
-  /** Rejects with a `Problem`, as every method. */
+  /** Rejects with a `Problem`, as all methods do. */
   async create(body: unknown, by: Actor): Promise<ShownWebhook> {
     const { settings, from } = readWebhookRequest(body, this.#deps.bounds);
     const cursor = await this.#cursorOf(from, settings);
@@ -113,7 +113,7 @@ export class WebhookAdministration {
     return (await asked(this.#deps.store.listAttempts(id, limit))).map(describeAttempt);
   }
 
-  /** Sends a delivery that is no message, now and once, wherever the webhook is delivered. */
+  /** Sends a test delivery from this instance, once, even if another instance owns the webhook. */
   async test(id: string, signal: AbortSignal): Promise<object> {
     const settings = settingsOf((await this.#record(id)).settings);
     if (this.#tests >= TESTS_MAX_REQUESTS) throw new Problem('overloaded', 'Too many test deliveries are under way on this instance.');
@@ -134,6 +134,7 @@ export class WebhookAdministration {
     return record;
   }
 
+  /** Applies a change to the newest version of the record. Tries again if another change was stored first. */
   async #changeTo(id: string, audit: string, by: Actor, sentence: string, change: (record: WebhookRecord, settings: WebhookSettings) => { readonly settings: WebhookSettings; readonly status: WebhookStatus; readonly restart: string | undefined }): Promise<WebhookRecord> {
     for (let tries = 0; tries < CHANGE_MAX_COMMITS; tries++) {
       const record = await this.#record(id);
@@ -147,13 +148,13 @@ export class WebhookAdministration {
   }
 
   async #cursorOf(from: StartRequest, { topics }: WebhookSettings): Promise<string> {
-    // Messages after it that retention has deleted are delivered as a gap.
+    // If retention has deleted messages after it, the reader delivers a gap.
     if (from.kind === 'after') return formatId(from.position.epoch, from.position.seq);
     const { at } = await this.#resolve(from, topics);
     return formatId(at.epoch, at.seq);
   }
 
-  /** A mistyped id would set the webhook to the oldest message held. @throws Problem */
+  /** Refuses an unknown id: a mistyped id would start the replay at the oldest message. @throws Problem */
   async #mustExist(from: StartRequest, { topics }: WebhookSettings): Promise<void> {
     const { gap } = await this.#resolve(from, topics);
     if (gap?.reason === 'unknown-log' || gap?.reason === 'ahead') throw new Problem('invalid-cursor', 'from is an id that this log does not know.', { field: 'from' });
@@ -172,7 +173,7 @@ export class WebhookAdministration {
     return (await this.#describe([record]))[0]!;
   }
 
-  /** Webhooks as administrators see them, each with its newest attempt where that failed. */
+  /** Webhooks for administrators, each with its newest attempt if that failed. */
   async #describe(records: readonly WebhookRecord[]): Promise<readonly object[]> {
     const newest = await asked(this.#deps.store.newestAttempts(records.map(({ id }) => id)));
     const attempts = new Map(newest.map((one) => [one.webhook, describeAttempt(one)]));
@@ -190,7 +191,7 @@ export class WebhookAdministration {
     });
   }
 
-  /** How many messages of the log come after a cursor; undefined where that cannot be known. */
+  /** How many numbers of the log come after a cursor; undefined if the cursor is of another log. */
   #behind(cursor: string): number | undefined {
     const { tail } = this.#deps;
     const position = parseId(cursor);

@@ -1,16 +1,16 @@
 import type { KeptAttempt } from '../store/contracts/webhook-store.ts';
 import type { Outcome } from './sender.ts';
 
-/** Stops what a receiver's answer becomes as JSON from growing: each byte that is no text takes several. */
+/** The longest excerpt of an answer in the database. Bounds its JSON, where a byte that is no text takes several characters. */
 const EXCERPT_MAX_CHARACTERS = 256;
 
-/** An attempt as the database keeps it. */
+/** An attempt as the text in the database. */
 export function attemptText(id: string, { status, error, excerpt, milliseconds }: Outcome, now: number): string {
   const answer = excerpt.slice(0, EXCERPT_MAX_CHARACTERS).toWellFormed();
   return JSON.stringify({ delivery: id, time: new Date(now).toISOString(), status, error, milliseconds: Math.round(milliseconds), ...(answer === '' ? {} : { answer }) });
 }
 
-/** An attempt as administrators see it. */
+/** An attempt for administrators. */
 export interface ShownAttempt {
   readonly number: number;
   readonly status?: number;

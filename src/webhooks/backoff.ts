@@ -1,17 +1,17 @@
 /** When a delivery that failed is attempted again. */
 
-/** The longest pause. Stops a receiver that was away for a night from being away for a day. */
+/** The longest pause, unless the receiver asks for more. A receiver that comes back gets its messages within this time. */
 const FAILURE_PAUSE_MAX_MS = 3_600_000;
-/** The longest time that a receiver can ask for (`Retry-After`), and so the longest pause of all. Stops one from putting a webhook off for ever. */
+/** The longest pause that a receiver can ask for (`Retry-After`). Stops a receiver from delaying its webhook for ever. */
 const ASKED_PAUSE_MAX_MS = 86_400_000;
 /** This number of failures in a row opens the circuit. */
 export const CIRCUIT_OPEN_FAILURES = 5;
 
 /**
- * How long to wait after a number of failures in a row. The pause doubles with each. Chance takes up to half of it away, so that not everybody asks a receiver at the moment when it comes back.
- * Failures count on from one message to the next: a dead receiver is asked as seldom for the next message as for the last.
+ * The pause after a number of failures in a row. It doubles with each failure, less a random part of up to half, so that not all webhooks attempt a receiver at once when it comes back.
+ * With `firstMs` 1000: 0.5 to 1 s, 1 to 2 s, 2 to 4 s, … A given-up message does not reset the failures, so a dead receiver gets few attempts for the next message too.
  *
- * @param retryAfter What the receiver asked for. Milliseconds.
+ * @param retryAfter The pause that the receiver asked for, in milliseconds.
  */
 export function pauseMs(failures: number, firstMs: number, retryAfter: number | undefined, random: () => number): number {
   return Math.round(Math.max(longestPauseMs(failures, firstMs) * (0.5 + random() / 2), Math.min(retryAfter ?? 0, ASKED_PAUSE_MAX_MS)));
@@ -22,7 +22,7 @@ export function longestPauseMs(failures: number, firstMs: number): number {
   return failures === 0 ? 0 : Math.min(FAILURE_PAUSE_MAX_MS, firstMs * 2 ** (failures - 1));
 }
 
-/** `Retry-After` in milliseconds: seconds, or a date (RFC 9110, section 10.2.3). undefined where it is neither. */
+/** `Retry-After` in milliseconds: seconds, or a date (RFC 9110, section 10.2.3). Undefined if it is neither. */
 export function retryAfterMs(header: string | undefined, now: number): number | undefined {
   if (header === undefined) return undefined;
   if (/^[0-9]{1,9}$/.test(header)) return Number(header) * 1000;

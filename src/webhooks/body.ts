@@ -2,7 +2,7 @@ import type { Gap } from '../model/gap.ts';
 import { toJson, type Message } from '../model/message.ts';
 import type { WebhookFormat } from './settings.ts';
 
-/** A request's body, its type, and its `webhook-id`, which all attempts of it share. */
+/** A request's body, its content type, and its `webhook-id`. All attempts of a delivery have the same id. */
 export interface Delivery {
   readonly id: string;
   readonly type: string;
@@ -19,12 +19,12 @@ export function messageDelivery(message: Message, format: WebhookFormat): Delive
   return { id: message.id, type: CLOUDEVENTS_TYPE, body: Buffer.concat([Buffer.from(`${head.slice(0, -1)},"data":`), data, Buffer.from('}')]) };
 }
 
-/** A gap: retention deleted messages before they could be delivered. Its id follows from the position that was asked for, so that an attempt after it has the same. */
+/** A gap: retention deleted messages before they were delivered. Its id comes from the cursor before the gap, so all attempts have the same id. */
 export function gapDelivery(gap: Gap, cursor: string, format: WebhookFormat, now: number): Delivery {
   return control(`gap-${cursor}`, '$gap', gap, format, now);
 }
 
-/** A delivery that an administrator asks for. */
+/** A test delivery, which an administrator asked for. */
 export function testDelivery(id: string, format: WebhookFormat, now: number): Delivery {
   return control(id, '$test', { test: true }, format, now);
 }

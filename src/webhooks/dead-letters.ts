@@ -6,7 +6,7 @@ import { Problem } from '../model/problem.ts';
 import type { Delivery } from './body.ts';
 import { DEAD_EVENT } from './settings.ts';
 
-/** How long the log remembers that a dead letter was published. It is longer than any failure of the database that delays the note of it. */
+/** The window of a dead letter's idempotency key. Longer than any failure of the database that may delay storing the cursor after it. */
 const DEAD_KEPT_MS = 30 * 86_400_000;
 
 export interface DeadLetter {
@@ -19,16 +19,16 @@ export interface DeadLetter {
   readonly since: number;
 }
 
-/** The data of each dead letter begin with this. The id of its webhook follows. */
+/** The data of each dead letter begin with this, and the id of its webhook follows. */
 const BEGINNING = '{"webhook":"';
 
-/** Whether a message is a dead letter, of a webhook or of any. Others may use the name of the event, too: theirs are messages as any other. */
+/** Whether a message is a dead letter. Publishers may use the same event name, so check the data too. @param webhook Only dead letters of this webhook. */
 export function isDeadLetter({ event, json, data }: Pick<Message, 'event' | 'json' | 'data'>, webhook?: string): boolean {
   const beginning = Buffer.from(webhook === undefined ? BEGINNING : `${BEGINNING}${webhook}",`);
   return event === DEAD_EVENT && json && Buffer.compare(data.subarray(0, beginning.length), beginning) === 0;
 }
 
-/** Publishes undelivered messages to another topic: each once, however often that is attempted. */
+/** Publishes undelivered messages to a dead letter topic. An idempotency key makes repetitions harmless. */
 export class DeadLetters {
   readonly #publisher: Pick<Publisher, 'publish'>;
 
@@ -36,7 +36,7 @@ export class DeadLetters {
     this.#publisher = publisher;
   }
 
-  /** Rejects with a `Problem` where it was not stored. */
+  /** Rejects with a `Problem` if the dead letter was not stored. */
   async publish({ id, topic, delivery, failures, since }: DeadLetter): Promise<void> {
     const head = JSON.stringify({ webhook: id, delivery: delivery.id, failures, since: new Date(since).toISOString() });
     const data = Buffer.concat([Buffer.from(`${head.slice(0, -1)},"body":`), delivery.body, Buffer.from('}')]);
@@ -44,7 +44,7 @@ export class DeadLetters {
     try {
       await this.#publisher.publish(FULL_GRANT, [{ topic, event: DEAD_EVENT, json: true, data, ttl: 0 }], key);
     } catch (error) {
-      // The dead letter was published before, to another topic.
+      // The dead letter was published before, when the webhook had another dead letter topic.
       if (!(error instanceof Problem) || error.code !== 'key-reused') throw error;
     }
   }

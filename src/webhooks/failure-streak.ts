@@ -6,17 +6,18 @@ export interface FailureStreakOptions {
   readonly now: () => number;
   readonly random: () => number;
   readonly firstPauseMs: number;
-  /** After so long the next message follows. */
+  /** A message that failed for this long is given up. */
   readonly retryMs: number;
 }
 
-/** The failures of one receiver in a row: since when it has not taken the present message, and when it is asked again. The pauses are in backoff.ts. */
+/** Counts the failures of one receiver in a row, and says when to attempt it again (backoff.ts). Also keeps since when the current message is being attempted. */
 export class FailureStreak {
   readonly #options: FailureStreakOptions;
   #count: number;
+  /** The first attempt of the current message; undefined before it. */
   #since: number | undefined;
   #nextAt: number;
-  /** No pause is longer. Of another instance's failures, only their number is believed: its clock may have been ahead. */
+  /** The longest pause from now. Limits `#nextAt` of another instance, whose clock may have been ahead. */
   #pauseMaxMs: number;
 
   constructor({ failures, failingSince, nextAt }: Pick<WebhookRecord, 'failures' | 'failingSince' | 'nextAt'>, options: FailureStreakOptions) {
@@ -27,7 +28,7 @@ export class FailureStreak {
     this.#pauseMaxMs = longestPauseMs(failures, options.firstPauseMs);
   }
 
-  /** As the database keeps it. */
+  /** The columns of the database. */
   get row(): Pick<WebhookRecord, 'failures' | 'failingSince' | 'nextAt'> {
     return { failures: this.#count, failingSince: this.#since, nextAt: this.#nextAt };
   }
@@ -44,26 +45,26 @@ export class FailureStreak {
     return this.#count >= CIRCUIT_OPEN_FAILURES;
   }
 
-  /** Milliseconds. */
+  /** The rest of the pause, in milliseconds. */
   get pauseLeft(): number {
     return Math.max(0, Math.min(this.#nextAt - this.#options.now(), this.#pauseMaxMs));
   }
 
-  /** A message is about to be attempted. @returns Since when that is so for this message. */
+  /** Call it before each attempt. @returns The time of the first attempt of this message. */
   attempt(): number {
     const now = this.#options.now();
-    // A clock that was ahead must not put the end off.
+    // If the clock was ahead at the first attempt, use the present time.
     this.#since = Math.min(this.#since ?? now, now);
     return this.#since;
   }
 
-  /** The receiver took the message. */
+  /** The receiver took the delivery. */
   taken(): void {
     this.#count = 0;
     this.#nextAt = 0;
   }
 
-  /** @param retryAfter The header with which the receiver asked for a pause. */
+  /** The attempt failed: begins a pause. @param retryAfter The header `Retry-After`. */
   failed(retryAfter: string | undefined): void {
     const { firstPauseMs, now, random } = this.#options;
     this.refused();
@@ -71,17 +72,17 @@ export class FailureStreak {
     this.#nextAt = now() + this.#pauseMaxMs;
   }
 
-  /** The receiver failed, and is not asked again. */
+  /** Counts a failure without a pause. */
   refused(): void {
     this.#count += 1;
   }
 
-  /** Whether the message was attempted for so long that it is given up. */
+  /** Whether the message has failed for `retryMs`, so that it is given up. */
   get isTooLong(): boolean {
     return this.#since !== undefined && this.#options.now() - this.#since >= this.#options.retryMs;
   }
 
-  /** Another message follows. */
+  /** The cursor moved to the next message. */
   moved(): void {
     this.#since = undefined;
   }

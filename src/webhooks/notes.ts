@@ -2,9 +2,9 @@ import type { Clock } from '../runtime/clock.ts';
 import { StoreError } from '../store/store.ts';
 import { CALL_MAX_WEBHOOKS, KEPT_MAX_ATTEMPTS, type DeliveryNote, type WebhookStore } from '../store/contracts/webhook-store.ts';
 
-/** The pause between two calls. When many webhooks deliver at once, one transaction is for all of them. */
+/** The pause between two calls of the store. Webhooks that deliver during it share one transaction. */
 const NOTE_GATHER_MS = 20;
-/** After a call that failed. */
+/** The pause after a call that failed. */
 const NOTE_RETRY_MS = 1_000;
 
 export interface NotesDependencies {
@@ -17,7 +17,7 @@ interface Waiting {
   readonly done: PromiseWithResolvers<boolean>;
 }
 
-/** Moves cursors in the database: one call after the other, each for all webhooks that have moved. At most one note waits for each webhook. */
+/** Stores cursors and attempts of webhooks. One call of the store at a time covers all webhooks that have moved. At most one note waits for each webhook: a newer note replaces it. */
 export class Notes {
   readonly #store: Pick<WebhookStore, 'noteDeliveries'>;
   readonly #clock: Clock;
@@ -29,7 +29,7 @@ export class Notes {
     this.#clock = clock;
   }
 
-  /** Resolves when the note is in the database: with false where the fence was not the newest any more, and nothing was noted. */
+  /** Resolves when the note is durable. Resolves with false if another owner has a newer fence: then nothing was stored. */
   note(note: DeliveryNote): Promise<boolean> {
     const waiting = this.#waiting.get(note.id);
     const isSame = waiting?.note.fence === note.fence;
@@ -37,7 +37,7 @@ export class Notes {
       waiting.note = { ...note, attempts: [...waiting.note.attempts, ...note.attempts].slice(-KEPT_MAX_ATTEMPTS) };
       return waiting.done.promise;
     }
-    // Work under the fence before counts for nothing.
+    // The waiting note has an older fence, so the store would refuse it.
     waiting?.done.resolve(false);
     const done = Promise.withResolvers<boolean>();
     this.#waiting.set(note.id, { note, done });
@@ -62,9 +62,9 @@ export class Notes {
       return true;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      // One note is the reason (invariant 13): it must not keep the other cursors from moving.
+      // Invariant 13: the store refused because of one note. Call for each alone, so that the other cursors move.
       if (error.kind === 'refused') return this.#callEach(some);
-      // The note may be stored: the same note again changes only the list of attempts.
+      // The notes may be stored. To store them again is harmless: only the list of attempts has some twice.
       for (const one of some) this.#putBack(one);
       return false;
     }
@@ -79,6 +79,7 @@ export class Notes {
     return true;
   }
 
+  /** Puts a failed note back, or merges it into a newer note that waits. */
   #putBack(failed: Waiting): void {
     const later = this.#waiting.get(failed.note.id);
     if (later === undefined) {

@@ -8,13 +8,13 @@ import { mayConnect } from './addresses.ts';
 import type { Delivery } from './body.ts';
 import { hostOf } from './target.ts';
 
-/** How much of an answer is kept, to show people why a delivery failed. */
+/** The bytes of an answer that administrators can see, to find out why a delivery failed. */
 const EXCERPT_MAX_BYTES = 256;
-/** How much of an answer is read. Stops a receiver from sending without end. */
+/** The most bytes of an answer that are read. Stops a receiver from sending without end. */
 const RECEIVER_ANSWER_MAX_BYTES = 64 * 1024;
-/** How long an answer may go on after its status. Stops a receiver that never ends its answer from being taken for one that hangs. */
+/** How long to read an answer after its status. A receiver that never ends its answer counts by its status, not as a timeout. */
 const ANSWER_REST_MS = 1_000;
-/** How long one server of DNS is waited for, and how often each is asked. */
+/** The timeout of a DNS server, and how often each server is asked. */
 const DNS_WAIT_MS = 2_000;
 const DNS_TRIES_FACTOR = 2;
 
@@ -22,7 +22,7 @@ const DNS_TRIES_FACTOR = 2;
 export interface Outcome {
   /** The status of the answer; undefined without one. */
   readonly status: number | undefined;
-  /** Why no answer came. Has no text of the receiver. */
+  /** Why no answer came, in our own words: never a text of the receiver. */
   readonly error: string | undefined;
   /** The first bytes of the answer, as text. */
   readonly excerpt: string;
@@ -32,10 +32,10 @@ export interface Outcome {
 
 export interface SenderDependencies {
   readonly allow: WebhookAllow;
-  /** From the first look for an address until the status. */
+  /** The timeout from the DNS lookup until the status of the answer. */
   readonly timeoutMs: number;
   readonly clock: Clock;
-  /** Finds the addresses of a name; what the system and its DNS servers say if absent. */
+  /** Finds the addresses of a name. By default the DNS servers of the system do. */
   readonly resolve?: (host: string) => Promise<readonly string[]>;
 }
 
@@ -45,11 +45,11 @@ export interface Sending {
   readonly headers: Readonly<Record<string, string>>;
   /** Ends the attempt. */
   readonly signal: AbortSignal;
-  /** Asked once more when there is a connection, and before anything is written to it: the process may have stood still meanwhile. */
+  /** Called when the connection is open, before the request is written: the process may have been frozen, and have lost its lease. */
   readonly mayStillSend: () => boolean;
 }
 
-/** Sends one request, over a connection of its own, to an address that was checked. It follows no redirect. */
+/** Sends each request over a new connection, to a checked address. Follows no redirect. */
 export class Sender {
   readonly #allow: WebhookAllow;
   readonly #timeoutMs: number;
@@ -92,7 +92,7 @@ export class Sender {
     }
   }
 
-  /** The addresses of a name, as far as a webhook may go there. The connection goes to one of these, also where the name resolves to another a moment later. */
+  /** The addresses of a name that a webhook may connect to. The connection uses these, so a later change in DNS cannot circumvent the check. */
   async #addressesOf(host: string): Promise<readonly string[]> {
     const found = isIP(host) === 0 ? await this.#resolve(host) : [host];
     const allowed = found.filter((address) => mayConnect(address, host, this.#allow));
@@ -108,14 +108,14 @@ export class Sender {
         headers: { host: url.host, 'content-type': type, 'content-length': body.length, 'user-agent': 'Tidings', connection: 'close', ...headers },
       });
       request.on('error', reject);
-      // An answer that switches to another protocol, or none at all.
+      // For example if the answer switches to another protocol.
       request.on('close', () => reject(new SendingError('the connection was closed without an answer')));
       request.on('response', (response) => this.#read(response, resolve));
       request.end(body);
     });
   }
 
-  /** The status counts. A rest that is missing or wrong changes nothing. */
+  /** Resolves with the status and an excerpt, even if the rest of the answer is missing or malformed. */
   #read(response: IncomingMessage, resolve: (answer: Pick<Outcome, 'status' | 'excerpt' | 'retryAfter'>) => void): void {
     const kept: Buffer[] = [];
     let bytes = 0;
@@ -136,7 +136,7 @@ export class Sender {
   }
 }
 
-/** Its message is for administrators. */
+/** An error whose message administrators may see. */
 class SendingError extends Error {
   override name = 'SendingError';
 }
@@ -147,7 +147,7 @@ function reasonOf(error: unknown): string {
   return typeof code === 'string' ? code : 'the request failed';
 }
 
-/** Resolves with a connection to one of the addresses, over TLS where the URL says so. */
+/** Connects to one of the addresses, over TLS if the URL is https. */
 function connected(url: URL, addresses: readonly string[], signal: AbortSignal): Promise<Socket> {
   const host = hostOf(url);
   const lookup: LookupFunction = (_host, _options, callback) => callback(null, addresses.map((address) => ({ address, family: isIP(address) })));
@@ -171,7 +171,7 @@ function connected(url: URL, addresses: readonly string[], signal: AbortSignal):
   });
 }
 
-/** Rejects when the signal comes first. */
+/** Rejects if the signal aborts first. */
 async function raced<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
   const ended = Promise.withResolvers<never>();
   const end = (): void => ended.reject(new SendingError('ended'));
@@ -185,8 +185,8 @@ async function raced<Value>(promise: Promise<Value>, signal: AbortSignal): Promi
 }
 
 /**
- * Asks the servers of DNS directly. The system's own way takes a thread of a few that files need, too: names whose servers hang would stop them all. Only hosts that the operator named in
- * WEBHOOK_ALLOW are asked that way, because they may stand in a file of this machine.
+ * Asks the DNS servers directly. The system's `getaddrinfo` would block threads of Node's small pool, which also reads files: a few names whose servers hang would stop all of them. Only hosts in
+ * WEBHOOK_ALLOW go through the system, because they may be in the machine's hosts file.
  */
 function resolverOf(allow: WebhookAllow): (host: string) => Promise<readonly string[]> {
   const resolver = new Resolver({ timeout: DNS_WAIT_MS, tries: DNS_TRIES_FACTOR });

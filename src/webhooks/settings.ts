@@ -1,6 +1,6 @@
 import type { SigningSecret } from './signature.ts';
 
-/** How a message is written. `json`: the message as a stream of many topics has it. `cloudevents`: an event of CloudEvents 1.0, structured. */
+/** The format of a request's body. `json`: the message object of a stream of many topics. `cloudevents`: CloudEvents 1.0 in structured mode. */
 export type WebhookFormat = 'json' | 'cloudevents';
 
 export const FORMATS: readonly WebhookFormat[] = ['json', 'cloudevents'];
@@ -13,7 +13,7 @@ export interface WebhookSettings {
   /** Event names; absent for all. */
   readonly events?: readonly string[] | undefined;
   readonly format: WebhookFormat;
-  /** Where messages go that could not be delivered; absent for `dead.webhooks.{id}`. */
+  /** The topic of dead letters; absent for `dead.webhooks.{id}`. */
   readonly deadTopic?: string | undefined;
   /** The newest first. */
   readonly secrets: readonly SigningSecret[];
@@ -23,7 +23,7 @@ export function settingsText(settings: WebhookSettings): string {
   return JSON.stringify(settings);
 }
 
-/** Throws at a text that this program did not write: nothing may be sent by it. */
+/** Throws if this program did not write the text, so that no request goes out by wrong settings. */
 export function settingsOf(text: string): WebhookSettings {
   const { url, topics, events, format, deadTopic, secrets } = parsed(text);
   const isRight = typeof url === 'string' && isTexts(topics) && (events === undefined || isTexts(events)) && (deadTopic === undefined || typeof deadTopic === 'string') && Array.isArray(secrets) && secrets.every(isSecret);
@@ -32,15 +32,15 @@ export function settingsOf(text: string): WebhookSettings {
   return { url, topics, events, format: known, deadTopic, secrets };
 }
 
-/** The topic for what cannot be delivered. */
+/** The topic of dead letters. */
 export function deadTopicOf(id: string, { deadTopic }: Pick<WebhookSettings, 'deadTopic'>): string {
   return deadTopic ?? `dead.webhooks.${id}`;
 }
 
-/** The event name of what could not be delivered. */
+/** The event name of dead letters. */
 export const DEAD_EVENT = 'dead-letter';
 
-/** Whether dead letters of a topic are wanted. A pattern for everything does not ask for them: two webhooks would deliver each other's failures for ever. */
+/** Whether a webhook wants the dead letters of a topic: it names that topic, or a pattern under `dead.`. Broader patterns do not match: two webhooks would deliver each other's failures for ever. */
 export function wantsDeadLetters({ topics }: Pick<WebhookSettings, 'topics'>, topic: string): boolean {
   return topics.some((name) => name === topic || name.startsWith('dead.'));
 }

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { Problem } from '../model/problem.ts';
 
-/** Signatures of Standard Webhooks (https://www.standardwebhooks.com, symmetric, `v1`): a receiver can tell that a delivery is from here, whole, and not an old one sent again. */
+/** Signatures of Standard Webhooks (https://www.standardwebhooks.com, symmetric, `v1`). A receiver can verify the sender and the body, and refuse replays. */
 
 const PREFIX = 'whsec_';
 /** The random bytes of a new secret; the specification wants 24 to 64. */
@@ -11,7 +11,7 @@ const SIGNING_SECRET_MAX_BYTES = 64;
 
 export interface SigningSecret {
   readonly secret: string;
-  /** When it is no longer signed with, while a rotation overlaps; absent for the newest. Milliseconds since 1970. */
+  /** When an old secret ends, after a rotation with an overlap; absent for the newest. Milliseconds since 1970. */
   readonly until?: number;
 }
 
@@ -19,7 +19,7 @@ export function makeSecret(): string {
   return `${PREFIX}${randomBytes(SIGNING_SECRET_BYTES).toString('base64')}`;
 }
 
-/** A secret that the sender of a request brings: `whsec_` and base64. @throws Problem that does not repeat it */
+/** Checks a secret of an administrator: `whsec_` and base64. @throws Problem that does not quote it */
 export function readSecret(value: unknown): string {
   const base64 = typeof value === 'string' && value.startsWith(PREFIX) ? value.slice(PREFIX.length) : undefined;
   const bytes = base64 === undefined ? undefined : Buffer.from(base64, 'base64');
@@ -29,7 +29,7 @@ export function readSecret(value: unknown): string {
   return value as string;
 }
 
-/** The headers that sign a body, with each secret that counts at the time. @param now Milliseconds since 1970. */
+/** The headers of a delivery, with a signature for each valid secret. @param now Milliseconds since 1970. */
 export function signatureHeaders(id: string, body: Uint8Array, secrets: readonly SigningSecret[], now: number): Readonly<Record<string, string>> {
   const timestamp = String(Math.floor(now / 1000));
   const signatures = secrets.filter(({ until }) => until === undefined || until > now).map(({ secret }) => {

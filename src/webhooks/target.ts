@@ -3,14 +3,13 @@ import type { WebhookAllow } from '../config/webhook-allow.ts';
 import { Problem } from '../model/problem.ts';
 import { mayConnect } from './addresses.ts';
 
-/** Stops a URL from filling a log line, or a page of webhooks from filling the memory. */
+/** The longest URL. Stops a page of webhooks from filling the memory. */
 const TARGET_MAX_CHARACTERS = 2_048;
 
 /**
- * Checks where a webhook is to go. The host name is not resolved: that is done for each connection, which goes to an address that was checked (sender.ts). An address in its place, however it is
- * written, is checked here and there.
+ * Checks the URL of a webhook. It does not resolve a host name: `sender.ts` does that, and checks the address of each connection. An IP address as the host is checked here too, in any notation.
  *
- * @throws Problem that names the member `url`, and never repeats it: a URL may hold a secret.
+ * @throws Problem that names the member `url`, and never quotes the URL, which may contain a secret.
  */
 export function readTarget(text: unknown, allow: WebhookAllow): string {
   if (typeof text !== 'string' || text === '') throw invalid('it must be a text such as https://example.com/hook');

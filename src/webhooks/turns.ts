@@ -1,17 +1,17 @@
 import type { Clock } from '../runtime/clock.ts';
 
-/** Bounds the turns that have taken no longer than `QUICK_TURN_MS` so far. */
+/** The most quick turns at a time. A turn is quick until it has taken `QUICK_TURN_MS`; then it is slow. */
 const QUICK_MAX_CONNECTIONS = 64;
-/** Bounds the turns of webhooks that failed last time: they begin only while fewer than these are slow. */
+/** A webhook that failed last time begins its turn, a slow turn, only while fewer turns than this are slow. */
 const SLOW_MAX_CONNECTIONS = 128;
-/** Bounds all of them together: receivers that begin to hang at the same moment have one of these each. */
+/** The most turns at a time. Bounds the connections when many receivers begin to hang at once. */
 const MAX_TURN_CONNECTIONS = 512;
-/** Stops the webhooks of one host from taking the places of all others, and a burst from being an attack on that host. */
+/** The most turns of one origin at a time. Stops one host from taking the turns of others, and protects that host from a burst. */
 const HOST_MAX_CONNECTIONS = 16;
-/** From then on a turn counts as slow. */
+/** After this time, a turn counts as slow. */
 const QUICK_TURN_MS = 1_000;
 
-/** Somebody who waits for a turn. */
+/** A webhook that waits for its turn. */
 export interface Turn {
   /** Scheme, name and port. */
   readonly origin: string;
@@ -23,20 +23,23 @@ export interface Turn {
 
 interface Queue {
   readonly isSuspect: boolean;
-  /** By their origins, which take turns. */
+  /** By their origins. The origin that waited longest is first. */
   readonly waiting: Map<string, Turn[]>;
 }
 
 /**
- * Gives out connections: bounded in all and for each origin, and in turns between origins. A receiver that hangs holds a place of the slow ones: after a second its place among the quick
- * ones is free again. So receivers that answer wait for those that hang for about a second once, and never again.
+ * Bounds the turns of webhooks, in all and for each origin. Origins take turns.
+ *
+ * A receiver that hangs frees its quick turn after a second, because its turn becomes slow. Its next turns are slow from the beginning. So webhooks whose receivers answer wait for a hanging receiver once,
+ * for about a second.
  */
 export class Turns {
   readonly #clock: Clock;
   readonly #good: Queue = { isSuspect: false, waiting: new Map() };
   readonly #suspect: Queue = { isSuspect: true, waiting: new Map() };
-  /** How many run, by their origins. */
+  /** How many turns run, by their origins. */
   readonly #running = new Map<string, number>();
+  /** How many quick and slow turns run. */
   #quick = 0;
   #slow = 0;
 
@@ -44,7 +47,7 @@ export class Turns {
     this.#clock = clock;
   }
 
-  /** How many run. */
+  /** How many turns run. */
   get running(): number {
     return this.#quick + this.#slow;
   }
@@ -68,7 +71,7 @@ export class Turns {
     for (const [origin, turns] of waiting) {
       if ((this.#running.get(origin) ?? 0) >= HOST_MAX_CONNECTIONS) continue;
       const turn = turns.shift();
-      // The next time this origin comes last.
+      // Move this origin to the end.
       waiting.delete(origin);
       if (turns.length > 0) waiting.set(origin, turns);
       return turn;

@@ -3,9 +3,8 @@ import { MessageWait } from '../delivery/message-wait.ts';
 import type { Found, History } from '../log/history/history-pages.ts';
 import type { Starts } from '../log/history/start-position.ts';
 import type { Tail } from '../log/tail/tail.ts';
-import type { Gap } from '../model/gap.ts';
 import type { Message } from '../model/message.ts';
-import { formatId, parseId, type Position } from '../model/position.ts';
+import { parseId, type Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import { Filter } from '../model/topic.ts';
 import { Hold, type Budget } from '../runtime/sharing/budget.ts';
@@ -22,11 +21,12 @@ import type { Sender } from './sender.ts';
 import { deadTopicOf, settingsOf, wantsDeadLetters, type WebhookSettings } from './settings.ts';
 import { signatureHeaders } from './signature.ts';
 import type { Turns } from './turns.ts';
+import { WebhookCursor } from './webhook-cursor.ts';
 
-/** A turn ends after this number of messages or this time, and other webhooks have theirs. After a crash, at most this number of messages is sent again. */
+/** A turn ends after this number of messages or this time, so that other webhooks get their turns. After a crash, at most this number of messages is sent again. */
 const WEBHOOK_TURN_MAX_MESSAGES = 16;
 const WEBHOOK_TURN_MS = 1_000;
-/** A read ends with the message that reaches this size. Stops a few hanging receivers from holding the memory that hundreds of others need. */
+/** A read ends with the message that reaches this size. Stops a few hanging receivers from taking the memory that hundreds of others need. */
 const WEBHOOK_READ_MAX_BYTES = 32 * 1024;
 /** How often the cursor of a webhook without messages moves on in the database. Stops retention from overtaking the cursor. */
 const WEBHOOK_QUIET_MS = 60_000;
@@ -46,7 +46,7 @@ export interface WebhookReaderDependencies extends FailureStreakOptions {
   readonly deadLetters: Pick<DeadLetters, 'publish'>;
   /** Bounds the messages in the turns of all webhooks that did not fail last time. */
   readonly budget: Budget;
-  /** Bounds the messages of webhooks that failed last time. Stops hanging receivers from holding the memory of the others. */
+  /** Bounds the messages of webhooks that failed last time. Stops hanging receivers from taking the memory of the others. */
   readonly suspectBudget: Budget;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'webhookDeliveries' | 'webhookFailures' | 'webhookDeadLetters'>;
@@ -54,7 +54,7 @@ export interface WebhookReaderDependencies extends FailureStreakOptions {
   readonly ownsNow: () => boolean;
 }
 
-/** What follows a read, an attempt or a turn. */
+/** The next action after a read, an attempt or a turn. */
 type Next =
   /** More messages may follow at once. */
   | 'more'
@@ -74,7 +74,11 @@ interface ReadMessage {
 }
 
 /**
- * Sends one webhook's messages to its receiver, in the order of the log. The reader attempts a message after the receiver took the message before, or the reader gave it up or left it out.
+ * Sends one webhook's messages to its receiver, in the order of the log. The reader attempts a message only after the receiver took the message before, or the reader gave that up or left it out.
+ *
+ *     start ─► #askTurn ─► #take: read, #attempt, read, … ─► #note: store the cursor ─► #goOn ─┬─► more messages: #askTurn
+ *                                                                                             ├─► quiet: #waitForMessages ─► #askTurn
+ *                                                                                             └─► a failure: a pause ─► #askTurn
  *
  * The reader waits for new messages in the audience, as a long poll does: the fan-out matches a message once for all webhooks. It reads from the tail, unless it is far behind.
  */
@@ -90,17 +94,10 @@ export class WebhookReader {
   #timer: Timer | undefined;
   /** Resolves when the database has the outcome of the latest turn. */
   #turn: Promise<void> = Promise.resolve();
-  /** Where the next read begins. It differs from `#cursor` only until the receiver takes `#gap`. */
-  #at: Position;
-  /** A gap before `#at` that the receiver has not taken yet. */
-  #gap: Gap | undefined;
-  #isLocated = false;
-  /** The last position that the reader has delivered, given up or left out. */
-  #cursor: string;
+  readonly #cursor: WebhookCursor;
   readonly #streak: FailureStreak;
+  /** The attempts since the last note, as texts for administrators. */
   #attempts: string[] = [];
-  /** The last `#cursor` that the reader sent to the database. */
-  #noted: string;
   #isStopping = false;
 
   constructor(record: WebhookRecord, deps: WebhookReaderDependencies) {
@@ -111,9 +108,7 @@ export class WebhookReader {
     this.#events = this.#settings.events && new Set(this.#settings.events);
     this.#origin = new URL(this.#settings.url).origin;
     this.#wait = new MessageWait({ ...deps, filter: this.#filter, quietMs: WEBHOOK_QUIET_MS });
-    this.#cursor = record.cursor;
-    this.#noted = record.cursor;
-    this.#at = parseId(record.cursor) ?? { epoch: '', seq: 0 };
+    this.#cursor = new WebhookCursor(record.cursor);
     this.#streak = new FailureStreak(record, deps);
   }
 
@@ -133,9 +128,9 @@ export class WebhookReader {
     return this.#streak.isCircuitOpen;
   }
 
-  /** How many numbers of the log come after `#at`; 0 while the reader waits for a new message. */
+  /** How many numbers of the log the reader has not read yet; 0 while it waits for a new message. */
   get behind(): number {
-    return this.#wait.isUnderWay ? 0 : Math.max(0, this.#deps.tail.last - this.#at.seq);
+    return this.#wait.isUnderWay ? 0 : Math.max(0, this.#deps.tail.last - this.#cursor.at.seq);
   }
 
   start(): void {
@@ -193,18 +188,18 @@ export class WebhookReader {
     const isSuspect = this.#streak.isFailing;
     const hold = new Hold(isSuspect ? this.#deps.suspectBudget : this.#deps.budget);
     try {
-      await this.#locate();
+      await this.#cursor.locate(this.#deps.starts, this.#filter, () => this.#isStopping);
       for (let taken = 0; taken < WEBHOOK_TURN_MAX_MESSAGES && this.#deps.clock.monotonic() < end;) {
         if (this.#isStopping) return 'stop';
         const { erasures } = this.#deps.tail;
-        const found = await this.#deps.history.findInTail({ at: this.#at, gap: this.#gap }, { filter: this.#filter, limit: isSuspect ? 1 : WEBHOOK_TURN_MAX_MESSAGES - taken, maxBytes: WEBHOOK_READ_MAX_BYTES, hold, ofHeld: false, readTo: 0 });
+        const found = await this.#deps.history.findInTail({ at: this.#cursor.at, gap: this.#cursor.gap }, { filter: this.#filter, limit: isSuspect ? 1 : WEBHOOK_TURN_MAX_MESSAGES - taken, maxBytes: WEBHOOK_READ_MAX_BYTES, hold, ofHeld: false, readTo: 0 });
         if (found.gap !== undefined) {
           const { gap } = found;
-          const delivery = gapDelivery(gap, this.#cursor, this.#settings.format, this.#deps.now());
+          const delivery = gapDelivery(gap, this.#cursor.taken, this.#settings.format, this.#deps.now());
           const next = await this.#attempt(delivery, parseId(gap.resumed)!);
-          // `#at` and `#gap` stay, so the next turn sends the gap again.
+          // The cursor keeps the gap, so the next turn sends it again.
           if (next !== 'more') return next;
-          this.#gap = undefined;
+          this.#cursor.passGap();
           taken += 1;
           continue;
         }
@@ -248,17 +243,17 @@ export class WebhookReader {
 
   /**
    * Sends one delivery.
-   * @param after The cursor once the receiver takes the delivery, or the reader gives it up.
-   * @param read The message, if the delivery is one.
+   * @param after Where the cursor moves when the receiver takes the delivery, or the reader gives it up.
+   * @param read The message; undefined if the delivery is a gap.
    */
   async #attempt(delivery: Delivery, after: Position, read?: ReadMessage): Promise<Next> {
     const { counters, now, ownsNow, sender } = this.#deps;
     const since = this.#streak.attempt();
-    // An instance that stood still may have lost the webhook to another instance.
+    // An instance that was frozen may have lost its lease, and another instance may own the webhook.
     const mayStillSend = (): boolean => ownsNow() && !this.#isStopping;
     if (!mayStillSend()) return 'unread';
     const outcome = await sender.send({ url: this.#settings.url, delivery, headers: signatureHeaders(delivery.id, delivery.body, this.#settings.secrets, now()), signal: this.#ended.signal, mayStillSend });
-    // An aborted or fenced attempt says nothing about the receiver.
+    // Do not count an aborted attempt, or an attempt without a lease, as a failure of the receiver.
     if (this.#ended.signal.aborted || (outcome.status === undefined && !mayStillSend())) return 'unread';
     this.#attempts.push(attemptText(delivery.id, outcome, now()));
     if (isTaken(outcome.status)) {
@@ -270,7 +265,7 @@ export class WebhookReader {
     counters.webhookFailures += 1;
     if (outcome.status === GONE_CODE) return this.#disable();
     this.#streak.failed(outcome.retryAfter);
-    // Give up only after an attempt that failed past the limit, because the service may have been away until now. An instance that lost the webhook gives nothing up.
+    // Give up only after an attempt that failed after the limit: before it, this service itself may have been away. Without its lease, this instance must not give up.
     return this.#streak.isTooLong && ownsNow() ? this.#giveUp({ delivery, after, since, read }) : 'pause';
   }
 
@@ -280,9 +275,9 @@ export class WebhookReader {
     return 'stop';
   }
 
-  /** Publishes a delivery to the dead letter topic, and goes on with the next message. */
+  /** Publishes a dead letter of the delivery, and moves the cursor past it. An erased message gets no dead letter. */
   async #giveUp({ delivery, after, since, read }: { readonly delivery: Delivery; readonly after: Position; readonly since: number; readonly read: ReadMessage | undefined }): Promise<Next> {
-    // The message may have been erased during the attempt. A dead letter would put its data into the log again.
+    // A dead letter of a message that was erased during the attempt would put its data into the log again.
     if (read !== undefined && !this.#deps.tail.clean([read.message], read)) return 'pause';
     if (read?.message.isErased !== true) {
       await this.#deps.deadLetters.publish({ id: this.#record.id, topic: deadTopicOf(this.#record.id, this.#settings), delivery, failures: this.#streak.count, since });
@@ -292,28 +287,19 @@ export class WebhookReader {
     return 'more';
   }
 
-  #moveTo({ epoch, seq }: Position): void {
-    this.#at = { epoch, seq };
-    this.#cursor = formatId(epoch, seq);
+  #moveTo(position: Position): void {
+    this.#cursor.moveTo(position);
     this.#streak.moved();
-  }
-
-  async #locate(): Promise<void> {
-    if (this.#isLocated) return;
-    const { at, gap } = await this.#deps.starts.resolve({ kind: 'after', position: this.#at }, { filter: this.#filter, hasLeft: () => this.#isStopping });
-    this.#at = at;
-    this.#gap = gap;
-    this.#isLocated = true;
   }
 
   /** Sends the cursor and the attempts to the database. Resolves with false if another instance owns the webhook, or an administrator restarted it. */
   #note(disabled?: string): Promise<boolean> {
     const attempts = this.#attempts;
     this.#attempts = [];
-    const isSame = disabled === undefined && attempts.length === 0 && this.#cursor === this.#noted;
-    if (isSame) return Promise.resolve(true);
-    this.#noted = this.#cursor;
-    return this.#deps.notes.note({ id: this.#record.id, fence: this.#record.fence, cursor: this.#cursor, ...this.#streak.row, disabled, attempts });
+    const isUnchanged = disabled === undefined && attempts.length === 0 && this.#cursor.isSent;
+    if (isUnchanged) return Promise.resolve(true);
+    this.#cursor.markSent();
+    return this.#deps.notes.note({ id: this.#record.id, fence: this.#record.fence, cursor: this.#cursor.taken, ...this.#streak.row, disabled, attempts });
   }
 
   /** Waits in the audience until a new message may match. */
@@ -322,9 +308,11 @@ export class WebhookReader {
       this.#after(WEBHOOK_READ_RETRY_MS);
       return;
     }
-    const quietTo = await this.#wait.after(this.#at.seq);
+    // After a quiet time, `quietTo` is a number up to which no message matches: move the cursor there.
+    const quietTo = await this.#wait.after(this.#cursor.at.seq);
     const { log } = this.#deps.tail;
-    if (quietTo !== undefined && quietTo > this.#at.seq && log?.lineage.isGood(this.#at) === true) this.#moveTo(log.lineage.at(quietTo));
+    const { at } = this.#cursor;
+    if (quietTo !== undefined && quietTo > at.seq && log?.lineage.isGood(at) === true) this.#moveTo(log.lineage.at(quietTo));
     this.#askTurn();
   }
 }

@@ -11,14 +11,14 @@ import { FORMATS, settingsText, type WebhookFormat, type WebhookSettings } from 
 import { makeSecret, readSecret } from './signature.ts';
 import { readTarget } from './target.ts';
 
-/** Checks what administrators ask of webhooks. */
+/** Checks the requests of administrators. */
 
-/** Stops a list of event names from growing without end. */
+/** The most event names of one webhook. Bounds the list that each message is compared with. */
 const EVENTS_MAX_ENTRIES = 100;
-/** How long the secret before stays good, at most: 30 days. */
+/** The longest overlap, during which the old secret stays valid: 30 days. */
 export const OVERLAP_MAX_SECONDS = 30 * 86_400;
 
-/** The bound of the database, less the bytes that a rotation of the secret adds. Stops names that are allowed one by one from being refused by the database all together. */
+/** The bound of the database, less the bytes that a rotation of the secret adds. Stops settings whose members are valid, but too long for the database together. */
 const SETTINGS_MAX_BYTES = WEBHOOK_TEXT_MAX_BYTES - 1024;
 
 export interface WebhookBounds {
@@ -34,7 +34,7 @@ export interface WebhookRequest {
 
 const CHANGEABLE = ['url', 'topics', 'events', 'format', 'deadTopic'] as const;
 
-/** Reads what a new webhook is to be: `{"url", "topics", "events"?, "format"?, "deadTopic"?, "secret"?, "from"?}`. @throws Problem that names the member */
+/** Reads the request for a new webhook: `{"url", "topics", "events"?, "format"?, "deadTopic"?, "secret"?, "from"?}`. @throws Problem that names the member */
 export function readWebhookRequest(value: unknown, bounds: WebhookBounds): WebhookRequest {
   const given = members(value, [...CHANGEABLE, 'secret', 'from']);
   const { secret, from } = given;
@@ -49,7 +49,7 @@ export function readWebhookRequest(value: unknown, bounds: WebhookBounds): Webho
   return { settings: ofSize(settings), from: from === undefined ? { kind: 'now' } : readFrom(from) };
 }
 
-/** The settings with the members that a change names. `null` takes `events` or `deadTopic` away. @throws Problem */
+/** The settings after a change. `null` removes `events` or `deadTopic`. @throws Problem */
 export function changedSettings(settings: WebhookSettings, value: unknown, bounds: WebhookBounds): WebhookSettings {
   const given = members(value, CHANGEABLE);
   if (Object.keys(given).length === 0) throw invalid('', `there is nothing to change; what can be changed is ${CHANGEABLE.join(', ')}`);

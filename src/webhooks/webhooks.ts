@@ -4,19 +4,21 @@ import { CALL_MAX_WEBHOOKS, type WebhookRecord, type WebhookStore } from '../sto
 import { WebhookReader, type WebhookReaderDependencies } from './webhook-reader.ts';
 
 /**
- * This room sends messages to receivers by HTTP. A webhook is a reader with a cursor: it has no queue of its own, and its cursor is in the database (store/contracts/webhook-store.ts). Messages come in from
- * the log; signed requests go out (sender.ts), in order for each webhook, at least once. One instance at a time delivers a webhook, under a lease (ownership/); another takes over when that ends.
- * Administrators come in through `WebhookAdministration`.
+ * This room sends messages to receivers by HTTP. A webhook is a reader with a cursor in the database (store/contracts/webhook-store.ts); it has no queue. Messages come in from the log. Signed requests
+ * go out, in order for each webhook, at least once. One instance at a time delivers a webhook, under a lease (ownership/). Another instance takes over when the lease ends.
+ *
+ * Read `webhook-reader.ts` first (one webhook), then `webhook-cursor.ts`, `failure-streak.ts`, `sender.ts` (one request) and `turns.ts` (many webhooks). `notes.ts` writes the cursors.
+ * Administrators use `administration.ts`.
  */
 
-/** Memory for the messages that are being sent. A webhook that finds no room reads on a second later. */
+/** The memory for the messages that are being sent. A webhook without room tries again a second later. */
 export const WEBHOOKS_MAX_BYTES = 16 * 1024 * 1024;
-/** The same bound for webhooks that failed last time. Stops receivers that hang from holding the memory of others. */
+/** The same bound for webhooks that failed last time. Stops receivers that hang from taking the memory of the others. */
 export const SUSPECT_WEBHOOKS_MAX_BYTES = 16 * 1024 * 1024;
 
 export interface WebhooksDependencies extends Omit<WebhookReaderDependencies, 'ownsNow'> {
   readonly store: Pick<WebhookStore, 'hasActiveWebhooks' | 'leaseWebhooks' | 'findWebhooks' | 'letGoOfWebhooks'>;
-  /** The name of this process, which lives once. */
+  /** The name of this process. No later process has the same. */
   readonly instance: string;
   readonly logger: Pick<Logger, 'error' | 'warn'>;
 }
@@ -37,11 +39,12 @@ export class Webhooks {
     });
   }
 
-  /** How many this instance delivers, and how many of those failed when they were last attempted. */
+  /** How many webhooks this instance delivers. */
   get size(): number {
     return this.#owned.runners.size;
   }
 
+  /** How many of them failed at their last attempt. */
   get failing(): number {
     return [...this.#owned.runners.values()].filter(({ isFailing }) => isFailing).length;
   }
@@ -51,7 +54,7 @@ export class Webhooks {
     return [...this.#owned.runners.values()].filter(({ isCircuitOpen }) => isCircuitOpen).length;
   }
 
-  /** How many messages of the log the furthest of them is behind. */
+  /** How many numbers of the log the webhook that is furthest behind has not read. */
   get behind(): number {
     return [...this.#owned.runners.values()].reduce((most, { behind }) => Math.max(most, behind), 0);
   }
@@ -60,12 +63,12 @@ export class Webhooks {
     this.#owned.open();
   }
 
-  /** Looks now, as after a change. Calls during a look are answered by one more. */
+  /** Renews the leases and starts or stops readers now, after a change. All calls during a look share one further look. */
   look(): Promise<void> {
     return this.#owned.look();
   }
 
-  /** Lets go of everything at once, so that another instance goes on. Attempts under way have a moment to end. */
+  /** Releases all webhooks, so that another instance takes them over. Current attempts have a moment to end. */
   close(): Promise<void> {
     return this.#owned.close();
   }
@@ -79,7 +82,7 @@ export class Webhooks {
     });
   }
 
-  /** Undefined if the record cannot be read, as after a mistake in the database: it must not keep the other webhooks from being delivered. */
+  /** Undefined if the record is invalid, so that it does not stop the other webhooks. */
   #readerOf(record: WebhookRecord, ownsNow: () => boolean): WebhookReader | undefined {
     try {
       return new WebhookReader(record, { ...this.#deps, ownsNow });

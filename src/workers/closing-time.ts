@@ -1,2 +1,2 @@
-/** How long the end may take beyond the drain window before the process is killed. */
+/** How long the shutdown may take after the drain window. Then the process is killed. */
 export const CLOSE_MS = 10_000;

@@ -2,13 +2,13 @@ import { within, type Clock } from '../runtime/clock.ts';
 import { mergeMetrics } from './merged-metrics.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
-/** How long the metrics of workers are waited for. Prometheus gives up after ten seconds. Milliseconds. */
+/** How long to wait for the metrics of workers. Prometheus itself gives up after ten seconds. */
 const METRICS_WAIT_MS = 2_000;
 
 export interface CollectionsDependencies {
   readonly clock: Clock;
   readonly workers: () => readonly WorkerProcess[];
-  /** The supervisor's own. @param answered The workers whose metrics came in time. */
+  /** The supervisor's own metrics. @param answered The workers whose metrics came in time. */
   readonly render: (answered: ReadonlySet<number>) => Promise<string>;
 }
 
@@ -19,7 +19,7 @@ interface Collection {
   readonly complete: PromiseWithResolvers<true>;
 }
 
-/** Collects the metrics of all workers. A second caller gets the collection under way. */
+/** Collects the metrics of all workers. Callers at the same time share one collection. */
 export class Collections {
   readonly #dependencies: CollectionsDependencies;
   #count = 0;
@@ -34,13 +34,14 @@ export class Collections {
     return this.#current.text;
   }
 
+  /** A worker sent its metrics. */
   rendered(number: number, id: number, text: string): void {
     if (this.#current?.id !== id) return;
     this.#current.texts.set(number, text);
     this.#look();
   }
 
-  /** A worker ended: it is not waited for. */
+  /** A worker ended: a collection does not wait for it. */
   gone(): void {
     this.#look();
   }

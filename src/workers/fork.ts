@@ -3,17 +3,17 @@ import cluster from 'node:cluster';
 import type { WorkerChild } from './worker-process.ts';
 
 /**
- * Starts the process of a worker. If the system has no process, file or memory for it just now, the child has an `error` and no `pid`. That must not end the supervisor, nor the other
+ * Starts the process of a worker. If the system cannot start it, for example because memory is short, the child emits `error` and has no `pid`. So a failure ends neither the supervisor nor the other
  * workers.
  */
 export function forkWorker(environment: Readonly<Record<string, string>>): WorkerChild {
   try {
     const worker = cluster.fork(environment);
-    // Node throws where nobody listens. The process emits the error, too.
+    // An `error` without a listener would throw. The process emits the error too, and has a listener.
     worker.on('error', () => undefined);
     return worker.process;
   } catch (error) {
-    // Some reasons Node throws.
+    // Node throws some errors instead of emitting them.
     const child = new ChildProcess();
     process.nextTick(() => child.emit('error', error));
     return child;

@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { exclusivePort } from '../runtime/sockets/exclusive-port.ts';
 
-/** How long a port that is in use is asked for again. Workers of a supervisor that was killed let go of it within that time. Milliseconds. */
+/** How long to retry a port that is in use, and how often. Workers of a killed supervisor release it within that time. */
 const PORT_WAIT_MS = 2_000;
 const PORT_LOOK_MS = 50;
 
-/** A port that is kept from other programs until the first worker listens on it. */
+/** A port that other programs cannot take before the first worker listens on it. */
 export interface HeldPort {
   readonly port: number;
   /** Whether the system spreads connections over sockets that listen on one port. */
@@ -16,8 +16,8 @@ export interface HeldPort {
 }
 
 /**
- * Takes a port for the workers: for a moment for this process alone, and then to be shared.
- * @throws what listening threw
+ * Takes a port for the workers. First listens alone, to be sure that no other program has it; then listens so that the workers can share it.
+ * @throws the error of `listen`
  */
 export async function holdPort(host: string, port: number): Promise<HeldPort> {
   const number = await freed(host, port);
@@ -28,12 +28,12 @@ export async function holdPort(host: string, port: number): Promise<HeldPort> {
     if (!isMissing(error)) throw error;
     return { port: number, isShared: false, release: () => undefined };
   }
-  // Until a worker listens nobody can answer.
+  // Before a worker listens, no process can answer a connection.
   held.on('connection', (socket) => socket.destroy());
   return { port: number, isShared: true, release: () => void held.close() };
 }
 
-/** @returns The port, once nobody has it. */
+/** @returns The port, when no other program has it. */
 async function freed(host: string, port: number): Promise<number> {
   for (const until = performance.now() + PORT_WAIT_MS; ;) {
     try {
@@ -52,7 +52,7 @@ async function share(host: string, port: number): Promise<Server> {
   return server;
 }
 
-/** Systems that cannot share ports say so. */
+/** Whether the system cannot share ports. */
 function isMissing(error: unknown): boolean {
   return ['ENOTSUP', 'EINVAL', 'ENOPROTOOPT'].includes(codeOf(error));
 }

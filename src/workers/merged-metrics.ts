@@ -1,9 +1,9 @@
-/** A line that says something of all series of one name: `# HELP name …` or `# TYPE name …`. */
+/** A line about all series of one name: `# HELP name …` or `# TYPE name …`. */
 const COMMENT = /^# (?:HELP|TYPE) (\S+) /;
 
 /**
- * Puts expositions in Prometheus' text format together. The format wants all series of one name in one place, and their comments once. Every exposition has a label of its own on its
- * series already, so that no two are the same.
+ * Merges expositions in Prometheus' text format. The format wants all series of one name together, and their comments once. Each exposition has its own label on its series, so no two series
+ * are equal.
  */
 export function mergeMetrics(texts: readonly string[]): string {
   const families = new Map<string, { readonly comments: string[]; readonly series: string[] }>();

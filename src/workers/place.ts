@@ -1,22 +1,22 @@
 import cluster from 'node:cluster';
 import { ConfigError } from '../config/config.ts';
 
-/** The facts that a worker gets from the supervisor at its start. */
+/** What a worker gets from the supervisor at its start. */
 export interface WorkerPlace {
-  /** From 1 on. A worker that takes the place of another has its number. */
+  /** From 1 on. A worker that replaces another has its number. */
   readonly number: number;
   /** How many workers there are. */
   readonly count: number;
   /** The port of all workers. */
   readonly port: number;
   readonly operationsPort: number | undefined;
-  /** Whether the system spreads connections over sockets that listen on one port. Otherwise the supervisor accepts them, and hands them over. */
+  /** Whether the system spreads connections over sockets that listen on one port. Otherwise the supervisor accepts them, and passes them to the workers. */
   readonly sharesPort: boolean;
-  /** The path of the hub's socket, over which the workers talk; undefined where they do so over Redis. */
+  /** The path of the hub's socket, over which the workers talk; undefined if they talk over Redis. */
   readonly hub: string | undefined;
 }
 
-/** Carries the place from the supervisor to its workers. */
+/** The environment variable with the place, from the supervisor to its workers. */
 const VARIABLE = 'TIDINGS_WORKER';
 
 export function environmentOf(place: WorkerPlace): Readonly<Record<string, string>> {
@@ -25,7 +25,7 @@ export function environmentOf(place: WorkerPlace): Readonly<Record<string, strin
 
 /**
  * The place of this process among the workers; undefined if it is no worker.
- * @throws ConfigError where somebody else has set the variable
+ * @throws ConfigError if another program has set the variable
  */
 export function ownPlace(): WorkerPlace | undefined {
   const text = process.env[VARIABLE];
@@ -34,7 +34,7 @@ export function ownPlace(): WorkerPlace | undefined {
   return JSON.parse(text) as WorkerPlace;
 }
 
-/** Whether this process is to start workers rather than serve. @throws ConfigError where it cannot */
+/** Whether this process is to start workers instead of serving. @throws ConfigError if it is a worker of another program */
 export function startsWorkers(workers: number): boolean {
   if (workers === 1 || ownPlace() !== undefined) return false;
   if (cluster.isWorker) throw new ConfigError([`WORKERS: it is ${workers}, but another program has started this process as one of a cluster (PM2 does); set WORKERS=1, or let it start one process`]);

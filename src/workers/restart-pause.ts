@@ -1,12 +1,12 @@
-/** The pause before a worker is started again: it doubles each time, up to the second. Stops one that cannot live from taking the machine. Milliseconds. */
+/** The first and the longest pause before a worker is started again. It doubles each time. Stops a worker that fails at once from using all CPU time. */
 const PAUSE_MIN_MS = 500;
 const PAUSE_MAX_MS = 30_000;
-/** The part of a pause that is left to chance, so that workers that ended together do not all load at once. */
+/** The random part of a pause. Stops workers that ended together from all starting at once. */
 const JITTER_SHARE = 0.5;
-/** After a life of this length the next pause is the shortest again. Milliseconds. */
+/** After a worker that ran for this long, the pauses begin anew. */
 const LIVED_MS = 60_000;
 
-/** How long to wait before the worker of one place is started again. */
+/** The pauses between the processes of one worker number. */
 export class RestartPause {
   readonly #random: () => number;
   #nextMs = PAUSE_MIN_MS;
@@ -15,7 +15,7 @@ export class RestartPause {
     this.#random = random;
   }
 
-  /** @param livedMs How long the worker that ended had lived. */
+  /** @param livedMs How long the process that ended had run. */
   after(livedMs: number): number {
     if (livedMs >= LIVED_MS) this.#nextMs = PAUSE_MIN_MS;
     const pauseMs = this.#nextMs;

@@ -1,8 +1,8 @@
-/** Signals that end the service in order. A terminal and systemd send them to every process of it, so a worker takes the first one from any sender. */
+/** Signals that end the service gracefully. A terminal and systemd send them to every process, so a worker obeys the first signal from any sender. */
 export const ENDING_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
 
 export type EndingSignal = (typeof ENDING_SIGNALS)[number];
 
 export function isEnding(signal: string | undefined): signal is EndingSignal {
-  return ENDING_SIGNALS.some((one) => one === signal);
+  return ENDING_SIGNALS.some((ending) => ending === signal);
 }

@@ -9,15 +9,15 @@ import type { EndingSignal } from './signals.ts';
 import { WorkerProcess, type Exit, type WorkerChild } from './worker-process.ts';
 
 /**
- * This room makes one service of several processes on one machine. The first process supervises: it starts workers, and starts them again. Each worker is an instance as `main.ts` makes it, and
- * all of them listen on one port. Signals of the system and messages of workers come in; orders to workers, and the metrics of all, go out. The supervisor loads neither the store nor HTTP.
- * `supervisor.ts` and `worker-process.ts` are its side, `worker.ts` is the worker's side, and `protocol.ts` has their messages.
+ * This room makes one service of several processes on one machine. The supervisor starts workers, and starts them again when they end. Each worker is an instance as `main.ts` makes it, and
+ * all listen on one port. Signals and messages of workers come in; messages to workers, and the metrics of all, go out. The supervisor loads neither the store nor HTTP.
+ * Read `protocol.ts` first (the messages), then `supervisor.ts` and `worker-process.ts` (the supervisor's side), and `worker.ts` (the worker's side).
  */
 
-/** How often the supervisor looks for silent workers and for new warnings. Milliseconds. */
+/** How often the supervisor looks for silent workers and for its own new warnings. */
 const LOOK_EVERY_MS = 1_000;
 
-/** Why a worker was started again, for a metric: it failed, was killed by a signal, was frozen, or ended in order. */
+/** Why a worker was started again, for a metric: it failed, was killed by a signal, was frozen, or ended gracefully. */
 export const RESTART_REASONS = ['failed', 'killed', 'frozen', 'drained'] as const;
 export type RestartReason = (typeof RESTART_REASONS)[number];
 
@@ -33,7 +33,7 @@ export interface SupervisorDependencies {
   readonly render: (answered: ReadonlySet<number>) => Promise<string>;
   /** A worker accepts connections on a port. */
   readonly onAccepting: (port: WorkerPort) => void;
-  /** Called once, when all listen. @param greeting What one of them would have printed alone. */
+  /** Called once, when all workers listen. @param greeting The text that a single process would print. */
   readonly onAll: (greeting: string) => void;
   /** The first worker ended before it listened: the service cannot start, and the worker has logged why. */
   readonly onRefused: (exit: Exit) => void;
@@ -59,7 +59,7 @@ export class Supervisor {
     this.#collections = new Collections({ clock: dependencies.clock, workers: () => [...this.#workers.values()], render: dependencies.render });
   }
 
-  /** Workers that take work. */
+  /** How many workers are ready. */
   get ready(): number {
     return [...this.#workers.values()].filter(({ isReady }) => isReady).length;
   }
@@ -75,9 +75,9 @@ export class Supervisor {
   }
 
   /**
-   * Ends all workers in order.
-   * @param maxMs How long that may take; the workers that are left then are killed.
-   * @returns Whether all ended well.
+   * Ends all workers gracefully.
+   * @param maxMs After this time, the remaining workers are killed.
+   * @returns Whether all ended gracefully.
    */
   async end(signal: EndingSignal, maxMs: number): Promise<boolean> {
     this.#isEnding = true;
@@ -141,7 +141,7 @@ export class Supervisor {
     if (this.#haveListened.size === count) onAll(greeting);
   }
 
-  /** Tells each worker how many of the others take work. */
+  /** Sends each worker the number of other ready workers. */
   #tellOthers(): void {
     const { ready } = this;
     for (const worker of this.#workers.values()) worker.tellOthers(ready - (worker.isReady ? 1 : 0));
@@ -157,14 +157,14 @@ export class Supervisor {
       if (this.#workers.size === 0) this.#allEnded.resolve();
       return;
     }
-    // Before the log line: its reader may ask for the instances at once.
+    // Send `gone` before the log line, because its reader may list the instances at once.
     if (worker.instance !== undefined) for (const other of this.#workers.values()) other.tell({ kind: 'gone', instance: worker.instance });
     this.#tellOthers();
     if (this.#haveListened.size === 0) this.#dependencies.onRefused(exit);
     else this.#startAgain(worker, exit);
   }
 
-  /** A worker killed before it began to end had no work to finish, so its end counts as good. */
+  /** Logs an end that was not graceful. A worker that was killed before it got the order had nothing to finish, so its end counts as graceful. */
   #endedWhileEnding({ number, pid, isFrozen, hasBegunToEnd }: WorkerProcess, { code, signal }: Exit): void {
     const endedWell = code === 0 || (signal !== null && !isFrozen && !hasBegunToEnd);
     if (code !== 0) this.#dependencies.logger.warn({ number, process: pid, code, signal }, endedWell ? 'a worker was killed before it could begin to end' : 'a worker did not end in order');
@@ -185,7 +185,7 @@ export class Supervisor {
     }));
   }
 
-  /** Operators ask workers for warnings, never the supervisor. */
+  /** Sends the supervisor's warnings to workers, because operators can read only the workers' lists. */
   #tellWarnings(workers: Iterable<WorkerProcess>): void {
     const warnings = this.#dependencies.warnings.newest.map((warning) => ({ ...warning, worker: 'supervisor' as const }));
     for (const worker of workers) worker.tell({ kind: 'warned', warnings });

@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 import type { FromWorker, ToWorker } from './protocol.ts';
 
-/** How many looks a worker may be silent, once it listens. It says something each second, and it is looked each second. */
+/** How many looks a listening worker may be silent. Both its heartbeats and the looks come every second. */
 const SILENT_WORKER_MAX_BEATS = 10;
-/** The same before it listens: loading blocks the event loop, for long on a busy machine. */
+/** The same before it listens: loading blocks its event loop, for a long time on a busy machine. */
 const STARTING_WORKER_MAX_BEATS = 120;
 
 /** How a process ended. */
@@ -12,17 +12,17 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** The parts of a child process that are used. */
+/** The members of a child process that this room uses. */
 export type WorkerChild = Pick<ChildProcess, 'on' | 'send' | 'kill' | 'pid' | 'connected'>;
 
 export interface WorkerEvents {
   heard(worker: WorkerProcess, message: FromWorker): void;
-  /** The process could not be started, or signalled. */
+  /** The process could not be started or signalled. */
   failed(worker: WorkerProcess, error: Error): void;
   ended(worker: WorkerProcess, exit: Exit): void;
 }
 
-/** A worker as the supervisor sees it: from its start until its end. */
+/** The supervisor's view of one process of a worker, from its start until its end. */
 export class WorkerProcess {
   readonly number: number;
   readonly startedAt: number;
@@ -65,7 +65,7 @@ export class WorkerProcess {
     return this.#child.pid;
   }
 
-  /** The id by which other instances know it; undefined before it has said. */
+  /** The worker's id for other instances; undefined before its `begins`. */
   get instance(): string | undefined {
     return this.#instance;
   }
@@ -74,26 +74,26 @@ export class WorkerProcess {
     return this.#isReady && !this.#isFrozen;
   }
 
-  /** Whether it was killed because it was silent. */
+  /** Whether the supervisor killed it because it was silent. */
   get isFrozen(): boolean {
     return this.#isFrozen;
   }
 
-  /** Whether it has stopped taking work, because it was told to end. */
+  /** Whether the worker has obeyed an `end`: it is no longer ready. */
   get hasBegunToEnd(): boolean {
     return this.#hasBegunToEnd;
   }
 
   /**
-   * Counts a look without a word from the worker. Looks are counted rather than time, because a machine that slept has frozen the supervisor, too.
-   * @returns Whether it has been silent for too long.
+   * Counts a look without a message from the worker. It counts looks, not time, because a machine that slept has frozen the supervisor too.
+   * @returns Whether the worker has been silent for too long.
    */
   look(): boolean {
     this.#silentBeats++;
     return !this.#isFrozen && this.#silentBeats > (this.#hasListened ? SILENT_WORKER_MAX_BEATS : STARTING_WORKER_MAX_BEATS);
   }
 
-  /** Kills a frozen worker: the kernel would go on giving it connections. */
+  /** Kills a frozen worker. Otherwise the kernel would still assign connections to it. */
   killFrozen(): void {
     this.#isFrozen = true;
     this.kill();
@@ -103,7 +103,7 @@ export class WorkerProcess {
     this.#child.kill('SIGKILL');
   }
 
-  /** How many of the others take work. Sent only when that has changed. */
+  /** Sends the number of other ready workers, if it has changed. */
   tellOthers(ready: number): void {
     if (ready === this.#toldOthers) return;
     this.#toldOthers = ready;
@@ -112,7 +112,7 @@ export class WorkerProcess {
 
   tell(message: ToWorker): void {
     if (message.kind === 'end') this.#isToldToEnd = true;
-    // A worker that has just ended has no channel.
+    // A worker that has just ended cannot get messages.
     if (this.#child.connected) this.#child.send(message, () => undefined);
   }
 }

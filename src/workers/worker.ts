@@ -7,9 +7,9 @@ import type { WorkerPlace } from './place.ts';
 import type { FromWorker, ToWorker, WorkerPort } from './protocol.ts';
 import { ENDING_SIGNALS, type EndingSignal } from './signals.ts';
 
-/** How often a worker says that its event loop turns. Milliseconds. */
+/** How often a worker sends a heartbeat. */
 const BEAT_EVERY_MS = 1_000;
-/** How long metrics of all are waited for: longer than the supervisor waits for a worker. Milliseconds. */
+/** How long to wait for the metrics of all workers: longer than the supervisor waits for a worker. */
 const COLLECT_MAX_MS = 4_000;
 
 export interface WorkerDependencies {
@@ -18,19 +18,19 @@ export interface WorkerDependencies {
   readonly logger: Pick<Logger, 'error'>;
 }
 
-/** The requests of the supervisor and the other workers that a worker answers. */
+/** What a worker needs to answer its supervisor. */
 export interface WorkerDuties {
-  /** The id by which the other instances know this worker. */
+  /** The id of this worker for the other instances. */
   readonly instance: string;
   /** Another worker of this machine has ended. */
   readonly onGone: (instance: string) => void;
-  /** Whether this worker takes work. */
+  /** Whether this worker is ready. */
   readonly isReady: () => boolean;
   /** The metrics of this worker. */
   readonly render: () => Promise<string>;
 }
 
-/** The worker's side: it lives while its supervisor does, reports its state, and ends on its order. */
+/** The worker's side of `protocol.ts`. A worker reports its state, and ends on the supervisor's order, or when the supervisor is gone. */
 export class Worker {
   readonly place: WorkerPlace;
   readonly #clock: Clock;
@@ -50,11 +50,11 @@ export class Worker {
     this.#logger = logger;
     for (const signal of ENDING_SIGNALS) process.on(signal, () => this.#endOnce(signal));
     process.on('message', (message: ToWorker) => this.#hear(message));
-    // Right after this Node ends the process. So it does not keep the port from the next supervisor.
+    // After this event, Node ends the process, which frees the port for the next supervisor.
     cluster.worker!.on('disconnect', () => this.#logger.error({}, 'the supervisor of the workers is gone, so this worker ends'));
   }
 
-  /** Begins to tell the supervisor that this worker lives. */
+  /** Begins the heartbeats. */
   open(duties: WorkerDuties): void {
     this.#duties = duties;
     this.#send({ kind: 'begins', instance: duties.instance });
@@ -66,7 +66,7 @@ export class Worker {
     return this.#supervisorWarnings;
   }
 
-  /** @param end Ends this process in order. It is called once. */
+  /** @param end Called once, to end this process gracefully. */
   whenEnded(end: (signal: EndingSignal) => void): void {
     this.#end = end;
     if (this.#endedBy !== undefined) end(this.#endedBy);
@@ -76,20 +76,20 @@ export class Worker {
     this.#send({ kind: 'accepts', port });
   }
 
-  /** The log is open, and the port listens. @param greeting What one process alone would print. */
+  /** Reports that the log is open and the port listens. @param greeting The text that a single process would print. */
   tellListening(greeting: string): void {
     this.#tellReady();
     this.#send({ kind: 'listens', greeting });
   }
 
-  /** How the service is on this machine. A balancer sends requests to all workers or to none, so one that takes no work must not take the others away. */
+  /** The readiness of all workers of this machine. A balancer sees only the shared port: a worker that is not ready must not make it remove the others. */
   readiness(own: Readiness): Readiness {
     if (own.ready) return { ...own, detail: { ...own.detail, readyWorkers: this.#readyOthers + 1 } };
     if (this.#isServiceEnding || this.#readyOthers === 0) return own;
     return { ready: true, status: 'degraded', detail: { ...own.detail, worker: own.status, readyWorkers: this.#readyOthers } };
   }
 
-  /** The metrics of all workers and of the supervisor; of this worker alone where the supervisor does not answer. */
+  /** The metrics of all workers and of the supervisor; only of this worker if the supervisor does not answer. */
   async metrics(): Promise<string> {
     const duties = this.#duties;
     if (duties === undefined) return '';
@@ -100,7 +100,7 @@ export class Worker {
     }
     const { promise } = this.#collection;
     const all = await within(this.#clock, COLLECT_MAX_MS, promise);
-    // The next caller asks again.
+    // The next call begins a new collection.
     if (this.#collection?.promise === promise) this.#collection = undefined;
     return all ?? duties.render();
   }
@@ -145,7 +145,7 @@ export class Worker {
     if (this.#duties !== undefined) this.#send({ kind: 'beat', isReady: this.#duties.isReady() });
   }
 
-  /** Where it cannot be sent the supervisor is gone, and this process ends at once. */
+  /** Ignores a failure: then the supervisor is gone, and Node ends this process. */
   #send(message: FromWorker): void {
     process.send?.(message, undefined, undefined, () => undefined);
   }

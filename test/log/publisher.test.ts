@@ -90,7 +90,7 @@ t.test('a step of a source is a commit of its own, between those before and afte
 t.test('what another instance has stored for this one, and told of, is not told again', async (t) => {
   const { store, publisher, told, sent } = await begin(t);
   const append = store.append.bind(store);
-  store.append = async (requests) => ({ ...await append(requests), isTold: true });
+  store.append = async (requests) => ({ ...await append(requests), isPublished: true });
   t.equal((await publisher.publish(FULL_GRANT, [draft('1')], undefined)).first, 1);
   t.same([told, sent], [[1], []]);
 });

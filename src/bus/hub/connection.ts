@@ -6,41 +6,41 @@ import type { HubCall, HubCalls } from './calls.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { ANSWERED_FRAME_MAX_BYTES, FRAME, frameOf, framesIn, HUB_VERSION, hubFraming, jsonFrame } from './frames.ts';
 
-/** The first and the longest wait before reconnecting. Waits double, less a random part of up to half. Stop all workers from connecting at once to a hub that comes back. */
+/** The first and the longest wait before reconnecting. Each wait is twice the one before, less a random part of up to half, so that workers do not all connect at once. */
 const HUB_RECONNECT_FIRST_MS = 50;
 const HUB_RECONNECT_MAX_MS = 2_000;
 
-/** How often the hub is asked whether it is there. */
+/** How often the hub is pinged. */
 const HUB_PING_INTERVAL_MS = 1_000;
 
-/** How many pings may stay without an answer before the connection is given up. Pings are counted, not time, because a frozen worker has lost time itself. */
+/** After more unanswered pings, the connection is closed. It counts pings, not time, because this worker itself may have been frozen. */
 const SILENT_MAX_REQUESTS = 5;
 
-/** Questions that wait for their answers. Stops a hub that hangs from holding memory. */
+/** The most questions that wait for answers. Stops a hub that hangs from filling the memory. */
 const ASKED_MAX_REQUESTS = 1_000;
 
-/** How long the end of the process waits until the hub has the last frames. */
+/** How long a stopping process waits until the hub has read its last frames. */
 export const HUB_CLOSE_MAX_MS = 500;
 
-/** The hub gives no answer. */
+/** The hub did not answer. */
 export class HubAway extends Error {
   override name = 'HubAway';
 }
 
-/** The hub refused the question as malformed, and would refuse it again. */
+/** The hub refused a malformed question. To repeat it is useless. */
 export class HubRefused extends HubAway {
   override name = 'HubRefused';
 }
 
 /** A user of the connection, such as the bus or the limit ledger. */
 export interface HubUser {
-  /** The hub answers, and knows nothing of this worker. Called again after every reconnection. */
+  /** Called when the connection is ready, again after each reconnection. The hub then has no state of this worker. */
   readonly onReady: () => void;
-  /** The connection to the hub is lost. It reconnects by itself. */
+  /** Called when the connection is lost. It reconnects by itself. */
   readonly onLost: () => void;
-  /** A frame came that answers no question. */
+  /** Called for each frame that is no answer. */
   readonly onFrame?: (kind: number, body: Buffer) => void;
-  /** The connection ends now, because nobody keeps it open. */
+  /** Called before the connection closes, because its last user detached. */
   readonly beforeEnd?: () => Promise<void>;
 }
 
@@ -57,8 +57,8 @@ interface Asked {
 }
 
 /**
- * The connection of a worker to the hub. The bus, the presence place and the limit ledger share it: it opens with the first of them and closes with the last. It reconnects by itself, and
- * queues nothing while the hub is away. New questions are rejected then, and unanswered ones when the connection breaks.
+ * The connection of a worker to the hub. Its users (the bus, the presence place and the limit ledger) share it. It opens with the first user and closes with the last. It reconnects by itself, and
+ * queues nothing while the hub is away: new questions are rejected, and unanswered questions too.
  */
 export class HubConnection {
   readonly #path: string;
@@ -76,7 +76,7 @@ export class HubConnection {
   #failures = 0;
   #ping: Timer | undefined;
   #retry: Timer | undefined;
-  /** Why the hub could not be used when that was logged last. */
+  /** The reason in the last warning; undefined after the hub was up again. */
   #loggedReason: string | undefined;
 
   constructor({ path, clock, logger }: HubConnectionOptions) {
@@ -89,7 +89,7 @@ export class HubConnection {
     return this.#isReady;
   }
 
-  /** Never throws. It calls the user's methods later, never at once. */
+  /** Adds a user. Never throws, and never calls the user's methods before it returns. */
   attach(user: HubUser): void {
     this.#users.add(user);
     if (this.#isReady) this.#clock.soon(() => {
@@ -98,7 +98,7 @@ export class HubConnection {
     else if (this.#socket === undefined && this.#retry === undefined) this.#open();
   }
 
-  /** As `attach`, for a user that neither opens the connection nor keeps it open, and never detaches. */
+  /** Adds a follower: a user that neither opens the connection nor keeps it open, and never detaches. */
   follow(user: HubUser): void {
     this.#followers.add(user);
     if (this.#isReady) this.#clock.soon(() => {
@@ -106,7 +106,7 @@ export class HubConnection {
     });
   }
 
-  /** Calls the user no more. The last user to leave closes the connection, after the frames written before, if the hub reads them soon. */
+  /** Removes a user. With the last user, closes the connection, after the hub has read all frames or `HUB_CLOSE_MAX_MS`. */
   async detach(user: HubUser): Promise<void> {
     if (!this.#users.delete(user) || this.#users.size > 0) return;
     this.#retry?.cancel();
@@ -123,17 +123,17 @@ export class HubConnection {
     await closed.promise;
   }
 
-  /** Rejects with `HubAway` where no answer comes, and with `HubRefused` where the question is wrong. */
+  /** Rejects with `HubAway` without an answer, and with `HubRefused` if the question is malformed. */
   ask<Name extends HubCall>(name: Name, argument: HubCalls[Name]['argument']): Promise<HubCalls[Name]['value']> {
     return this.#isReady ? this.#ask(name, argument) : Promise.reject(new HubAway('the hub is away'));
   }
 
-  /** Sends a commit or a note. It is dropped where the hub is away, or does not read. */
+  /** Sends a commit or a note, or drops it if the hub is away or does not read. */
   hint(kind: typeof FRAME.commit | typeof FRAME.note | typeof FRAME.noteToOne, body: Uint8Array): void {
     if (this.#isReady) this.#writer!.hint(frameOf(kind, body));
   }
 
-  /** Breaks a connection that is open but of no use, so that it is tried again. */
+  /** Closes a connection that is open but useless. Then it reconnects. */
   fail(reason: string): void {
     this.#socket?.destroy(new Error(reason));
   }
@@ -155,7 +155,7 @@ export class HubConnection {
     socket.on('error', (error: Error) => {
       reason = error.message;
     });
-    // The hub is gone as a whole: a half that is open is of no use.
+    // A half-open connection is useless.
     socket.on('end', () => socket.destroy());
     socket.on('close', () => this.#closed(reason));
     this.#pingLater();
@@ -192,7 +192,7 @@ export class HubConnection {
     if (this.#asked.size >= ASKED_MAX_REQUESTS) return Promise.reject(new HubAway('too many questions wait for the hub'));
     const id = ++this.#question;
     const { promise, resolve, reject } = Promise.withResolvers<HubCalls[Name]['value']>();
-    // The hub is of the same version, as it said in its answer to the first question.
+    // The cast is safe: `#greet` has checked that the hub has the same version.
     this.#asked.set(id, { resolve: resolve as (value: unknown) => void, reject });
     this.#writer!.talk(jsonFrame(FRAME.question, { id, name, argument }));
     return promise;
@@ -244,7 +244,7 @@ export class HubConnection {
   }
 }
 
-/** Handles a failed question: the connection itself tells its users when the hub is away. */
+/** Ignores `HubAway`, because the connection calls `onLost` itself. */
 export function awayOnly(error: unknown): undefined {
   if (!(error instanceof HubAway)) throw error;
   return undefined;

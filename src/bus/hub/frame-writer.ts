@@ -2,20 +2,20 @@ import type { Socket } from 'node:net';
 import { ownCopy } from '../../runtime/memory.ts';
 import { FRAME, frameOf } from './frames.ts';
 
-/** Commits and notes that wait for one reader. Stops a reader that is slow or frozen from filling the memory. */
+/** The most bytes of commits and notes that wait for one connection; later ones are dropped. Stops a slow or frozen reader from filling the memory. */
 export const WAITING_HINTS_MAX_BYTES = 4 * 1024 * 1024;
 
-/** Questions or answers that wait for one reader. Cuts off a reader that asks more and more without reading its answers. */
+/** The most bytes of questions and answers that wait for one connection; above it the connection ends. Stops a client that asks without reading the answers from filling the memory. */
 export const WAITING_TALK_MAX_BYTES = 16 * 1024 * 1024;
 
-/** An estimate of the memory of a waiting frame besides its bytes. Lets many small frames reach the bounds above, too. */
+/** An estimate of the memory of a waiting frame besides its bytes, so that many small frames reach the bounds too. */
 const WAITING_OVERHEAD_BYTES = 256;
 
 const MISSED = frameOf(FRAME.missed, Buffer.alloc(0));
 
 /**
- * Writes frames to a socket. Frames of one turn of the event loop share a write, because each write wakes the other end. While the other end does not read, frames wait within bounds: hints beyond
- * theirs are dropped, and the other end hears that it missed some.
+ * Writes frames to a socket. Frames of one turn of the event loop share a write, because each write wakes the other process. Under backpressure, frames wait within bounds. Hints above their
+ * bound are dropped, and then the other end gets a frame `missed`.
  */
 export class FrameWriter {
   readonly #socket: Socket;
@@ -30,12 +30,12 @@ export class FrameWriter {
     socket.on('drain', () => this.#flush());
   }
 
-  /** Bytes that wait, with the overhead of each frame. */
+  /** The bytes of waiting frames, with their overhead. */
   get waitingBytes(): number {
     return this.#waitingHintBytes + this.#waitingTalkBytes;
   }
 
-  /** @param bytes Whole frames of commits or notes. @param block What holds them in memory, where that is more. */
+  /** Writes commits or notes, or drops them. @param bytes Whole frames. @param block The larger buffer that `bytes` is a slice of. */
   hint(bytes: Buffer, block: Uint8Array = bytes): void {
     if (this.#socket.destroyed) return;
     if (!this.#mustWait) {
@@ -51,7 +51,7 @@ export class FrameWriter {
     this.#wait(bytes, block);
   }
 
-  /** A question or an answer, which is not dropped: beyond the bound the connection ends. @param block What holds it in memory, where that is more. */
+  /** Writes a frame that is never dropped: above the bound the connection ends. @param block As for `hint`. */
   talk(frame: Buffer, block: Uint8Array = frame): void {
     if (this.#socket.destroyed) return;
     if (!this.#mustWait) {
@@ -63,7 +63,7 @@ export class FrameWriter {
     else this.#wait(frame, block);
   }
 
-  /** Hints were dropped before they reached this end. */
+  /** Sends `missed`: hints were dropped before they reached this process. */
   missed(): void {
     this.#owesMissed = true;
     if (!this.#mustWait) this.#flush();
@@ -86,7 +86,7 @@ export class FrameWriter {
   }
 
   #wait(bytes: Buffer, block: Uint8Array): void {
-    // A small part of a large read would hold all of it.
+    // Copy a small slice: it would keep the whole read in memory.
     this.#waiting.push(2 * bytes.length < block.length ? ownCopy(bytes) : bytes);
   }
 

@@ -3,13 +3,12 @@ import type { Framing } from '../../runtime/sockets/guarded-socket.ts';
 /**
  * The frames on the sockets of the hub, in both directions:
  *
- *     length u32, big-endian, of what comes after it | kind u8 | body
+ *     length u32, big-endian: the bytes of kind and body | kind u8 | body
  *
- * The hub hands the frames of commits and notes on as they came, and reads nothing of them: their bodies are the envelopes of `envelope.ts` and `note-envelope.ts`. So it does with
- * requests for the writer, and their answers.
+ * The hub forwards commits and notes unread: their bodies are the envelopes of `envelope.ts` and `note-envelope.ts`. It also forwards requests for the writer, and the answers to them.
  */
 
-/** Changes with the frames or the calls: a worker may be started from newer files than the hub was. */
+/** Increase it with each change of the frames or the calls. After an update on disk, the supervisor starts workers that are newer than its hub. */
 export const HUB_VERSION = 2;
 
 export const FRAME = {
@@ -17,31 +16,36 @@ export const FRAME = {
   commit: 1,
   /** An envelope with a note. */
   note: 2,
-  /** Commits or notes were dropped. No body. */
+  /** The sender dropped commits or notes before this frame. No body. */
   missed: 3,
   /** JSON: a question to the hub (`calls.ts`). */
   question: 4,
-  /** JSON: its answer. */
+  /** JSON: the answer to a question. */
   answer: 5,
-  /** From the hub: how many have joined the same log. u32. */
+  /** From the hub: how many workers have joined the bus of the same log. u32. */
   members: 6,
-  /** Requests for the worker that writes. u32, which the answer repeats; then `append-frames.ts`. */
+  /** Requests for the worker that writes for all (`append-frames.ts`). */
   append: 7,
-  /** The outcome of an append. The same number; what the hub says (`HANDED`), u8; then the writer's answer. */
+  /** The answer to `append` (`appended-frames.ts`). */
   appended: 8,
   /** From the hub: whether this worker writes for all. u8. */
   writer: 9,
-  /** A note for one worker. The length of its name, u16; its name; the envelope. */
+  /** A note for one worker: the length of the worker's name, u16 | the name | the envelope. */
   noteToOne: 10,
-  /** From the hub, when it changes: the names of those that have joined the same log, a JSON array. Workers from older files pass over it. */
+  /** From the hub, at each change: a JSON array with the names of the workers that have joined the bus of the same log. Older workers ignore it. */
   names: 11,
 } as const;
 
-/** The fate of handed requests: the writer's answer follows; there was no writer; the writer ended before it answered. */
+/**
+ * The hub's verdict on requests for the writer.
+ * - `answered`: the writer's answer follows.
+ * - `toNobody`: there is no writer, or it is overloaded. The requests are certainly not stored.
+ * - `lost`: the writer's connection ended before it answered. The outcome is unknown.
+ */
 export const HANDED = { answered: 0, toNobody: 1, lost: 2 } as const;
 
-/** A number for the next requests, which no requests that wait for their answer have. It fits into u32, however long a worker lives. */
-export function nextNumber(last: number, isWaiting: (number: number) => boolean): number {
+/** The number of the next call: a u32 that wraps around, and skips the numbers of calls that still wait for their answers. */
+export function nextCallId(last: number, isWaiting: (callId: number) => boolean): number {
   let next = last;
   do next = (next + 1) >>> 0;
   while (isWaiting(next));
@@ -49,14 +53,16 @@ export function nextNumber(last: number, isWaiting: (number: number) => boolean)
 }
 
 export const FRAME_HEAD_BYTES = 5;
+/** The number of a call, at the beginning of the bodies of `append` and `appended`. */
+export const CALL_ID_BYTES = 4;
 /** The length field before the name in a note for one worker. */
 export const NAME_LENGTH_BYTES = 2;
 const LENGTH_BYTES = 4;
 
-/** The longest frame that the hub reads: twice the largest envelope. Stops a client's frame without an end from filling the memory. */
+/** The longest frame that the hub reads: twice the largest envelope. Stops one huge frame from filling the memory. */
 export const ASKED_FRAME_MAX_BYTES = 2 * 1024 * 1024;
 
-/** The longest frame that a worker reads: a page of a thousand members at their longest. */
+/** The longest frame that a worker reads: a page of a thousand members, each of the longest. Stops one huge frame from filling the memory. */
 export const ANSWERED_FRAME_MAX_BYTES = 8 * 1024 * 1024;
 
 export function frameOf(kind: number, body: Uint8Array): Buffer {
@@ -65,7 +71,7 @@ export function frameOf(kind: number, body: Uint8Array): Buffer {
   return frame;
 }
 
-/** A frame whose body is still to be written, after `FRAME_HEAD_BYTES`. */
+/** A frame with its head. The caller writes the body, from `FRAME_HEAD_BYTES` on. */
 export function frameFor(kind: number, bodyBytes: number): Buffer {
   const frame = Buffer.allocUnsafe(FRAME_HEAD_BYTES + bodyBytes);
   frame.writeUInt32BE(1 + bodyBytes, 0);
@@ -85,7 +91,7 @@ export function jsonFrame(kind: number, value: unknown): Buffer {
   return frameOf(kind, Buffer.from(JSON.stringify(value)));
 }
 
-/** Finds all whole frames at once. After a length that no frame can have, the rest cannot be read. */
+/** Finds the end of the last whole frame. @throws Error if a length is invalid: the frames after it cannot be found */
 export function hubFraming(maxBytes: number): Framing {
   return (bytes) => {
     let end = 0;
@@ -99,7 +105,7 @@ export function hubFraming(maxBytes: number): Framing {
   };
 }
 
-/** A frame within the bytes that came with it. */
+/** A frame, and the offsets of its first byte and of the byte after it, in the bytes of one read. */
 export interface PlacedFrame {
   readonly kind: number;
   readonly from: number;
@@ -107,7 +113,7 @@ export interface PlacedFrame {
   readonly body: Buffer;
 }
 
-/** Whole frames, one after the other. */
+/** @param bytes Whole frames, without a gap. */
 export function* framesIn(bytes: Buffer): Generator<PlacedFrame> {
   for (let from = 0; from < bytes.length;) {
     const end = from + LENGTH_BYTES + bytes.readUInt32BE(from);

@@ -5,12 +5,12 @@ import { FRAME, frameOf, jsonFrame } from './frames.ts';
 import { LimitBook } from './limit-book.ts';
 import { PresenceBoard } from './presence-board.ts';
 
-/** A connection. */
+/** A worker's connection to the hub. */
 interface Member {
   readonly writer: FrameWriter;
 }
 
-/** The part of the hub that belongs to one log. */
+/** The part of the hub for one log. */
 export class HubLog {
   readonly presence: PresenceBoard;
   readonly limits: LimitBook;
@@ -24,7 +24,7 @@ export class HubLog {
     this.limits = new LimitBook(clock);
   }
 
-  /** Whether no worker uses this part. */
+  /** Whether no connection uses this part. */
   get isIdle(): boolean {
     return this.#connections.size === 0;
   }
@@ -48,18 +48,19 @@ export class HubLog {
     if (this.#members.delete(member)) this.#tellMembers();
   }
 
-  /** One write for each of the others, however many commits and notes came together. */
+  /** Forwards commits and notes to all other members, each with one write. @param block The read of the socket that `frames` is a part of. */
   handOn(from: Member, frames: Buffer, block: Buffer): void {
     if (!this.#members.has(from)) return;
     for (const member of this.#members.keys()) if (member !== from) member.writer.hint(frames, block);
   }
 
-  /** A note for one instance. */
+  /** Forwards a note to one instance. */
   handTo(from: Member, instance: string, note: Buffer): void {
     if (!this.#members.has(from)) return;
     for (const [member, name] of this.#members) if (member !== from && name === instance) member.writer.hint(frameOf(FRAME.note, note));
   }
 
+  /** The sender dropped hints: the others missed them too. */
   missed(from: Member): void {
     for (const member of this.#members.keys()) if (member !== from) member.writer.missed();
   }

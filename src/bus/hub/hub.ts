@@ -8,27 +8,29 @@ import { Session } from './session.ts';
 import { isAnswered, makeSocketFolder, SOCKET_NAME, SOCKET_PATH_MAX_BYTES } from './socket-folder.ts';
 
 /**
- * The room `hub` is what the workers of one machine talk over. The supervisor starts the hub, a server on a Unix socket; each worker has one connection to it (`connection.ts`), and on top of that a
- * bus, a presence place and a limit ledger. Commits and notes come in from one worker and go out to the others, as hints: one write for each worker, and none for one that does not read. Presence and limits of workers
- * is put together in memory (`presence-board.ts`, `limit-book.ts`), and gone with the hub. The socket lies in a folder that only the hub's user can enter.
+ * This room connects the workers of one machine. The supervisor starts the hub, a server on a Unix socket in a folder that only its user can enter. Each worker has one connection to it (`connection.ts`), which its
+ * bus, presence place, limit ledger and shared writer use. Commits and notes come in from one worker and go out to the others, as hints: one write for each worker. A worker that does not read gets none.
+ * The hub combines the presence and the limits of the workers in memory (`presence-board.ts`, `limit-book.ts`). A restarted hub gets them again from the workers.
+ *
+ * Read `frames.ts` and `calls.ts` first (the wire), then `session.ts` and `hub-log.ts` (the hub's side), and `connection.ts` with its users `bus.ts`, `presence-place.ts`, `limit-ledger.ts` and `shared-writer.ts` (a worker's side).
  */
 
 /** 64 workers, as many again in a rolling restart, and room for more. Stops a program from holding all file descriptors of the supervisor. */
 const HUB_MAX_CONNECTIONS = 256;
 
-/** How long a connection may stay without a question. Stops connections that say nothing from taking the workers' places. */
+/** How long a connection may wait with its hello. Stops silent connections from using up `HUB_MAX_CONNECTIONS`. */
 const HELLO_MAX_MS = 10_000;
 
-/** Logs that the hub knows at a time; the workers of a supervisor have one. */
+/** The most logs at a time, although the workers of a supervisor have one. Stops a program from filling the memory with invented logs. */
 const LOGS_MAX_ENTRIES = 64;
 
-/** How often the same warning may be logged. Stops a broken client from filling the log of the process. */
+/** How often a warning may be logged. Stops a broken client from filling the log of the process. */
 const HUB_WARN_INTERVAL_MS = 60_000;
 
 export interface HubOptions {
-  /** The path of the socket; its folder should let no other user in. By default the hub makes a folder of its own. */
+  /** The path of the socket, in a folder that no other user can enter. By default the hub makes a folder. */
   readonly path?: string;
-  /** The port of the service: a folder that a killed supervisor of this port left is removed. */
+  /** The port of the service. Folders that killed supervisors of this port left are removed. */
   readonly port?: number;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'warn'>;
@@ -56,7 +58,7 @@ export async function startHub({ path, port, clock, logger }: HubOptions): Promi
 
 interface RunningHubDependencies {
   readonly path: string;
-  /** Removed at the end. */
+  /** The folder to remove at the end. */
   readonly folder: string | undefined;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'warn'>;
@@ -88,7 +90,7 @@ class RunningHub implements Hub {
       await this.#listenOnce();
     } catch (error) {
       if (!isCode(error, 'EADDRINUSE') || await isAnswered(this.path)) throw error;
-      // A hub that was killed left its socket.
+      // Remove the socket that a killed hub left.
       await unlink(this.path);
       await this.#listenOnce();
     }
@@ -97,7 +99,7 @@ class RunningHub implements Hub {
   async close(): Promise<void> {
     this.#isClosed = true;
     const closed = Promise.withResolvers<void>();
-    // An error here says only that the server never listened.
+    // Ignore an error: it says only that the server never listened.
     this.#server.close(() => closed.resolve());
     for (const { socket } of this.#sessions) socket.destroy();
     await closed.promise;

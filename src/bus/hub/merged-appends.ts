@@ -4,13 +4,13 @@ import type { Clock } from '../../runtime/clock.ts';
 import { CommitTiming } from '../../store/commit-timing.ts';
 import { StoreError, type Appended, type AppendRequest, type Store } from '../../store/store.ts';
 
-/** How many commits the store has at a time, where they are quick: while it writes one, the next one is there already. */
+/** The most commits that the store has at a time. With two, a fast store has the next commit ready when it ends one. */
 const WRITING_MAX_COMMITS = 2;
 
-/** Bounds the requests merged into one commit, so that no commit takes long. */
+/** The most messages of one commit. Stops a commit from taking long. */
 const MERGED_MAX_MESSAGES = 2_000;
 
-/** Called when a commit begins. The function that it returns is called with the messages that were stored, and the state of the log. */
+/** Called when a commit begins. Returns a function, which is called when the commit is durable: with the stored messages, and the state of the log. */
 export type CommitListener = () => (messages: readonly Message[], log: LogState) => void;
 
 export interface MergedAppendsDependencies {
@@ -19,6 +19,7 @@ export interface MergedAppendsDependencies {
   readonly onCommit: CommitListener;
 }
 
+/** One call of `append`. */
 interface Waiting {
   readonly requests: readonly AppendRequest[];
   readonly messages: number;
@@ -34,8 +35,8 @@ interface Commit {
 }
 
 /**
- * Group commit over workers. After a commit the store rests once for all of them, and their appends during a commit share the next one. So a number of workers makes no more commits than one
- * does. One envelope tells all workers of a commit. Each worker has two appends under way, besides late ones, which bounds the queue.
+ * Group commit for the appends of all workers. Appends that arrive during a commit, or during the pause after it, share the next commit. So several workers cause no more commits than one.
+ * The bus carries one envelope for each commit. A worker has at most two appends under way (and late ones), which bounds the queue.
  */
 export class MergedAppends {
   readonly #store: Pick<Store, 'append'>;
@@ -45,9 +46,9 @@ export class MergedAppends {
   #waiting: Waiting[] = [];
   #waitingRequests = 0;
   #waitingMessages = 0;
-  /** In the order in which the store has them. */
+  /** The commits that the store is writing, in order. */
   readonly #commits: Commit[] = [];
-  /** Whether a timer is set for the end of a rest. */
+  /** Whether a timer runs for the end of the pause after a commit. */
   #isResting = false;
 
   constructor({ store, clock, onCommit }: MergedAppendsDependencies) {
@@ -67,10 +68,12 @@ export class MergedAppends {
     return promise;
   }
 
+  /** Begins commits while appends wait and the store may take one. */
   #next(): void {
     while (this.#waiting.length > 0 && this.#isTime()) void this.#write(this.#take());
   }
 
+  /** Whether a commit may begin now. If a pause is due first, sets the timer for its end. */
   #isTime(): boolean {
     const before = this.#commits.at(-1);
     if (before !== undefined) return this.#commits.length < WRITING_MAX_COMMITS && this.#timing.mayFollow(before.messages, this.#waitingMessages, MERGED_MAX_MESSAGES);
@@ -84,13 +87,14 @@ export class MergedAppends {
     return false;
   }
 
+  /** Takes the oldest appends off the queue, as many as one commit may have. */
   #take(): Commit {
     let count = 0;
     let messages = 0;
     let requests = 0;
     for (; count < this.#waiting.length; count++) {
       const next = this.#waiting[count]!;
-      // A step of a source decides whether its whole commit is stored.
+      // If a source's step is outdated, the store rolls back the whole commit. So a step gets a commit of its own.
       if (count > 0 && (messages + next.messages > MERGED_MAX_MESSAGES || isStep(next) || isStep(this.#waiting[0]!))) break;
       messages += next.messages;
       requests += next.requests.length;
@@ -107,10 +111,10 @@ export class MergedAppends {
     try {
       const { outcomes, log } = await this.#append(appends.flatMap(({ requests }) => requests));
       let at = 0;
-      for (const { requests, resolve } of appends) resolve({ outcomes: outcomes.slice(at, at += requests.length), log, isTold: true });
+      for (const { requests, resolve } of appends) resolve({ outcomes: outcomes.slice(at, at += requests.length), log, isPublished: true });
     } catch (error) {
-      // Invariant 13: each finds out for itself whether one of its requests is the reason.
-      if (appends.length > 1 && error instanceof StoreError && error.kind === 'refused') for (const one of appends) await this.#writeAlone(one);
+      // Invariant 13: retry each append alone, so that only the worker whose request was refused gets the error.
+      if (appends.length > 1 && error instanceof StoreError && error.kind === 'refused') for (const append of appends) await this.#writeAlone(append);
       else for (const { reject } of appends) reject(error);
     }
     this.#timing.ended(beganAt, this.#commits.reduce((sum, { requests }) => sum + requests, this.#waitingRequests));
@@ -127,11 +131,11 @@ export class MergedAppends {
   }
 
   async #append(requests: readonly AppendRequest[]): Promise<Appended> {
-    const told = this.#onCommit();
+    const committed = this.#onCommit();
     const { outcomes, log } = await this.#store.append(requests);
     const messages = outcomes.flatMap((outcome, index) => outcome.kind === 'stored' ? requests[index]!.drafts.map((draft, at) => numbered(draft, outcome.epoch, outcome.first + at, outcome.time)) : []);
-    if (messages.length > 0) told(messages, log);
-    return { outcomes, log, isTold: true };
+    if (messages.length > 0) committed(messages, log);
+    return { outcomes, log, isPublished: true };
   }
 }
 

@@ -11,15 +11,15 @@ import { ASKED_FRAME_MAX_BYTES, FRAME, framesIn, HUB_VERSION, hubFraming, jsonFr
 import type { HubLog } from './hub-log.ts';
 import type { Holder } from './limit-book.ts';
 
-/** The longest name in a question: of a call, a log, a worker, or the owner of a bucket. */
+/** The longest name in a question: of a call, a log, a lease, a bucket or an owner. */
 const ASKED_NAME_MAX_CHARACTERS = 600;
 
-/** Changes, topics, debits or holdings in one question. Stops one question from keeping commits waiting. */
+/** The most changes, topics, debits or holdings in one question. Stops a question from delaying commits. */
 const QUESTION_MAX_ENTRIES = 2_000;
 
 export interface SessionDependencies {
   readonly socket: Socket;
-  /** The part of the hub that belongs to a log. Throws where there are too many. */
+  /** The part of the hub for a log. Throws if there are too many logs. */
   readonly logOf: (id: string) => HubLog;
   /** Called with the reason when a question is refused. */
   readonly onRefused: (reason: string) => void;
@@ -28,8 +28,8 @@ export interface SessionDependencies {
 }
 
 /**
- * One connection as the hub sees it. It passes the frames of the bus on, and answers questions in their order, each in one turn of the event loop. A question with a wrong argument fails alone. A frame that
- * cannot be read ends the connection.
+ * The hub's side of one connection. It forwards the frames of the bus, and answers questions in order, each within one turn of the event loop. A question with an invalid argument is refused. Any other
+ * malformed frame ends the connection.
  */
 export class Session {
   readonly socket: Socket;
@@ -51,7 +51,7 @@ export class Session {
     socket.on('data', (bytes: Buffer) => this.#receive(bytes));
     socket.on('end', () => socket.destroy());
     socket.on('error', (error: Error) => {
-      // An error with a code comes from the system: the worker died.
+      // An error with a code comes from the system: the worker died, which is an ordinary end.
       if (!('code' in error)) reason = error.message;
     });
     socket.on('close', () => {
@@ -61,12 +61,12 @@ export class Session {
     });
   }
 
-  /** Whether the hello came. */
+  /** Whether the worker has sent its hello. */
   get isGreeted(): boolean {
     return this.#isGreeted;
   }
 
-  /** Passes on a run of commits and notes in one write. */
+  /** Handles the frames of one read. Forwards consecutive commits and notes in one write. */
   #receive(bytes: Buffer): void {
     let hintsFrom = 0;
     const handOn = (to: number): void => {
@@ -79,7 +79,7 @@ export class Session {
       if (kind === FRAME.question) this.#answer(body);
       else if (kind === FRAME.missed) this.#log?.missed(this);
       else if (kind === FRAME.noteToOne) this.#handToOne(body);
-      else if (kind === FRAME.append) this.#entered.appends.handOn(this, bytes.subarray(from, end), bytes);
+      else if (kind === FRAME.append) this.#entered.appends.forward(this, bytes.subarray(from, end), bytes);
       else if (kind === FRAME.appended) this.#entered.appends.answer(this, bytes.subarray(from, end), bytes);
       else throw new MalformedCall(`a frame of kind ${kind}`);
     }
@@ -98,7 +98,7 @@ export class Session {
     this.writer.talk(jsonFrame(FRAME.answer, { id, ...this.#outcome(question) }));
   }
 
-  /** The bus, presence and limits of a worker share its connection, so a wrong question of one of them must not end it. */
+  /** Refuses a malformed question without ending the connection, because the bus, presence and limits of a worker share it. */
   #outcome(question: Argument): { readonly value: unknown } | { readonly error: string } {
     try {
       const name = question.text('name', ASKED_NAME_MAX_CHARACTERS);
@@ -106,7 +106,7 @@ export class Session {
       if (!this.#isGreeted && name !== 'hello') throw new MalformedCall('no hello');
       return { value: this.#calls[name](question.inner('argument')) };
     } catch (error) {
-      // A connection that has not greeted is no worker's.
+      // Before its hello, the client is perhaps no worker: end the connection.
       if (!(error instanceof MalformedCall) || !this.#isGreeted) throw error;
       this.#onRefused(error.message);
       return { error: error.message };
@@ -171,7 +171,7 @@ export class Session {
     return Object.hasOwn(this.#calls, name);
   }
 
-  /** A connection stands for one log. */
+  /** The part of the hub for the log of a call. A connection is bound to the log of its first such call. */
   #enter(argument: Argument): HubLog {
     const id = argument.text('log', ASKED_NAME_MAX_CHARACTERS);
     if (this.#log === undefined) {

@@ -1,21 +1,22 @@
 import type { Lineage } from '../../model/epochs.ts';
 import { within, type Clock, type Timer } from '../../runtime/clock.ts';
 import { StoreError, type Appended, type AppendRequest, type Appends, type Store } from '../../store/store.ts';
-import { packAppend, packAppended, packFailure, unpackAppend, unpackAppended, type UnpackedAppend, type Written } from './append-frames.ts';
+import { packAppend, unpackAppend, type UnpackedAppend } from './append-frames.ts';
+import { packAppended, packFailure, unpackAppended, type Written } from './appended-frames.ts';
 import { awayOnly, type HubConnection } from './connection.ts';
-import { FRAME, HANDED, nextNumber } from './frames.ts';
+import { FRAME, HANDED, nextCallId } from './frames.ts';
 import { MergedAppends, type CommitListener } from './merged-appends.ts';
 
-/** Larger commits are written by the worker that has them. Stops them from delaying what else goes over the hub. */
+/** A worker writes larger commits itself. Stops them from delaying the other frames of the hub. */
 const HANDED_MAX_BYTES = 1024 * 1024;
 
-/** A writer that owes an answer for longer is not handed anything more until it answers. */
+/** If the writer owes an answer for longer, this worker writes for itself until the writer answers. */
 const WRITER_LATE_MS = 1_000;
 
-/** How long an answer is waited for. A store gives up sooner by itself, and a publisher gives up later. */
+/** The timeout of an answer. It is longer than the store's own timeout, and shorter than a publisher's. */
 const WRITER_ANSWER_MAX_MS = 12_000;
 
-/** How long a writer that ends waits for the requests handed to it. */
+/** How long a stopping writer waits until it has answered the requests of other workers. */
 const WRITER_END_MAX_MS = 2_000;
 
 const ENDED = 'the worker that writes for all ended before it answered';
@@ -25,10 +26,11 @@ export interface SharedWriterOptions {
   readonly connection: HubConnection;
   readonly store: Store;
   readonly clock: Clock;
-  /** Hears of the commits that this worker makes, for itself and for others, and tells all others. */
+  /** Called for each commit of this worker, also for the requests of other workers. It publishes the messages on the bus. */
   readonly onCommit: CommitListener;
 }
 
+/** Requests that the writer has not answered yet. */
 interface Handed {
   readonly requests: readonly AppendRequest[];
   readonly resolve: (appended: Appended | Promise<Appended>) => void;
@@ -37,9 +39,10 @@ interface Handed {
 }
 
 /**
- * Lets one worker of a machine write for all of them: SQLite's lock makes several that write wait for each other, and takes turns badly. It changes who writes and nothing else: every worker may
- * write at any time, and does when there is no writer, or that is late. The promises are those of `Store.append`. If the writer dies with requests in flight, their outcome is unknown.
- * A client that repeats its request with the same key finds out: the key is in the database.
+ * Lets one worker of a machine, the writer, write for all of them. Several writers would wait for SQLite's lock, which is not fair.
+ *
+ * Every worker may still write at any time. A worker does so while there is no writer, or the writer is late. So the promises are those of `Store.append`. If the writer dies with
+ * requests in flight, their outcome is unknown. A client that repeats its request with the same idempotency key gets the outcome, because the key is in the database.
  */
 export class SharedWriter implements Appends {
   readonly isShared = true;
@@ -47,14 +50,17 @@ export class SharedWriter implements Appends {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #merged: MergedAppends;
+  /** By the numbers of their calls. */
   readonly #handed = new Map<number, Handed>();
-  #number = 0;
-  /** The role from the hub: this worker writes for all, or another one does. */
+  #lastCallId = 0;
+  /** Which worker writes for all, as the hub said; undefined before it did. */
   #role: 'self' | 'other' | undefined;
   #isFollowing = false;
+  /** Whether the writer owes an answer for longer than `WRITER_LATE_MS`. */
   #isLate = false;
-  /** Requests of other workers that are not answered yet. */
+  /** Requests of other workers that this worker is writing. */
   readonly #serving = new Set<Promise<void>>();
+  /** The epochs of the log, as this worker read them last. */
   #lineage: Lineage | undefined;
 
   constructor({ connection, store, clock, onCommit }: SharedWriterOptions) {
@@ -70,14 +76,14 @@ export class SharedWriter implements Appends {
 
   append(requests: readonly AppendRequest[], onLate?: () => void): Promise<Appended> {
     this.#follow();
-    // An empty one finds out whether this worker can write.
+    // An append without requests tests whether this worker itself can write.
     if (this.#role !== 'other' || this.#isLate || requests.length === 0 || !this.#connection.isReady) return this.#merged.append(requests);
-    this.#number = nextNumber(this.#number, (number) => this.#handed.has(number));
-    const frame = packAppend(this.#number, requests);
+    this.#lastCallId = nextCallId(this.#lastCallId, (callId) => this.#handed.has(callId));
+    const frame = packAppend(this.#lastCallId, requests);
     return frame.length > HANDED_MAX_BYTES ? this.#merged.append(requests) : this.#hand(requests, frame, onLate);
   }
 
-  /** Called by the first append, because the log's id is known once the store is open. */
+  /** Offers to write for all. Only an append calls it, because the log's id is unknown until the store is open. */
   #follow(): void {
     if (this.#isFollowing) return;
     this.#isFollowing = true;
@@ -91,26 +97,26 @@ export class SharedWriter implements Appends {
 
   #hand(requests: readonly AppendRequest[], frame: Buffer, onLate: (() => void) | undefined): Promise<Appended> {
     const { promise, resolve, reject } = Promise.withResolvers<Appended>();
-    const number = this.#number;
-    // An answer that has arrived counts, also where this process was too busy to read it.
+    const callId = this.#lastCallId;
+    // `soon` lets a busy process first read an answer that has already arrived.
     const after = (milliseconds: number, task: () => void): Timer => this.#clock.after(milliseconds, () => this.#clock.soon(() => {
-      if (this.#handed.has(number)) task();
+      if (this.#handed.has(callId)) task();
     }));
     const timers = [
       after(WRITER_LATE_MS, () => {
         this.#isLate = true;
         onLate?.();
       }),
-      after(WRITER_ANSWER_MAX_MS, () => this.#take(number)?.reject(new StoreError('outcome-unknown', SILENT))),
+      after(WRITER_ANSWER_MAX_MS, () => this.#take(callId)?.reject(new StoreError('outcome-unknown', SILENT))),
     ];
-    this.#handed.set(number, { requests, resolve, reject, timers });
+    this.#handed.set(callId, { requests, resolve, reject, timers });
     this.#connection.send(frame);
     return promise;
   }
 
-  #take(number: number): Handed | undefined {
-    const handed = this.#handed.get(number);
-    this.#handed.delete(number);
+  #take(callId: number): Handed | undefined {
+    const handed = this.#handed.get(callId);
+    this.#handed.delete(callId);
     for (const timer of handed?.timers ?? []) timer.cancel();
     return handed;
   }
@@ -126,52 +132,53 @@ export class SharedWriter implements Appends {
   }
 
   #answered(body: Buffer): void {
-    const { number, handed: said, answer: { written, failure } } = unpackAppended(body);
-    const handed = this.#take(number);
-    if (said === HANDED.answered) this.#isLate = false;
+    const { callId, handed: verdict, answer: { written, failure } } = unpackAppended(body);
+    const handed = this.#take(callId);
+    if (verdict === HANDED.answered) this.#isLate = false;
     if (handed === undefined) return;
     if (written !== undefined) handed.resolve(this.#appended(written));
-    else if (said === HANDED.lost) handed.reject(new StoreError('outcome-unknown', ENDED));
-    // Certainly not stored: the writer may be about to end.
+    else if (verdict === HANDED.lost) handed.reject(new StoreError('outcome-unknown', ENDED));
+    // The requests are certainly not stored, for example because the writer is stopping. So this worker writes them.
     else if (failure === undefined || failure.kind === 'unavailable') handed.resolve(this.#merged.append(handed.requests));
     else handed.reject(new StoreError(failure.kind, failure.message));
   }
 
-  /** An epoch that began meanwhile is read from the log. */
-  async #appended({ outcomes, log: { epoch, ...log }, isTold }: Written): Promise<Appended> {
+  /** Reads the epochs of the log if this worker does not know the newest one. */
+  async #appended({ outcomes, log: { epoch, ...log }, isPublished }: Written): Promise<Appended> {
     if (this.#lineage?.epochs.at(-1)?.epoch !== epoch) {
       try {
         this.#lineage = (await this.#store.state()).lineage;
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
-        // The commit is stored, but this worker cannot tell its epoch.
+        // The commit is stored, but without the epochs this worker cannot compute the ids of its messages.
         throw new StoreError('outcome-unknown', error.message, error);
       }
     }
-    return { outcomes, log: { lineage: this.#lineage, ...log }, isTold };
+    return { outcomes, log: { lineage: this.#lineage, ...log }, isPublished };
   }
 
-  async #serve({ number, requests }: UnpackedAppend): Promise<void> {
+  /** Writes the requests of another worker, and sends it the outcome. */
+  async #serve({ callId, requests }: UnpackedAppend): Promise<void> {
     let answer: Buffer;
     try {
-      // Unreadable requests are certainly not stored: the worker that sent them writes them itself.
+      // Malformed requests are certainly not stored, so `unavailable` is right. Their sender then writes them itself.
       if (requests === undefined) throw new StoreError('unavailable', 'the requests that came over the hub cannot be read');
-      answer = packAppended(number, await this.#merged.append(requests));
+      answer = packAppended(callId, await this.#merged.append(requests));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      answer = packFailure(number, error);
+      answer = packFailure(callId, error);
     }
     if (this.#connection.isReady) this.#connection.send(answer);
   }
 
-  /** The connection is lost, and with it every answer. */
+  /** The connection is lost, and with it the answers to all calls. */
   #lost(): void {
     this.#role = undefined;
     this.#isLate = false;
-    for (const number of [...this.#handed.keys()]) this.#take(number)?.reject(new StoreError('outcome-unknown', ENDED));
+    for (const callId of [...this.#handed.keys()]) this.#take(callId)?.reject(new StoreError('outcome-unknown', ENDED));
   }
 
-  /** Another worker writes from now on; this one still answers the requests handed to it. */
+  /** Resigns as the writer. Waits until the requests that other workers sent before are answered. */
   async #end(): Promise<void> {
     this.#role = undefined;
     const left = this.#connection.ask('writer.leave', {}).catch(awayOnly).then(() => Promise.all(this.#serving));

@@ -22,7 +22,7 @@ import { topicOf } from './topic.ts';
 const COMMIT = Buffer.from('commit');
 const NOTE = Buffer.from('note');
 
-/** How long `close` waits until Kafka has the messages sent before. Stops a frozen Kafka from delaying the end of the process. */
+/** How long `close` waits until Kafka confirms the last messages. Stops a frozen Kafka from delaying the end of the process. */
 const KAFKA_CLOSE_MAX_MS = 500;
 
 export interface KafkaBusOptions {
@@ -47,9 +47,9 @@ export class KafkaBus implements Bus {
   readonly #availability: Availability;
   readonly #sender = randomBytes(SENDER_BYTES);
   #joined: Joined | undefined;
-  /** The newest connection, whether it can be used yet or not. */
+  /** The newest connection; perhaps it is not open yet. */
   #connection: TopicConnection | undefined;
-  /** Sends over the connection that can be used. */
+  /** Sends over `#connection`; undefined while it is not open. */
   #outbox: Outbox | undefined;
   #isClosed = false;
 
@@ -66,7 +66,7 @@ export class KafkaBus implements Bus {
     return this.#availability.state;
   }
 
-  /** Kafka does not say. */
+  /** Kafka does not report it. */
   get receivers(): undefined {
     return undefined;
   }
@@ -98,7 +98,7 @@ export class KafkaBus implements Bus {
     this.#put(COMMIT, carried?.bytes ?? 0, () => encode(this.#sender, carried), carried === undefined);
   }
 
-  /** Invariant 6: nothing is queued for a bus that is away. Other instances find out at their next look. */
+  /** Invariant 6: drops the envelope if the bus is away or too much is unconfirmed. Other instances find its messages at their next look at the log. */
   #put(key: Buffer, length: number, value: () => Buffer, isHint: boolean): void {
     if (this.#outbox?.hasRoom(length) === true) this.#outbox.put({ key, value: value(), isHint });
   }
@@ -154,7 +154,7 @@ export class KafkaBus implements Bus {
     await reading;
   }
 
-  /** A refusal that concerns only our messages is no reason to connect again. */
+  /** Reconnects, unless Kafka refused only our messages: then the connection still works for reading. */
   #failed(connection: TopicConnection, error: unknown): void {
     if (isCode(error, 'TOPIC_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED', 'POLICY_VIOLATION', 'INVALID_RECORD', ...TOO_LARGE_CODES)) this.#availability.refused(error);
     else connection.fail(error);

@@ -1,12 +1,12 @@
 import { isCode } from '../../kafka/broker-connection.ts';
 
-/** How much may be published and not yet confirmed. Stops a Kafka that is slow, paused or vanished from filling the memory. */
+/** The most bytes that are published and not yet confirmed. Stops a Kafka that is slow, paused or gone from filling the memory. */
 const UNCONFIRMED_MAX_BYTES = 8 * 1024 * 1024;
 
-/** An estimate of what an envelope costs in memory and in a batch besides its bytes. Lets many small ones reach the bounds too. */
+/** An estimate of what an envelope costs in memory and in a batch besides its bytes, so that many small envelopes reach the bounds too. */
 const ENVELOPE_OVERHEAD_BYTES = 1024;
 
-/** How much leaves together. Well below what a topic takes by default, which is 1 MiB: a batch that is refused for its size is lost as a whole. */
+/** The most bytes of a batch. Well below a topic's default limit of 1 MiB, because Kafka refuses a batch that is too large as a whole. */
 const TOGETHER_MAX_BYTES = 512 * 1024;
 
 /** Kafka's codes for a batch or a record that is too large for the topic. */
@@ -15,19 +15,19 @@ export const TOO_LARGE_CODES = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'] as
 export interface Envelope {
   readonly key: Buffer;
   readonly value: Buffer;
-  /** Carries nothing: it is sent where what carries something is too large. */
+  /** Whether it is a "look at the head", which has no messages. It is sent instead of an envelope that is too large. */
   readonly isHint?: boolean;
 }
 
 export interface OutboxOptions {
-  /** Resolves when Kafka has them. */
+  /** Resolves when Kafka has confirmed the envelopes. */
   readonly send: (envelopes: readonly Envelope[]) => Promise<unknown>;
-  /** Kafka does not take a batch because of its size. */
+  /** Kafka refused a batch because of its size. */
   readonly tooLarge: () => void;
   readonly failed: (error: unknown) => void;
 }
 
-/** The envelopes for one connection, sent one batch at a time, which keeps the order. Envelopes that come meanwhile leave together in the next batch. */
+/** Sends envelopes over one connection, one batch at a time, to keep the order. Envelopes that come during a batch share the next one. */
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #waiting: Envelope[] = [];
@@ -50,7 +50,7 @@ export class Outbox {
     this.#sending ??= this.#send();
   }
 
-  /** Resolves when nothing waits any more. */
+  /** Resolves when all envelopes are sent. */
   async empty(): Promise<void> {
     await this.#sending;
   }
@@ -68,7 +68,7 @@ export class Outbox {
       } catch (error) {
         if (this.#isClosed) return;
         const isSmallest = batch.length === 1 && batch[0]!.isHint === true;
-        // A hint is as small as it gets: a Kafka that refuses it would be sent hints without end.
+        // Do not answer the refusal of a hint with another hint: that would repeat for ever.
         if (isCode(error, ...TOO_LARGE_CODES) && !isSmallest) this.#options.tooLarge();
         else this.#options.failed(error);
       }

@@ -3,36 +3,36 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { BrokerConnection } from '../../kafka/broker-connection.ts';
 import { PARTITION } from './topic.ts';
 
-/** How long a read waits for news. */
+/** How long a read waits for records. */
 const FETCH_WAIT_MS = 1_000;
 
-/** How much one read brings, unless its first batch alone is larger. */
+/** The most bytes of one read, unless its first batch alone is larger. */
 const FETCH_MAX_BYTES = 2 * 1024 * 1024;
 
-/** How far this instance may lag behind the topic's end. Beyond it jumps to the end. Stops one that was frozen from hearing old news before new ones. */
+/** The most records between this instance and the topic's end. Above it, the instance skips to the end. Stops an instance that was frozen from reading old hints before new ones. */
 const LAG_MAX_ENTRIES = 1_000;
 
-/** The pause after a read that brought nothing and did not wait. Stops a broker that does not wait from being asked without end. */
+/** The pause after an empty read that came back at once. Stops a loop of reads from a broker that does not wait. */
 const EMPTY_READ_MS = 50;
 
-/** Each read stands for itself. */
+/** No fetch session: each read names all that it wants. */
 const SESSIONLESS = { id: 0, epoch: -1 } as const;
 
-/** A batch that holds marks of Kafka's own, no records. */
+/** The bit of a batch that has markers of Kafka's own, and no records. */
 const FLAG_CONTROL = 32;
 
 export interface ReadingOptions {
   readonly connection: Pick<BrokerConnection, 'ask'>;
   readonly topic: string;
-  /** Where to begin. */
+  /** The offset to begin at. */
   readonly from: bigint;
   readonly clock: Clock;
   readonly hear: (key: Buffer | null, value: Buffer | null) => void;
-  /** Some were left out. */
+  /** Called when records were skipped. */
   readonly skipped: () => void;
 }
 
-/** Reads what comes into the topic, one question after the other, until the connection or Kafka fails: then it throws. */
+/** Reads the records of the topic as they come, one request after the other. Rejects when the connection or Kafka fails. */
 export async function readOn({ connection, topic, from, clock, hear, skipped }: ReadingOptions): Promise<never> {
   for (let next = from; ;) {
     const asked = clock.monotonic();
@@ -43,7 +43,7 @@ export async function readOn({ connection, topic, from, clock, hear, skipped }: 
     if (partition === undefined) throw new Error('Kafka answers a read without the partition of the bus');
     const batches = partition.records ?? [];
     const end = heard(batches, next, hear);
-    // The same question would bring the same answer again, at once.
+    // Without an advance, the loop would repeat the same request for ever.
     if (batches.length > 0 && end === next) throw new Error('Kafka answers a read with other records than requested');
     const isFar = partition.highWatermark - end > LAG_MAX_ENTRIES;
     next = isFar ? partition.highWatermark : end;
@@ -52,13 +52,13 @@ export async function readOn({ connection, topic, from, clock, hear, skipped }: 
   }
 }
 
-/** @returns The offset after the last one. */
+/** @returns The offset after the last record. */
 function heard(batches: readonly RecordsBatch[], from: bigint, hear: ReadingOptions['hear']): bigint {
   let next = from;
   for (const { firstOffset, lastOffsetDelta, attributes, records } of batches) {
     for (const { offsetDelta, key, value } of (attributes & FLAG_CONTROL) === 0 ? records : []) {
       const offset = firstOffset + BigInt(offsetDelta);
-      // A batch is sent whole, also where a read begins in its middle.
+      // Kafka sends whole batches, even if the read begins in the middle of one.
       if (offset < next) continue;
       next = offset + 1n;
       hear(key, value);

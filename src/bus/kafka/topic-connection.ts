@@ -10,7 +10,7 @@ import { endOf, leaderOf, PARTITION } from './topic.ts';
 /** How long Kafka may take to write a batch. */
 const WRITE_MAX_MS = 3_000;
 
-/** The longest answer: what a read asks for, and one batch of records more. */
+/** The longest answer: the bytes of a read, and one more batch of records. */
 const BUS_ANSWER_MAX_BYTES = 8 * 1024 * 1024;
 
 /** How often to use the writing connection, even with nothing to write. Brokers close idle connections, usually after 10 minutes. */
@@ -22,14 +22,14 @@ export interface TopicConnectionOptions {
   readonly clock: Clock;
 }
 
-/** Two connections to the broker that leads the bus's topic: one reads, one writes. A connection that waits for news answers nothing else. */
+/** Two connections to the broker that leads the bus's topic, for reading and for writing: while a read waits for records, its connection can do nothing else. */
 export class TopicConnection {
   readonly #topic: string;
   readonly #clock: Clock;
   readonly #brokers: Brokers;
   #ends: { readonly reader: BrokerConnection; readonly writer: BrokerConnection; readonly from: bigint } | undefined;
   #probe: Timer | undefined;
-  /** Why it is not to be used any more. */
+  /** Why `fail` was called. */
   #fault: unknown;
   #isClosed = false;
 
@@ -39,7 +39,7 @@ export class TopicConnection {
     this.#clock = clock;
   }
 
-  /** Finds the broker that leads the topic, and where the topic ends. Rejects where any of that fails, or it is closed meanwhile. */
+  /** Connects to the broker that leads the topic, and finds the topic's end. Rejects if any of that fails, or `close` is called. */
   async open(): Promise<void> {
     const first = await this.#brokers.any();
     const leader = await leaderOf(first, this.#topic);
@@ -51,7 +51,7 @@ export class TopicConnection {
 
   async write(envelopes: readonly Envelope[]): Promise<void> {
     const records = envelopes.map(({ key, value }) => ({ topic: this.#topic, partition: PARTITION.number, key, value }));
-    // The leader alone confirms: messages lost with it are found in the log.
+    // Only the leader confirms. If it is lost with messages, the other instances find them in the log.
     await this.#ends!.writer.ask(produceV7.api, ProduceAcks.LEADER, WRITE_MAX_MS, records, {});
   }
 

@@ -3,14 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Address } from '../../config/redis-url.ts';
 import { isCode, type BrokerConnection } from '../../kafka/broker-connection.ts';
 
-/** The topic of one log's bus, with one partition, which keeps the order. The first instance makes it. Its records are worth little a second later, so it keeps few. */
+/** The topic of one log's bus. It has one partition, to keep the order, and a short retention, because its records are worthless after a second. The first instance makes it. */
 
 type Asked = Pick<BrokerConnection, 'ask'>;
 
-/** The only partition that is used, also where somebody made more. */
+/** The only partition that is used, even if the topic has more. */
 export const PARTITION = { number: 0 } as const;
 
-/** How long and how much the topic keeps. Stops news that everybody has heard from filling Kafka's disks. Confluent's cloud takes no shorter times, and no smaller segments. */
+/** The topic's retention. Stops old records from filling Kafka's disks. Confluent's cloud accepts no shorter times and no smaller segments. */
 const RETENTION_MS = 3_600_000;
 const RETENTION_BYTES = 256 * 1024 * 1024;
 const SEGMENT_MS = 600_000;
@@ -19,10 +19,10 @@ const SEGMENT_BYTES = 64 * 1024 * 1024;
 /** The largest batch of records that the topic takes: the largest envelope is 1 MiB, and a batch needs some more. */
 const RECORD_BATCH_MAX_BYTES = 2 * 1024 * 1024;
 
-/** How long Kafka may take to make it. */
+/** How long Kafka may take to make the topic. */
 const CREATE_MAX_MS = 3_000;
 
-/** How often, and how many times, a topic that was just made is asked for until somebody leads it. Stops a cluster without a leader from being waited for. */
+/** How often, and how many times, to ask for the leader of a topic that was just made. Stops an endless wait for a cluster that elects none. */
 const LEADER_INTERVAL_MS = 100;
 const LEADER_MAX_ATTEMPTS = 30;
 
@@ -31,7 +31,7 @@ const CONFIGS = Object.entries({
   'retention.ms': RETENTION_MS, 'retention.bytes': RETENTION_BYTES, 'segment.ms': SEGMENT_MS, 'segment.bytes': SEGMENT_BYTES,
 }).map(([name, value]) => ({ name, value: String(value) }));
 
-/** Kafka expands what a stranger compressed, within the bound, and not this process without one. */
+/** Makes Kafka store records uncompressed. So Kafka expands the records of a stranger, within its bounds, and this process never does. */
 const UNCOMPRESSED = { name: 'compression.type', value: 'uncompressed' } as const;
 
 export function topicOf(logId: string): string {

@@ -17,19 +17,19 @@ import { encodeNote } from '../note-envelope.ts';
  * A NATS that is away, frozen or refuses us delays messages between instances, and nothing else.
  */
 
-/** How much may be published and not yet confirmed. Stops a NATS that is slow, paused or vanished from filling the memory. */
+/** The most bytes that are published and not yet confirmed. Stops a NATS that is slow, paused or gone from filling the memory. */
 const UNCONFIRMED_MAX_BYTES = 8 * 1024 * 1024;
 
-/** An estimate of what a message costs in memory besides its envelope. Lets many small ones reach the bound above too. */
+/** An estimate of the memory of a message besides its envelope, so that many small messages reach the bound above too. */
 const PUBLISH_OVERHEAD_BYTES = 1024;
 
-/** Where a client of NATS hears answers. Nothing else is answered: a stranger chooses where an answer goes. */
+/** The prefix of the subjects of answers. We answer only there: a stranger could name any other subject for the answer. */
 const INBOX_PREFIX = '_INBOX.';
 
-/** How long an instance that is asked for by its name has to say that it is there. */
+/** How long to wait for the answer of an instance that got a note to it alone. */
 const PRESENT_MAX_MS = 1_000;
 
-/** How long `close` waits until NATS has the messages sent before. Stops a frozen NATS from delaying the end of the process. */
+/** How long `close` waits until NATS confirms the last messages. Stops a frozen NATS from delaying the end of the process. */
 const NATS_CLOSE_MAX_MS = 500;
 
 export interface NatsBusOptions {
@@ -56,9 +56,9 @@ export class NatsBus implements Bus {
   #joined: Joined | undefined;
   /** The connection that can be used. */
   #connection: NatsConnection | undefined;
-  /** The connection whose subscriptions do not hold yet. */
+  /** A connection whose subscriptions are not active yet. */
   #opening: NatsConnection | undefined;
-  /** Published on this connection, and not confirmed yet. */
+  /** The bytes published on this connection and not confirmed yet. */
   #unconfirmedBytes = 0;
   #isConfirming = false;
   /** The last error that NATS reported on this connection. */
@@ -78,7 +78,7 @@ export class NatsBus implements Bus {
     return this.#availability.state;
   }
 
-  /** NATS does not say. */
+  /** NATS does not report it. */
   get receivers(): undefined {
     return undefined;
   }
@@ -109,17 +109,17 @@ export class NatsBus implements Bus {
     const bytes = encodeNote(note, this.#sender, joined.incoming.keys, joined.listener.sealing());
     if (bytes === undefined) return;
     const subject = to === undefined ? notesOf(joined.logId) : notesTo(joined.logId, to);
-    // Servers of a cluster hear a moment later from each other who listens.
+    // `reached` works on a single server only: the servers of a cluster learn of each other's subscribers late.
     if (to === undefined || reached === undefined || this.#connection?.info?.cluster !== undefined) this.#dispatch(subject, bytes.length, () => bytes);
     else this.#dispatch(subject, bytes.length, () => bytes, (connection) => this.#request(connection, subject, bytes, reached));
   }
 
-  /** Invariant 6: nothing is queued for a bus that is away. Other instances find out at their next look. */
+  /** Invariant 6: drops the envelope if the bus is away or too much is unconfirmed. Other instances find its messages at their next look at the log. */
   #dispatch(subject: string, length: number, bytes: () => Buffer, send = (connection: NatsConnection): void => connection.publish(subject, bytes())): void {
     const connection = this.#connection;
     const cost = PUBLISH_OVERHEAD_BYTES + length;
     if (connection === undefined || this.#unconfirmedBytes + cost > UNCONFIRMED_MAX_BYTES) return;
-    // More than the server takes: the others look at the log.
+    // Larger than the server accepts: send a "look at the head" instead.
     if (length + PUBLISH_OVERHEAD_BYTES > (connection.info?.max_payload ?? Infinity)) {
       if (length > 0) this.#send(undefined);
       return;
@@ -127,14 +127,14 @@ export class NatsBus implements Bus {
     try {
       send(connection);
     } catch (error) {
-      // The client throws for a connection that has just closed, or whose server describes itself wrongly.
+      // The client throws if the connection has just closed, or its server sent invalid INFO.
       return this.#refused(connection, error);
     }
     this.#unconfirmedBytes += cost;
     this.#confirm(connection);
   }
 
-  /** Listeners answer; NATS reports if there are none. */
+  /** Publishes a note and waits for an answer of its receiver. NATS reports if there is no receiver. */
   #request(connection: NatsConnection, subject: string, bytes: Buffer, reached: (listening: number) => void): void {
     connection.request(subject, bytes, { timeout: PRESENT_MAX_MS }).then(
       () => reached(1),
@@ -144,7 +144,7 @@ export class NatsBus implements Bus {
     );
   }
 
-  /** A PING after the last publish: when its PONG comes, NATS has all of them. */
+  /** Sends a PING after the last publish. When its PONG comes, NATS has all messages before it. */
   #confirm(connection: NatsConnection): void {
     if (this.#isConfirming) return;
     this.#isConfirming = true;
@@ -177,7 +177,7 @@ export class NatsBus implements Bus {
       this.#opening = connection;
       void this.#watch(connection);
       this.#subscribe(connection, joined);
-      // Its PONG comes when the subscriptions hold; it never comes on a connection that was closed meanwhile.
+      // `flush` resolves when the subscriptions are active. On a connection that has closed it never does.
       await Promise.race([connection.flush(), connection.closed()]);
     } catch (error) {
       void connection?.close();
@@ -207,7 +207,7 @@ export class NatsBus implements Bus {
           return void connection.close();
         }
         const isProved = take(Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength));
-        // Where strangers chose it, NATS might refuse us the subject of the answer, or all instances might answer each other.
+        // Answer only proved notes, and only in an inbox. A subject that a stranger chose may be forbidden to us, or make instances answer each other.
         if (isProved === true && message.reply?.startsWith(INBOX_PREFIX) === true) message.respond();
       } });
     };

@@ -3,10 +3,10 @@ import type { Access, Address, ClusterLocation } from '../../config/redis-url.ts
 import type { ServerDiscovery } from './discovery-contract.ts';
 
 /**
- * Finds a node of a cluster; any will do. Every node passes a published message on to the subscribers of all nodes, masters and replicas.
- * But a node that was cut off, or taken out of the cluster, still takes messages that nobody hears. So a node must see most masters.
+ * Finds a node of a cluster. Any node will do: each forwards a published message to the subscribers of all nodes, masters and replicas.
+ * But a node that was cut off, or removed from the cluster, still takes messages that no subscriber gets. So a node must see most masters.
  *
- * Sharded channels would need Redis 7. They would put all load on the one shard of the log's channel, and stop until a replica of that
+ * Sharded channels are no alternative. They need Redis 7, put all load on the shard of the log's channel, and stop until a replica of that
  * shard's dead master is promoted. Here the instances spread over the nodes, and leave a dead node at once.
  */
 export class ClusterDiscovery implements ServerDiscovery {

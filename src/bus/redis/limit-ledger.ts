@@ -10,11 +10,11 @@ import { redactedReason } from './redacted-reason.ts';
 import { discoveryFor } from './redis.ts';
 import { SlotDiscovery } from './slot-discovery.ts';
 
-/** The holdings of an instance are free when it was silent for this long. */
+/** When an instance was silent for this long, its holdings are freed. */
 const LEASE_MS = 15_000;
 const RENEW_MS = 5_000;
 
-/** Redis forgets the counts of a log's owners after this time without a report. Reports are repeated more often. */
+/** A count expires this long after its last report. Instances repeat their reports more often. */
 const HOLDINGS_KEPT_MS = 24 * 3_600_000;
 
 const UNLIMITED_PLACES = -1;
@@ -26,8 +26,8 @@ export interface RedisLimitLedgerOptions {
 }
 
 /**
- * The ledger of several instances, in Redis. The keys of a log have its id in their names, as a hash tag: in a cluster they are all on one node. Each key expires by itself when its count ends.
- * Redis counts by its own clock. A Redis that is away, late, refuses us or forgets everything lets the instances count alone for a while, and nothing else.
+ * The ledger of several instances, in Redis. The keys of a log have its id as their hash tag, so a cluster keeps them all on one node. Each key expires when its count ends. Redis counts by its own clock.
+ * If Redis is away, late, refuses us or loses its data, the instances count alone for a while. Nothing else happens.
  */
 export class RedisLimitLedger implements Ledger {
   readonly #location: RedisLocation;
@@ -39,7 +39,7 @@ export class RedisLimitLedger implements Ledger {
   #discovery: ServerDiscovery | undefined;
   #connection: RedisConnection | undefined;
   #renewal: Timer | undefined;
-  /** Whether Redis has answered on this connection. */
+  /** Whether Redis has answered a script on this connection. */
   #isWelcome = false;
   /** Whether an answer of Redis is overdue. */
   #isLate = false;
@@ -88,7 +88,7 @@ export class RedisLimitLedger implements Ledger {
     await Promise.all([this.#connection?.close(), this.#discovery?.close()]);
   }
 
-  /** Redis can be used, for the first time or again. Its records of this instance may be gone. */
+  /** The connection is ready, for the first time or again. Redis may have lost the holdings of this instance. */
   async #ready(): Promise<void> {
     this.#isLate = false;
     if (!await this.#renew(true)) return;
@@ -98,7 +98,7 @@ export class RedisLimitLedger implements Ledger {
     this.#say(true);
   }
 
-  /** Repeats that this instance lives. If Redis forgot it meanwhile, it forgot the instance's shares too. */
+  /** Renews the lease of this instance. If Redis had lost the lease, it has lost the holdings too, and they are reported again. */
   async #renew(isNew = false): Promise<boolean> {
     this.#renewal?.cancel();
     this.#renewal = this.#clock.after(RENEW_MS, () => void this.#renew());
@@ -109,7 +109,7 @@ export class RedisLimitLedger implements Ledger {
     return true;
   }
 
-  /** Reports the changes since Redis was late: none was sent meanwhile. */
+  /** After a late answer, reports the changes since then: none was sent while Redis was late. */
   #answered(): void {
     const wasLate = this.#isLate;
     this.#isLate = false;
@@ -134,7 +134,7 @@ export class RedisLimitLedger implements Ledger {
     const { redis } = connection;
     const args = [...keys.map((key) => this.#prefix + key), ...values];
     let isOwed = true;
-    // An answer that has arrived counts, also where this process was too busy to read it.
+    // `soon` lets a busy process first read an answer that has already arrived.
     const late = this.#clock.after(LEDGER_WAIT_MS, () => this.#clock.soon(() => {
       this.#isLate ||= isOwed;
     }));
@@ -144,7 +144,7 @@ export class RedisLimitLedger implements Ledger {
       if (!Array.isArray(answer)) throw new Error('Redis answered a script with something else');
       return answer.map(Number);
     } catch (error) {
-      // Redis refused: another server may do better, and this one later. A connection that broke says so itself.
+      // Redis refused the script: reconnect, perhaps to another server. A broken connection reports itself.
       if (connection.isReady && error instanceof Error && error.name === 'ReplyError') connection.fail(error);
       throw new LedgerAway(redactedReason(error));
     } finally {

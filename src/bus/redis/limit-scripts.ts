@@ -1,11 +1,11 @@
 /**
- * The scripts that Redis runs for limits, each at one time (https://redis.io/docs/latest/develop/programmability/eval-intro). Each answers a list of whole numbers.
- * They are sent in full. Redis forgets digests when it restarts: a script that is sent again then would come after later ones.
+ * The scripts that Redis runs for limits, atomically (https://redis.io/docs/latest/develop/programmability/eval-intro). Each answers a list of whole numbers.
+ * They are sent in full, not by digest. A restarted Redis does not know the digest, and a script that is then sent again would run after later scripts.
  */
 
 /**
- * Takes from buckets. A bucket is the time when it is full again, in microseconds; one that is full is no key. Values: for each bucket the cost, and how far from full it may be, or -1.
- * The answer is how far from full it is then; where nothing was taken, -1 less that.
+ * Takes from buckets. A bucket is the time when it is full again, in microseconds; a full bucket has no key. Values: for each bucket the cost, and how far from full it may be before, or -1 for any.
+ * The answer for each bucket, with `ahead` as how far from full it is: `ahead` if the cost was taken, otherwise `-1 - ahead`.
  */
 export const SPEND = `
 local time = redis.call('TIME')
@@ -41,7 +41,7 @@ end
 return { redis.call('PFCOUNT', key), redis.call('PTTL', key) }
 `;
 
-/** Says for how long an instance lives on, in milliseconds; 0 ends it. The answer is whether it was known to live. */
+/** Renews the lease of an instance, in milliseconds; 0 ends it. The answer is whether the lease had not ended. */
 export const RENEW = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -58,8 +58,8 @@ return { known and 1 or 0 }
 `;
 
 /**
- * Says how many places an instance holds. The first key has the instances that live, each other one the places that instances hold for one owner. Values: the instance, how long counts are kept, and for each
- * owner the places, and how many all instances may hold, or -1. The answer is 0 where that would be more, and 1 otherwise. Counts of instances that do not live are deleted.
+ * Sets how many places an instance holds. Keys: the leases of instances; then for each owner the places that each instance holds. Values: the instance, how long counts are kept; then for each owner
+ * the places, and the most that all instances may hold together, or -1. The answer for each owner is 0 if that would be exceeded, and 1 otherwise. Counts of instances without a lease are deleted.
  */
 export const HOLD = `
 local time = redis.call('TIME')

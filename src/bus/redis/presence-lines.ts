@@ -1,33 +1,43 @@
 import { META_MAX_BYTES } from '../../presence/member.ts';
 import type { PresenceChange, PresentMember } from '../../presence/place.ts';
 
-/** How presence stands in Redis: the names of its keys, and the lines in them. The scripts (presence-scripts.ts) write the lines; here they are read, with suspicion. */
+/** The keys of presence in Redis, and the lines in them. The scripts (presence-scripts.ts) write the lines. This file reads them, and checks them: another program may have written them. */
 
-/** `lines`, `members` and `streams` of a topic. */
-export function keysOf(topic: string): readonly string[] {
-  return [`lines:${topic}`, `members:${topic}`, `streams:${topic}`];
+/** The three keys of a topic: see presence-scripts.ts. */
+export function linesKey(topic: string): string {
+  return `lines:${topic}`;
 }
 
+export function membersKey(topic: string): string {
+  return `members:${topic}`;
+}
+
+export function streamsKey(topic: string): string {
+  return `streams:${topic}`;
+}
+
+/** The topics of a member. */
 export function topicsKey(member: string): string {
   return `topics:${member}`;
 }
 
+/** The entries that an instance wrote. */
 export function wroteKey(instance: string): string {
   return `wrote:${instance}`;
 }
 
-/** A topic and a member of what an instance has written. */
+/** Reads one of the entries that an instance wrote: a topic, NUL, and a member. */
 export function readWrote(text: string): Pick<PresenceChange, 'topic' | 'member'> {
   const end = text.indexOf('\0');
   return { topic: text.slice(0, end), member: text.slice(end + 1) };
 }
 
-/** One text: the client takes about as long for each value of a command as for the text of a whole change. */
+/** All changes as one text, because each value of a command costs the client about as much as a whole change in this text. */
 export function changesText(changes: readonly PresenceChange[]): string {
   return JSON.stringify(changes.flatMap(({ topic, member, topicStreams, isPresent, streams, since, meta = '', metaAt }) => [topic, member, topicStreams, isPresent ? 1 : 0, streams, since, metaAt, meta]));
 }
 
-/** The sum of a member's lines on living instances; undefined if no line can be read. A stranger with access to Redis may have written other lines. */
+/** Adds up a member's lines, one of each living instance. Skips invalid lines. Undefined if no line is valid. */
 export function readLines(lines: string): Omit<PresentMember, 'id'> | undefined {
   let [streams, since, newest] = [0, Infinity, -1];
   let meta: string | undefined;
@@ -43,12 +53,12 @@ export function readLines(lines: string): Omit<PresentMember, 'id'> | undefined 
   return since === Infinity ? undefined : { streams, since, meta };
 }
 
-/** Milliseconds since 1970 have 13 digits. */
+/** At most 14 digits: milliseconds since 1970 have 13. */
 function isWhole(text: string | undefined): boolean {
   return text !== undefined && /^\d{1,14}$/.test(text);
 }
 
-/** A line end in it would end a line of a frame. */
+/** Whether the text is JSON that fits into one line of a frame. */
 function isMeta(text: string): boolean {
   if (text.includes('\r') || Buffer.byteLength(text) > META_MAX_BYTES) return false;
   try {

@@ -5,7 +5,7 @@ import type { Logger } from '../../runtime/logging/logger.ts';
 import { randomName } from '../../store/names.ts';
 import { RedisConnection } from './connection.ts';
 import type { ServerDiscovery } from './discovery-contract.ts';
-import { changesText, keysOf, readLines, readWrote, topicsKey, wroteKey } from './presence-lines.ts';
+import { changesText, linesKey, membersKey, readLines, readWrote, streamsKey, topicsKey, wroteKey } from './presence-lines.ts';
 import { ACTIVATE, BEGIN, CHANGES, COUNT, LINES, PAGE, RENEW, WRITE } from './presence-scripts.ts';
 import { redactedReason } from './redacted-reason.ts';
 import { discoveryFor } from './redis.ts';
@@ -118,26 +118,28 @@ export class RedisPresencePlace implements PresencePlace {
   }
 
   async page(topic: string, after: string, limit: number): Promise<PresencePage> {
-    const [streams, ...found] = await this.#askTexts(PAGE, ['leases', ...keysOf(topic)], [after, limit + 1]);
+    // The answer: the streams, then a member and its lines, the next member and its lines, …
+    const [streams, ...found] = await this.#askTexts(PAGE, ['leases', linesKey(topic), membersKey(topic), streamsKey(topic)], [after, limit + 1]);
     const members: PresentMember[] = [];
-    let next: string | undefined;
-    for (let at = 0; at < found.length; at += 2) {
-      if (at === 2 * limit) next = found[at - 2];
-      const read = at === 2 * limit ? undefined : readLines(found[at + 1]!);
+    const hasMore = found.length > 2 * limit;
+    const end = hasMore ? 2 * limit : found.length;
+    for (let at = 0; at < end; at += 2) {
+      const read = readLines(found[at + 1]!);
       if (read !== undefined) members.push({ id: found[at]!, ...read });
     }
-    return { streams: Number(streams), members, next };
+    return { streams: Number(streams), members, next: hasMore ? found[end - 2] : undefined };
   }
 
   async counts(topics: readonly string[]): Promise<readonly PresenceCount[]> {
-    const found = await this.#askTexts(COUNT, ['leases', ...topics.flatMap((topic) => keysOf(topic).slice(1))], []);
+    // The answer: streams and members of the first topic, streams and members of the second, …
+    const found = await this.#askTexts(COUNT, ['leases', ...topics.flatMap((topic) => [membersKey(topic), streamsKey(topic)])], []);
     return topics.map((topic, index) => ({ topic, streams: Number(found[2 * index]), members: Number(found[2 * index + 1]) }));
   }
 
   async topicsOf(member: string, after: string, limit: number): Promise<MemberPage> {
     const topics = await this.#command((connection) => connection.redis.zrangebylex(this.#prefix + topicsKey(member), after === '' ? '-' : `(${after}`, '+', 'LIMIT', 0, limit + 1));
     const some = topics.slice(0, limit);
-    const found = await this.#askTexts(LINES, ['leases', ...some.map((topic) => keysOf(topic)[0]!)], [member]);
+    const found = await this.#askTexts(LINES, ['leases', ...some.map(linesKey)], [member]);
     return {
       topics: some.flatMap((topic, index) => {
         const read = readLines(found[index]!);
@@ -148,8 +150,8 @@ export class RedisPresencePlace implements PresencePlace {
   }
 
   async changes(after: number): Promise<PresenceChanges> {
-    const [newest, isAny, ...topics] = await this.#texts(CHANGES, ['changed', 'numbers'], [after]);
-    return { newest: Number(newest), topics: isAny === '1' ? undefined : topics };
+    const [newest, isUnknown, ...topics] = await this.#texts(CHANGES, ['changed', 'numbers'], [after]);
+    return { newest: Number(newest), topics: isUnknown === '1' ? undefined : topics };
   }
 
   async close(lingerMs: number): Promise<void> {
@@ -183,9 +185,9 @@ export class RedisPresencePlace implements PresencePlace {
     this.#renewLater();
     const answer = await this.#run(RENEW, ['leases'], [instance, this.#leaseMs, PRESENCE_KEPT_MS, SWEPT_MAX_ENTRIES]).catch(awayOnly);
     if (!Array.isArray(answer)) return;
-    const [isAlive, ...ended] = answer.map(String);
+    const [isAlive, ...dead] = answer.map(String);
     if (isAlive !== '1') this.#ended(instance);
-    if (ended.length > 0) void this.#sweep(ended);
+    if (dead.length > 0) void this.#sweep(dead);
   }
 
   /** Begins again after a lease has ended. Redis has forgotten the lease, or this instance was silent for too long. */
@@ -197,11 +199,11 @@ export class RedisPresencePlace implements PresencePlace {
   }
 
   /** Removes the entries of dead instances. Other instances may sweep at the same time: a repeated step changes nothing. */
-  async #sweep(ended: readonly string[]): Promise<void> {
+  async #sweep(dead: readonly string[]): Promise<void> {
     if (this.#isSweeping) return;
     this.#isSweeping = true;
     try {
-      for (const instance of ended) await this.#sweepOne(instance);
+      for (const instance of dead) await this.#sweepInstance(instance);
     } catch (error) {
       if (!(error instanceof PlaceAway)) throw error;
     } finally {
@@ -209,11 +211,12 @@ export class RedisPresencePlace implements PresencePlace {
     }
   }
 
-  async #sweepOne(instance: string): Promise<void> {
+  /** Removes the entries of one dead instance, some at a time, and then its lease. */
+  async #sweepInstance(instance: string): Promise<void> {
     for (;;) {
       const wrote = await this.#command(({ redis }) => redis.srandmember(this.#prefix + wroteKey(instance), SWEEP_MAX_ENTRIES));
       if (wrote.length === 0) break;
-      await this.#write(instance, wrote.map((text) => ({ ...readWrote(text), topicStreams: 0, isPresent: false, streams: 0, since: Number.MAX_SAFE_INTEGER, meta: undefined, metaAt: 0 })), true);
+      await this.#write(instance, wrote.map(removalOf), true);
     }
     await this.#command(({ redis }) => redis.zrem(`${this.#prefix}leases`, instance));
   }
@@ -269,6 +272,11 @@ export class RedisPresencePlace implements PresencePlace {
       throw new PlaceAway(redactedReason(error));
     }
   }
+}
+
+/** The change that removes an entry. */
+function removalOf(wrote: string): PresenceChange {
+  return { ...readWrote(wrote), topicStreams: 0, isPresent: false, streams: 0, since: Number.MAX_SAFE_INTEGER, meta: undefined, metaAt: 0 };
 }
 
 function awayOnly(error: unknown): undefined {

@@ -1,10 +1,15 @@
 /**
- * The scripts that Redis runs for presence, each at one time. An instance writes under a name that lives once (`lease`). When its lease has ended, or it had to begin again, it takes another name. Entries under the old
- * one does not count any more. The names are in a sorted set, by the time when their leases end, which is negative while an instance has not written everything yet.
+ * The scripts that Redis runs for presence. Redis runs a script atomically. An instance writes under a random name with a lease. When its lease has ended, or it begins again, it takes a new name, and the entries under the
+ * old name no longer count.
  *
- * A topic has three keys. `members`: its members, in the order of their bytes. `lines`: for each of them a line of each instance: its name, streams, since, when the metadata was given, and the metadata, with tabs between.
- * `streams`: all streams of each instance. A member has the sorted set of its topics. An instance has the set of what it wrote: a topic, NUL, and a member. `changed` has the topics that have changed, by the number of their
- * last change.
+ *     leases           sorted set: name of an instance → the end of its lease; negative until the instance has written everything (ACTIVATE)
+ *     members:<topic>  sorted set: the members, in the order of their bytes
+ *     lines:<topic>    hash: member → a line of each instance: its name, streams, since, time of the metadata, metadata, separated by tabs
+ *     streams:<topic>  hash: name of an instance → its streams of the topic
+ *     topics:<member>  sorted set: the topics of a member
+ *     wrote:<name>     set: the entries that an instance wrote: a topic, NUL, and a member
+ *     changed          sorted set: topic → the number of its last change
+ *     numbers          the newest of these numbers
  */
 
 const NOW = `
@@ -12,13 +17,13 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;
 
-/** How many topics that have changed are remembered. Stops the list from growing for ever: an instance that asks later reads everything. */
+/** The most topics in `changed`. Stops it from growing for ever: an instance that asks later reads everything. */
 const CHANGED_MAX_ENTRIES = 10_000;
 
 /**
- * Writes changes of one instance. Keys: the leases. The others are made here, from what their names begin with: named by the instance, they would be two thirds of what it sends. Values: that beginning, the instance, how long
- * keys are kept, whether its lease has ended on purpose (a sweep), and a JSON array with eight values for each change: topic, member, streams of the topic, whether it is present, streams, since, when the metadata was given,
- * metadata. The answer is 0 where the lease has ended: nothing was written.
+ * Writes changes of one instance. Keys: `leases`. The script makes the other keys from their prefix, because as arguments they would be two thirds of what an instance sends. Values: the prefix, the instance, how long
+ * keys are kept, whether this is a sweep (then the lease may have ended), and a JSON array. It has eight values for each change: topic, member, streams of the topic, whether the member is present, the member's streams, since,
+ * time of the metadata, metadata. The answer is 0 if the lease has ended: nothing was written.
  */
 export const WRITE = `${NOW}
 local prefix, instance, kept, isSweep = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
@@ -100,7 +105,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 `;
 
-/** Everything was written: the new name counts from now on, and the old one no longer. Values: the name, milliseconds, the one before or nothing. The answer is 0 where the lease has ended. */
+/** Call it when an instance has written everything: its new name counts from now on, and its old name no longer. Values: the name, the length of the lease in milliseconds, the old name or ''. The answer is 0 if the lease has ended. */
 export const ACTIVATE = `${NOW}
 local lease = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or '0')
 if math.abs(lease) <= now then
@@ -113,7 +118,7 @@ end
 return 1
 `;
 
-/** Prolongs a lease, or sets its end. Values: the name, milliseconds, how long keys are kept, how many names to answer with. The answer is whether it had not ended, and names whose leases have. */
+/** Renews a lease, or sets its end. Values: the name, milliseconds from now, how long keys are kept, the most names in the answer. The answer is whether the lease had not ended, and names whose leases have ended. */
 export const RENEW = `${NOW}
 local lease = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or '0')
 local isAlive = math.abs(lease) > now
@@ -127,7 +132,7 @@ table.insert(answer, 1, isAlive and '1' or '0')
 return answer
 `;
 
-/** The last value is the name of the instance that asks. The first thing in the answer is whether that counts: it does not where Redis has forgotten it, and so maybe the others. */
+/** The beginning of each script that reads. The last value is the name of the asking instance. The answer begins with whether its lease is active. If not, Redis may have lost the other entries too. */
 const ALIVE = `${NOW}
 local alive = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
 local isAlive = {}
@@ -155,7 +160,7 @@ local function living(lines)
 end
 `;
 
-/** Members of a topic. Keys: the leases, `lines`, `members`, `streams`. Values: after which one, how many, and who asks. The answer is whether the asker counts, the streams, and then each member and its lines. */
+/** Members of a topic. Keys: `leases`, `lines`, `members`, `streams`. Values: the member to begin after, how many, the asking instance. The answer is as in `ALIVE`, then the streams, then each member and its lines. */
 export const PAGE = `${ALIVE}
 answer[2] = tostring(sum(KEYS[4]))
 for _, member in ipairs(redis.call('ZRANGEBYLEX', KEYS[3], ARGV[1] == '' and '-' or '(' .. ARGV[1], '+', 'LIMIT', 0, ARGV[2])) do
@@ -165,7 +170,7 @@ end
 return answer
 `;
 
-/** Counts. Keys: the leases; then `members` and `streams` of each topic. Values: who asks. The answer is whether the asker counts, and the streams and the members of each. */
+/** Counts of topics. Keys: `leases`; then `members` and `streams` of each topic. Values: the asking instance. The answer is as in `ALIVE`, then the streams and the members of each topic. */
 export const COUNT = `${ALIVE}
 for at = 2, #KEYS, 2 do
   answer[#answer + 1] = tostring(sum(KEYS[at + 1]))
@@ -174,7 +179,7 @@ end
 return answer
 `;
 
-/** The lines of a member at some topics. Keys: the leases; then `lines` of each topic. Values: the member, and who asks. The answer is whether the asker counts, and the lines of each. */
+/** The lines of a member at some topics. Keys: `leases`; then `lines` of each topic. Values: the member, the asking instance. The answer is as in `ALIVE`, then the lines of each topic. */
 export const LINES = `${ALIVE}
 for at = 2, #KEYS do
   answer[#answer + 1] = living(redis.call('HGET', KEYS[at], ARGV[1]))
@@ -182,7 +187,7 @@ end
 return answer
 `;
 
-/** The changes after a number. Keys: `changed` and its numbers. Values: the number. The answer is the newest number, whether anything may have changed, and otherwise the topics. */
+/** The changes after a number. Keys: `changed` and `numbers`. Values: the number. The answer is the newest number; then 1 if any topic may have changed, or 0 and the changed topics. */
 export const CHANGES = `
 local after, newest = tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[2]) or '0')
 if after == newest then

@@ -20,10 +20,10 @@ import { SentinelDiscovery } from './sentinel-discovery.ts';
  * (`dialer.ts`), and reconnects for ever (`connection.ts`). A Redis that is away, frozen or refuses us delays messages between instances, and nothing else.
  */
 
-/** How much may be published and not yet answered. Stops a Redis that is slow, paused or vanished from filling the memory. */
+/** The most bytes that are published and not yet answered. Stops a Redis that is slow, paused or gone from filling the memory. */
 const UNANSWERED_MAX_BYTES = 8 * 1024 * 1024;
 
-/** An estimate of what a command costs in memory besides its envelope. Lets many small commands reach the bound above too. */
+/** An estimate of the memory of a command besides its envelope, so that many small commands reach the bound above too. */
 const COMMAND_OVERHEAD_BYTES = 1024;
 
 export interface RedisBusOptions {
@@ -46,7 +46,7 @@ export class RedisBus implements Bus {
   readonly #logger: Pick<Logger, 'info' | 'warn'>;
   readonly #sender = randomBytes(SENDER_BYTES);
   #channel = '';
-  /** Notes have a channel of their own: programs that know none do not hear them. */
+  /** Notes have a channel of their own, because older versions do not know them. */
   #noteChannel = '';
   /** Notes for this instance alone. */
   #ownChannel = '';
@@ -56,7 +56,7 @@ export class RedisBus implements Bus {
   #publisher: RedisConnection | undefined;
   #subscriber: RedisConnection | undefined;
   #isSubscribed = false;
-  /** Redis answers, but does not let us publish. */
+  /** Whether Redis answers but refuses our publishes. */
   #isRefused = false;
   #unansweredBytes = 0;
   #receivers: number | undefined;
@@ -76,7 +76,7 @@ export class RedisBus implements Bus {
     return this.#publisher?.isReady === true && this.#subscriber?.isReady === true && this.#isSubscribed && !this.#isRefused ? 'up' : 'degraded';
   }
 
-  /** A node of a cluster counts its own subscribers only. */
+  /** Undefined on a cluster, because a node counts only its own subscribers. */
   get receivers(): number | undefined {
     return this.#location.kind === 'cluster' || this.state !== 'up' ? undefined : this.#receivers;
   }
@@ -145,7 +145,7 @@ export class RedisBus implements Bus {
     return `${this.#noteChannel}:${instance}`;
   }
 
-  /** Invariant 6: nothing is queued for a bus that is away. Other instances find out at their next look. */
+  /** Invariant 6: drops the envelope if too much is unanswered. Other instances find its messages at their next look at the log. */
   #dispatch({ redis }: RedisConnection, channel: string, length: number, bytes: () => Buffer, reached?: (receivers: number) => void): void {
     const cost = COMMAND_OVERHEAD_BYTES + length;
     if (this.#unansweredBytes + cost > UNANSWERED_MAX_BYTES) return;
@@ -184,11 +184,11 @@ export class RedisBus implements Bus {
     subscriber.succeeded();
     this.#isSubscribed = true;
     this.#logState();
-    // Messages that were published while this instance did not listen have passed it.
+    // This instance missed the messages published while it did not listen.
     listener.wake();
   }
 
-  /** Logs once that the bus went away and once that it came back, however many attempts lie between. */
+  /** Logs a change of the state once, not each failed attempt. */
   #logState(error?: unknown): void {
     const { state } = this;
     if (this.#closed || state === this.#loggedState) return;
@@ -200,7 +200,7 @@ export class RedisBus implements Bus {
   }
 }
 
-/** Finds the server that a URL means, for messages. */
+/** The discovery for pub/sub, where any node of a cluster will do. */
 export function discoveryFor(location: RedisLocation): ServerDiscovery {
   switch (location.kind) {
     case 'server': return fixedServer(location.server, location.access);

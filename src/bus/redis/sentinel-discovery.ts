@@ -10,13 +10,13 @@ const SENTINEL_ROUND_MAX_MS = 500;
 
 /**
  * Finds the master that the sentinels name. A connection that breaks finds the new master at its next attempt. But a replaced master may live
- * on, as a replica or cut off: it takes published messages, and nobody else hears them. So each connection asks before it is used, and every
- * few seconds after that, and goes where the sentinels say.
+ * on, as a replica or cut off, and take published messages that no subscriber gets. So each connection asks the sentinels before it is used, and every
+ * few seconds after that, and reconnects if they name another master.
  */
 export class SentinelDiscovery implements ServerDiscovery {
   readonly access: Access;
   readonly #sentinels: readonly Sentinel[];
-  /** Resolves once one sentinel has answered, or all have failed. Before that nobody can say where the master is, and nothing is wrong yet. */
+  /** Resolves when a sentinel has answered, or all have failed. Until then `next` waits, because no failure is known yet. */
   readonly #heard = Promise.withResolvers<void>();
   /** The newest master known; kept while no sentinel answers. */
   #master: Address | undefined;
@@ -104,7 +104,7 @@ class Sentinel {
       const address = await redis.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.#master);
       if (!Array.isArray(address)) return this.#forget('it knows no master of that name');
       const [host, port] = [String(address[0] ?? ''), Number(address[1])];
-      // A sentinel that cannot resolve its master's name tells an empty host; a socket without a host would lead to this machine.
+      // A sentinel that cannot resolve its master's name answers an empty host, and a socket without a host would connect to this machine.
       if (host === '' || !Number.isInteger(port) || port < 1 || port > 65_535) return this.#forget('it knows no address of the master');
       this.answer = { master: { host, port }, configEpoch: await epoch };
       this.#onChange();

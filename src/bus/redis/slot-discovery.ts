@@ -2,16 +2,16 @@ import type { Redis } from 'ioredis';
 import type { Access, Address, ClusterLocation } from '../../config/redis-url.ts';
 import type { ServerDiscovery } from './discovery-contract.ts';
 
-/** Where the slots begin in a line of CLUSTER NODES (https://redis.io/docs/latest/commands/cluster-nodes). */
+/** The index of the first slot in the fields of a line of CLUSTER NODES (https://redis.io/docs/latest/commands/cluster-nodes). */
 const FIRST_SLOT_PLACES = 8;
 
-/** Finds the node of a cluster that has a key. A node that is named in the URL is asked, and says which one that is. */
+/** Finds the node of a cluster that has a key. Connects to a node of the URL first; if another node has the key, connects to that node next. */
 export class SlotDiscovery implements ServerDiscovery {
   readonly access: Access;
   readonly #nodes: readonly Address[];
   readonly #key: string;
   #turn: number;
-  /** The node that has the key, as the last one said: for the next attempt only, because it may be dead. */
+  /** The node that has the key, as the last node said. It is for the next attempt only, because it may be dead. */
   #named: Address | undefined;
 
   constructor({ nodes, access }: ClusterLocation, key: string) {
@@ -33,7 +33,7 @@ export class SlotDiscovery implements ServerDiscovery {
       const holder = holderOf(slot, String(await redis.call('CLUSTER', 'NODES')));
       if (holder?.isAsked === true) return undefined;
       this.#named = holder?.address;
-      return 'another node of the cluster has the limits';
+      return 'another node of the cluster has the keys of this log';
     } catch (error) {
       // The server is no cluster. A connection that broke reports that itself.
       return error instanceof Error && error.name === 'ReplyError' ? error.message : undefined;
@@ -46,12 +46,12 @@ export class SlotDiscovery implements ServerDiscovery {
 }
 
 interface Holder {
-  /** It is the node that was asked. */
+  /** Whether it is the node that answered. */
   readonly isAsked: boolean;
   readonly address: Address | undefined;
 }
 
-/** The master that has a slot, in what a node says of all nodes; undefined where none is known. */
+/** The master that has a slot. @param nodes The answer to CLUSTER NODES. */
 function holderOf(slot: number, nodes: string): Holder | undefined {
   for (const line of nodes.split('\n')) {
     const fields = line.split(' ');
@@ -61,7 +61,7 @@ function holderOf(slot: number, nodes: string): Holder | undefined {
   return undefined;
 }
 
-/** `5461-10922` or `5461`; slots in brackets are migrating. */
+/** @param range `5461-10922` or `5461`. Migrating slots are in brackets, and never match. */
 function hasSlot(range: string, slot: number): boolean {
   const [first, last = first] = range.split('-', 2).map(Number);
   return first !== undefined && last !== undefined && first <= slot && slot <= last;

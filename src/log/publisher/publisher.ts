@@ -174,8 +174,8 @@ export class Publisher {
     else this.#fail(requests, new StoreError('unavailable', SILENT));
   }
 
-  #stored(requests: readonly Waiting[], before: Knowledge, { outcomes, log, isTold = false }: Appended): void {
-    // An outcome that was only replayed does not show that the log can be written.
+  #stored(requests: readonly Waiting[], before: Knowledge, { outcomes, log, isPublished = false }: Appended): void {
+    // The answer of an earlier request with the same key was only read. It does not show that the log can be written.
     if (outcomes.some(({ kind }) => kind === 'stored')) this.#health.worked();
     const messages: Message[] = [];
     outcomes.forEach((outcome, index) => {
@@ -189,7 +189,7 @@ export class Publisher {
       this.#counters.commitMessages.observe(messages.length);
       this.#tail.committed(messages, before, log);
       // Invariant 6: this is a hint, so do not wait for it. The next poll finds messages that the bus loses.
-      if (!isTold) this.#bus.publish(messages);
+      if (!isPublished) this.#bus.publish(messages);
     }
     this.#answers.settle(requests, outcomes);
   }

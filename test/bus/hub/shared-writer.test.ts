@@ -1,6 +1,7 @@
 import { t, type Test } from 'tap';
-import { packAppend, packFailure, unpackAppended } from '../../../src/bus/hub/append-frames.ts';
-import { FRAME, FRAME_HEAD_BYTES, frameOf, HUB_VERSION, nextNumber } from '../../../src/bus/hub/frames.ts';
+import { packAppend } from '../../../src/bus/hub/append-frames.ts';
+import { packFailure, unpackAppended } from '../../../src/bus/hub/appended-frames.ts';
+import { FRAME, FRAME_HEAD_BYTES, frameOf, HUB_VERSION, nextCallId } from '../../../src/bus/hub/frames.ts';
 import { SharedWriter } from '../../../src/bus/hub/shared-writer.ts';
 import type { Draft } from '../../../src/model/message.ts';
 import type { Clock } from '../../../src/runtime/clock.ts';
@@ -147,7 +148,7 @@ t.test('appends of workers while the store is busy share one commit, and each wo
   const answers = await Promise.all([...waiting, ...own]);
   t.ok(one.appends.length <= 5, `${one.appends.length} commits`);
   t.same([one.told, two.told, three.told], [one.appends, [], []], 'all hear of each commit once, from the worker that made it');
-  t.same([...new Set(answers.map(({ isTold }) => isTold))], [true], 'so nobody else tells of it');
+  t.same([...new Set(answers.map(({ isPublished }) => isPublished))], [true], 'so nobody else tells of it');
   const names = new Map(log.messages.map(({ seq, topic }) => [seq, topic]));
   t.same(answers.map(({ outcomes }) => outcomes.map((outcome) => outcome.kind === 'stored' ? names.get(outcome.first) : outcome.kind)), [['a', 'b'], ['c'], ...own.map((_, index) => [`own ${index}`])]);
 });
@@ -322,7 +323,7 @@ t.test('requests that cannot be read change nothing, and the writer says so', as
 t.test('numbers of requests begin again after the largest that a frame holds, and skip those in use', async (t) => {
   const waiting = new Set([0, 1, 7]);
   const isWaiting = (number: number): boolean => waiting.has(number);
-  t.equal(nextNumber(2 ** 32 - 1, isWaiting), 2);
-  t.equal(nextNumber(6, isWaiting), 8);
-  t.equal(nextNumber(8, isWaiting), 9);
+  t.equal(nextCallId(2 ** 32 - 1, isWaiting), 2);
+  t.equal(nextCallId(6, isWaiting), 8);
+  t.equal(nextCallId(8, isWaiting), 9);
 });
