@@ -75,10 +75,10 @@ export const EVENT_STREAM_HEADERS = {
  * Where a stream starts, or why none can begin now.
  * @throws Problem `forbidden`, before anything is written
  */
-export async function resolveStart(service: Service, { identity, isBusy, clientAddress, holder }: Admission, wanted: StartRequest, options: ResolveOptions): Promise<StreamStart | BusyReason> {
+export async function resolveStart(service: Service, { identity, outcome, clientAddress, holder }: Admission, wanted: StartRequest, options: ResolveOptions): Promise<StreamStart | BusyReason> {
   const { starts, streams, filters, limits } = service;
   // The permissions are checked again when the client comes back.
-  if (isBusy) return service.draining ? 'draining' : 'unavailable';
+  if (outcome.kind === 'busy') return service.draining ? 'draining' : 'unavailable';
   const forbidden = streamProblem(identity.grant, options.filter, options.presence);
   if (forbidden !== undefined) throw forbidden;
   const streamHolder = (): NamedHolder => holderOfStream(identity, clientAddress);

@@ -258,7 +258,7 @@ export class FastPathConnection implements SocketOwner {
     const { head, bodyStart, length, handler, admission } = admitted;
     this.#busy = true;
     if (this.#socket.destroyed) return;
-    if (admission.refusal !== undefined) {
+    if (admission.outcome.kind === 'refused') {
       this.#handOver({ bytes, admission, length });
       return;
     }

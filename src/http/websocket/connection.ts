@@ -188,7 +188,7 @@ export class SocketConnection {
     // Another request has prolonged the stream since. What that credential may do, only the request that brings it can say.
     if (this.#stream.lease !== this.#lease) throw new Problem('invalid-credential', 'The stream goes on by another credential than that of its handshake: publish and change topics by HTTP, or open another WebSocket with it.', { field: 'Authorization' });
     const admission = await this.#policy.admitFrame(headOf(frame, this.#headers), { identity: this.#identity, address: () => this.#address, peer: this.#socket });
-    if (admission.refusal !== undefined) throw admission.refusal;
+    if (admission.outcome.kind === 'refused') throw admission.outcome.error;
     if (this.#stream.isOver) throw new Problem('unavailable', 'The stream has ended.');
     if (frame.kind === 'publish') {
       this.#service.counters.sockets.publishes++;

@@ -245,7 +245,7 @@ t.test('a client that leaves before its answer has still published', async (t) =
   t.equal((await exchange(t, served, ODD)).status, 200);
 });
 
-const ADMITTED: Admission = { identity: EVERYBODY, headers: {}, member: undefined, refusal: undefined, isPreflight: false, isBusy: false, clientAddress: () => '', holder: () => ANYBODY };
+const ADMITTED: Admission = { identity: EVERYBODY, headers: {}, member: undefined, outcome: { kind: 'served' }, clientAddress: () => '', holder: () => ANYBODY };
 
 /** A server with nothing but the fast path before it, and limits that end within the test. */
 async function bare(t: Scope, handler: FastPathHandler, limits: { firstRequestMs: number; keepAliveMs: number }): Promise<{ server: Server; port: number; sockets: Socket[] }> {
