@@ -41,8 +41,8 @@ function addressIn(entry: string): string | undefined {
   return isIP(address) === 0 ? undefined : address;
 }
 
-/** One site has a /64 of IPv6: its clients can use any address in it. This number of groups, of 16 bits each, names the /64. */
-const NETWORK_GROUPS = 4;
+/** One site has a /64 of IPv6: its clients can use any address in it. This number of its parts, of 16 bits each, names the /64. */
+const NETWORK_PARTS = 4;
 
 /** The network that limits count in the place of an address: a /64 for IPv6, and the address itself for IPv4. */
 export function networkOf(address: string): string {
@@ -50,5 +50,5 @@ export function networkOf(address: string): string {
   const [before, after] = address.split('%', 1)[0]!.replace(/[0-9]+(\.[0-9]+){3}$/, '0:0').split('::').map((part) => part.split(':').filter((group) => group !== ''));
   // `::` stands for as many groups of 0 as are missing of eight.
   const groups = after === undefined ? before! : [...before!, ...Array<string>(8 - before!.length - after.length).fill('0'), ...after];
-  return `${groups.slice(0, NETWORK_GROUPS).map((group) => parseInt(group, 16).toString(16)).join(':')}::/64`;
+  return `${groups.slice(0, NETWORK_PARTS).map((group) => parseInt(group, 16).toString(16)).join(':')}::/64`;
 }
