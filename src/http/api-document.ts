@@ -9,7 +9,7 @@ export type DescribeApi = () => Promise<object>;
 
 const require = createRequire(import.meta.url);
 
-/** In the place of Fastify's own, which would be loaded with ajv and much else. A server sets the check of its queries itself, and routes make their own bytes. */
+/** Replace the compilers of Fastify, which load ajv and many other modules. `app.ts` sets its own check of queries, and routes assemble their own bytes. */
 export const COMPILERS = {
   buildValidator: () => () => {
     throw new Error('A server has no compiler for what its routes check');
@@ -17,7 +17,7 @@ export const COMPILERS = {
   buildSerializer: () => () => JSON.stringify,
 };
 
-/** Collects the routes that are added from now on. The document is made of them when a client first asks for it. */
+/** Collects all routes that are added after this call. The returned function builds the document from them, at the first request for it. */
 export function describeRoutes(app: App): DescribeApi {
   const routes: RouteOptions[] = [];
   app.addHook('onRoute', (route) => void routes.push(route));
@@ -34,14 +34,14 @@ export function describeRoutes(app: App): DescribeApi {
   };
 }
 
-/** Loads what makes the document, so that no first request waits for it: some modules only when a server is described. */
+/** Builds an empty document in advance, because the plugin loads some modules only then. So no request waits for these loads. */
 export async function loadDescriber(): Promise<void> {
   await documentOf([]);
 }
 
-/** The plugin reads the routes of the server that it is registered with. This one has their schemas, and never listens. */
+/** The plugin reads the routes of its server. So this function makes a server that has the schemas of all routes, and never listens. */
 async function documentOf(routes: readonly RouteOptions[]): Promise<object> {
-  // An import of a package that lacks one of its own would fail for ever, also when that is back.
+  // `require`, because a failed `import` fails for ever, even after the missing package is back.
   const { fastifySwagger } = require('@fastify/swagger') as typeof Swagger;
   const server = fastify({ exposeHeadRoutes: false, schemaController: { compilersFactory: COMPILERS } }).setValidatorCompiler(() => () => true);
   // Called without `register`: there, an error that the plugin throws for a missing module would end the process.

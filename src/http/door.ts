@@ -17,7 +17,7 @@ import { claim, isClaimed, passOver } from './sockets/takeover.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The decision before the route was asked. */
+    /** The decision of admission. */
     admission: Admission;
   }
   interface FastifyContextConfig {
@@ -25,16 +25,16 @@ declare module 'fastify' {
   }
 }
 
-/** Puts the door policy in front of every route of the ordinary way. It runs in the turn in which a request's head was parsed. */
+/** Puts admission in front of every route. The hook runs in the turn in which a request's head was parsed, so it sees requests in their order. */
 export function addDoor(app: App, policy: AdmissionPolicy, counters: Counters, requests: HeldRequests): void {
   app.decorateRequest('admission');
   app.addHook('onRequest', (request, reply, done) => {
     const { socket } = request.raw;
     const isStream = request.method === 'GET' && request.routeOptions.config.endpoint?.isStream === true;
     const head = new OrdinaryHead(app, request);
-    // No request follows: nothing does, or a body of unknown length.
+    // No request is served on the connection after a stream, or after a body of unknown length.
     const isLast = isStream || lacksLength(head);
-    // Before anything that is pipelined after it, and before anything is waited for.
+    // Claim the connection before waiting for anything: requests that are pipelined after this one are parsed next.
     if (isLast ? !claim(socket) : isClaimed(socket)) {
       skip(request, reply);
       return;
@@ -43,30 +43,30 @@ export function addDoor(app: App, policy: AdmissionPolicy, counters: Counters, r
     // The connection lets go of the head of a stream's request when the stream begins.
     const hasRoom = isStream || requests.admit(request.raw, reply.raw);
     if (!hasRoom && isWaiting(reply.raw)) {
-      // A refusal would wait, too, and hold its request as long.
+      // A refusal would wait behind earlier answers, and keep the request in memory until then.
       reply.hijack();
       socket.destroy();
       return;
     }
-    // If it is refused, requests that were sent after it were not carried out: the end of the connection tells the client so.
+    // If the request is refused, end its connection anyway: so the client knows that requests after it were not carried out.
     if (isLast) void reply.header('connection', 'close');
     const { admission = policy.admit(head, socket), takeBack } = takeHandedOver(socket) ?? {};
-    // On a later stack: what the HTTP server does at the end of an answer comes first.
+    // On a later stack, so that the HTTP server finishes its own work at the end of the answer first.
     if (takeBack !== undefined && !isStream) reply.raw.once('finish', () => void setImmediate(takeBack));
     if (admission instanceof Promise) void admission.then((awaited) => enter(hasRoom ? awaited : withoutRoom(awaited), request, reply, done));
     else enter(hasRoom ? admission : withoutRoom(admission), request, reply, done);
   });
 }
 
-/** The request comes after one for a stream: it is neither carried out nor answered. */
+/** Neither carries a request out nor answers it: it comes after one for a stream on the same connection. */
 function skip(request: FastifyRequest, reply: FastifyReply): void {
   reply.hijack();
   passOver(request.raw.socket, request.raw);
 }
 
 /**
- * The answer to an error of the framework, for which no hook runs: the policy's refusal, if there is one.
- * @returns undefined where the request gets no answer.
+ * The error that answers a request which the framework rejected before any hook ran. A refusal of admission takes precedence over the framework's error.
+ * @returns undefined if the request gets no answer.
  */
 export async function refusalOf(app: App, policy: AdmissionPolicy, error: Error, request: FastifyRequest, reply: FastifyReply): Promise<Error | undefined> {
   if (isClaimed(request.raw.socket)) {
@@ -74,27 +74,33 @@ export async function refusalOf(app: App, policy: AdmissionPolicy, error: Error,
     return undefined;
   }
   const { admission = policy.admit(new OrdinaryHead(app, request), request.raw.socket) } = takeHandedOver(request.raw.socket) ?? {};
-  const { headers, refusal } = await admission;
+  const { headers, outcome } = await admission;
   void reply.headers(headers);
-  return refusal ?? error;
+  return outcome.kind === 'refused' ? outcome.error : error;
 }
 
+/** Refuses a request that `HeldRequests` has no room for. A preflight is answered at once, so it needs none. */
 function withoutRoom(admission: Admission): Admission {
-  return { ...admission, refusal: admission.refusal ?? new Problem('overloaded', 'Too many requests with long heads are under way.') };
+  const { kind } = admission.outcome;
+  if (kind === 'refused' || kind === 'preflight') return admission;
+  return { ...admission, outcome: { kind: 'refused', error: new Problem('overloaded', 'Too many requests with long heads are under way.') } };
 }
 
 function enter(admission: Admission, request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
-  const { headers, refusal, isPreflight } = admission;
+  const { headers, outcome } = admission;
   request.admission = admission;
   void reply.headers(headers);
-  if (isPreflight) {
+  if (outcome.kind === 'preflight') {
     void reply.code(204).header('content-length', '0').send();
     return;
   }
-  if (refusal === undefined) {
+  if (outcome.kind !== 'refused') {
+    // The route of a stream answers `busy` itself, with `$busy`.
     done();
     return;
   }
+  const refusal = outcome.error;
+  // 204 ends a browser's EventSource for good.
   if (refusal instanceof StreamEnded && request.method === 'GET' && request.routeOptions.config.endpoint?.isStream === true) {
     void reply.code(204).header('cache-control', 'no-store').send();
     return;
@@ -104,19 +110,19 @@ function enter(admission: Admission, request: FastifyRequest, reply: FastifyRepl
 }
 
 /**
- * Refuses a request, once its body is read: a client that still sends often never sees the answer. Where more comes, the connection ends. A client that waits to be told
- * to go on sends nothing, and is answered at once.
+ * Refuses a request after reading its body, because a client that still sends often never sees the answer. If the body is too long to read, the connection ends.
+ * A client that waits for `100 Continue` sends no body, so it gets its answer at once.
  */
 async function refuse(refusal: Error, request: FastifyRequest, reply: FastifyReply, done: (error: Error) => void): Promise<void> {
   const { 'content-length': length, 'transfer-encoding': coding } = request.raw.headers;
-  // The answer to a refused stream ends its connection in any case.
+  // The answer to a refused stream ends its connection anyway, so its body need not be read.
   const hasBody = (length !== undefined || coding !== undefined) && request.routeOptions.config.endpoint?.isStream !== true;
   const isRead = !hasBody || (!await isAwaitingContinue(request.raw) && await discardBody(request.raw, length === undefined ? undefined : Number(length), request.routeOptions.bodyLimit));
   if (!isRead) void reply.header('connection', 'close');
   done(refusal);
 }
 
-/** A request as Node and the framework's router read it. */
+/** The `RequestHead` of a request that Node and the framework's router have read. */
 class OrdinaryHead implements RequestHead {
   readonly #app: App;
   readonly #request: FastifyRequest;

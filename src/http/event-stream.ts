@@ -41,11 +41,11 @@ export interface Beginning {
   readonly wanted: StartRequest;
   /** The header `User-Agent`. */
   readonly agent: string | undefined;
-  /** A reason where the stream is refused. */
+  /** The start, or the reason of `$busy`. */
   readonly start: StreamStart | BusyReason;
 }
 
-/** Where a stream starts, and its place among the streams of its sender. Its owner releases it, unless the stream begins. */
+/** Where a stream starts, and its place among the streams of its sender. Call `place.release()` if the stream does not begin. */
 export interface StreamStart {
   readonly start: Start;
   readonly place: Place;
@@ -54,11 +54,11 @@ export interface StreamStart {
 }
 
 export interface ResolveOptions extends StartOptions {
-  /** Whether the client brings a position in a header: what stands in a URL may stand in a log, too. */
+  /** Whether the header `Last-Event-ID` has a position. One in a URL does not count here: a URL may have been copied from a log. */
   readonly bringsPosition: boolean;
   /** Whether control events are sent. */
   readonly control: boolean;
-  /** Whether who listens is to be told. */
+  /** Whether `$presence` events are sent. */
   readonly presence: boolean;
 }
 
@@ -72,13 +72,13 @@ export const EVENT_STREAM_HEADERS = {
 } as const;
 
 /**
- * Where a stream starts, or why none can begin now.
+ * Finds where a stream starts, or the reason of `$busy` if none can begin now.
  * @throws Problem `forbidden`, before anything is written
  */
-export async function resolveStart(service: Service, { identity, isBusy, clientAddress, holder }: Admission, wanted: StartRequest, options: ResolveOptions): Promise<StreamStart | BusyReason> {
+export async function resolveStart(service: Service, { identity, outcome, clientAddress, holder }: Admission, wanted: StartRequest, options: ResolveOptions): Promise<StreamStart | BusyReason> {
   const { starts, streams, filters, limits } = service;
   // The permissions are checked again when the client comes back.
-  if (isBusy) return service.draining ? 'draining' : 'unavailable';
+  if (outcome.kind === 'busy') return service.draining ? 'draining' : 'unavailable';
   const forbidden = streamProblem(identity.grant, options.filter, options.presence);
   if (forbidden !== undefined) throw forbidden;
   const streamHolder = (): NamedHolder => holderOfStream(identity, clientAddress);
@@ -91,7 +91,7 @@ export async function resolveStart(service: Service, { identity, isBusy, clientA
   try {
     const start = await starts.resolve(wanted, { ...options, holder });
     if (ticket === undefined) return { start, place: place!, ticket };
-    // Last: what cannot begin takes no ticket over.
+    // Last, so that a stream that cannot begin does not take a ticket over.
     const hasPosition = options.bringsPosition && start.gap?.reason !== 'unknown-log';
     const hold = await service.tickets.use(ticket, { hasPosition, showsPosition: options.control }, holder());
     if (place !== undefined) return { start, place: bothOf(place, { release: () => service.tickets.release(hold) }), ticket: hold };
@@ -130,7 +130,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
   number = 0;
   address: string | undefined;
   agent: string | undefined;
-  /** Whether its client was told by what to name it. */
+  /** Whether `owned` has this stream: its client got the stream's name, for renewals and changes of topics. */
   #isOwned = false;
   isWatching = false;
   #place: Place = FREE_PLACE;
@@ -151,7 +151,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
   begin(beginning: Beginning): boolean {
     const hasBegun = this.#begin(beginning);
     this.#service.counters.answer(beginning.head === '' ? 101 : 200);
-    // Nobody looks after a stream that is refused.
+    // A refused stream has no reader that would end it, so the socket's timeout does.
     if (hasBegun) leaveRoom(this.#socket);
     else this.#socket.setTimeout(STANDSTILL_MAX_MS);
     return hasBegun;
@@ -159,7 +159,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
 
   #begin({ admission: { identity, member, clientAddress }, head, filter, options, wanted, agent, start: begun }: Beginning): boolean {
     const { config, streams, leases, owned, handles, agents, presence, logger } = this.#service;
-    // Asked again: while the log was asked, other streams were opened, the credential may have ended, and the ticket may have been used.
+    // Check again: while the log was read, other streams may have opened, the credential may have ended, and the ticket may have been used.
     const holder = (): NamedHolder => holderOfStream(identity, clientAddress);
     const refusal = typeof begun === 'string' ? begun : this.#refusal(begun, identity, holder, filter, options);
     if (typeof begun === 'string' || refusal !== undefined) {
@@ -173,7 +173,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
     this.ticket = ticket;
     this.number = handles.next();
     this.agent = agents.shared(agent);
-    // Without a proxy the socket tells it, and nothing is kept.
+    // Without a proxy the socket has the address, so the stream does not store it.
     if (config.TRUST_PROXY !== undefined) this.address = ownText(clientAddress());
     this.#isOwned = options.control || head === '';
     const handle = this.#isOwned ? owned.add(this.number, this) : undefined;
@@ -195,7 +195,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
     if (!streams.hasRoomFor(holder) || !filters.hasRoomFor(filter, holder)) return full;
     if (ticket?.isLost === true) return 'taken-over';
     if (!leases.mayHold(identity, filter, options.presence)) return 'credential';
-    // Last: nobody gives way to a stream that does not begin.
+    // Last, because it evicts others: it must not do so for a stream that does not begin.
     return filters.makeRoom(filter, holder) && streams.makeRoom(holder) ? undefined : full;
   }
 
@@ -255,7 +255,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
     return this.#reader!.tell(frame);
   }
 
-  /** Its client was heard. */
+  /** Its client has sent something, so it is alive. */
   heard(): void {
     this.#reader?.heard();
   }
@@ -268,7 +268,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
   }
 
   received(): void {
-    // Nothing that a client sends on its stream means anything.
+    // Bytes from the client of a stream have no meaning.
   }
 
   ended(): void {

@@ -1,17 +1,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 /**
- * Requests whose clients wait to be told to go on with their bodies (`Expect: 100-continue`, RFC 9110, section 10.1.1). They are told when the body is wanted. A request that is
- * refused before that gets its refusal and nothing else: so its body is never sent.
+ * Requests with `Expect: 100-continue` (RFC 9110, section 10.1.1): their clients send the body only after `100 Continue`. The service sends that when it begins to read the body.
+ * A request that is refused before gets only the refusal, so its body is never sent.
  */
 const waiting = new WeakMap<IncomingMessage, ServerResponse>();
 
-/** Its client waits. */
+/** Remembers that the client of a request waits for `100 Continue`. */
 export function awaitContinue(request: IncomingMessage, response: ServerResponse): void {
   waiting.set(request, response);
 }
 
-/** Whether its client still waits. It does not if it has sent some of its body by the next turn: the head and what follows it are parsed in one. */
+/** Whether the client still waits. Some clients send the body at once; its bytes are parsed by the next turn of the event loop. */
 export async function isAwaitingContinue(request: IncomingMessage): Promise<boolean> {
   if (!waiting.has(request)) return false;
   await new Promise((resolve) => setImmediate(resolve));
@@ -19,8 +19,8 @@ export async function isAwaitingContinue(request: IncomingMessage): Promise<bool
 }
 
 /**
- * Tells the client to go on, if it waits, when the answers before it have left. Node would queue the words, and write them into the middle of the answer
- * if that is there first.
+ * Sends `100 Continue` if the client waits for it, after the answers to earlier requests of the connection. Without that wait, Node could write it into the middle of
+ * the answer itself.
  */
 export function tellToGoOn(request: IncomingMessage): void {
   const response = waiting.get(request);

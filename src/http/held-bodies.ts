@@ -5,7 +5,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The memory of its body; undefined without a body. */
     bodyHold: Hold | undefined;
-    /** The memory of its answer while that is made; undefined if that does not count. */
+    /** The memory of its answer while a route builds it; undefined if that is not counted. */
     answerHold: Hold | undefined;
   }
 }
@@ -16,15 +16,15 @@ export function holdBody(request: FastifyRequest, budget: Budget): Hold {
 }
 
 /**
- * Lets go of a request's body: its messages are kept.
- * @param bytes The memory they hold until they are stored.
+ * Frees the body of a request after its messages were read from it.
+ * @param bytes The memory that these messages use until they are stored.
  */
 export function keepOnly(request: FastifyRequest, bytes: number): void {
   request.body = undefined;
   request.bodyHold?.shrinkTo(bytes);
 }
 
-/** The request is answered: nothing of its body is needed any more, though its client may take its time with the answer. */
+/** Frees the body when the request is answered. A client that reads its answer slowly must not keep the body in memory. */
 export function letGoOfBody(request: FastifyRequest): void {
   if (request.bodyHold === undefined) return;
   request.body = undefined;

@@ -4,22 +4,22 @@ import { Hold, type Budget } from '../runtime/sharing/budget.ts';
 import { holderOf } from './admission/holder.ts';
 import { NO_ROOM_FOR_HEAD } from './output/client-error.ts';
 
-/** A parser keeps the bytes of a head, and makes texts of them. */
+/** A parser keeps the bytes of a head, and strings made of them. */
 const TEXT_FACTOR = 2;
 
-/** The first bytes of a request's head do not count: its connection takes more. Stops ordinary requests from paying for a count. */
+/** The first bytes of a request's head are not counted: a connection itself takes more. So ordinary requests do not pay for the count. */
 export const FREE_HEAD_BYTES = 2 * 1024;
 
-/** The memory of a header besides its bytes, measured: two texts, and their places in a list that grows. */
+/** The memory of a header besides its bytes, measured: two strings, and their entries in a growing list. */
 export const HEADER_OBJECTS_BYTES = 128;
 
-/** The bytes of a line end. A line counts by the second. */
+/** The two bytes of a line end. `takenBy` counts lines by their LF. */
 const CR = 13;
 const LF = 10;
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 
-/** How much of an empty line may stand in other bytes than its end. */
+/** The longest part of an empty line that one piece may end with, if the next piece has the rest. */
 const CUT_MAX_BYTES = HEAD_END.length - 1;
 
 const NO_BYTES = Buffer.alloc(0);
@@ -32,11 +32,11 @@ interface FollowedSocket extends Socket {
 }
 
 /**
- * Counts heads that are still arriving at the HTTP server, also those that follow a request under way. Its parser keeps up to 64 KiB of each, and no event tells of it.
- * When there is no room, the address that holds most loses its newest connection.
+ * Counts the memory of incomplete heads at the HTTP server, also of heads after a request that is not answered yet. Node's parser keeps up to 64 KiB of each, without an event.
+ * When there is no room, the address with the most memory loses its newest connection.
  *
- * The parser does not tell where a request ends. The heads that end in one piece of input, and the lengths that they declare, tell it. After a chunked body the bytes after the last
- * empty line are counted: the body ends with one, and an incomplete head contains none.
+ * Node does not say at which byte a request ends. So `Followed` computes it: from the heads that end in a piece of input, and the lengths that they declare. After a chunked
+ * body it counts the bytes after the last empty line: the body ends with an empty line, and an incomplete head has none.
  */
 export class HeldHeads {
   readonly #server: Server;
@@ -48,14 +48,14 @@ export class HeldHeads {
     for (const event of ['request', 'checkExpectation']) server.prependListener(event, (request: IncomingMessage) => (request.socket as FollowedSocket)[FOLLOWED]?.begun(request));
   }
 
-  /** The HTTP server has a connection, and has read nothing of it yet. */
+  /** Begins to count on a connection of which the HTTP server has read nothing yet. */
   follow(socket: FollowedSocket): void {
     socket[FOLLOWED] = new Followed(socket, this);
-    // From now on Node's parser reads from the socket, and not below it. A connection that the server lets go of is told of its end, too.
+    // With a listener, the socket emits its data to Node's parser. Without it, the parser would read below the socket, unseen. `close` is also emitted when the server lets go of the socket.
     socket.on('data', onData).on('close', onClose);
   }
 
-  /** No request follows: the connection has become something else. */
+  /** Stops counting on a connection that has become a WebSocket. */
   leave(socket: FollowedSocket): void {
     socket.off('data', onData).off('close', onClose);
     onClose.call(socket);
@@ -68,7 +68,7 @@ export class HeldHeads {
     return hold;
   }
 
-  /** @param hasRequest Whether a request came before: nothing may stand before its answer. */
+  /** @param hasRequest Whether a request came before. Then the connection ends without an answer, because a refusal must not precede the answer to that request. */
   refuse(socket: Socket, hasRequest: boolean): void {
     if (hasRequest) socket.destroy();
     else this.#server.emit('clientError', Object.assign(new Error('there is no room for a head'), { code: NO_ROOM_FOR_HEAD }), socket);
@@ -88,16 +88,16 @@ function onClose(this: FollowedSocket): void {
 class Followed {
   readonly #socket: Socket;
   readonly #heads: HeldHeads;
-  /** Made for the first head that is not whole. */
+  /** Created with the first incomplete head. */
   #hold: Hold | undefined;
-  /** The request whose body is still coming. Others are not kept: a kept connection would hold the head of its last request. */
+  /** The request whose body is still coming, and no other: an idle connection must not keep the head of its last request in memory. */
   #request: IncomingMessage | undefined;
   #hasRequest = false;
-  /** The lengths of the bodies of requests whose heads ended within the bytes that come next; undefined where none is declared. */
+  /** One entry for each request whose head ends in the next piece: the length of its body, undefined if none is declared. Node reports these requests before the piece itself. */
   #begun: (number | undefined)[] = [];
-  /** How much of the body in which they begin is still to come: 0 where they begin in none, undefined where nobody knows. */
+  /** How much of a body is still to come before the next head: 0 outside of a body, undefined if the length is unknown. */
   #bodyLeftBytes: number | undefined = 0;
-  /** The last bytes of a head that is not whole: its empty line may be cut. */
+  /** The last bytes of an incomplete head: its empty line may be split between two pieces. */
   #tail: Buffer = NO_BYTES;
 
   constructor(socket: Socket, heads: HeldHeads) {
@@ -132,7 +132,7 @@ class Followed {
     if (!this.#hold.grow(takenBy(rest))) this.#refuse();
   }
 
-  /** The end of the last request that these bytes have a part of, perhaps beyond them; undefined where that cannot be told. */
+  /** The index at which the last request in this piece ends, perhaps beyond the piece; undefined if it cannot be computed. */
   #requestsEnd(chunk: Buffer): number | undefined {
     let end = this.#bodyLeftBytes;
     let tail = this.#tail;
@@ -155,13 +155,13 @@ class Followed {
   }
 }
 
-/** The declared length of a body. It is 0 without a body, and undefined for one in chunks. */
+/** The declared length of a body: 0 without a body, undefined for a chunked one. */
 function bodyBytes({ 'content-length': length, 'transfer-encoding': coding }: IncomingHttpHeaders): number | undefined {
   if (coding !== undefined) return undefined;
   return length === undefined ? 0 : Number(length);
 }
 
-/** Where a head ends that begins at a place, or began with the bytes before; undefined where there is no such end. */
+/** The index after a head that begins at `from`, or began with the bytes of `before`; undefined if it does not end in this piece. */
 function endOfHead(chunk: Buffer, from: number, before: Buffer): number | undefined {
   if (before.length > 0) {
     const cut = Buffer.concat([before, chunk.subarray(0, CUT_MAX_BYTES)]).indexOf(HEAD_END);
@@ -174,7 +174,7 @@ function endOfHead(chunk: Buffer, from: number, before: Buffer): number | undefi
   return at === -1 ? undefined : endAfter(at);
 }
 
-/** Where the bytes begin that follow the empty line at a place; 0 where there is none. */
+/** The index after the empty line at `at`; 0 if there is none (-1). */
 function endAfter(at: number): number {
   return at === -1 ? 0 : at + HEAD_END.length;
 }

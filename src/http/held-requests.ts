@@ -6,12 +6,13 @@ import { FREE_HEAD_BYTES, HEADER_OBJECTS_BYTES } from './held-heads.ts';
 import { holderOf } from './admission/holder.ts';
 import { UntilAnswered } from './output/until-answered.ts';
 
-/** The memory of a request besides its head, about: the objects of the HTTP server and of the framework. */
+/** About the memory of a request besides its head: the objects of the HTTP server and of the framework. */
 const REQUEST_OBJECTS_BYTES = 8 * 1024;
 
 /**
- * Counts what requests of the ordinary way hold besides their bodies, until they are answered: long heads, and requests that wait behind others on their connection. A long poll may hold thousands of those up. When there is no room, the address that holds most loses the connection with the newest of them:
- * nobody knows its credential yet.
+ * Counts the memory of requests on the ordinary way until they are answered, besides their bodies: long heads, and requests that wait behind others on their connection.
+ * Thousands may wait behind one long poll. When there is no room, the address with the most memory loses the connection with its newest request. Addresses count, because
+ * the credential is not known yet.
  */
 export class HeldRequests {
   readonly #held: UntilAnswered;
@@ -22,7 +23,7 @@ export class HeldRequests {
     this.#trusted = trusted;
   }
 
-  /** Whether there is room for a request. */
+  /** Counts a request, and returns whether there is room for it. */
   admit(request: IncomingMessage, response: ServerResponse): boolean {
     const head = Math.max(0, headBytes(request) - FREE_HEAD_BYTES);
     const bytes = isWaiting(response) ? head + REQUEST_OBJECTS_BYTES : head;
@@ -32,7 +33,7 @@ export class HeldRequests {
   }
 }
 
-/** Whether the answer has to wait for those to earlier requests: Node gives it the connection then. */
+/** Whether the answer must wait for the answers to earlier requests. Node gives the response its socket only after those. */
 export function isWaiting(response: ServerResponse): boolean {
   return response.socket === null;
 }

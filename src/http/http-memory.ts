@@ -8,7 +8,7 @@ import { BatchTurns } from './input/batch-turns.ts';
 import { OutgoingBytes } from './output/outgoing-bytes.ts';
 import { PageBodies } from './output/page-bodies.ts';
 
-/** The most memory of requests and their answers, over all connections. */
+/** The budgets of memory for requests and their answers, over all connections. */
 export interface HttpMemory {
   /** Bodies that arrive or wait, the messages of batches until they are stored, parts of requests, heads that arrive, and long heads. */
   readonly bodies: Budget;

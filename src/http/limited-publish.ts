@@ -7,7 +7,7 @@ import type { Admission } from './admission/admission.ts';
 import { limitedSender } from './admission/limited-sender.ts';
 import type { Service } from './service.ts';
 
-/** Publishes what a request holds, within the limits of its sender. Admission has charged the first message. Rejects with a `Problem`. */
+/** Publishes the messages of a request within the limits of its sender. Admission has charged the first message. Rejects with a `Problem`. */
 export function publishLimited(service: Pick<Service, 'publisher' | 'limits'>, admission: Admission, drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
   const { identity, clientAddress, holder } = admission;
   const sender = limitedSender(identity, clientAddress);
@@ -21,7 +21,7 @@ async function publishCounted(service: Pick<Service, 'publisher' | 'limits'>, { 
   return key === undefined ? publish() : publishOnce(service.limits, sender, publish);
 }
 
-/** A key counts where its row is new, or may be. */
+/** Charges an idempotency key, and takes the charge back if the publish certainly stored no new key. */
 async function publishOnce(limits: Service['limits'], sender: LimitedSender, publish: () => Promise<Receipt>): Promise<Receipt> {
   throwIf(await limits.idempotencyKey(sender));
   try {

@@ -8,7 +8,7 @@ interface File {
   readonly etag: string;
 }
 
-/** Files of this program that browsers load, by fixed names. Each is read once, at the first request for it. */
+/** Files of this program for browsers. Each is read once, at its first request. */
 export class StaticFiles {
   readonly #folder: string;
   readonly #read = new Map<string, Promise<File>>();
@@ -19,11 +19,11 @@ export class StaticFiles {
 
   /**
    * Answers with a file, or with 304 to a client that has it.
-   * @param name One of the program, never a client's text.
+   * @param name A name from the program's own lists, never a text of the client: it becomes a path.
    */
   async answer(request: FastifyRequest, reply: FastifyReply, name: string, type: string): Promise<FastifyReply> {
     const { bytes, etag } = await this.#file(name);
-    // Browsers ask for it each time: a page of one version of the service does not run with the files of another.
+    // Browsers ask each time whether the file has changed. So a page never runs with files of another version of the service.
     void reply.header('cache-control', 'no-cache').header('etag', etag);
     if (namesTag(request.headers['if-none-match'], etag)) return reply.code(304).send();
     return reply.type(type).send(bytes);

@@ -34,7 +34,7 @@ interface Ground {
 async function begin({ use = async () => HOLD, gap, isFull = false, isBusy = false, topic = 'a', wanted = { kind: 'now' }, bringsPosition = false, hasPlace = true }: Ground) {
   const told: unknown[] = [];
   const service = fakeService();
-  const admission: Admission = { identity, isBusy, headers: {}, member: undefined, refusal: undefined, isPreflight: false, clientAddress: () => '192.0.2.1', holder: () => ANYBODY };
+  const admission: Admission = { identity, outcome: { kind: isBusy ? 'busy' : 'served' }, headers: {}, member: undefined, clientAddress: () => '192.0.2.1', holder: () => ANYBODY };
   const start = await resolveStart({
     ...service,
     starts: { isReady: true, resolve: async () => ({ at: AT, gap }) },

@@ -17,87 +17,103 @@ import { isForeignPage, isSafe } from './origin.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Premises, Sender } from './rule.ts';
 
-/** The rules about who sends a request, and which rights they have. */
+/** The rules about the sender of a request: `identified` finds it, and `entitled` checks its rights. */
 
 /** The identity of a sender that no rule has identified. */
 export const NOBODY = anonymous({ publicTopics: [], publicPublish: [] });
 
-/** The identity of everybody who reaches the listener for operations. */
+/** The identity of every sender on the operations listener. */
 const OPERATOR: Identity = { ...NOBODY, mayOperate: true };
 
+/** The credential may be only in the header `Authorization`. */
 const HEADER_ONLY: CredentialPlaces = { cookie: undefined, isQueryTaken: false, isTicketTaken: false };
 
-/**
- * Finds the sender of a request by its credential, or as a sender without one. Health answers every sender, because load balancers go by it.
- */
-export function identified(request: RequestHead, { access, config, limits }: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
+/** What a lookup of a credential finds: its owner, or why it is refused. */
+type Found = Identity | Problem;
+
+/** Sets `sender.identity`, by the credential of the request or without one. Refuses a credential that is not good. */
+export function identified(request: RequestHead, premises: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
   const { endpoint } = request;
-  // The handshake of an open WebSocket has identified the sender of its frames.
+  // The sender of a frame was identified by the handshake of its WebSocket.
   if (endpoint === undefined || sender.identity !== undefined) return undefined;
-  if (request.listener === 'operations') {
-    sender.identity = OPERATOR;
-    return undefined;
-  }
-  const purpose = endpoint.access;
-  // The page itself is the same for everybody; a cookie that is no longer good must not keep it away.
-  // A signature of the body shows who sends to a hook.
-  if (purpose === 'public' || purpose === 'hook' || (purpose === 'index' && wantsPage(request.headers))) {
-    sender.identity = NOBODY;
-    return undefined;
-  }
-  if (purpose === 'session') {
-    const problem = sessionProblem(request, config);
-    // The end of a session needs no identity: a cookie that is no longer good has to go away, too.
+  sender.identity = identityWithoutLookup(request, endpoint);
+  if (sender.identity !== undefined) return undefined;
+  if (endpoint.access === 'session') {
+    const problem = sessionProblem(request, premises.config);
+    // DELETE /session identifies nobody: it must also delete the cookie of a session that has ended.
     if (problem !== undefined || endpoint === ENDPOINTS.endSession) return problem;
   }
-  const take = (identity: Identity | Problem): Problem | undefined | Promise<Problem | undefined> => {
-    if (identity instanceof StreamEnded) return identity;
-    // The credential may be that of a proxy in front.
-    if (identity instanceof Problem && purpose === 'index' && access.ignoresCredentials('messages')) {
-      sender.identity = EVERYBODY;
-      return undefined;
-    }
-    if (identity instanceof Problem) return identity.code === 'invalid-credential' ? failedLogin(identity, endpoint, limits, sender) : identity;
-    sender.identity = identity;
-    return undefined;
-  };
-  const credential = access.ignoresCredentials(purpose) ? undefined : readCredential(request, placesOf(request, endpoint, config));
-  if (credential instanceof Problem) return purpose === 'health' ? undefined : take(credential);
-  const misused = credential?.source === 'cookie' ? cookieProblem(request, config.CORS_ORIGINS) : undefined;
-  const found = misused ?? (credential === undefined ? access.identify(undefined, purpose) : access.identify(credential.text, purpose, askedBy(sender)));
-  return found instanceof Promise ? found.then(take) : take(found);
+  const found = lookUp(request, endpoint, premises, sender);
+  return found instanceof Promise ? found.then((awaited) => settle(awaited, endpoint, premises, sender)) : settle(found, endpoint, premises, sender);
 }
 
-/** The holder of a question about a credential, whose owner is not known yet. */
-function askedBy({ address, peer }: Sender): () => Holder {
+/** The identity of a sender whose credential, if there is one, is not read; undefined if it must be read. */
+function identityWithoutLookup({ listener, headers }: RequestHead, { access: purpose }: Endpoint): Identity | undefined {
+  if (listener === 'operations') return OPERATOR;
+  // The signature of its body shows who sent a hook's request.
+  if (purpose === 'public' || purpose === 'hook') return NOBODY;
+  // The page is the same for everybody. An old cookie must not keep a browser from loading it.
+  return purpose === 'index' && wantsPage(headers) ? NOBODY : undefined;
+}
+
+function lookUp(request: RequestHead, endpoint: Endpoint, { access, config }: Premises, sender: Sender): Found | Promise<Found> {
+  const { access: purpose } = endpoint;
+  const credential = access.ignoresCredentials(purpose) ? undefined : readCredential(request, placesOf(request, endpoint, config));
+  // Load balancers ask for health, so it answers every sender. `identify` refuses none there either.
+  if (credential instanceof Problem) return purpose === 'health' ? NOBODY : credential;
+  if (credential === undefined) return access.identify(undefined, purpose);
+  const misuse = credential.source === 'cookie' ? cookieProblem(request, config.CORS_ORIGINS) : undefined;
+  return misuse ?? access.identify(credential.text, purpose, unidentifiedHolder(sender));
+}
+
+/** Sets the identity that a lookup found, or decides how to refuse the credential. */
+function settle(found: Found, endpoint: Endpoint, { access, limits }: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
+  if (!(found instanceof Problem)) {
+    sender.identity = found;
+    return undefined;
+  }
+  if (found instanceof StreamEnded) return found;
+  // Without access control the index ignores an unknown credential: it may be meant for a proxy in front.
+  if (endpoint.access === 'index' && access.ignoresCredentials('messages')) {
+    sender.identity = EVERYBODY;
+    return undefined;
+  }
+  return found.code === 'invalid-credential' ? failedLogin(found, endpoint, limits, sender) : found;
+}
+
+/** The holder of a lookup: the owner of the credential is not known yet. */
+function unidentifiedHolder({ address, peer }: Sender): () => Holder {
   return () => holderOf(NOBODY, address, peer);
 }
 
-/** Cookies and URLs are for browsers, which read messages, ask for tickets, and ask about their session and their rights. The page itself makes a session. Only requests that open a stream use a ticket. */
+/**
+ * Where an endpoint accepts a credential besides the header. Cookies and URLs are for browsers, so only the endpoints that pages use accept them: messages, presence, tickets, the session, and rights.
+ * A ticket opens streams only.
+ */
 export function placesOf({ method }: Pick<RequestHead, 'method'>, endpoint: Endpoint, { AUTH_COOKIE: cookie, AUTH_QUERY_TOKEN }: Config): CredentialPlaces {
   if (endpoint.access === 'messages' || endpoint.access === 'presence') return { cookie, isQueryTaken: AUTH_QUERY_TOKEN === 'on', isTicketTaken: endpoint.isStream === true && method === 'GET' };
   return endpoint === ENDPOINTS.session || endpoint.access === 'ticket' || endpoint.access === 'self' || endpoint.access === 'index' ? { ...HEADER_ONLY, cookie } : HEADER_ONLY;
 }
 
-/** The cookies of a logout: a browser has one, and another where a neighbouring host has planted one. Stops one request from looking up hundreds of sessions. */
+/** The cookies of a logout. A browser has one, and a second one if a neighbouring host has set it. Stops one request from looking up hundreds of sessions. */
 const LOGOUT_MAX_SESSIONS = 2;
 
-/** No page of an origin that only `*` lets in may log its visitors in, to somebody else's topics, or out. */
+/** A page whose origin is allowed only by `*` must not log its visitors out, or in with a credential of its own. */
 function sessionProblem(request: RequestHead, { AUTH_COOKIE: name, CORS_ORIGINS: allowed }: Config): Problem | undefined {
   const { headers: { cookie = '', ...headers }, method } = request;
-  if (name === undefined) return new Problem('not-found', 'There are no sessions here: the setting AUTH_COOKIE, which names their cookie, is not set.');
+  if (name === undefined) return new Problem('not-found', 'There are no sessions here. To use them, set AUTH_COOKIE to the name of their cookie.');
   if (isSafe(method, headers)) return undefined;
   const values = cookieValues(cookie, name);
   if (request.endpoint === ENDPOINTS.endSession) {
     if (values.length > LOGOUT_MAX_SESSIONS) return repeatedCookie(name);
     return values.length === 0 ? undefined : cookieProblem(request, allowed);
   }
-  // The new cookie would be one of two, and not count.
+  // `readCredential` refuses two cookies of this name, so the new one would never count.
   if (values.length > 1) return repeatedCookie(name);
   return isForeignToCookies(headers, allowed) ? foreignToCookies() : undefined;
 }
 
-/** Tells a sender that it has failed too often. A good credential never comes here. A stream gets its 401 nevertheless: libraries that end at 401 come back after 429. */
+/** Counts a failed login against the sender's network, and returns 429 instead of the problem after too many. Streams keep their 401: some libraries end at 401 and come back after 429. */
 export function failedLogin(problem: Problem, endpoint: Endpoint, limits: Pick<Premises['limits'], 'failedLogin'>, { address }: Pick<Sender, 'address'>): Problem | Promise<Problem> {
   const limited = limits.failedLogin(networkOf(address()));
   if (endpoint.isStream === true) return problem;
@@ -105,12 +121,12 @@ export function failedLogin(problem: Problem, endpoint: Endpoint, limits: Pick<P
 }
 
 /**
- * A browser sends a cookie by itself, whichever page asks. So a cookie counts for pages of this host and of named origins, and not for pages that only `*` lets in. A request
- * that changes something has to say its origin, as browsers do.
+ * Refuses a cookie that a foreign page made the browser send. A browser adds cookies to the requests of every page. So a cookie counts only for pages of this host and of origins that
+ * CORS_ORIGINS names; `*` does not name any. A request that changes something must have the header Origin, as those of browsers do.
  */
 function cookieProblem({ method, headers }: RequestHead, allowed: Origins): Problem | undefined {
-  const isUnsaid = !isSafe(method, headers) && headers.origin === undefined;
-  return isUnsaid || isForeignToCookies(headers, allowed) ? foreignToCookies() : undefined;
+  const lacksOrigin = !isSafe(method, headers) && headers.origin === undefined;
+  return lacksOrigin || isForeignToCookies(headers, allowed) ? foreignToCookies() : undefined;
 }
 
 function isForeignToCookies(headers: IncomingHttpHeaders, allowed: Origins): boolean {
@@ -121,10 +137,10 @@ function foreignToCookies(): Problem {
   return new Problem('cross-origin', 'A cookie counts only for pages of this host and of the origins that CORS_ORIGINS names one by one; a request that changes something must say its Origin.', { field: 'Cookie' });
 }
 
-/** The parts of a head that tell what the request is for. */
+/** The parts of a head that the check of rights reads. */
 export type AskedHead = Pick<RequestHead, 'endpoint' | 'url' | 'query' | 'headers'>;
 
-/** The decisions that are possible before the body. The topics of a batch or a stream are learnt later: publisher and readers ask the grant. */
+/** Checks the rights that a request needs, as far as its head tells. The topics of a batch or a stream are read later: publisher and readers check the grant. */
 export function entitled(request: AskedHead, { config }: Pick<Premises, 'config'>, { identity = NOBODY, address }: Pick<Sender, 'identity' | 'address'>): Problem | undefined {
   const { endpoint, url } = request;
   switch (endpoint?.access) {
@@ -141,12 +157,12 @@ export function entitled(request: AskedHead, { config }: Pick<Premises, 'config'
   }
 }
 
-/** Whether streams may be listed and closed. */
+/** Whether the sender may list and close streams. */
 export function maySteer(identity: Identity, request: Pick<RequestHead, 'headers'>, config: Pick<Config, 'HOST'>, address: string): boolean {
   return identity.mayAdminister || (identity === EVERYBODY && isOfThisMachine(request, config, address));
 }
 
-/** Behind a proxy of the same machine, every client seems to be here. Proxies say that they are there. */
+/** Whether the client is on this machine. Behind a proxy of this machine, every client has a loopback address; the headers that proxies add show it. */
 function isOfThisMachine({ headers }: Pick<RequestHead, 'headers'>, { HOST }: Pick<Config, 'HOST'>, address: string): boolean {
   return isLoopback(HOST) && isLoopback(address) && headers['x-forwarded-for'] === undefined && headers.forwarded === undefined;
 }
@@ -161,34 +177,34 @@ function messagesProblem({ url, query }: AskedHead, endpoint: Endpoint, identity
   if (isMissing) return credentialMissing();
   if (endpoint !== ENDPOINTS.publish) return undefined;
   const topic = topicIn(url);
-  // A sender that asks for listeners without the right to see them stores nothing.
+  // report=1 also needs the right to see listeners. Refuse before anything is stored.
   return publishProblem(grant, [{ topic }]) ?? (wantsReport(query) ? listenersProblem(grant, new Filter([topic])) : undefined);
 }
 
-/** Whether the sender has no credential, and nothing is public. */
+/** Whether the sender has no credential and may use no public topic. */
 function isNobody({ grant }: Identity): boolean {
   return grant.isAnonymous === true && grant.isEmpty === true;
 }
 
-/** The route asks the grant about single topics, once it has read their names. */
+/** The route checks the grant for each topic, once it has read their names. */
 function presenceProblem({ grant, name }: Identity): Problem | undefined {
   if (grant.seesPresence === true) return undefined;
-  return name === undefined ? credentialMissing() : new Problem('forbidden', 'This request may not see who listens: that takes the grant presence.', { field: 'Authorization' });
+  return name === undefined ? credentialMissing() : new Problem('forbidden', 'This request may not see who listens; it needs the grant presence.', { field: 'Authorization' });
 }
 
-/** To erase takes a credential, also where nothing else does. */
+/** Erasing needs a credential, even without access control. */
 function erasureProblem(endpoint: Endpoint, url: string, { name, grant }: Identity): Problem | undefined {
-  if (name === undefined) return new Problem('unauthorized', 'To erase messages takes a credential: Authorization: Bearer with a key or token that may.', { field: 'Authorization' });
+  if (name === undefined) return new Problem('unauthorized', 'Erasing needs a credential: Authorization: Bearer with a key or token that has the grant erase.', { field: 'Authorization' });
   if (endpoint === ENDPOINTS.eraseTopic) return eraseProblem(grant, topicIn(url));
-  return grant.erases === true ? undefined : new Problem('forbidden', 'This request may not erase messages: that takes the grant erase.', { field: 'Authorization' });
+  return grant.erases === true ? undefined : new Problem('forbidden', 'This request may not erase messages; it needs the grant erase.', { field: 'Authorization' });
 }
 
 function administratorMissing(identity: Identity): Problem {
-  return missing(identity, 'This takes the credential of an administrator, with the grant admin');
+  return missing(identity, 'This needs the credential of an administrator, with the grant admin');
 }
 
 function operatorMissing(identity: Identity): Problem {
-  return missing(identity, 'This takes a credential with the grant operate, or the credential of an administrator');
+  return missing(identity, 'This needs a credential with the grant operate, or the credential of an administrator');
 }
 
 function missing({ name }: Identity, sentence: string): Problem {
@@ -201,7 +217,7 @@ const TOPICS_PATH = '/topics/';
 
 /** The topic in a path, as the router decodes it. */
 function topicIn(url: string): string {
-  // The usual form: a regular expression costs more than most rules.
+  // The usual form, without the cost of a regular expression.
   if (url.startsWith(TOPICS_PATH) && !url.includes('%') && !url.includes('?') && !url.includes('#')) return url.slice(TOPICS_PATH.length).split('/', 1)[0]!;
   return decodeURIComponent(/^(?:[a-z]+:\/\/[^/]*)?\/topics\/([^/?#]*)/i.exec(url)?.[1] ?? '');
 }

@@ -13,15 +13,15 @@ import { BODY_MAX_BYTES } from './server-limits.ts';
  * has them in order. The bytes themselves are read later (input/).
  */
 
-/** RFC 9110, section 10.1.1. HTTP/1.0 has no expectations: one that is there is somebody else's. */
+/** RFC 9110, section 10.1.1. HTTP/1.0 has no expectations, so the header is ignored there. */
 export function expectation({ headers: { expect }, httpVersion }: RequestHead): Problem | undefined {
   if (expect === undefined || httpVersion === '1.0' || expect.toLowerCase() === '100-continue') return undefined;
-  return new Problem('expectation-failed', 'Expect may be 100-continue here, and nothing else.', { field: 'Expect' });
+  return new Problem('expectation-failed', 'The only valid value of Expect is 100-continue.', { field: 'Expect' });
 }
 
 /**
- * Whether the headers announce a body that has neither a length nor chunks. HTTP then says that there is no body (RFC 9112, section 6.3). An empty text would be stored,
- * and the bytes of the body would be read as the next request.
+ * Whether the headers announce a body without its length. By RFC 9112, section 6.3, such a request has no body. So an empty message would be stored, and the parser
+ * would take the bytes of the body for the next request.
  */
 export function lacksLength({ endpoint, headers }: RequestHead): boolean {
   if (endpoint?.body === undefined || headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return false;
@@ -30,7 +30,7 @@ export function lacksLength({ endpoint, headers }: RequestHead): boolean {
 
 export function lengthMissing(request: RequestHead): Problem | undefined {
   if (!lacksLength(request)) return undefined;
-  return new Problem('length-required', 'The headers announce a body, but neither Content-Length nor Transfer-Encoding: chunked says how long it is; for an empty one send Content-Length: 0.', { field: 'Content-Length' });
+  return new Problem('length-required', 'The headers announce a body, but neither Content-Length nor Transfer-Encoding: chunked gives its length. For an empty body send Content-Length: 0.', { field: 'Content-Length' });
 }
 
 export function contentHeaders({ endpoint, headers }: RequestHead): Problem | undefined {
@@ -38,14 +38,14 @@ export function contentHeaders({ endpoint, headers }: RequestHead): Problem | un
   return contentProblem(headers) ?? (endpoint === ENDPOINTS.publishBatch ? batchProblem(headers) : undefined);
 }
 
-/** A body of no declared length is measured as it arrives. */
+/** Without a declared length, `collectBody` measures the body as it arrives. */
 export function bodyLength({ endpoint, headers }: RequestHead, { config }: Premises): Problem | undefined {
   if (endpoint?.body === undefined) return undefined;
-  const most = bodyMaxBytes(endpoint, config);
-  return Number(headers['content-length'] ?? 0) > most ? bodyTooLarge(most, settingOf(endpoint)) : undefined;
+  const maxBytes = bodyMaxBytes(endpoint, config);
+  return Number(headers['content-length'] ?? 0) > maxBytes ? bodyTooLarge(maxBytes, settingOf(endpoint)) : undefined;
 }
 
-/** The setting that bounds the body of an endpoint; undefined where none does. */
+/** The setting that bounds the body of an endpoint; undefined if a constant does. */
 export function settingOf(endpoint: Endpoint | undefined): string | undefined {
   return typeof endpoint?.body === 'string' ? endpoint.body : undefined;
 }

@@ -4,14 +4,16 @@ import type { Peer } from './request-head.ts';
 
 /** An address with a port, as some load balancers write it. */
 const WITH_PORT = /^(?:\[([^\]]+)\]|([^:]+))(?::[0-9]{1,5})?$/;
-/** An IPv4 address as a socket that takes both kinds shows it. */
+/** An IPv4 address as a socket for IPv4 and IPv6 shows it. */
 const MAPPED = /^::ffff:(?=[0-9.]+$)/i;
 
 /**
- * The address of the client that sent a request. A trusted proxy appended the address of its own client to `X-Forwarded-For`. So the list is read from
- * its end, as long as the address is trusted; the first other address is the client's. The client wrote the entries before that itself, and nobody
- * believes them. If an entry is no address, the proxy that sent it counts as the client.
- * @returns An empty text where the connection is gone.
+ * The address of the client that sent a request. Each trusted proxy appends the address of its own client to `X-Forwarded-For`. So this function reads the list from its end,
+ * as long as addresses are trusted. The first other address is the client's. Entries before it are ignored, because the client may have written them.
+ * If an entry is no address, the proxy that sent it counts as the client.
+ *
+ * With 10.0.0.0/8 trusted and a socket from 10.0.0.1, `X-Forwarded-For: 1.2.3.4, 198.51.100.7, 10.0.0.2` gives 198.51.100.7.
+ * @returns An empty text if the connection is gone.
  */
 export function clientAddress(headers: IncomingHttpHeaders, { remoteAddress }: Peer, trusted: BlockList | undefined): string {
   let address = remoteAddress?.replace(MAPPED, '') ?? '';
@@ -26,7 +28,7 @@ export function clientAddress(headers: IncomingHttpHeaders, { remoteAddress }: P
   return address;
 }
 
-/** Whether an address is a proxy's whose word about its clients counts. */
+/** Whether an address is that of a proxy of TRUST_PROXY. */
 export function isTrusted(trusted: BlockList, address: string): boolean {
   const version = isIP(address);
   return version !== 0 && trusted.check(address, version === 6 ? 'ipv6' : 'ipv4');
@@ -39,13 +41,14 @@ function addressIn(entry: string): string | undefined {
   return isIP(address) === 0 ? undefined : address;
 }
 
-/** The bits of an IPv6 address that one site has: within them a client can have as many addresses as it likes. In groups of four digits. */
-const NETWORK_NUMBERS = 4;
+/** One site has a /64 of IPv6: its clients can use any address in it. This number of its parts, of 16 bits each, names the /64. */
+const NETWORK_PARTS = 4;
 
-/** The network by which limits count an address: a /64 for IPv6. */
+/** The network that limits count in the place of an address: a /64 for IPv6, and the address itself for IPv4. */
 export function networkOf(address: string): string {
   if (!address.includes(':') || isIP(address) !== 6) return address;
   const [before, after] = address.split('%', 1)[0]!.replace(/[0-9]+(\.[0-9]+){3}$/, '0:0').split('::').map((part) => part.split(':').filter((group) => group !== ''));
+  // `::` stands for as many groups of 0 as are missing of eight.
   const groups = after === undefined ? before! : [...before!, ...Array<string>(8 - before!.length - after.length).fill('0'), ...after];
-  return `${groups.slice(0, NETWORK_NUMBERS).map((group) => parseInt(group, 16).toString(16)).join(':')}::/64`;
+  return `${groups.slice(0, NETWORK_PARTS).map((group) => parseInt(group, 16).toString(16)).join(':')}::/64`;
 }

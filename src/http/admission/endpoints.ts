@@ -1,24 +1,23 @@
 import type { Purpose } from '../../access/purpose.ts';
 
-/** All endpoints in one table: the router, admission and both edges go by it. */
+/** All endpoints, in one table for the router, admission and both edges. */
 export interface Endpoint {
   /** As the router writes it: `:name` is one segment of the path. */
   readonly url: string;
   readonly methods: readonly Method[];
   /** Who gets in: `Purpose` explains the values, and access-rules.ts has the rule of each. */
   readonly access: Purpose;
-  /** Parameters of the query that may be given once. Others mean nothing here: admission checks only these, and the handler reads only these. */
+  /** Parameters of the query that may be given once. Admission checks only these, and handlers read only these and `many`. Other parameters are ignored. */
   readonly once: readonly string[];
   /** Parameters that may be given more than once. */
   readonly many?: readonly string[];
-  /** The setting that bounds its body, or the bound in bytes; absent where it takes none. */
+  /** The setting that bounds its body, or the bound in bytes; absent if it takes no body. */
   readonly body?: 'MESSAGE_BYTES' | 'BATCH_BYTES' | number;
   /** Whether GET answers with an event stream, which takes the connection over. */
   readonly isStream?: true;
 }
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'DELETE';
-
 
 const READ: readonly Method[] = ['GET', 'HEAD'];
 /** Parameters that select the messages to read. */
@@ -27,22 +26,22 @@ const READING = ['after', 'lastEventId', 'since', 'last', 'pattern'] as const;
 /** Further parameters of a stream. */
 const STREAMING = ['control', 'names', 'ticket', 'as', 'meta', 'presence'] as const;
 
-/** The secret of a stream. */
+/** Stops a body longer than the secret of a stream. */
 const RENEWAL_MAX_BYTES = 1024;
 
-/** The topics of a ticket, at their greatest length. */
+/** Stops a body longer than the topics of a ticket, each at its greatest length. */
 const TICKET_REQUEST_MAX_BYTES = 64 * 1024;
 
-/** The topics that a stream is to gain and lose, at their greatest length. */
+/** Stops a body longer than the topics that a stream gains and loses, each at its greatest length. */
 const TOPIC_CHANGE_MAX_BYTES = 64 * 1024;
 
-/** The fields of a revocation. */
+/** Stops a body longer than the fields of a revocation. */
 const REVOCATION_MAX_BYTES = 4 * 1024;
 
-/** The fields of a key: its lists of topics, at their greatest length. */
+/** Stops a body longer than the fields of a key: its lists of topics, each at its greatest length. */
 const KEY_REQUEST_MAX_BYTES = 64 * 1024;
 
-/** The fields of a webhook: its topics, at their greatest length. */
+/** Stops a body longer than the fields of a webhook: its topics, each at its greatest length. */
 const WEBHOOK_REQUEST_MAX_BYTES = 64 * 1024;
 
 export const ENDPOINTS = {
@@ -50,7 +49,7 @@ export const ENDPOINTS = {
   /** The topics that have messages or streams. */
   listTopics: { url: '/topics', methods: READ, access: 'presence', once: ['after', 'limit', 'prefix', 'sort'] },
   publishBatch: { url: '/messages', methods: ['POST'], access: 'messages', once: ['idempotencyKey', 'idempotencyHeader'], body: 'BATCH_BYTES' },
-  /** Webhooks of other systems. */
+  /** Requests of other systems: their webhooks. */
   hook: { url: '/hooks/:hook', methods: ['POST'], access: 'hook', once: [], body: 'MESSAGE_BYTES' },
   /** A hook for systems that can send no header: the secret is in the URL. */
   secretHook: { url: '/hooks/:hook/:secret', methods: ['POST'], access: 'hook', once: [], body: 'MESSAGE_BYTES' },
@@ -77,7 +76,7 @@ export const ENDPOINTS = {
   topicPresence: { url: '/topics/:topic/presence', methods: READ, access: 'presence', once: ['after', 'limit', 'pattern'] },
   presence: { url: '/presence', methods: READ, access: 'presence', once: ['pattern'], many: ['topic'] },
   member: { url: '/members/:id', methods: READ, access: 'presence', once: ['after', 'limit'] },
-  /** The streams that have passed it. */
+  /** How many streams have reached the message. */
   messageDelivery: { url: '/messages/:id/delivery', methods: READ, access: 'fleet', once: [] },
   eraseMessage: { url: '/messages/:id', methods: ['DELETE'], access: 'erasure', once: [] },
   eraseTopic: { url: '/topics/:topic/messages', methods: ['DELETE'], access: 'erasure', once: ['before'] },
@@ -107,7 +106,7 @@ export const ENDPOINTS = {
   resumeWebhook: { url: '/webhooks/:id/resume', methods: ['POST'], access: 'administration', once: [] },
   replayWebhook: { url: '/webhooks/:id/replay', methods: ['POST'], access: 'administration', once: [], body: WEBHOOK_REQUEST_MAX_BYTES },
   rotateWebhook: { url: '/webhooks/:id/rotate', methods: ['POST'], access: 'administration', once: [], body: WEBHOOK_REQUEST_MAX_BYTES },
-  /** One delivery that is no message. */
+  /** Sends a test delivery. */
   testWebhook: { url: '/webhooks/:id/test', methods: ['POST'], access: 'administration', once: [] },
   webhookAttempts: { url: '/webhooks/:id/attempts', methods: READ, access: 'administration', once: ['limit'] },
   listConnectors: { url: '/connectors', methods: READ, access: 'administration', once: [] },
@@ -119,7 +118,7 @@ export const ENDPOINTS = {
   endSession: { url: '/session', methods: ['DELETE'], access: 'session', once: [] },
 } as const satisfies Record<string, Endpoint>;
 
-/** Whether it is for the operators of the service: the listener of `OPS_PORT` has nothing else. */
+/** Whether the endpoint is for operators: the operations listener (`OPS_PORT`) serves only these. */
 export function isForOperators({ access }: Endpoint): boolean {
   return access === 'health' || access === 'operations';
 }

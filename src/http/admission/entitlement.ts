@@ -8,9 +8,9 @@ import { entitled, placesOf, type AskedHead } from './access-rules.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import type { Sender } from './rule.ts';
 
-/** Tells a sender its rights beforehand. The rules of admission and the checks of grants decide; nothing is decided here. */
+/** Answers `GET /access`: which rights a sender has, before it makes a request. It asks the rules of admission and the grants, so the answers are those that the request would get. */
 
-/** The actions that may be asked about: each with its request, and its check of a topic if it has one. */
+/** The actions that a client may ask about: each with the endpoint of its request, and with the check of its topic if it has one. */
 const ACTIONS = {
   publish: { endpoint: ENDPOINTS.publish, check: checkTopic },
   read: { endpoint: ENDPOINTS.streamTopic, check: checkWish },
@@ -24,7 +24,7 @@ const ACTIONS = {
 export type Action = keyof typeof ACTIONS;
 export const ACTION_NAMES = Object.keys(ACTIONS) as readonly Action[];
 
-/** Something that may be done or not. */
+/** An action that a client asks about. */
 export interface Wish {
   readonly action: Action;
   /** The topic, if the action needs one. */
@@ -41,7 +41,7 @@ export interface Asker {
 /** The action in the query; undefined for all actions. @throws Problem `invalid-request`, `invalid-topic` */
 export function readWish({ action, topic }: { readonly action?: string; readonly topic?: string }): Wish | undefined {
   if (action === undefined) {
-    if (topic !== undefined) throw new Problem('invalid-request', 'topic needs action beside it, such as action=read.', { field: 'action' });
+    if (topic !== undefined) throw new Problem('invalid-request', 'topic needs the parameter action, too, such as action=read.', { field: 'action' });
     return undefined;
   }
   const known = ACTION_NAMES.find((name) => name === action);
@@ -67,7 +67,7 @@ export class Entitlement {
     this.#access = access;
   }
 
-  /** Why somebody may not do something, as the request would be told; undefined where they may. */
+  /** The problem that the request of an action would get; undefined if it is allowed. */
   async problem(asker: Asker, { action, topic }: Wish): Promise<Problem | undefined> {
     const { endpoint } = ACTIONS[action];
     const identity = await this.#identityAt(endpoint, asker);
@@ -75,7 +75,7 @@ export class Entitlement {
     const url = topic === undefined ? endpoint.url : endpoint.url.replace(':topic', encodeURIComponent(topic));
     const problem = entitled({ endpoint, url, query: {}, headers: asker.headers }, { config: this.#config }, { identity, address: asker.address });
     if (problem !== undefined || topic === undefined) return problem;
-    // The readers ask the grant for these.
+    // Streams and presence check the grant after admission.
     if (action === 'read') return readProblem(identity.grant, new Filter([topic]));
     return action === 'presence' ? presenceProblem(identity.grant, new Filter([topic])) : undefined;
   }
@@ -90,9 +90,9 @@ export class Entitlement {
     return identity instanceof Problem ? undefined : identity.grant;
   }
 
-  /** As whom somebody would be taken there: without access control credentials are not looked at, and not everything takes a cookie. */
+  /** The identity that the sender would have at an endpoint. Without access control, credentials are ignored. An endpoint may also refuse cookies. */
   async #identityAt(endpoint: Endpoint, { identity }: Asker): Promise<Identity | Problem> {
-    const isUnseen = identity.credential?.session !== undefined && placesOf({ method: 'GET' }, endpoint, this.#config).cookie === undefined;
-    return isUnseen || this.#access.ignoresCredentials(endpoint.access) ? this.#access.identify(undefined, endpoint.access) : identity;
+    const isIgnoredCookie = identity.credential?.session !== undefined && placesOf({ method: 'GET' }, endpoint, this.#config).cookie === undefined;
+    return isIgnoredCookie || this.#access.ignoresCredentials(endpoint.access) ? this.#access.identify(undefined, endpoint.access) : identity;
   }
 }

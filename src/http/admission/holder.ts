@@ -3,7 +3,7 @@ import type { Holder, NamedHolder } from '../../runtime/sharing/fair-shares.ts';
 import { networkOf } from './client-address.ts';
 import type { Peer } from './request-head.ts';
 
-/** The holders of a request: the owner of its credential if there is one, its address, and its connection. */
+/** The holder of a request: the owner of its credential if there is one, then its network, then its connection. */
 export function holderOf({ scope }: Pick<Identity, 'scope'>, address: () => string, connection: Peer): Holder {
   const network = networkName(address);
   return scope === '' ? [network, connection] : [scope, network, connection];

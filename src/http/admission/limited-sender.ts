@@ -7,13 +7,13 @@ import { ENDPOINTS } from './endpoints.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Premises, Sender } from './rule.ts';
 
-/** The sender that limits count: the owner of a credential at any address, or else the address. Undefined where there is no access control: then there are no limits. */
+/** The sender that limits count: the owner of the credential, from any address; without a credential the network. Undefined without access control: then there are no limits. */
 export function limitedSender(identity: Identity, address: () => string): LimitedSender | undefined {
   if (identity === EVERYBODY) return undefined;
   return identity.scope === '' ? { id: `address:${networkOf(address())}`, isAnonymous: true } : { id: identity.scope, isAnonymous: false };
 }
 
-/** Charges the message of a publish, or the first of a batch, and a login. It is the last rule: a request that another rule refuses costs nothing. */
+/** Charges a login, and the first message of a publish. `publishLimited` charges the other messages of a batch, once it has read them. */
 export function withinLimits({ endpoint }: RequestHead, { limits }: Premises, { identity = NOBODY, address }: Sender): Problem | undefined | Promise<Problem | undefined> {
   const isLogin = endpoint === ENDPOINTS.createSession;
   if (!isLogin && endpoint !== ENDPOINTS.publish && endpoint !== ENDPOINTS.publishBatch) return undefined;

@@ -15,11 +15,11 @@ export interface Premises {
   readonly draining: boolean;
 }
 
-/** The sender of a request. */
+/** The sender of a request. Two rules fill it in. */
 export interface Sender {
-  /** Undefined before the rule that finds it out; then nothing may be done. */
+  /** Undefined until the rule `identified` sets it. If another rule refuses the request before, the sender counts as `NOBODY`. */
   identity: Identity | undefined;
-  /** The member that listens; undefined before its rule has run, and for an anonymous stream. */
+  /** The member that presence lists for the stream. The rule `membership` sets it; undefined for an anonymous stream. */
   member?: Member | undefined;
   /** Where the request comes from. */
   readonly address: () => string;
@@ -27,5 +27,5 @@ export interface Sender {
   readonly peer: Peer;
 }
 
-/** Says why a request is not served; undefined is no objection. It may have to look something up. */
+/** Returns why the request must not be served; undefined if this rule does not object. It returns a promise only if it has to wait for a lookup. */
 export type Rule = (request: RequestHead, premises: Premises, sender: Sender) => Problem | undefined | Promise<Problem | undefined>;

@@ -1,27 +1,13 @@
 import type { Socket } from 'node:net';
-import { Hold, type Budget } from '../../runtime/sharing/budget.ts';
+import { Hold } from '../../runtime/sharing/budget.ts';
 import type { Holder } from '../../runtime/sharing/fair-shares.ts';
 import type { Admission } from '../admission/admission.ts';
 import { FREE_HEAD_BYTES } from '../held-heads.ts';
 import { holderOf } from '../admission/holder.ts';
 import { endTimer, own, type SocketOwner } from '../sockets/socket-owner.ts';
+import type { ConnectionHost, FastPathHandler, FastPathRequest, HandOver, OpenConnection } from './connection-host.ts';
 import { readHead, type PlainHead } from './plain-request.ts';
 import { responseText, type Response } from './response.ts';
-
-/** A request, and the connection that takes its answer. */
-export interface FastPathRequest {
-  readonly head: PlainHead;
-  /** A slice of the read buffer. */
-  readonly body: Buffer;
-  readonly admission: Admission;
-  readonly connection: FastPathConnection;
-}
-
-/**
- * Takes a request, and then answers once or begins an endless answer. Returns false, or throws, to decline the request: the
- * HTTP server then answers it.
- */
-export type FastPathHandler = (request: FastPathRequest) => boolean;
 
 /** How much longer a connection stays open than its client is told. Stops a request sent at the last moment from meeting a closed connection. */
 const KEEP_ALIVE_SLACK_MS = 1_000;
@@ -37,38 +23,6 @@ const REQUEST_MAX_BYTES = 64 * 1024;
 
 /** The fast path hands a request over if it is still incomplete after this number of pieces. Stops a request that comes a byte at a time from being copied with each byte. */
 const REQUEST_MAX_READS = 8;
-
-export interface ConnectionLimits {
-  /** How long a client may take to begin its first request. Stops silent connections. Milliseconds. */
-  readonly firstRequestMs: number;
-  /** How long a connection stays open after an answer, as the client is told. Milliseconds. */
-  readonly keepAliveMs: number;
-}
-
-/** What a connection needs of its server. */
-export interface ConnectionHost {
-  /** The memory of incomplete requests and of long heads. Stops many connections from filling it together. */
-  readonly parts: Budget;
-  readonly limits: ConnectionLimits;
-  /** The handler of a request; undefined leaves the request to the HTTP server. */
-  readonly find: (head: PlainHead) => FastPathHandler | undefined;
-  /** Decides once whether to serve a request, before its body has come. */
-  readonly admit: (head: PlainHead, socket: Socket) => Admission | Promise<Admission>;
-  /** Gives the connection to the HTTP server. */
-  handOver(socket: Socket, request: HandOver): void;
-  /** Answers as the HTTP server would if no request came in time, or if a request stopped in the middle. */
-  refuse(socket: Socket, code: 'ERR_HTTP_REQUEST_TIMEOUT' | 'HPE_INVALID_EOF_STATE'): void;
-  forget(connection: FastPathConnection): void;
-}
-
-/** A request for the HTTP server. */
-export interface HandOver {
-  readonly bytes: Buffer;
-  /** The decision about the request, if it was made. */
-  readonly admission?: Admission | undefined;
-  /** The length of the whole request, if known. Bytes. */
-  readonly length?: number | undefined;
-}
 
 /** An incomplete request: the beginning of a head, or an admitted head whose body is on its way. */
 interface Part {
@@ -87,22 +41,29 @@ interface Admitted {
 }
 
 /**
- * One connection, until a stream or the HTTP server owns it. Hands a request over that comes slowly, or in many pieces.
+ * The states of a connection:
  *
- * | state | marked by | further bytes |
- * |---|---|---|
- * | waits for a request | none of these | begin one |
- * | has a part of a request | `#part` | continue it |
- * | admits or serves a request | `#busy` | wait in the socket |
- * | streams an endless answer | `#isStreaming` | are dropped |
+ * | state | further bytes | the client's end | no traffic for the socket's timeout |
+ * |---|---|---|---|
+ * | `waiting` for a request | begin one | closes | closes, before the first request with 408 |
+ * | `partial`: has a part of a request (`#part`) | continue it | 400 | hands it over to the HTTP server |
+ * | `busy`: admits or serves a request | wait in the socket | closes after the answer | nothing: other limits bound it |
+ * | `streaming` an endless answer | are dropped | nothing: the owner of the answer closes | closes |
+ *
+ * A request goes `waiting` → `busy` → `waiting`. If its head or body is incomplete, it goes through `partial`. If admission has to wait, the bytes go back into
+ * the socket, and are read again once `#decided` has the decision. From each state but `streaming`, a handover ends the connection's work.
  */
-export class FastPathConnection implements SocketOwner {
+type State = 'waiting' | 'partial' | 'busy' | 'streaming';
+
+/** One connection, until a stream or the HTTP server owns its socket. Hands a request over that comes slowly, or in many pieces. */
+export class FastPathConnection implements SocketOwner, OpenConnection {
   readonly #socket: Socket;
   readonly #connections: ConnectionHost;
   readonly #connectedAt = performance.now();
-  #busy = false;
+  #state: State = 'waiting';
   /** The decision about the next request, whose bytes waited in the socket for the decision. */
   #decided: Admission | undefined;
+  /** Defined exactly in the state `partial`. */
   #part: Part | undefined;
   /** Counts the memory of `#part`, or of the long head of the request that is served. */
   #hold: Hold | undefined;
@@ -112,7 +73,6 @@ export class FastPathConnection implements SocketOwner {
   #acceptsNoMore = false;
   /** Whether the connection has carried an answer, so that keep-alive bounds it. */
   #answered = false;
-  #isStreaming = false;
 
   constructor(socket: Socket, connections: ConnectionHost, answered = false) {
     this.#socket = socket;
@@ -127,11 +87,10 @@ export class FastPathConnection implements SocketOwner {
     return this.#answered ? keepAliveMs + KEEP_ALIVE_SLACK_MS : firstRequestMs;
   }
 
-  /** Answers the request. `close` makes this the connection's last answer. */
   answer(response: Response, close: boolean): void {
     const socket = this.#socket;
     if (socket.destroyed) return;
-    if (this.#isStreaming) {
+    if (this.#state === 'streaming') {
       // An answer cannot stand in the middle of another answer.
       socket.destroy();
       return;
@@ -139,7 +98,7 @@ export class FastPathConnection implements SocketOwner {
     this.#acceptsNoMore ||= close;
     const { text, encoding } = responseText(response, this.#acceptsNoMore ? undefined : this.#connections.limits.keepAliveMs);
     socket.write(text, encoding);
-    this.#busy = false;
+    this.#state = 'waiting';
     this.#letGo();
     if (this.#acceptsNoMore) {
       socket.destroySoon();
@@ -152,12 +111,11 @@ export class FastPathConnection implements SocketOwner {
     this.#next();
   }
 
-  /** Begins an endless answer, which the caller writes to the socket. Returns undefined if the client has left, or if the service ends. */
   begin(): Socket | undefined {
     const socket = this.#socket;
     if (this.#acceptsNoMore) socket.destroySoon();
     if (this.#acceptsNoMore || socket.destroyed) return undefined;
-    this.#isStreaming = true;
+    this.#state = 'streaming';
     this.#acceptsNoMore = true;
     this.#letGo();
     endTimer(socket);
@@ -166,27 +124,23 @@ export class FastPathConnection implements SocketOwner {
     return socket;
   }
 
-  /** Gives the socket of an endless answer to another owner. After this, the server's `closeIdleConnections` and `closeAllConnections` do not reach it. */
   give(owner: SocketOwner): void {
     this.#connections.forget(this);
     own(this.#socket, owner);
   }
 
-  /** Whether the connection waits for a request that is not expected at any moment, as it is on a new connection. */
   get isIdle(): boolean {
-    if (this.#busy || this.#part !== undefined || this.#acceptsNoMore) return false;
+    if (this.#state !== 'waiting' || this.#acceptsNoMore) return false;
     return this.#answered || performance.now() - this.#connectedAt >= FIRST_REQUEST_USUAL_MS;
   }
 
-  /** Whether the client is gone. */
   get isGone(): boolean {
     return this.#socket.destroyed;
   }
 
-  /** Ends the connection now, or after the answer to a request that has begun to come. */
   endWhenIdle(): void {
     this.#acceptsNoMore = true;
-    if (!this.#busy && this.#part === undefined) this.#socket.destroySoon();
+    if (this.#state === 'waiting') this.#socket.destroySoon();
   }
 
   destroy(): void {
@@ -196,7 +150,7 @@ export class FastPathConnection implements SocketOwner {
   received(bytes: Buffer): void {
     // Ignore bytes after the last request, but read the rest of that request.
     if (this.#acceptsNoMore && this.#part === undefined && this.#decided === undefined) return;
-    if (this.#busy || this.#socket.writableNeedDrain) {
+    if (this.#state === 'busy' || this.#socket.writableNeedDrain) {
       this.#putBack(bytes);
       return;
     }
@@ -235,12 +189,12 @@ export class FastPathConnection implements SocketOwner {
       this.#serve(bytes, pieces, { head, bodyStart, length, handler, admission });
       return;
     }
-    this.#busy = true;
+    this.#state = 'busy';
     // Put the bytes back now: after the client's end the socket would take nothing back, and nothing could be handed over.
     this.#putBack(bytes);
     void admission.then((awaited) => {
       this.#decided = awaited;
-      this.#busy = false;
+      this.#state = 'waiting';
       this.#next();
     });
   }
@@ -256,9 +210,9 @@ export class FastPathConnection implements SocketOwner {
 
   #serve(bytes: Buffer, pieces: number, admitted: Admitted): void {
     const { head, bodyStart, length, handler, admission } = admitted;
-    this.#busy = true;
+    this.#state = 'busy';
     if (this.#socket.destroyed) return;
-    if (admission.refusal !== undefined) {
+    if (admission.outcome.kind === 'refused') {
       this.#handOver({ bytes, admission, length });
       return;
     }
@@ -292,14 +246,14 @@ export class FastPathConnection implements SocketOwner {
       this.#handOverPart(part);
       return;
     }
-    this.#busy = false;
+    this.#state = 'partial';
+    this.#part = part;
     this.#socket.resume();
     if (part.pieces === 1) this.#deadline = performance.now() + REST_OF_REQUEST_MS;
-    this.#part = part;
     this.#socket.setTimeout(REST_OF_REQUEST_MS);
   }
 
-  /** Whose memory a part counts for: its address until the head is whole and names the sender. */
+  /** The holder of a part's memory. Until the head is whole and names the sender, it is the address. */
   #holderOf({ admitted }: Part): Holder {
     return admitted?.admission.holder() ?? holderOf({ scope: '' }, () => this.#socket.remoteAddress ?? '', this.#socket);
   }
@@ -318,6 +272,7 @@ export class FastPathConnection implements SocketOwner {
 
   #endPart(): void {
     this.#letGo();
+    this.#state = 'waiting';
     this.#part = undefined;
     this.#socket.setTimeout(this.#idleMs);
   }
@@ -333,7 +288,7 @@ export class FastPathConnection implements SocketOwner {
 
   /** Reads on, if the client has read its answers. Stops the answers to a client that reads none from filling memory. */
   #next(): void {
-    if (!this.#busy && !this.#socket.writableNeedDrain) this.#socket.resume();
+    if ((this.#state === 'waiting' || this.#state === 'partial') && !this.#socket.writableNeedDrain) this.#socket.resume();
   }
 
   ended(): void {
@@ -342,13 +297,13 @@ export class FastPathConnection implements SocketOwner {
   }
 
   idle(): void {
-    if (this.#isStreaming) {
+    if (this.#state === 'streaming') {
       // The client of a refused stream does not read the answer.
       this.#socket.destroy();
       return;
     }
     // Other limits bound a request that is being admitted or served.
-    if (this.#busy) return;
+    if (this.#state === 'busy') return;
     if (this.#part !== undefined) {
       this.#handOverPart(this.#part);
       return;

@@ -4,7 +4,8 @@ import { handOver } from '../handed-over.ts';
 import type { HeldHeads } from '../held-heads.ts';
 import { letGoOfIdle } from '../sockets/let-go.ts';
 import { disown } from '../sockets/socket-owner.ts';
-import { FastPathConnection, type ConnectionHost, type HandOver } from './connection.ts';
+import { FastPathConnection } from './connection.ts';
+import type { ConnectionHost, HandOver, OpenConnection } from './connection-host.ts';
 
 export interface FastPathConnectionsOptions extends Pick<ConnectionHost, 'find' | 'admit' | 'limits' | 'parts'> {
   readonly server: Server;
@@ -12,7 +13,7 @@ export interface FastPathConnectionsOptions extends Pick<ConnectionHost, 'find' 
   readonly heads: HeldHeads;
 }
 
-/** All connections of a server that are neither a stream's nor the HTTP server's own. */
+/** All connections that the fast path owns: streams and the HTTP server own the others. */
 export class FastPathConnections implements ConnectionHost {
   readonly find: ConnectionHost['find'];
   readonly admit: ConnectionHost['admit'];
@@ -23,9 +24,9 @@ export class FastPathConnections implements ConnectionHost {
   readonly #serverListeners: readonly ((socket: Socket) => void)[];
   /** Closes the idle connections that the HTTP server has. */
   readonly #closeServersIdle: () => void;
-  readonly #open = new Set<FastPathConnection>();
+  readonly #open = new Set<OpenConnection>();
 
-  /** Stands before the server's own listeners for connections. The server's ways to close its connections find these too. */
+  /** Takes the place of the server's listeners for connections. `closeIdleConnections` and `closeAllConnections` of the server then also close these. */
   constructor({ server, find, admit, limits, parts, heads }: FastPathConnectionsOptions) {
     this.find = find;
     this.admit = admit;
@@ -54,7 +55,7 @@ export class FastPathConnections implements ConnectionHost {
    */
   handOver(socket: Socket, { bytes, admission, length }: HandOver): void {
     disown(socket);
-    // Bytes that were read and not yet taken follow these.
+    // Where the request ends, in bytes read from the socket since its beginning. The bytes that `readableLength` counts come after `bytes`.
     const end = length === undefined ? undefined : socket.bytesRead - socket.readableLength - bytes.length + length;
     handOver(socket, { admission, ...(end === undefined ? {} : { takeBack: () => this.#takeBack(socket, end) }) });
     socket.setTimeout(0);
@@ -76,7 +77,7 @@ export class FastPathConnections implements ConnectionHost {
     if (ended < count) this.#closeServersIdle();
   }
 
-  /** @param end How many bytes the socket has read where its last request ends. */
+  /** Owns the connection again, if the socket has read exactly `end` bytes: then nothing came after the request. */
   #takeBack(socket: Socket, end: number): void {
     if (socket.destroyed || !socket.writable || socket.readableEnded || socket.bytesRead !== end) return;
     letGoOfIdle(socket);
@@ -87,7 +88,7 @@ export class FastPathConnections implements ConnectionHost {
     this.#server.emit('clientError', Object.assign(new Error('there is no whole request'), { code }), socket);
   }
 
-  forget(connection: FastPathConnection): void {
+  forget(connection: OpenConnection): void {
     this.#open.delete(connection);
   }
 }

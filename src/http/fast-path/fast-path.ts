@@ -5,7 +5,7 @@ import { ENDPOINTS, type Endpoint } from '../admission/endpoints.ts';
 import type { HeldHeads } from '../held-heads.ts';
 import { isPreflight } from '../admission/origin.ts';
 import type { Service } from '../service.ts';
-import type { ConnectionLimits, FastPathHandler } from './connection.ts';
+import type { ConnectionLimits, FastPathHandler } from './connection-host.ts';
 import { FastPathConnections } from './connections.ts';
 import { fastPublish } from './publish.ts';
 import { headerLines } from './response.ts';
@@ -16,9 +16,11 @@ import { fastStreams } from './streams.ts';
  * every new connection, and answers a plain request on its socket. So it needs none of the objects that the HTTP server and the framework
  * make. They cost more than storing a message does.
  *
- * The fast path hands every other request over to the HTTP server, together with its connection: a request that is not plain, asks for
- * something else, or is wrong. So one place refuses requests, and rare or hostile ones take the ordinary way. The decision of admission goes
- * along. The connection comes back after the answer, if nothing followed the request.
+ * The fast path hands every other request over to the HTTP server, together with its connection and the decision of admission: a request that is not plain, asks for
+ * something else, or is refused. So only one place answers refusals. The connection comes back after the answer, if the client has sent no further bytes.
+ *
+ * Read plain-request.ts first (bytes to a head), then connection.ts (one connection and its states) with its contracts (connection-host.ts), connections.ts (all of them), and the
+ * two handlers: publish.ts and streams.ts. response.ts writes answers.
  */
 
 export interface FastPathOptions {
@@ -34,7 +36,7 @@ export interface FastPathOptions {
 
 /**
  * Puts the fast path in front of a server.
- * @returns Ends a number of idle connections, the oldest first.
+ * @returns A function that ends a number of idle connections, the oldest first.
  */
 export function addFastPath({ server, service, policy, requestId, limits, parts, heads }: FastPathOptions): (count: number) => void {
   const { CORS_ORIGINS } = service.config;

@@ -11,7 +11,7 @@ export interface PlainHead extends RequestHead {
   readonly keepsAlive: boolean;
 }
 
-/** Stops this parser from holding long heads: the HTTP server reads them, which has bounds and answers for them. */
+/** Longer heads go to the HTTP server, which has bounds and answers for them. Stops them from filling memory here. */
 const PLAIN_HEAD_MAX_BYTES = 8 * 1024;
 
 /** Requests with more headers take the ordinary way, which counts the bytes it holds. Stops thousands of short headers from taking memory here. */
@@ -22,7 +22,7 @@ const REQUEST_LINE = /^(GET|POST|OPTIONS) (\/[!-~]*) HTTP\/(1\.[01])$/;
 const HEADER = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*(?:[!-~\x80-\xff][\t -~\x80-\xff]*|)$/;
 const LENGTH = /^(?:0|[1-9][0-9]{0,8})$/;
 
-/** Headers that change how a connection or a body is read, or that Node shows in a form of its own. The HTTP server reads requests with one of these. */
+/** Headers that change how a connection or a body is read, or that Node shows in a form of its own. A request with one of them goes to the HTTP server. */
 const NOT_PLAIN = new Set(['transfer-encoding', 'content-encoding', 'expect', 'upgrade', 'trailer', 'proxy-connection', 'http2-settings', 'set-cookie', '__proto__']);
 
 /**
@@ -38,7 +38,7 @@ const HEAD_END = Buffer.from('\r\n\r\n');
 
 /** The request at the beginning of the bytes. */
 export type Read =
-  /** A head. The body begins and ends there, in bytes; it may still be on its way, or more may follow. */
+  /** A head. `bodyStart` and `length` are offsets, in bytes: of the body, and of the end of the request. The body may be incomplete, and further requests may follow. */
   | { readonly kind: 'plain'; readonly head: PlainHead; readonly bodyStart: number; readonly length: number }
   /** The beginning of a head. */
   | { readonly kind: 'incomplete' }
@@ -89,7 +89,7 @@ function isBeginning(bytes: Buffer, of: Buffer): boolean {
 
 const NONE: readonly string[] = [];
 
-/** The HTTP server is asked for them: what has no endpoint here is handed over. */
+/** Never needed here: a request without an endpoint is handed over, and the HTTP server then finds the methods. */
 const allowedMethods = (): readonly string[] => NONE;
 
 /** The headers of a request inherit nothing. Without a prototype they would be a hash table from the start, which takes longer to fill and to read. */
@@ -100,7 +100,7 @@ function readHeaders(lines: readonly string[]): Pick<PlainHead, 'headers' | 'rep
   let repeated: string[] | undefined;
   for (let index = 1; index < lines.length; index++) {
     const line = lines[index]!;
-    // Without a list of its parts, which costs more than the rest.
+    // `test` makes no array of matches: that would cost more than the rest.
     if (!HEADER.test(line)) return undefined;
     const colon = line.indexOf(':');
     const name = line.slice(0, colon).toLowerCase();
@@ -118,7 +118,7 @@ function readHeaders(lines: readonly string[]): Pick<PlainHead, 'headers' | 'rep
   return { headers, repeated: repeated ?? NONE };
 }
 
-/** The rest of a line from a place on, without the blanks and tabs around it, as Node shows it. A regular expression for that would take long where many are within. */
+/** The line from an index on, without spaces and tabs around it, as Node shows it. A regular expression would take quadratic time on many spaces within. */
 function withoutBlanks(line: string, from: number): string {
   let begin = from;
   let end = line.length;
@@ -134,7 +134,7 @@ function isBlank(character: string | undefined): boolean {
 /** Several options: `keep-alive`, `TE`, and `upgrade`, which means nothing without the header of that name. */
 const CONNECTION_OPTIONS = /^[a-z-]+(?:, ?[a-z-]+)*$/;
 
-/** Whether the connection goes on after the answer (RFC 9112, section 9.3); undefined where that takes a second look. */
+/** Whether the connection stays open after the answer (RFC 9112, section 9.3); undefined if only the HTTP server can tell. */
 function persistence(httpVersion: string, connection: string | undefined): boolean | undefined {
   const options = connection?.toLowerCase();
   if (options === 'close') return false;
@@ -143,7 +143,7 @@ function persistence(httpVersion: string, connection: string | undefined): boole
   return CONNECTION_OPTIONS.test(options) ? !options.split(/, ?/).includes('close') : undefined;
 }
 
-/** The endpoint that the fast path serves; undefined where the HTTP server has to judge the request. */
+/** The endpoint, if the fast path serves it. */
 function endpointAt(method: string, path: readonly string[]): Endpoint | undefined {
   const isTopic = path[0] === 'topics';
   if (method === 'POST') return isTopic && path.length === 2 ? ENDPOINTS.publish : undefined;
@@ -162,7 +162,7 @@ function readTarget(target: string): { readonly path: readonly string[]; readonl
   try {
     return { path: target.includes('%') ? path.map(decodeURIComponent) : path, query };
   } catch {
-    // No percent-encoded UTF-8: there is an answer for that elsewhere.
+    // Not percent-encoded UTF-8: the HTTP server answers that.
     return undefined;
   }
 }

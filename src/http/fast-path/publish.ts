@@ -7,7 +7,7 @@ import { problemOf } from '../output/problem-response.ts';
 import { PUBLISHED_TYPE, REPLAYED_HEADERS } from '../output/published.ts';
 import { publishOne } from '../publish-one.ts';
 import type { Service } from '../service.ts';
-import type { FastPathHandler, FastPathRequest } from './connection.ts';
+import type { FastPathHandler, FastPathRequest } from './connection-host.ts';
 import { headerLines, problemResponse, type Response } from './response.ts';
 
 interface Publishing extends Pick<FastPathRequest, 'admission' | 'connection'> {

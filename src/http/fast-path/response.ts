@@ -3,7 +3,7 @@ import { problemBody, PROBLEM_TYPE, problemHeaders } from '../output/problem-res
 import { httpDate } from '../output/response-head.ts';
 import { STATUS_CODES } from '../output/status.ts';
 
-/** A whole answer, but for what belongs to its connection. */
+/** An answer without the headers that depend on its connection. */
 export interface Response {
   readonly status: number;
   /** Its headers, as `headerLines` writes them. */
@@ -11,7 +11,7 @@ export interface Response {
   readonly body: string;
 }
 
-/** The common headers that were written last: where no page of another origin reads answers, all answers have the same. */
+/** The last headers with their lines. Without CORS all answers have the same object of common headers, so this saves the work for nearly all. */
 let last: { readonly headers: Readonly<Record<string, string>>; readonly lines: string } = { headers: {}, lines: '' };
 
 /** Headers as they are written, a line for each. */
@@ -29,11 +29,11 @@ export function problemResponse(problem: Problem, common: Readonly<Record<string
   return { status: problem.status, head: headerLines({ ...common, 'content-type': PROBLEM_TYPE, ...problemHeaders(problem) }), body: problemBody(problem).toString() };
 }
 
-/** The answer as it is written (RFC 9112), in one piece; `keepAliveMs` is undefined where the connection ends after it. */
+/** The whole answer as one text (RFC 9112). `keepAliveMs` is undefined if the connection ends after it. */
 export function responseText({ status, head, body }: Response, keepAliveMs: number | undefined): { readonly text: string; readonly encoding: 'latin1' | 'utf8' } {
   const length = Buffer.byteLength(body);
   const connection = keepAliveMs === undefined ? 'close' : `keep-alive\r\nkeep-alive: timeout=${Math.floor(keepAliveMs / 1000)}`;
   const text = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}content-length: ${length}\r\ndate: ${httpDate()}\r\nconnection: ${connection}\r\n\r\n${body}`;
-  // As many bytes as characters: nothing beyond ASCII, for which the shorter way is the same.
+  // If the text is ASCII, latin1 gives the same bytes as utf8, and faster.
   return { text, encoding: length === body.length ? 'latin1' : 'utf8' };
 }

@@ -10,7 +10,7 @@ import { problemOf } from '../output/problem-response.ts';
 import { streamHead } from '../output/response-head.ts';
 import type { Service } from '../service.ts';
 import { streamFraming } from '../stream-framing.ts';
-import type { FastPathHandler, FastPathRequest } from './connection.ts';
+import type { FastPathHandler, FastPathRequest } from './connection-host.ts';
 import { problemResponse } from './response.ts';
 
 /** `GET /topics/{topic-or-pattern}/events` and `GET /events?topic=…`: the same as the routes in routes/streams.ts. */

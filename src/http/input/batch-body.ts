@@ -39,8 +39,7 @@ export function batchFormat(headers: IncomingHttpHeaders): BatchFormat | undefin
 }
 
 /**
- * Why the headers of a batch do not do. Those that describe one message are refused: each message of a batch has members for that, and the headers
- * would be ignored.
+ * Checks the headers of a batch. Headers that describe one message are refused rather than ignored: each message of a batch has members for that.
  */
 export function batchProblem(headers: IncomingHttpHeaders): Problem | undefined {
   if (batchFormat(headers) === undefined) return new Problem('unsupported-media-type', 'A batch is application/json or application/x-ndjson.', { field: 'Content-Type' });
@@ -84,7 +83,7 @@ interface Place {
   readonly span: Span;
 }
 
-/** Yields undefined where others may have their turn; so does `lines`. */
+/** Yields undefined where the caller may pause, as `lines` does. */
 function* elements(source: string, bounds: BatchBounds): Generator<Place | undefined, void> {
   let index = 0;
   try {
@@ -133,8 +132,8 @@ function longestMessage({ messageBytes }: BatchBounds): number {
 }
 
 /**
- * Finds the bytes of a part of the text, which is read from front to back. So the data of a message is a part of the body until all are read, and not
- * a third copy of it besides the text.
+ * Finds the bytes of a span of the text, for spans in ascending order. So the data of each message is a slice of the body. A copy of each would be a third copy,
+ * besides the body and its text.
  */
 class Offsets {
   readonly #source: string;

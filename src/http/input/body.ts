@@ -13,7 +13,7 @@ const DISCARDED_MAX_BYTES = 8 * 1024 * 1024;
  * Reads the body of a request that is refused for its head, and throws it away.
  * @param declared The Content-Length, if there is one.
  * @param limit The largest body that would be taken, in bytes.
- * @returns Resolves when the refusal may be written, with whether the body was read to its end. Too long for that, it resolves early.
+ * @returns Whether the body was read to its end. It resolves when the refusal may be written: early, if the body is too long to read.
  */
 export function discardBody(stream: Readable, declared: number | undefined, limit: number): Promise<boolean> {
   const most = limit + DISCARDED_MAX_BYTES;
@@ -46,8 +46,8 @@ export interface BodyOptions {
 }
 
 /**
- * Collects the body of a request in memory, within bounds. When there is no room, the client that holds most loses the newest of its bodies; then one that has stopped coming
- * makes room.
+ * Collects the body of a request in memory, within bounds. When there is no room, the client with the most memory loses its newest body. If no client has more than the others,
+ * a body without progress is evicted.
  * @returns The body, in memory of its own that holds nothing else.
  * @throws Problem `too-large` or `overloaded`; `invalid-request` when the sender left before the end. Then nothing is held.
  */

@@ -4,11 +4,11 @@
  */
 export interface Span {
   readonly start: number;
-  /** Behind its last character. */
+  /** The index after its last character. */
   readonly end: number;
 }
 
-/** A member stands in an object twice: which one is meant, nobody can say. */
+/** An object has a member twice, so its value is ambiguous. */
 export class DuplicateMember extends Error {
   override name = 'DuplicateMember';
   readonly member: string;
@@ -30,7 +30,7 @@ export class NotAnArray extends Error {
   }
 }
 
-/** White space skipped before others get their turn. Stops a body of white space alone from holding up the event loop. */
+/** The white space that is skipped without a pause. Stops a body of white space alone from holding up the event loop. */
 export const TURN_CHARACTERS = 64 * 1024;
 
 const QUOTE = 0x22;
@@ -67,7 +67,7 @@ export function memberSpan(source: string, name: string): Span | undefined {
 /**
  * The elements of an array, one after the other. Only what is between them is checked here: if the array ends without
  * `NotAnArray`, and `JSON.parse` accepts each element, then it accepts the whole. So a large array needs no large parse.
- * Between elements it yields undefined where others may have their turn.
+ * It yields undefined between elements after much white space, so that the caller can pause.
  * @param longest An element with more characters is cut somewhere after them: it is too long in any case.
  * @throws NotAnArray
  */

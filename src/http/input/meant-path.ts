@@ -1,7 +1,7 @@
 /** Longer paths are not repeated in an answer. */
 const PATH_MAX_CHARACTERS = 300;
 
-/** The rest may be a hook's secret, which the sender of a webhook would log with the answer. */
+/** Paths of hooks may have a secret, and senders of webhooks log the answers. So no answer repeats such a path. */
 const SECRET_RESOURCES = new Set(['hook', 'hooks']);
 
 /**

@@ -7,7 +7,7 @@ import { ownText } from '../../runtime/memory.ts';
 import type { Query } from './query-string.ts';
 
 /**
- * Who listens: whom the credential names, or `?as=` where nobody has one; and what others see of it (`?meta=`), unless the token says that. Each is there once at most.
+ * The member that listens. The credential names it; without access control `?as=` does. `?meta=` is its metadata for others, unless the token has some.
  * @throws Problem that names the parameter
  */
 export function readMember({ as: id, meta }: Query, identity: Identity): Member | undefined {

@@ -1,7 +1,7 @@
 import type { Retry } from '../../fleet/steering.ts';
 import { Problem } from '../../model/problem.ts';
 
-/** The longest time after which a client may be told to come back: a day. */
+/** The longest time that a client may be told to stay away: a day. Stops mistakes, such as milliseconds. */
 export const RETRY_MAX_SECONDS = 86_400;
 
 const SECONDS = /^[1-9][0-9]{0,5}$/;

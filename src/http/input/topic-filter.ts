@@ -8,7 +8,7 @@ export function filterFromPath(topic: string, query: unknown): Filter {
   return new Filter([ownText(checkName(query)(topic))]);
 }
 
-/** An application that puts the name of a user into a topic does not want one who is called `>` to read everything. */
+/** With `pattern=0` a wildcard is refused. So an application may put a user's name into a topic, and a user with the name `>` cannot read everything. */
 function checkName(query: unknown): (name: string) => string {
   return isOn(query, 'pattern') ? checkWish : checkLiteral;
 }

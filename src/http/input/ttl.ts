@@ -6,7 +6,7 @@ export const TTL_MAX_SECONDS = 315_360_000;
 /** The shortest TTL. A TTL of 0 asks for delivery now or never (RFC 8030, section 5.2). It becomes this one, which is long enough for all open streams. */
 const TTL_MIN_SECONDS = 1;
 
-/** The seconds that a TTL that was asked for stands for; 0, where none was, for ever. */
+/** The TTL of a message, from the TTL of its request; 0 means that it does not expire. */
 export function ttlSeconds(asked: number | undefined): number {
   return asked === undefined ? 0 : Math.max(asked, TTL_MIN_SECONDS);
 }

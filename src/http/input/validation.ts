@@ -31,7 +31,7 @@ const CODES: Readonly<Record<string, ProblemCode>> = {
 const require = createRequire(import.meta.url);
 let ajv: Validator.Ajv | undefined;
 
-/** An instance starts without the validator, which is some eighty modules. A check answers at once, and so cannot wait for an import. */
+/** Loads the validator, some eighty modules, at its first use rather than at the start. With `require`, because a check is synchronous and cannot wait for an import. */
 function validator(): Validator.Ajv {
   if (ajv === undefined) {
     const { Ajv } = require('ajv') as typeof Validator;
@@ -49,10 +49,9 @@ export function loadValidator(): void {
 }
 
 /**
- * A check of values that came from outside. It answers with what is wrong, as a problem that names the member, or with
- * nothing.
- * @param schema An object's.
- * @param otherwise The code where the member has none of its own.
+ * Makes a check of values from outside. The check returns a problem that names the wrong member, or undefined.
+ * @param schema The schema of an object.
+ * @param otherwise The code for members without a code of their own.
  */
 export function checker(schema: TSchema, otherwise: ProblemCode): (value: unknown) => Problem | undefined {
   let validate: Validator.ValidateFunction | undefined;
@@ -82,7 +81,7 @@ const WHOLE_NUMBER = /^[0-9]{1,15}$/;
  * wants one. It must also be written as one: the usual conversions take `true` for 1.
  */
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
-  // Parts of the path and headers are texts in any case, and nothing else is asked of them here. Bodies are read by their routes.
+  // Path and headers are texts, without a check here. Routes read their bodies themselves.
   if (httpPart !== 'querystring') return () => true;
   const { properties = {} } = schema as { readonly properties?: Readonly<Record<string, { readonly type?: string }>> };
   const check = checker(schema, 'invalid-request');

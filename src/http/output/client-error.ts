@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { Problem, type ProblemCode } from '../../model/problem.ts';
 import { rawProblem } from './problem-response.ts';
 
-/** There was no room for a head that had not arrived in whole. */
+/** The code of an error: there was no room for an incomplete head. */
 export const NO_ROOM_FOR_HEAD = 'NO_ROOM_FOR_HEAD';
 
 const PARSER: Readonly<Record<string, readonly [ProblemCode, string]>> = {
@@ -12,11 +12,11 @@ const PARSER: Readonly<Record<string, readonly [ProblemCode, string]>> = {
   [NO_ROOM_FOR_HEAD]: ['overloaded', 'Too many heads of requests are still arriving.'],
 };
 
-/** Connections whose last answer waits for those before it: the parser complains again about later bytes there. */
+/** Connections whose last answer waits for earlier answers. The parser reports further errors there, which get no second answer. */
 const ending = new WeakSet<Socket>();
 
 /**
- * Answers what never became a request: an error of the parser or of the connection. No hook and no route saw it.
+ * Answers an error of the parser or of the connection. There is no request, so no hook and no route runs.
  * @returns The status of the answer; undefined without an answer.
  */
 export function answerClientError(error: Error & { readonly code?: string }, socket: Socket): number | undefined {

@@ -5,15 +5,15 @@ import { UntilAnswered, type Asked } from './until-answered.ts';
 /** A text is held as it is, and as the bytes that the kernel has not taken. */
 const TEXT_FACTOR = 2;
 
-/** A smaller answer counts for nothing: it would cost more than it holds, and Node reads no more requests of a connection whose client leaves many of them. */
+/** Smaller answers are not counted. The count would cost more than they hold, and Node stops reading requests of a client that leaves many answers unread. */
 const SMALL_ANSWER_BYTES = 4 * 1024;
 
 /** A socket, and how much of the write that is under way the kernel has not taken yet. */
 type WritingSocket = Socket & { readonly _handle?: { readonly writeQueueSize?: number } | null };
 
 /**
- * Counts the bytes of answers until their clients have taken them. One packet can hold a thousand requests for 4 MiB each. When there is no room, the client that holds most loses the connection
- * with the newest of its answers; then one whose client takes nothing makes room.
+ * Counts the bytes of answers until their clients have read them. One packet can hold a thousand requests for 4 MiB each. When there is no room, the client with the most bytes loses the connection
+ * with its newest answer. If no client has more than the others, a connection without progress ends.
  */
 export class OutgoingBytes {
   readonly #held: UntilAnswered;
@@ -28,7 +28,7 @@ export class OutgoingBytes {
     return bytes <= SMALL_ANSWER_BYTES || this.#held.take(asked(), bytes);
   }
 
-  /** As `take`, for answers that are sent in any case, such as the receipt of a stored message. */
+  /** Counts an answer that must be sent even without room, such as the receipt of a stored message. */
   add(asked: () => Asked, body: unknown): void {
     const bytes = sizeOf(body);
     if (bytes > SMALL_ANSWER_BYTES) this.#held.mustTake(asked(), bytes);

@@ -10,14 +10,14 @@ export interface Asked {
   readonly holder: Holder;
 }
 
-/** Counts bytes that are held for a request until its answer has left, or its client has. They are taken back by ending the connection: half of an answer is none. */
+/** Counts the memory of a request until its answer was sent, or its client has left. Eviction ends the connection, because half an answer is of no use. */
 export class UntilAnswered {
   readonly #budget: Budget;
   readonly #standing: (socket: Socket) => Omit<Holding, 'takeBack'>;
   /** The holds of open connections. An answer that waits for earlier ones on its connection never learns that the connection has ended. */
   readonly #held = new WeakMap<Socket, Set<Hold>>();
 
-  /** @param standing How it is known whether what a connection holds moves. */
+  /** @param standing Tells how to see whether a connection makes progress: see `Holding`. */
   constructor(budget: Budget, standing: (socket: Socket) => Omit<Holding, 'takeBack'>) {
     this.#budget = budget;
     this.#standing = standing;

@@ -43,7 +43,7 @@ export function streamRoutes(app: App, service: Service): void {
     const control = isOn(request.query, 'control');
     const presence = wantsPresence(request.query);
     if (request.method === 'HEAD') {
-      if (request.admission.isBusy) throw new Problem('unavailable', 'No stream can begin now.');
+      if (request.admission.outcome.kind === 'busy') throw new Problem('unavailable', 'No stream can begin now.');
       const forbidden = streamProblem(request.admission.identity.grant, filter, presence);
       if (forbidden !== undefined) throw forbidden;
       void reply.headers(EVENT_STREAM_HEADERS).send();

@@ -4,14 +4,14 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { exclusivePort } from '../../runtime/sockets/exclusive-port.ts';
 
 /**
- * New connections wait in the kernel until they are accepted, and libuv accepts one from each queue in a turn of the event loop. With one queue, a client that opens hundreds a second makes
- * newcomers wait while turns are long. So a server listens on its port several times (SO_REUSEPORT): the kernel gives each queue a share of the connections.
+ * New connections wait in the kernel, and libuv accepts one from each queue in a turn of the event loop. With one queue, a client that opens hundreds of connections a second makes
+ * all others wait, if turns are long. So a server listens on its port several times (SO_REUSEPORT), and the kernel spreads the connections over these queues.
  */
 
-/** How many connections one turn accepts. Stops a flood of connections from holding up newcomers, and a turn from spending long on new connections. */
+/** The number of queues, and so the most connections that one turn accepts. Stops a flood of connections from delaying others, and a turn from spending long on them. */
 const QUEUE_CONNECTIONS = 16;
 
-/** Only Linux shares the connections out. Elsewhere there is one queue. */
+/** Only Linux spreads connections over several queues. Elsewhere there is one queue. */
 const CAN_SHARE = process.platform === 'linux';
 
 /** The queues of a server besides its own. */
@@ -40,7 +40,7 @@ export async function openQueues(server: HttpServer, backlog: number): Promise<v
   }
 }
 
-/** Accepts nothing more there. Resolves when the last connection has ended. */
+/** Stops accepting on the further queues. Resolves when their last connection has ended. */
 export async function closeQueues(server: HttpServer): Promise<void> {
   await Promise.all((queuesOf.get(server) ?? []).map(async (queue) => {
     const closed = once(queue, 'close');

@@ -15,21 +15,21 @@ import { endTimer } from './socket-owner.ts';
 export function letGoOf(response: ServerResponse, socket: Socket): void {
   // As if the answer had left: the server forgets the request and the response.
   response.emit('finish');
-  // A request that came after it, and was passed over, may have been given the socket.
+  // On `finish`, Node may have given the socket to the response of a later request, which was passed over.
   (socket as Socket & { readonly _httpMessage?: ServerResponse | null })._httpMessage?.detachSocket(socket);
   letGoOfIdle(socket);
 }
 
-/** Receives the real end of a connection, however the connection was used before. */
+/** One listener for the real end of each connection. `letGoOfIdle` calls all other `close` listeners earlier. */
 const atEnd = new WeakMap<Socket, () => void>();
 
-/** Tells of the end of a connection, also after the server has let go of it. */
+/** Calls a listener at the real end of a connection, even if the server has let go of it before. */
 export function onConnectionEnd(socket: Socket, listener: () => void): void {
   atEnd.set(socket, listener);
   socket.on('close', listener);
 }
 
-/** Takes that back, and leaves nothing in memory. */
+/** Removes the listener of `onConnectionEnd`. */
 export function offConnectionEnd(socket: Socket): void {
   const listener = atEnd.get(socket);
   if (listener !== undefined) socket.off('close', listener);
@@ -39,7 +39,7 @@ export function offConnectionEnd(socket: Socket): void {
 /** Lets go of a connection on which no request is under way and none has begun. */
 export function letGoOfIdle(socket: Socket): void {
   endTimer(socket);
-  // The server may have stopped reading below the socket, where nothing but its own listener begins again.
+  // Node's parser may have stopped reading below the socket. Only the server's listener for `resume` starts it again.
   (socket as Socket & { _paused?: boolean })._paused = false;
   socket.emit('resume');
   const listener = atEnd.get(socket);

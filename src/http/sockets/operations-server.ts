@@ -8,17 +8,17 @@ import { OPERATIONS_MAX_CONNECTIONS, SERVER_OPTIONS, STANDSTILL_MAX_MS } from '.
 /** Sockets that the second listener accepted. */
 const accepted = new WeakSet<Socket>();
 
-/** Through which listener a connection came in. */
+/** The listener that accepted a connection. */
 export function listenerOf(socket: Socket): Listener {
   return accepted.has(socket) ? 'operations' : 'main';
 }
 
-/** How the application's HTTP server treats a request, or bytes that are none. The second server leaves that to it. */
+/** The second server forwards these events to the main server, which answers requests and malformed bytes of both. */
 const EVENTS = ['request', 'checkContinue', 'checkExpectation', 'clientError'] as const;
 
 /**
- * Builds the second listener: metrics, health and the description of the service, without a credential. Its requests go through the same door, which knows
- * where they came from. It has connections of its own, so that health can be asked where the others are all in use.
+ * Builds the operations listener: metrics, health and the OpenAPI document, without a credential. Its requests pass the same admission, which sees their listener (`listenerOf`).
+ * It has a bound of its own for connections. So it answers even when the main listener has no free connection.
  */
 export function buildOperationsServer({ server: main }: { readonly server: Server }, counters: Pick<Counters, 'evicted'>): Server {
   const server = createServer(SERVER_OPTIONS);

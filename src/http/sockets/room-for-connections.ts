@@ -7,18 +7,18 @@ import { clientAddress, isTrusted, networkOf } from '../admission/client-address
 import { offConnectionEnd, onConnectionEnd } from './let-go.ts';
 
 /**
- * How many connections are kept free. Where fewer are free, each new connection ends an idle one. So health checks and publishers get in, although other clients hold
- * their connections open.
+ * The number of connections that stay free. When fewer are free, each new connection ends an idle one. So health checks and publishers can connect although other clients keep
+ * idle connections.
  */
 const SPARE_CONNECTIONS = 16;
 
 /**
- * Where fewer are free although idle ones were ended, the address with most connections loses one to each new connection from another address. An address with more connections than this gets
- * none of the last places, so that others can connect.
+ * When even fewer are free, although idle ones were ended, the address with the most connections loses one to each new connection from another address. An address with more connections
+ * than this gets none of the last places, so that others can connect.
  */
 const LAST_SPARE_CONNECTIONS = 8;
 
-/** Connections are counted by their addresses above this share of all; streams do not count. The kernel has to be asked for each address: few connections need not pay for that. */
+/** Connections without streams are counted by address only above this share of the bound: an address costs a system call. */
 const ADDRESSED_FROM_SHARE = 0.1;
 
 export interface RoomForConnections {
@@ -32,7 +32,7 @@ export interface RoomForConnections {
   readonly trusted: BlockList | undefined;
 }
 
-/** The shares of connections that are no streams: streams have a bound of their own. */
+/** The shares of connections without a stream: streams have a bound of their own. */
 const shares = new WeakMap<Socket, Share>();
 
 /** Bounds the connections of a server, so that sockets never take the files that the database must open. Beyond the bound they are dropped. */
@@ -42,7 +42,7 @@ export function keepRoom(server: Server, { maxConnections, endIdle, streams, cou
   const most = Math.max(0, maxConnections - SPARE_CONNECTIONS);
   const last = Math.max(0, maxConnections - LAST_SPARE_CONNECTIONS);
   const addressed = maxConnections * ADDRESSED_FROM_SHARE;
-  /** When they were last counted, and how many have come since. */
+  /** The open connections at the last count, and the connections accepted since. Their sum is an upper bound of the open ones. */
   let counted = 0;
   let accepted = 0;
   server.on('connection', (socket: Socket) => {
@@ -70,7 +70,7 @@ export function keepRoom(server: Server, { maxConnections, endIdle, streams, cou
   });
 }
 
-/** The connection is a stream's from now on. */
+/** Stops counting a connection that has become a stream. */
 export function leaveRoom(socket: Socket): void {
   leave(socket);
   offConnectionEnd(socket);

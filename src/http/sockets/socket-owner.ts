@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 
-/** The owner of a socket is told what happens on it. A socket changes hands without a change of listeners: that would cost more than most requests do. */
+/** The one object that handles the events of a socket. When a socket changes its owner, the listeners stay: replacing them would cost more than most requests do. */
 export interface SocketOwner {
   received(bytes: Buffer): void;
   /** The client has closed its side. */
@@ -18,21 +18,21 @@ interface OwnedSocket extends Socket {
   [OWNER]?: SocketOwner;
 }
 
-/** Makes `owner` the owner of a socket. It is not told of errors: `closed` follows them. */
+/** Makes `owner` the owner of a socket. Errors have no method, because `closed` follows each. */
 export function own(socket: OwnedSocket, owner: SocketOwner): void {
   const isFirst = socket[OWNER] === undefined;
   socket[OWNER] = owner;
   if (isFirst) socket.on('data', onData).on('end', onEnd).on('timeout', onTimeout).on('drain', onDrain).on('close', onClose).on('error', onError);
 }
 
-/** Leaves the socket to code that does not know of owners. Nothing is read until that code listens and resumes the socket. */
+/** Removes the owner and its listeners, for code with listeners of its own. The socket is paused until that code resumes it. */
 export function disown(socket: OwnedSocket): void {
   socket.pause();
   socket.off('data', onData).off('end', onEnd).off('timeout', onTimeout).off('drain', onDrain).off('close', onClose).off('error', onError);
   delete socket[OWNER];
 }
 
-/** Where Node keeps the timer of `Socket.setTimeout`, also when it has ended; undefined where a version of Node keeps it elsewhere. */
+/** The property in which Node keeps the timer of `Socket.setTimeout`, even an ended one; undefined in a version of Node that uses another. */
 const TIMER = Object.getOwnPropertySymbols(new Socket()).find(({ description }) => description === 'timeout');
 
 /** Ends the timer of a socket that may be quiet for ever. Node would keep some 200 bytes of it for each stream. */

@@ -3,12 +3,20 @@ import type { Socket } from 'node:net';
 import { letGoOf } from './let-go.ts';
 
 /**
+ * How a socket leaves the HTTP server for a stream. `claim` marks the connection in the turn in which the request's head was parsed. `passOver` drops the requests after it. `takeOver` waits for
+ * the answers before it, and hands the socket to the stream.
+ *
+ * This room has the sockets below HTTP: let-go.ts takes a socket from Node's server, and socket-owner.ts gives it to another owner. room-for-connections.ts and accept-queues.ts bound and
+ * spread connections. operations-server.ts is the second listener.
+ */
+
+/**
  * How many requests are passed over on a connection on which a stream was asked for; then it is closed. Stops a flood of them: nothing is
  * ever written for them, so nothing slows their sender down while the stream waits for earlier answers.
  */
 const PASSED_OVER_MAX_REQUESTS = 100;
 
-/** Sockets on which a stream was asked for, or another request that is the last there. With how many later requests were passed over. */
+/** Sockets with a request that must be the last one there, with the number of later requests that were passed over. */
 const claimed = new WeakMap<Socket, number>();
 
 /**

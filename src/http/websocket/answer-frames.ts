@@ -3,14 +3,14 @@ import type { Problem } from '../../model/problem.ts';
 import { problemBody, problemHeaders } from '../output/problem-response.ts';
 import type { RequestName } from './client-frame.ts';
 
-/** The answer to a client's frame. */
+/** Answers to the frames of a client. */
 
-/** It was carried out. `json` is the body of the same answer by HTTP. */
+/** `$answer`: the request was carried out. `json` is the body of the same answer by HTTP. */
 export function answerFrame(request: RequestName | undefined, json: string, replayed: boolean): Buffer {
   return textFrame(Buffer.from(`{"event":"$answer",${named(request)}${replayed ? '"replayed":true,' : ''}"data":${json.trimEnd()}}`));
 }
 
-/** It was refused. */
+/** `$error`: the request was refused. */
 export function errorFrame(request: RequestName | undefined, problem: Problem): Buffer {
   const { 'retry-after': seconds } = problemHeaders(problem);
   const retry = seconds === undefined ? '' : `"retryMs":${Number(seconds) * 1000},`;

@@ -15,15 +15,15 @@ import { checkNames } from '../input/topic-change.ts';
 import { TTL_MAX_SECONDS, ttlSeconds } from '../input/ttl.ts';
 import type { RequestHead } from '../admission/request-head.ts';
 
-/** The requests of a client on its WebSocket: the same as by HTTP, one JSON object each. */
+/** The requests of a client on its WebSocket: one JSON object in each frame, with the same rules as by HTTP. */
 
 /** The client's name for a request. The answer repeats it unchanged. */
 export type RequestName = string | number;
 
-/** Stops names of requests from being a way to be sent large answers. */
+/** Stops a client from making answers large with long names. */
 const REQUEST_MAX_CHARACTERS = 64;
 
-/** A frame whose request has a name, if it says one; the rest was not looked at. */
+/** A frame after `JSON.parse`. Only `request` is checked; `readFrame` checks the rest. */
 export interface ParsedFrame {
   readonly source: string;
   readonly value: object;
@@ -80,7 +80,7 @@ export function readFrame(frame: ParsedFrame, bounds: FrameBounds): ClientFrame 
     const { add, remove } = members(frame.value, ['add', 'remove', 'request']);
     return { kind: 'topics', request: frame.request, change: checkNames({ add, remove }, bounds.takesPatterns, bounds.config.TOPICS_PER_STREAM) };
   }
-  throw new Problem('invalid-request', 'Nothing is asked for: a frame has publish, or add and remove.', { field: 'publish' });
+  throw new Problem('invalid-request', 'The frame has no request: it needs publish, or add or remove.', { field: 'publish' });
 }
 
 function readPublish({ source, value, request }: ParsedFrame, { config, scope }: FrameBounds): PublishFrame {
@@ -106,7 +106,7 @@ function readPublish({ source, value, request }: ParsedFrame, { config, scope }:
   return { kind: 'publish', request, draft: { topic, event: named, json, data: body, ttl: seconds }, key, wantsReport: report };
 }
 
-/** The source of `data`: it is stored as it was written. */
+/** The source text of `data`, which is stored without a change. */
 function dataSource(source: string): string {
   try {
     const { start, end } = memberSpan(source, 'data')!;
@@ -117,7 +117,7 @@ function dataSource(source: string): string {
   }
 }
 
-/** The request that a frame stands for: admission decides about it as about one by HTTP. */
+/** The head of the same request by HTTP, for admission. */
 export function headOf(frame: ClientFrame, headers: HandshakeHeaders): RequestHead {
   const common = { listener: 'main', httpVersion: '1.1', headers, repeated: [], allowedMethods: () => [] } as const;
   if (frame.kind === 'topics') return { ...common, method: 'PATCH', url: '/streams/this', query: {}, endpoint: ENDPOINTS.changeStream };

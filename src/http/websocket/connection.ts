@@ -16,13 +16,13 @@ import type { Service } from '../service.ts';
 import { answerFrame, errorFrame } from './answer-frames.ts';
 import { headOf, parseFrame, readFrame, type ClientFrame, type HandshakeHeaders, type ParsedFrame } from './client-frame.ts';
 
-/** How many frames of a client may be without an answer. Stops one connection from queueing requests, or answers that it does not take. */
+/** How many frames of a client may be unanswered. Stops one connection from queueing requests, or answers that its client does not read. */
 const SOCKET_MAX_REQUESTS = 32;
 
 /** How many frames in a row may be malformed. Stops a client that repeats a mistake, which costs the service a parse each time. */
 const MALFORMED_MAX_REQUESTS = 20;
 
-/** The uncounted bytes of a frame that has come in part. Small frames come whole, and cost nothing more. Bytes. */
+/** The first bytes of an incomplete frame are not counted. So small frames, which usually come whole, cost no count. */
 const PART_FREE_BYTES = 4 * 1024;
 
 /** The head of a ping from a client: two bytes, and four of its mask. */
@@ -40,7 +40,7 @@ export interface SocketBeginning extends Omit<Beginning, 'head'> {
 /** Names of frames in log lines. */
 let frames = 0;
 
-/** A WebSocket that tells before it says goodbye: after a close frame nothing else may be sent. */
+/** A WebSocket that calls `ending` before it sends a close frame, after which nothing else may be sent. */
 export class StreamSocket extends WebSocket {
   /** Called once before a close frame is sent. Returns whether one was sent already. */
   ending: (() => boolean) | undefined;
@@ -61,7 +61,7 @@ export interface SocketConnectionOptions {
 }
 
 /**
- * An open WebSocket: the stream that is written to its socket, and what its client asks on it. It keeps nothing of the handshake but who sent it.
+ * An open WebSocket: its stream, and the requests in its client's frames. Of the handshake it keeps only the sender and three headers, so that the request itself can be freed.
  */
 export class SocketConnection {
   readonly #webSocket: StreamSocket;
@@ -75,9 +75,9 @@ export class SocketConnection {
   #holder!: Holder;
   #headers: HandshakeHeaders = {};
   #takesPatterns = true;
-  /** The lease of the stream when this connection last looked. */
+  /** The stream's lease after the handshake, or after its last change of topics. If the stream has another one, a renewal has changed its credential. */
   #lease: Lease | undefined;
-  /** Frames that were not answered yet, and of those the answers that the socket did not take. */
+  /** The number of unanswered frames. `#answers` are those of their answers for which the socket had no room. */
   #unanswered = 0;
   #answers: Buffer[] = [];
   #malformed = 0;
@@ -120,7 +120,7 @@ export class SocketConnection {
     });
   }
 
-  /** A close frame is about to be sent. The stream ends here: nothing is written to it any more. */
+  /** Ends the stream before a close frame is sent, so that nothing is written after it. Returns whether the stream has already sent one. */
   #ending(): boolean {
     const wasDismissed = this.#stream.isOver;
     this.#stream.closed();
@@ -128,7 +128,7 @@ export class SocketConnection {
     return wasDismissed;
   }
 
-  /** Counts a frame that comes in parts, and refuses what there is no memory for. */
+  /** Counts the memory of an incomplete frame, and closes the WebSocket if there is no room for it. */
   #count(bytes: number): void {
     this.#stream.heard();
     this.#partBytes += bytes;
@@ -144,14 +144,14 @@ export class SocketConnection {
     this.#webSocket.close(CLOSE.later, 'overloaded: there is no memory for a frame of this size now');
   }
 
-  /** Control frames may come between the parts of a message. */
+  /** Subtracts a control frame, which may come between the parts of a message. */
   #passed(data: Buffer): void {
     this.#partBytes = Math.max(0, this.#partBytes - CONTROL_HEAD_BYTES - data.length);
   }
 
   #pinged(data: Buffer): void {
     this.#passed(data);
-    // RFC 6455, section 5.5.3: only the newest ping needs an answer. Nothing queues for a client that takes nothing.
+    // RFC 6455, section 5.5.3: only the newest ping needs an answer. Without room in the socket, send none: pongs must not queue.
     if (!this.#stream.isOver && !this.#socket.writableNeedDrain) this.#webSocket.pong(data);
   }
 
@@ -185,10 +185,10 @@ export class SocketConnection {
   }
 
   async #carriedOut(frame: ClientFrame): Promise<Buffer> {
-    // Another request has prolonged the stream since. What that credential may do, only the request that brings it can say.
-    if (this.#stream.lease !== this.#lease) throw new Problem('invalid-credential', 'The stream goes on by another credential than that of its handshake: publish and change topics by HTTP, or open another WebSocket with it.', { field: 'Authorization' });
+    // A renewal has changed the credential. `#identity` is that of the handshake, so its rights no longer count.
+    if (this.#stream.lease !== this.#lease) throw new Problem('invalid-credential', 'The stream has another credential than its handshake. Publish and change topics by HTTP, or open another WebSocket with the new credential.', { field: 'Authorization' });
     const admission = await this.#policy.admitFrame(headOf(frame, this.#headers), { identity: this.#identity, address: () => this.#address, peer: this.#socket });
-    if (admission.refusal !== undefined) throw admission.refusal;
+    if (admission.outcome.kind === 'refused') throw admission.outcome.error;
     if (this.#stream.isOver) throw new Problem('unavailable', 'The stream has ended.');
     if (frame.kind === 'publish') {
       this.#service.counters.sockets.publishes++;
@@ -209,7 +209,7 @@ export class SocketConnection {
     if (this.#malformed >= MALFORMED_MAX_REQUESTS) this.#webSocket.close(CLOSE.policy, `${MALFORMED_MAX_REQUESTS} frames in a row were malformed`);
   }
 
-  /** Answers wait for a socket that is full, and nothing more is read from it: a client that takes no answers asks for no more. */
+  /** Sends answers while the socket has room. Backpressure: while answers wait, it reads no further frames. */
   #sendAnswers(): void {
     while (this.#answers.length > 0 && this.#stream.tell(this.#answers[0]!)) {
       this.#answers.shift();

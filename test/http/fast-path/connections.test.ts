@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { t } from 'tap';
 import type { Admission } from '../../../src/http/admission/admission.ts';
-import type { FastPathConnection, FastPathHandler, FastPathRequest } from '../../../src/http/fast-path/connection.ts';
+import type { FastPathHandler, FastPathRequest, OpenConnection } from '../../../src/http/fast-path/connection-host.ts';
 import { FastPathConnections } from '../../../src/http/fast-path/connections.ts';
 import { EVERYBODY } from '../../../src/access/credentials/identity.ts';
 import { HeldHeads } from '../../../src/http/held-heads.ts';
@@ -245,7 +245,7 @@ t.test('a client that leaves before its answer has still published', async (t) =
   t.equal((await exchange(t, served, ODD)).status, 200);
 });
 
-const ADMITTED: Admission = { identity: EVERYBODY, headers: {}, member: undefined, refusal: undefined, isPreflight: false, isBusy: false, clientAddress: () => '', holder: () => ANYBODY };
+const ADMITTED: Admission = { identity: EVERYBODY, headers: {}, member: undefined, outcome: { kind: 'served' }, clientAddress: () => '', holder: () => ANYBODY };
 
 /** A server with nothing but the fast path before it, and limits that end within the test. */
 async function bare(t: Scope, handler: FastPathHandler, limits: { firstRequestMs: number; keepAliveMs: number }): Promise<{ server: Server; port: number; sockets: Socket[] }> {
@@ -288,7 +288,7 @@ t.test('a connection is kept a little longer than its client was told, and then 
 });
 
 t.test('a request that is under way is not cut off by the limits for connections', async (t) => {
-  const taken: FastPathConnection[] = [];
+  const taken: OpenConnection[] = [];
   const { port, sockets } = await bare(t, ({ connection }) => {
     taken.push(connection);
     return true;
