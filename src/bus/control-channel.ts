@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, FairShares, type Holder } from '../runtime/sharing/fair-shares.ts';
+import { FairShares, type Holder, UNNAMED } from '../runtime/sharing/fair-shares.ts';
 import type { Bus } from './bus.ts';
 import { WakeLimiter } from './wake-limiter.ts';
 
@@ -126,7 +126,7 @@ export class ControlChannel {
    * @param take Called with each answer.
    * @param isOver Called before each repetition.
    */
-  async #ask(kind: string, body: object, take: (answer: unknown, from: unknown) => boolean, { isOver = () => false, asker = ANYBODY, to, reached }: AskOptions & { readonly isOver?: () => boolean }): Promise<void> {
+  async #ask(kind: string, body: object, take: (answer: unknown, from: unknown) => boolean, { isOver = () => false, asker = UNNAMED, to, reached }: AskOptions & { readonly isOver?: () => boolean }): Promise<void> {
     if (this.#bus.state !== 'up' || (this.#shares.total >= ASKING_MAX_REQUESTS && !this.#shares.makeRoom(asker, 1))) return;
     this.#counters.asked++;
     const id = randomBytes(16).toString('hex');
@@ -134,7 +134,7 @@ export class ControlChannel {
     this.#questions.set(id, (answer, from) => {
       if (take(answer, from)) resolve();
     });
-    const share = this.#shares.hold(asker, 1, { takeBack: resolve });
+    const charge = this.#shares.charge(asker, 1, { takeBack: resolve });
     const until = this.#clock.monotonic() + ANSWER_MAX_MS;
     let timer: Timer | undefined;
     const send = (): void => {
@@ -157,7 +157,7 @@ export class ControlChannel {
     try {
       await promise;
     } finally {
-      share.release();
+      charge.release();
       timer?.cancel();
       this.#questions.delete(id);
     }

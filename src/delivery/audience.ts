@@ -1,7 +1,7 @@
 import { FilterIndex } from '../model/filter-index.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, type NamedHolder } from '../runtime/sharing/fair-shares.ts';
+import { type NamedHolder, UNNAMED } from '../runtime/sharing/fair-shares.ts';
 import { countedBytes, FilterMemory, type FilterUser } from './filter-memory.ts';
 import { Group } from './reader/reader-group.ts';
 
@@ -36,7 +36,7 @@ export class Audience {
   }
 
   /** Whether a reader or waiter with this filter may join, or another one would have to give way. Equal filters are held once. */
-  hasRoomFor(filter: Filter, holder: () => NamedHolder = () => ANYBODY): boolean {
+  hasRoomFor(filter: Filter, holder: () => NamedHolder = () => UNNAMED): boolean {
     return this.#groups.has(filter.key) || this.#memory.hasRoomFor(filter, holder);
   }
 

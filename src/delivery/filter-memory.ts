@@ -1,7 +1,7 @@
 import { indexedBytes } from '../model/filter-index.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, enough, FairShares, type Holding, type NamedHolder, type Share } from '../runtime/sharing/fair-shares.ts';
+import { type Charge, enough, type Evictable, FairShares, type NamedHolder, UNNAMED } from '../runtime/sharing/fair-shares.ts';
 import type { Group } from './reader/reader-group.ts';
 
 /** Filters up to this size, such as one topic or a short pattern, are free: `MAX_STREAMS` bounds their sum. Stops clients with a hundred topics from keeping small filters out. */
@@ -86,10 +86,10 @@ interface Member {
 }
 
 /** A filter that is not small, counted for its first user. Most filters have one user, so the map of others exists only from the second user on. */
-class HeldFilter implements Holding {
+class HeldFilter implements Evictable {
   readonly #shares: FairShares<HeldFilter>;
   readonly #bytes: number;
-  #share: Share;
+  #charge: Charge;
   #first: Member | undefined;
   #others: Map<object, FilterUser> | undefined;
   #isOver = false;
@@ -101,7 +101,7 @@ class HeldFilter implements Holding {
   constructor(shares: FairShares<HeldFilter>, bytes: number) {
     this.#shares = shares;
     this.#bytes = bytes;
-    this.#share = this.#holdForFirst();
+    this.#charge = this.#chargeForFirst();
   }
 
   enter(member: object, user: FilterUser): void {
@@ -125,7 +125,7 @@ class HeldFilter implements Holding {
 
   end(): void {
     this.#isOver = true;
-    this.#share.release();
+    this.#charge.release();
   }
 
   passOn(round: number): boolean {
@@ -166,15 +166,15 @@ class HeldFilter implements Holding {
   /** Counts the filter for the user that `#first` holds now. */
   #count(): void {
     if (this.#isOver) return;
-    this.#share.release();
-    this.#share = this.#holdForFirst();
+    this.#charge.release();
+    this.#charge = this.#chargeForFirst();
   }
 
   /** Takes a share for `#first`. Without a counted user, as when only a webhook waits in the group, nobody can give way: the share is pinned. */
-  #holdForFirst(): Share {
-    const share = this.#shares.hold(this.#first?.user.holder ?? ANYBODY, this.#bytes, this);
-    if (this.#first === undefined) share.pin();
-    return share;
+  #chargeForFirst(): Charge {
+    const charge = this.#shares.charge(this.#first?.user.holder ?? UNNAMED, this.#bytes, this);
+    if (this.#first === undefined) charge.pin();
+    return charge;
   }
 }
 

@@ -10,7 +10,7 @@ import type { Filter } from '../model/topic.ts';
 import type { Hold } from '../runtime/sharing/budget.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, FairShares, namesOf, type Holder, type NamedHolder } from '../runtime/sharing/fair-shares.ts';
+import { FairShares, type Holder, type NamedHolder, namesOf, UNNAMED } from '../runtime/sharing/fair-shares.ts';
 import type { Audience } from './audience.ts';
 import type { Waiter } from './reader/reader-group.ts';
 
@@ -110,7 +110,7 @@ export class LongPolls {
    * Rejects with a `Problem`: `forbidden`, `invalid-cursor` where nobody knows `until`, `unavailable` when the log cannot be read. `overloaded`: too many requests wait already, or there
    * is no room for the page.
    */
-  async page({ grant, filter, start, until, limit, wait, signal, hold, hasLeft, holder = ANYBODY }: HistoryRequest): Promise<HistoryPage> {
+  async page({ grant, filter, start, until, limit, wait, signal, hold, hasLeft, holder = UNNAMED }: HistoryRequest): Promise<HistoryPage> {
     const forbidden = readProblem(grant, filter);
     if (forbidden !== undefined) throw forbidden;
     try {
@@ -168,7 +168,7 @@ export class LongPolls {
       group.waiters.delete(wake);
       this.#audience.leave(group, wake);
     };
-    const share = this.#shares.hold(holder, 1, { takeBack });
+    const charge = this.#shares.charge(holder, 1, { takeBack });
     const timer = this.#clock.after(milliseconds, end);
     group.waiters.add(wake);
     if (group.filterBytes > 0) {
@@ -184,7 +184,7 @@ export class LongPolls {
     try {
       return await promise;
     } finally {
-      share.release();
+      charge.release();
       timer.cancel();
       this.#waiting.delete(end);
       signal.removeEventListener('abort', end);

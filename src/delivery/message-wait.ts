@@ -1,7 +1,7 @@
 import type { Tail } from '../log/tail/tail.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { ANYBODY } from '../runtime/sharing/fair-shares.ts';
+import { UNNAMED } from '../runtime/sharing/fair-shares.ts';
 import type { Audience } from './audience.ts';
 import type { Waiter } from './reader/reader-group.ts';
 
@@ -25,7 +25,7 @@ export class MessageWait {
 
   /** Whether the filter may join the audience in this turn. Filters of larger holders give way to it. */
   makeRoom(): boolean {
-    return this.#deps.audience.makeRoom(this.#deps.filter, () => ANYBODY);
+    return this.#deps.audience.makeRoom(this.#deps.filter, () => UNNAMED);
   }
 
   get isUnderWay(): boolean {

@@ -5,7 +5,7 @@ import type { Position } from '../model/position.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, namesOf, type Holder } from '../runtime/sharing/fair-shares.ts';
+import { type Holder, namesOf, UNNAMED } from '../runtime/sharing/fair-shares.ts';
 import type { Logger } from '../runtime/logging/logger.ts';
 import type { TcpTable } from '../runtime/sockets/tcp-table.ts';
 import type { Audience } from './audience.ts';
@@ -152,7 +152,7 @@ export class StreamRegistry {
     if (forbidden !== undefined) throw forbidden;
     const group = this.#audience.join(filter);
     const reader = new Reader({ group, options, outlet, at: start.at, client, openedTenths: Math.round(this.#clock.monotonic() / 100) }, this.#readerDependencies);
-    this.#enter(group, reader, holder ?? (() => client?.holder() ?? ANYBODY));
+    this.#enter(group, reader, holder ?? (() => client?.holder() ?? UNNAMED));
     this.#heartbeats.add(reader);
     this.#counters.opened++;
     this.#shares.opened(reader, holder);
@@ -194,7 +194,7 @@ export class StreamRegistry {
     const before = reader.group;
     before.readers.delete(reader);
     const group = this.#audience.join(filter);
-    this.#enter(group, reader, () => reader.client?.holder() ?? ANYBODY);
+    this.#enter(group, reader, () => reader.client?.holder() ?? UNNAMED);
     reader.changeGroup(group);
     this.#fanout.moved(reader);
     this.#audience.leave(before, reader);
@@ -298,7 +298,7 @@ export class StreamRegistry {
 
   #enter(group: Group, reader: Reader, holder: (() => Holder) | undefined): void {
     group.readers.add(reader);
-    if (group.filterBytes > 0) this.#audience.enter(group, reader, { holder: namesOf(holder?.() ?? ANYBODY), giveWay: () => this.#giveFilterUp(reader) });
+    if (group.filterBytes > 0) this.#audience.enter(group, reader, { holder: namesOf(holder?.() ?? UNNAMED), giveWay: () => this.#giveFilterUp(reader) });
   }
 
   /** Ends a reader and frees its filter at once, before its connection closes. `closed` calls `#leaveGroup` again, which is safe. */

@@ -1,5 +1,5 @@
 import type { Counters } from '../runtime/counters.ts';
-import { FairShares, type Holder, type Holding } from '../runtime/sharing/fair-shares.ts';
+import { type Evictable, FairShares, type Holder } from '../runtime/sharing/fair-shares.ts';
 import type { Reader } from './reader/reader.ts';
 
 /** Streams are counted by their holders above this share of `MAX_STREAMS`. An instance with room pays nothing for it, in time or memory. */
@@ -9,7 +9,7 @@ const PLACES_COUNTED_FROM_SHARE = 0.75;
 const EARLIER_STREAMS = 8;
 
 /** A stream that gives way to one of another holder. */
-class Evictable implements Holding {
+class EvictableStream implements Evictable {
   readonly #reader: Reader;
   readonly #evict: (reader: Reader) => void;
 
@@ -71,7 +71,7 @@ export class StreamShares {
   opened(reader: Reader, holder: (() => Holder) | undefined): void {
     const size = ++this.#size;
     if (size < this.#countedFrom) return;
-    if (holder !== undefined) reader.share = this.#shares.hold(holder(), 1, new Evictable(reader, this.#evict));
+    if (holder !== undefined) reader.charge = this.#shares.charge(holder(), 1, new EvictableStream(reader, this.#evict));
     for (let left = EARLIER_STREAMS; left > 0 && this.#shares.total < size; left--) {
       this.#earlier ??= this.#readers[Symbol.iterator]();
       const { value, done } = this.#earlier.next();
@@ -103,12 +103,12 @@ export class StreamShares {
   }
 
   #release(reader: Reader): void {
-    reader.share?.release();
-    reader.share = undefined;
+    reader.charge?.release();
+    reader.charge = undefined;
   }
 
   #countEarlier(reader: Reader): void {
-    if (reader.isGone || reader.share !== undefined || reader.client === undefined) return;
-    reader.share = this.#shares.holdEarlier(reader.client.holder(), 1, new Evictable(reader, this.#evict));
+    if (reader.isGone || reader.charge !== undefined || reader.client === undefined) return;
+    reader.charge = this.#shares.chargeAsOldest(reader.client.holder(), 1, new EvictableStream(reader, this.#evict));
   }
 }

@@ -7,7 +7,7 @@ import { Problem } from '../model/problem.ts';
 import { CallLimiter } from '../runtime/sharing/call-limiter.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, FairShares, type Holder } from '../runtime/sharing/fair-shares.ts';
+import { FairShares, type Holder, UNNAMED } from '../runtime/sharing/fair-shares.ts';
 import type { Logger } from '../runtime/logging/logger.ts';
 import { orProblem, tooManyWait, type ChangeSentences } from '../store/change-problem.ts';
 import type { ErasedMessage } from '../store/contracts/erasure-store.ts';
@@ -115,7 +115,7 @@ export class Eraser {
    * Rejects with a `Problem`: `message-not-found` (also if the grant lacks its topic), `overloaded`, `level-too-low`, `unavailable`, `outcome-unknown`.
    * @param holder The client that sent the request. Clients take turns.
    */
-  message(grant: Grant, position: Position, by: Actor, holder: Holder = ANYBODY): Promise<void> {
+  message(grant: Grant, position: Position, by: Actor, holder: Holder = UNNAMED): Promise<void> {
     return orProblem(this.#calls.pass(() => this.#eraseMessage(grant, position, by), holder), SENTENCES);
   }
 
@@ -124,16 +124,16 @@ export class Eraser {
    * `outcome-unknown`.
    * @param holder The client that sent the request. If all places are taken, the newest request of the largest holder ends early, with `more`.
    */
-  topic(grant: Grant, topic: string, before: EraseBefore, by: Actor, holder: Holder = ANYBODY): Promise<ErasedTopic> {
+  topic(grant: Grant, topic: string, before: EraseBefore, by: Actor, holder: Holder = UNNAMED): Promise<ErasedTopic> {
     const forbidden = eraseProblem(grant, topic);
     if (forbidden !== undefined) return Promise.reject(forbidden);
     if (this.#topics.has(topic)) return Promise.reject(new Problem('overloaded', 'Messages of this topic are being erased already: ask again when that is done.'));
     while (this.#places.total >= ERASING_MAX_REQUESTS) if (!this.#places.makeRoom(holder, 1)) return Promise.reject(new Problem('overloaded', 'Too many topics are being erased: ask again later.'));
     this.#topics.add(topic);
     const early = new AbortController();
-    const share = this.#places.hold(holder, 1, { takeBack: () => early.abort() });
+    const charge = this.#places.charge(holder, 1, { takeBack: () => early.abort() });
     return orProblem(this.#eraseTopic(topic, before, by, early.signal), SENTENCES).finally(() => {
-      share.release();
+      charge.release();
       this.#topics.delete(topic);
     });
   }

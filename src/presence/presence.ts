@@ -2,7 +2,7 @@ import type { Filter } from '../model/topic.ts';
 import { CallLimiter } from '../runtime/sharing/call-limiter.ts';
 import { within, type Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, type Holder } from '../runtime/sharing/fair-shares.ts';
+import { type Holder, UNNAMED } from '../runtime/sharing/fair-shares.ts';
 import { LocalPresence, topicOf } from './local-presence.ts';
 import type { Member } from './member.ts';
 import { PlaceSync } from './place-sync.ts';
@@ -129,12 +129,12 @@ export class Presence {
   }
 
   /** @param asker Clients take turns. */
-  page(topic: string, after: string, limit: number, asker: Holder = ANYBODY): Promise<Told<PresencePage>> {
+  page(topic: string, after: string, limit: number, asker: Holder = UNNAMED): Promise<Told<PresencePage>> {
     return this.#ask((place) => place.page(topic, after, limit), () => this.#local.page(topic, after, limit), asker);
   }
 
   /** @param asker Clients take turns. */
-  counts(topics: readonly string[], asker: Holder = ANYBODY): Promise<Told<readonly PresenceCount[]>> {
+  counts(topics: readonly string[], asker: Holder = UNNAMED): Promise<Told<readonly PresenceCount[]>> {
     return this.#ask((place) => place.counts(topics), () => this.#local.counts(topics), asker);
   }
 
@@ -142,7 +142,7 @@ export class Presence {
    * Where a member is, as far as the asker may see it.
    * @param asker Clients take turns.
    */
-  async topicsOf(member: string, after: string, limit: number, maySee: (topic: string) => boolean, asker: Holder = ANYBODY): Promise<Told<MemberPage>> {
+  async topicsOf(member: string, after: string, limit: number, maySee: (topic: string) => boolean, asker: Holder = UNNAMED): Promise<Told<MemberPage>> {
     const topics: MemberTopic[] = [];
     let isPartial = false;
     let next: string | undefined = after;

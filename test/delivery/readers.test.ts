@@ -1,7 +1,7 @@
 import { t } from 'tap';
 import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
-import { ANYBODY } from '../../src/runtime/sharing/fair-shares.ts';
+import { UNNAMED } from '../../src/runtime/sharing/fair-shares.ts';
 import { settle } from '../support/clock.ts';
 import { begin, numbers, TestOutlet } from '../support/spine.ts';
 import { until } from '../support/until.ts';
@@ -235,7 +235,7 @@ t.test('a drain closes streams evenly over the window, each with its own time to
   const all = Array.from({ length: 90 }, () => open(['a']));
   await settle();
   const done = streams.drain(10_000);
-  t.notOk(streams.hasRoomFor(() => ANYBODY), 'nobody is let in');
+  t.notOk(streams.hasRoomFor(() => UNNAMED), 'nobody is let in');
   const closed: number[] = [];
   for (let second = 0; second < 10; second++) {
     await clock.advance(1_000);

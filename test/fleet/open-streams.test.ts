@@ -6,7 +6,7 @@ import { OpenStreams, wants } from '../../src/fleet/open-streams.ts';
 import { StreamList } from '../../src/fleet/stream-list.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
-import { ANYBODY } from '../../src/runtime/sharing/fair-shares.ts';
+import { UNNAMED } from '../../src/runtime/sharing/fair-shares.ts';
 import { SharedTexts } from '../../src/runtime/shared-texts.ts';
 import { settle } from '../support/clock.ts';
 import { rounds } from '../support/rounds.ts';
@@ -28,7 +28,7 @@ async function instance(t: Scope, count: number, topicsOf: (number: number) => s
     const number = handles.next();
     const outlet = new TestOutlet();
     outlets.push(outlet);
-    const client: StreamClient = { number, member: number % 2 === 0 ? 'even' : undefined, credential: `subject ${number % 3}`, address: '192.0.2.1', agent: 'Test/1', ownIdentity: undefined, holder: () => ANYBODY };
+    const client: StreamClient = { number, member: number % 2 === 0 ? 'even' : undefined, credential: `subject ${number % 3}`, address: '192.0.2.1', agent: 'Test/1', ownIdentity: undefined, holder: () => UNNAMED };
     streams.open(FULL_GRANT, new Filter(topicsOf(number)), CONTROL, outlet, { at: tail.position, gap: undefined }, { client });
   }
   const local = new OpenStreams({ readers: () => streams.readers, tail, handles, clock });
@@ -140,7 +140,7 @@ t.test('how far a message has come is put together from all instances, within a 
 t.test('to ask for many streams takes many turns of the event loop, each of them short', async (t) => {
   const count = rounds(20_000, 50_000, 5_000);
   const readers = Array.from({ length: count }, (_, index) => ({
-    client: { number: count - index, member: undefined, credential: undefined, address: undefined, agent: undefined, ownIdentity: undefined, holder: () => ANYBODY }, isGone: false, isLive: true, group: { filter: new Filter(['a']) }, outlet: {}, openedTenths: 0,
+    client: { number: count - index, member: undefined, credential: undefined, address: undefined, agent: undefined, ownIdentity: undefined, holder: () => UNNAMED }, isGone: false, isLive: true, group: { filter: new Filter(['a']) }, outlet: {}, openedTenths: 0,
     position: () => ({ epoch: 'abcdefgh', seq: 1 }),
   }));
   let now = 0;

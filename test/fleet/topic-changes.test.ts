@@ -8,7 +8,7 @@ import { TopicChanges, type ChangeableStream } from '../../src/fleet/topic-chang
 import { ScopedGrant } from '../../src/model/grant.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
-import { ANYBODY, type NamedHolder } from '../../src/runtime/sharing/fair-shares.ts';
+import { type NamedHolder, UNNAMED } from '../../src/runtime/sharing/fair-shares.ts';
 
 /** Who may change the topics of a stream, on the instance that has it and on another one. */
 
@@ -27,7 +27,7 @@ class TestStream implements ChangeableStream {
   }
 
   holder(): NamedHolder {
-    return ANYBODY;
+    return UNNAMED;
   }
 
   changeTopics(filter: Filter): Position {

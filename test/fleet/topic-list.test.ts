@@ -9,7 +9,7 @@ import { TopicReads } from '../../src/log/history/topic-reads.ts';
 import { FULL_GRANT, ScopedGrant, type Grant } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import { ANYBODY, type Holder } from '../../src/runtime/sharing/fair-shares.ts';
+import { type Holder, UNNAMED } from '../../src/runtime/sharing/fair-shares.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 
@@ -55,7 +55,7 @@ async function fleet(streams: readonly (readonly (readonly string[])[])[]) {
     return { listen, wanted, list: new TopicList({ reads, wanted, named: new NamedTopics({ named: () => named, roster, control, clock }) }) };
   });
   const page = (query: { sort?: TopicSort; prefix?: string; after?: string | undefined; limit?: number; grant?: Grant } = {}, at = 0): Promise<TopicsPage> => instances[at]!.list.page({
-    sort: 'name', prefix: '', after: undefined, limit: 100, grant: FULL_GRANT, holder: ANYBODY, ...query,
+    sort: 'name', prefix: '', after: undefined, limit: 100, grant: FULL_GRANT, holder: UNNAMED, ...query,
   });
   return { store, clock, silent, questions, waits, instances, page, alone };
 }
@@ -76,7 +76,7 @@ const namesIn = (pages: readonly TopicsPage[]): string[] => pages.flatMap(({ top
 t.test('a page asks other instances for its client, and a report for no client', async (t) => {
   const { instances: [one], clock, questions, page } = await fleet([[['a']], [['b']]]);
   await page();
-  t.same(questions.map(({ kind, asker }) => [kind, asker]), [['topics-named', ANYBODY], ['topics-wanted', ANYBODY]]);
+  t.same(questions.map(({ kind, asker }) => [kind, asker]), [['topics-named', UNNAMED], ['topics-wanted', UNNAMED]]);
   one!.wanted.report('a');
   await clock.advance(0);
   t.same(questions.slice(2).map(({ kind, asker }) => [kind, asker]), [['topics-wanted', undefined]]);

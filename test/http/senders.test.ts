@@ -2,7 +2,7 @@ import t from 'tap';
 import { EVERYBODY, type Identity } from '../../src/access/credentials/identity.ts';
 import { buildApp } from '../../src/http/app.ts';
 import { Problem } from '../../src/model/problem.ts';
-import { namesOf, type Holder } from '../../src/runtime/sharing/fair-shares.ts';
+import { type Holder, namesOf } from '../../src/runtime/sharing/fair-shares.ts';
 import { fakeService } from '../support/service.ts';
 
 /** By whom requests are counted that wait for other instances, or for the place of presence. */

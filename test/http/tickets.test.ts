@@ -10,7 +10,7 @@ import type { Start } from '../../src/model/gap.ts';
 import { ScopedGrant } from '../../src/model/grant.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { Filter } from '../../src/model/topic.ts';
-import { ANYBODY } from '../../src/runtime/sharing/fair-shares.ts';
+import { UNNAMED } from '../../src/runtime/sharing/fair-shares.ts';
 import { fakeService } from '../support/service.ts';
 
 /** When a stream uses its ticket: last, and only where it can begin. */
@@ -34,7 +34,7 @@ interface Ground {
 async function begin({ use = async () => HOLD, gap, isFull = false, isBusy = false, topic = 'a', wanted = { kind: 'now' }, bringsPosition = false, hasPlace = true }: Ground) {
   const told: unknown[] = [];
   const service = fakeService();
-  const admission: Admission = { identity, outcome: { kind: isBusy ? 'busy' : 'served' }, headers: {}, member: undefined, clientAddress: () => '192.0.2.1', holder: () => ANYBODY };
+  const admission: Admission = { identity, outcome: { kind: isBusy ? 'busy' : 'served' }, headers: {}, member: undefined, clientAddress: () => '192.0.2.1', holder: () => UNNAMED };
   const start = await resolveStart({
     ...service,
     starts: { isReady: true, resolve: async () => ({ at: AT, gap }) },

@@ -4,7 +4,7 @@ import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { Budget, Hold } from '../../src/runtime/sharing/budget.ts';
-import { ANYBODY, type Holder } from '../../src/runtime/sharing/fair-shares.ts';
+import { type Holder, UNNAMED } from '../../src/runtime/sharing/fair-shares.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { buildSpine } from '../support/spine.ts';
@@ -21,7 +21,7 @@ async function begin(t: Scope) {
     log.stop();
     delivery.stop();
   });
-  const page = (wait = 0, start: StartRequest = { kind: 'start' }, holder: Holder = ANYBODY, hold = new Hold(new Budget(Infinity))) => longPolls.page({ holder, grant: FULL_GRANT, filter: new Filter(['a']), start, limit: 100, wait, signal: new AbortController().signal, hold, hasLeft: () => false });
+  const page = (wait = 0, start: StartRequest = { kind: 'start' }, holder: Holder = UNNAMED, hold = new Hold(new Budget(Infinity))) => longPolls.page({ holder, grant: FULL_GRANT, filter: new Filter(['a']), start, limit: 100, wait, signal: new AbortController().signal, hold, hasLeft: () => false });
   return { store, clock, log, tail: log.tail, longPolls, audience, counters, page };
 }
 

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { Counters } from '../../src/runtime/counters.ts';
-import { enough, FairShares, type Holder, type Holding, type Share } from '../../src/runtime/sharing/fair-shares.ts';
+import { type Charge, enough, type Evictable, FairShares, type Holder } from '../../src/runtime/sharing/fair-shares.ts';
 import { TestClock } from '../support/clock.ts';
 import { rounds } from '../support/rounds.ts';
 
@@ -8,7 +8,7 @@ function begin({ clock }: { readonly clock?: TestClock } = {}) {
   const counters = new Counters();
   const shares = new FairShares({ gate: 'bodies', counters, ...(clock === undefined ? {} : { clock }) });
   const lost: string[] = [];
-  const hold = (name: string, holder: Holder, amount = 1, progress?: () => number): Share => shares.hold(holder, amount, { takeBack: () => void lost.push(name), ...(progress === undefined ? {} : { progress }) });
+  const hold = (name: string, holder: Holder, amount = 1, progress?: () => number): Charge => shares.charge(holder, amount, { takeBack: () => void lost.push(name), ...(progress === undefined ? {} : { progress }) });
   return { shares, counters, lost, hold };
 }
 
@@ -91,10 +91,10 @@ t.test('what stands still makes room where nobody holds more, and what moves doe
 t.test('holders take turns, regardless of size, and of each the oldest comes first', (t) => {
   const { shares, hold } = begin();
   const order: string[] = [];
-  const held = new Map<Holding, { readonly name: string; readonly share: Share }>();
+  const held = new Map<Evictable, { readonly name: string; readonly share: Charge }>();
   const add = (name: string, holder: Holder): void => {
     const holding = { takeBack: () => undefined };
-    held.set(holding, { name, share: shares.hold(holder, 1, holding) });
+    held.set(holding, { name, share: shares.charge(holder, 1, holding) });
   };
   hold('runs', ['a', '2']).pin();
   for (let index = 0; index < 4; index++) add(`a${index}`, ['a', String(index % 2)]);
@@ -113,14 +113,14 @@ t.test('it agrees with a plain count, and released parts leave nothing', (t) => 
   let seed = 7;
   const random = (below: number): number => (seed = seed * 48_271 % 2_147_483_647) % below;
   const { shares } = begin();
-  const held = new Map<Share, { holder: Holder; amount: number; isPinned: boolean }>();
+  const held = new Map<Charge, { holder: Holder; amount: number; isPinned: boolean }>();
   for (let step = 0; step < rounds(3_000, 30_000, 1_000); step++) {
     const holder: Holder = random(2) === 0 ? [`sender ${random(3)}`, `connection ${random(4)}`] : [`key ${random(3)}`, `address ${random(2)}`, `connection ${random(4)}`];
     const [any] = [...held.keys()].slice(random(held.size + 1));
     switch (random(6)) {
       case 0: case 1: {
         const amount = 1 + random(1_000);
-        const share = shares.hold(holder, amount, { takeBack: () => t.ok(held.delete(share)) });
+        const share = shares.charge(holder, amount, { takeBack: () => t.ok(held.delete(share)) });
         held.set(share, { holder, amount, isPinned: false });
         break;
       }

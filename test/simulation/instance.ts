@@ -10,7 +10,7 @@ import type { Draft } from '../../src/model/message.ts';
 import { Problem } from '../../src/model/problem.ts';
 import type { Filter } from '../../src/model/topic.ts';
 import type { Clock, Timer } from '../../src/runtime/clock.ts';
-import { ANYBODY } from '../../src/runtime/sharing/fair-shares.ts';
+import { UNNAMED } from '../../src/runtime/sharing/fair-shares.ts';
 import { StoreError, type IdempotencyKey } from '../../src/store/store.ts';
 import type { MemoryStore } from '../support/memory-store.ts';
 import { buildSpine } from '../support/spine.ts';
@@ -162,9 +162,9 @@ export class Instance implements Place {
 
   /** A stream as `src/http/event-stream.ts` opens it. */
   async stream(socket: SimulatedSocket, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
-    const start = this.#delivery.streams.hasRoomFor(() => ANYBODY) ? await this.#resolve(wanted, { filter, hasLeft: () => !socket.isOpen }) : undefined;
+    const start = this.#delivery.streams.hasRoomFor(() => UNNAMED) ? await this.#resolve(wanted, { filter, hasLeft: () => !socket.isOpen }) : undefined;
     if (!socket.isOpen) return;
-    if (start === undefined || !this.#delivery.streams.makeRoom(() => ANYBODY)) {
+    if (start === undefined || !this.#delivery.streams.makeRoom(() => UNNAMED)) {
       this.#delivery.streams.refuse(options, socket, 'full');
       return;
     }

@@ -1,7 +1,7 @@
 import { StoreClock } from '../../log/tail/store-clock.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Counters } from '../../runtime/counters.ts';
-import { ANYBODY, type Holder } from '../../runtime/sharing/fair-shares.ts';
+import { type Holder, UNNAMED } from '../../runtime/sharing/fair-shares.ts';
 import type { Logger } from '../../runtime/logging/logger.ts';
 import { StoreError } from '../../store/store.ts';
 import { inTime } from './credentials-unavailable.ts';
@@ -117,7 +117,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
    * The row of an id, at once where it is known. Rejects with `CredentialsUnavailable`.
    * @param from The client that asks.
    */
-  find(id: string, from = (): Holder => ANYBODY): Item | undefined | Promise<Item | undefined> {
+  find(id: string, from = (): Holder => UNNAMED): Item | undefined | Promise<Item | undefined> {
     const entry = this.#entries.get(id);
     if (entry === undefined || !this.isFresh || this.#clock.monotonic() - entry.asked > KEPT_MS) return this.#inTime(this.#lookups.ask(id, ANY, from()));
     this.#entries.delete(id);
@@ -130,7 +130,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
    * @param fits Only a row that fits replaces the known one. So wrong secrets cause no work.
    * @param from The client that asks.
    */
-  findAgain(id: string, fits: (record: Item) => boolean, from = (): Holder => ANYBODY): Promise<Item | undefined> {
+  findAgain(id: string, fits: (record: Item) => boolean, from = (): Holder => UNNAMED): Promise<Item | undefined> {
     return this.#inTime(this.#lookups.ask(id, fits, from()));
   }
 

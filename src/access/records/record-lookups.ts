@@ -1,6 +1,6 @@
 import type { Clock } from '../../runtime/clock.ts';
 import type { Counters } from '../../runtime/counters.ts';
-import { FairShares, type Holder, type Holding, type Share } from '../../runtime/sharing/fair-shares.ts';
+import { type Charge, type Evictable, FairShares, type Holder } from '../../runtime/sharing/fair-shares.ts';
 import { CredentialsUnavailable } from './credentials-unavailable.ts';
 
 /** Questions that wait for their turn. Stops a flood of unknown ids from holding memory: beyond it the client that asks most gets no answer to its last. */
@@ -15,7 +15,7 @@ export interface RecordTable<Item> {
   readonly find: (ids: readonly string[]) => Promise<readonly Item[]>;
 }
 
-interface Question<Item> extends Holding {
+interface Question<Item> extends Evictable {
   readonly id: string;
   /** Who asks. */
   readonly holder: Holder;
@@ -46,7 +46,7 @@ export class RecordLookups<Item extends { readonly id: string }> {
   readonly #keep: RecordLookupsDependencies<Item>['keep'];
   /** Lookups that wait for their turn; clients take turns. */
   readonly #questions: FairShares<Question<Item>>;
-  readonly #waiting = new Map<Question<Item>, Share>();
+  readonly #waiting = new Map<Question<Item>, Charge>();
   #isAsking = false;
   /** Ids that changed while a question for them was under way; `all` where nobody knows which did. */
   #changedMeanwhile: ReadonlySet<string> | 'all' = new Set();
@@ -83,7 +83,7 @@ export class RecordLookups<Item extends { readonly id: string }> {
   }
 
   #wait(question: Question<Item>): void {
-    this.#waiting.set(question, this.#questions.hold(question.holder, 1, question));
+    this.#waiting.set(question, this.#questions.charge(question.holder, 1, question));
   }
 
   #take(count: number): Question<Item>[] {

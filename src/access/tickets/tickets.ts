@@ -3,7 +3,7 @@ import { Problem } from '../../model/problem.ts';
 import { Batches } from '../../runtime/sharing/batches.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Counters } from '../../runtime/counters.ts';
-import { ANYBODY, type Holder } from '../../runtime/sharing/fair-shares.ts';
+import { type Holder, UNNAMED } from '../../runtime/sharing/fair-shares.ts';
 import { LineWindow } from '../../runtime/logging/line-window.ts';
 import type { Logger } from '../../runtime/logging/logger.ts';
 import { StoreError } from '../../store/store.ts';
@@ -93,7 +93,7 @@ export class Tickets {
   }
 
   /** The row of a ticket, or its state before the first use. Rejects with `CredentialsUnavailable`. */
-  find(id: string, from = (): Holder => ANYBODY): Promise<TicketRecord | undefined> {
+  find(id: string, from = (): Holder => UNNAMED): Promise<TicketRecord | undefined> {
     const made = this.#made.find(id);
     return made === undefined ? inTime(this.#clock, 'tickets', this.#finds.ask(id, from())) : Promise.resolve(made);
   }

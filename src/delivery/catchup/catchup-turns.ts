@@ -1,5 +1,5 @@
 import type { Counters } from '../../runtime/counters.ts';
-import { ANYBODY, FairShares, type Holding, type NamedHolder, type Share } from '../../runtime/sharing/fair-shares.ts';
+import { type Charge, type Evictable, FairShares, type NamedHolder, UNNAMED } from '../../runtime/sharing/fair-shares.ts';
 import type { Reader } from '../reader/reader.ts';
 import type { Group } from '../reader/reader-group.ts';
 
@@ -7,10 +7,10 @@ import type { Group } from '../reader/reader-group.ts';
 const GROUP_MAX_ENTRIES = 8;
 
 /** A waiting group. Nothing is taken back: a group can wait for any time. */
-interface WaitingGroup extends Holding {
+interface WaitingGroup extends Evictable {
   readonly group: Group;
   /** By the names of the holders. */
-  readonly shares: Map<string, Share>;
+  readonly charges: Map<string, Charge>;
 }
 
 /**
@@ -34,15 +34,15 @@ export class CatchupTurns {
   /** @param readers Readers of the group that wait. Their clients take turns for it. */
   wait(group: Group, readers: readonly Reader[]): void {
     let waiting = this.#waiting.get(group);
-    if (waiting === undefined) this.#waiting.set(group, (waiting = { group, shares: new Map(), takeBack: () => undefined }));
+    if (waiting === undefined) this.#waiting.set(group, (waiting = { group, charges: new Map(), takeBack: () => undefined }));
     const step = Math.max(1, Math.floor(readers.length / GROUP_MAX_ENTRIES));
     const from = this.#offset++ % step;
-    for (let at = from; at < readers.length && waiting.shares.size < GROUP_MAX_ENTRIES; at += step) this.#waitFor(readers[at]!.client?.holder() ?? ANYBODY, waiting);
+    for (let at = from; at < readers.length && waiting.charges.size < GROUP_MAX_ENTRIES; at += step) this.#waitFor(readers[at]!.client?.holder() ?? UNNAMED, waiting);
   }
 
   #waitFor(holder: NamedHolder, waiting: WaitingGroup): void {
     const name = holder.join(' ');
-    if (!waiting.shares.has(name)) waiting.shares.set(name, this.#turns.hold(holder, 1, waiting));
+    if (!waiting.charges.has(name)) waiting.charges.set(name, this.#turns.charge(holder, 1, waiting));
   }
 
   /** Takes the group whose turn it is. */
@@ -56,6 +56,6 @@ export class CatchupTurns {
     const waiting = this.#waiting.get(group);
     if (waiting === undefined) return;
     this.#waiting.delete(group);
-    for (const share of waiting.shares.values()) share.release();
+    for (const charge of waiting.charges.values()) charge.release();
   }
 }

@@ -2,7 +2,7 @@ import type { Tail } from '../../log/tail/tail.ts';
 import type { Start } from '../../model/gap.ts';
 import type { Position } from '../../model/position.ts';
 import type { Counters } from '../../runtime/counters.ts';
-import type { Share } from '../../runtime/sharing/fair-shares.ts';
+import type { Charge } from '../../runtime/sharing/fair-shares.ts';
 import type { ErasureNews } from '../frames/erasure-news.ts';
 import type { Bundle } from '../frames/frame-bundle.ts';
 import { heartbeatFrame } from './heartbeats.ts';
@@ -59,7 +59,7 @@ export class Reader {
   /** Kept by heartbeats.ts. */
   heartbeatSlot = 0;
   /** Kept by stream-shares.ts. */
-  share: Share | undefined;
+  charge: Charge | undefined;
   /** Shared by all readers: four fields in each stream would take more memory. */
   readonly #deps: ReaderDependencies;
   readonly #socket: StreamSocket<Reader>;

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Hold, type Budget } from '../../runtime/sharing/budget.ts';
-import type { Holder, Holding } from '../../runtime/sharing/fair-shares.ts';
+import type { Evictable, Holder } from '../../runtime/sharing/fair-shares.ts';
 
 /** A request that is not answered yet, and who sent it. */
 export interface Asked {
@@ -13,12 +13,12 @@ export interface Asked {
 /** Counts the memory of a request until its answer was sent, or its client has left. Eviction ends the connection, because half an answer is of no use. */
 export class UntilAnswered {
   readonly #budget: Budget;
-  readonly #standing: (socket: Socket) => Omit<Holding, 'takeBack'>;
+  readonly #standing: (socket: Socket) => Omit<Evictable, 'takeBack'>;
   /** The holds of open connections. An answer that waits for earlier ones on its connection never learns that the connection has ended. */
   readonly #held = new WeakMap<Socket, Set<Hold>>();
 
-  /** @param standing Tells how to see whether a connection makes progress: see `Holding`. */
-  constructor(budget: Budget, standing: (socket: Socket) => Omit<Holding, 'takeBack'>) {
+  /** @param standing Tells how to see whether a connection makes progress: see `Evictable`. */
+  constructor(budget: Budget, standing: (socket: Socket) => Omit<Evictable, 'takeBack'>) {
     this.#budget = budget;
     this.#standing = standing;
   }

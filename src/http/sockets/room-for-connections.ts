@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import type { BlockList, Socket } from 'node:net';
 import type { Counters } from '../../runtime/counters.ts';
-import { FairShares, type Share } from '../../runtime/sharing/fair-shares.ts';
+import { FairShares, type Charge } from '../../runtime/sharing/fair-shares.ts';
 import { countConnections } from './accept-queues.ts';
 import { clientAddress, isTrusted, networkOf } from '../admission/client-address.ts';
 import { offConnectionEnd, onConnectionEnd } from './let-go.ts';
@@ -33,7 +33,7 @@ export interface RoomForConnections {
 }
 
 /** The shares of connections without a stream: streams have a bound of their own. */
-const shares = new WeakMap<Socket, Share>();
+const shares = new WeakMap<Socket, Charge>();
 
 /** Bounds the connections of a server, so that sockets never take the files that the database must open. Beyond the bound they are dropped. */
 export function keepRoom(server: Server, { maxConnections, endIdle, streams, counters, trusted }: RoomForConnections): void {
@@ -64,7 +64,7 @@ export function keepRoom(server: Server, { maxConnections, endIdle, streams, cou
       const holder = [networkOf(address)] as const;
       if (count > last && !open.makeRoom(holder, 1) && open.amountOf(holder) > LAST_SPARE_CONNECTIONS) socket.destroy();
       if (trusted !== undefined && isTrusted(trusted, address)) return;
-      shares.set(socket, open.hold(holder, 1, { takeBack: () => socket.destroy() }));
+      shares.set(socket, open.charge(holder, 1, { takeBack: () => socket.destroy() }));
       onConnectionEnd(socket, () => leave(socket));
     });
   });

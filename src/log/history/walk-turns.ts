@@ -1,13 +1,13 @@
 import type { Clock } from '../../runtime/clock.ts';
-import { ANYBODY, FairShares, type FairSharesDependencies, type Holder, type Holding, type Share } from '../../runtime/sharing/fair-shares.ts';
+import { type Charge, type Evictable, FairShares, type FairSharesDependencies, type Holder, UNNAMED } from '../../runtime/sharing/fair-shares.ts';
 
 /** How long walks may take in one turn of the event loop. Stops many walks from blocking it. */
 const WALKS_TURN_MS = 4;
 
 /** A waiting walk. It is never evicted: its request was already admitted elsewhere. */
-interface Waiting extends Holding {
+interface Waiting extends Evictable {
   readonly walk: () => void;
-  share: Share | undefined;
+  charge: Charge | undefined;
 }
 
 export interface WalkTurnsDependencies extends Pick<FairSharesDependencies, 'counters'> {
@@ -32,13 +32,13 @@ export class WalkTurns {
   }
 
   /** Runs a walk: at once if this turn of the event loop has time left and none waits, otherwise in a later turn. */
-  pass<Result>(walk: () => Result, holder: Holder = ANYBODY): Result | Promise<Result> {
+  pass<Result>(walk: () => Result, holder: Holder = UNNAMED): Result | Promise<Result> {
     this.#begin();
     if (this.#waiting.total === 0 && !this.#isOver) return walk();
     return new Promise((resolve) => {
       // The inner promise hands an error of the walk to its caller.
-      const waiting: Waiting = { share: undefined, takeBack: () => undefined, walk: () => resolve(new Promise<Result>((done) => done(walk()))) };
-      waiting.share = this.#waiting.hold(holder, 1, waiting);
+      const waiting: Waiting = { charge: undefined, takeBack: () => undefined, walk: () => resolve(new Promise<Result>((done) => done(walk()))) };
+      waiting.charge = this.#waiting.charge(holder, 1, waiting);
     });
   }
 
@@ -60,7 +60,7 @@ export class WalkTurns {
     do {
       const next = this.#waiting.next();
       if (next === undefined) return;
-      next.share!.release();
+      next.charge!.release();
       next.walk();
     } while (!this.#isOver);
   }

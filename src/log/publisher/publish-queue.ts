@@ -1,6 +1,6 @@
 import type { Problem } from '../../model/problem.ts';
 import type { Counters } from '../../runtime/counters.ts';
-import { FairShares, UNCOUNTED, type Holder, type Holding, type Share } from '../../runtime/sharing/fair-shares.ts';
+import { type Charge, type Evictable, FairShares, type Holder, UNCOUNTED } from '../../runtime/sharing/fair-shares.ts';
 import type { AppendRequest } from '../../store/store.ts';
 import type { CommitSize } from './commit-size.ts';
 import type { QuotaSender } from '../retention/quota.ts';
@@ -27,12 +27,12 @@ export interface Waiting {
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (problem: Problem | OutdatedStep) => void;
   /** `UNCOUNTED`, or the request's entry under its holder. The queue can evict a counted request until a commit takes it. */
-  share: Share;
+  charge: Charge;
   isAnswered: boolean;
 }
 
 /** One counted request in the queue. */
-interface Queued extends Holding {
+interface Queued extends Evictable {
   waiting(): Waiting;
 }
 
@@ -102,7 +102,7 @@ export class PublishQueue {
     const { bytes, request: { drafts: { length } } } = waiting;
     const part = this.#partOf(this.#waitingMessages + length, this.#waitingBytes + bytes);
     // Uncounted requests go into a commit first. So once one request is counted, count all new ones: otherwise a new request would overtake older ones of its publisher.
-    if (part > COUNTED_FROM_SHARE || this.#shares.total > 0) waiting.share = this.#shares.hold(holder(), this.#amountOf(length, bytes), { takeBack: () => this.#takeBack(waiting), waiting: () => waiting });
+    if (part > COUNTED_FROM_SHARE || this.#shares.total > 0) waiting.charge = this.#shares.charge(holder(), this.#amountOf(length, bytes), { takeBack: () => this.#takeBack(waiting), waiting: () => waiting });
     this.#queue.push(waiting);
     this.#queuedMessages += length;
     this.#waitingMessages += length;
@@ -110,8 +110,8 @@ export class PublishQueue {
   }
 
   /** Frees the room of a request that the publisher answered. */
-  release({ share, request: { drafts }, bytes }: Waiting): void {
-    share.release();
+  release({ charge, request: { drafts }, bytes }: Waiting): void {
+    charge.release();
     this.#waitingMessages -= drafts.length;
     this.#waitingBytes -= bytes;
   }
@@ -133,7 +133,7 @@ export class PublishQueue {
     this.#nextInTurn = undefined;
     this.#queuedMessages = 0;
     const taken = this.#queue.splice(0);
-    for (const { share } of taken) share.pin();
+    for (const { charge } of taken) charge.pin();
     return taken;
   }
 
@@ -205,7 +205,7 @@ export class PublishQueue {
 
   /** Returns false if the commit has no room for all uncounted requests. */
   #addUncounted(commit: NextCommit): boolean {
-    for (const waiting of this.#queue) if (waiting.share === UNCOUNTED && !commit.add(waiting)) return false;
+    for (const waiting of this.#queue) if (waiting.charge === UNCOUNTED && !commit.add(waiting)) return false;
     return true;
   }
 
@@ -249,7 +249,7 @@ class NextCommit {
     this.#messages = messages;
     this.#bytes = bytes;
     this.#requests.add(waiting);
-    waiting.share.pin();
+    waiting.charge.pin();
     return true;
   }
 }

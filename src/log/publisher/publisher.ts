@@ -3,7 +3,7 @@ import { publishProblem, type Grant } from '../../model/grant.ts';
 import { numbered, type Draft, type Message } from '../../model/message.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Counters } from '../../runtime/counters.ts';
-import { ANYBODY, UNCOUNTED, type Holder } from '../../runtime/sharing/fair-shares.ts';
+import { type Holder, UNCOUNTED, UNNAMED } from '../../runtime/sharing/fair-shares.ts';
 import type { Logger } from '../../runtime/logging/logger.ts';
 import type { SourceStep } from '../../store/contracts/connector-store.ts';
 import { rowBytes } from '../../store/row-bytes.ts';
@@ -120,7 +120,7 @@ export class Publisher {
    * - `forbidden`, `unauthorized`: the grant lacks one of the topics.
    * - `topic-quota`: a topic or the sender has reached its quota.
    */
-  publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined, { holder = () => ANYBODY, sender, step }: PublishedBy = {}): Promise<Receipt> {
+  publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined, { holder = () => UNNAMED, sender, step }: PublishedBy = {}): Promise<Receipt> {
     const forbidden = publishProblem(grant, drafts);
     if (forbidden !== undefined) return Promise.reject(forbidden);
     let bytes = 0;
@@ -135,7 +135,7 @@ export class Publisher {
     if (exceeded !== undefined) return Promise.reject(this.#answers.countRefusal(exceeded));
     const since = this.#waits.begin();
     return new Promise((resolve, reject) => {
-      this.#queue.add({ request: step === undefined ? { drafts, key } : { drafts, key, step }, sender, bytes, diskBytes, since, resolve, reject, share: UNCOUNTED, isAnswered: false }, holder);
+      this.#queue.add({ request: step === undefined ? { drafts, key } : { drafts, key, step }, sender, bytes, diskBytes, since, resolve, reject, charge: UNCOUNTED, isAnswered: false }, holder);
       this.#commits.queued();
     });
   }

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import { ANYBODY, FairShares, type FairSharesDependencies, type Holder, type Holding, type Share } from './fair-shares.ts';
+import { type Charge, type Evictable, FairShares, type FairSharesDependencies, type Holder, UNNAMED } from './fair-shares.ts';
 
 /** The pause between two calls. When thousands of questions come in a second, a call gathers many; a single one waits for nothing. Milliseconds. */
 const GATHER_MS = 10;
@@ -10,7 +10,7 @@ const WAITING_MAX_ENTRIES = 10_000;
 /** Questions with one key that wait for calls of their own. Stops a client that repeats a question from keeping all others out. */
 const KEY_WAITING_MAX_ENTRIES = 100;
 
-interface Waiting<Question, Answer> extends Holding {
+interface Waiting<Question, Answer> extends Evictable {
   readonly question: Question;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
@@ -36,7 +36,7 @@ export class Batches<Question, Answer> {
   /** By their keys. */
   readonly #waiting = new Map<string, Waiting<Question, Answer>[]>();
   readonly #questions: FairShares<Waiting<Question, Answer>>;
-  readonly #shares = new Map<Waiting<Question, Answer>, Share>();
+  readonly #charges = new Map<Waiting<Question, Answer>, Charge>();
   #isAsking = false;
   /** When the last call began, by the monotonic clock. */
   #called = -Infinity;
@@ -47,11 +47,11 @@ export class Batches<Question, Answer> {
   }
 
   /** @param holder Who asks. */
-  ask(question: Question, holder: Holder = ANYBODY): Promise<Answer> {
+  ask(question: Question, holder: Holder = UNNAMED): Promise<Answer> {
     const { keyOf, isShared, tooMany } = this.#options;
     const key = keyOf(question);
     if (!isShared && (this.#waiting.get(key)?.length ?? 0) >= KEY_WAITING_MAX_ENTRIES) return Promise.reject(tooMany());
-    if (this.#shares.size >= WAITING_MAX_ENTRIES && !this.#questions.makeRoom(holder, 1)) return Promise.reject(tooMany());
+    if (this.#charges.size >= WAITING_MAX_ENTRIES && !this.#questions.makeRoom(holder, 1)) return Promise.reject(tooMany());
     return new Promise((resolve, reject) => {
       const waiting: Waiting<Question, Answer> = { question, resolve, reject, takeBack: () => {
         this.#remove(key, waiting);
@@ -60,13 +60,13 @@ export class Batches<Question, Answer> {
       const same = this.#waiting.get(key);
       if (same === undefined) this.#waiting.set(key, [waiting]);
       else same.push(waiting);
-      this.#shares.set(waiting, this.#questions.hold(holder, 1, waiting));
+      this.#charges.set(waiting, this.#questions.charge(holder, 1, waiting));
       if (!this.#isAsking) void this.#askAll();
     });
   }
 
   #remove(key: string, waiting: Waiting<Question, Answer>): void {
-    this.#shares.delete(waiting);
+    this.#charges.delete(waiting);
     const same = this.#waiting.get(key)!;
     same.splice(same.lastIndexOf(waiting), 1);
     if (same.length === 0) this.#waiting.delete(key);
@@ -74,7 +74,7 @@ export class Batches<Question, Answer> {
 
   async #askAll(): Promise<void> {
     this.#isAsking = true;
-    while (this.#shares.size > 0) {
+    while (this.#charges.size > 0) {
       await this.#gather();
       const asking = this.#take();
       try {
@@ -106,8 +106,8 @@ export class Batches<Question, Answer> {
       return now;
     });
     for (const waiting of asking.flat()) {
-      this.#shares.get(waiting)!.release();
-      this.#shares.delete(waiting);
+      this.#charges.get(waiting)!.release();
+      this.#charges.delete(waiting);
     }
     return asking;
   }

@@ -1,4 +1,4 @@
-import { ANYBODY, enough, FairShares, type FairSharesDependencies, type Holder, type Holding, type Share } from './fair-shares.ts';
+import { type Charge, enough, type Evictable, FairShares, type FairSharesDependencies, type Holder, UNNAMED } from './fair-shares.ts';
 
 /**
  * Memory that many may hold together. Each counts its bytes from taking until releasing them; the caller refuses the excess (invariant 12).
@@ -58,24 +58,24 @@ export class Budget {
   }
 
   /** Says who holds a part of it; undefined where nobody asks. Only `Hold` calls it. */
-  shareOf(holder: Holder, bytes: number, holding: Holding): Share | undefined {
-    return this.#shares?.hold(holder, bytes, holding);
+  chargeFor(holder: Holder, bytes: number, holding: Evictable): Charge | undefined {
+    return this.#shares?.charge(holder, bytes, holding);
   }
 }
 
 /** Pinned bytes are never taken back. */
-const PINNED: Holding = { takeBack: () => undefined };
+const PINNED: Evictable = { takeBack: () => undefined };
 
 /** A part of a budget: it grows and shrinks, and is released once, however often that is asked. It is pinned, unless `loosen` says how it is taken back. */
 export class Hold {
   readonly #budget: Budget;
   readonly #holder: Holder;
-  #holding: Holding | undefined;
-  #share: Share | undefined;
+  #holding: Evictable | undefined;
+  #charge: Charge | undefined;
   #bytes = 0;
   #isTakenBack = false;
 
-  constructor(budget: Budget, holder: Holder = ANYBODY) {
+  constructor(budget: Budget, holder: Holder = UNNAMED) {
     this.#budget = budget;
     this.#holder = holder;
   }
@@ -94,17 +94,17 @@ export class Hold {
   }
 
   /** From now on others may get its room. It is released before its holder is told. */
-  loosen(holding: Holding): void {
+  loosen(holding: Evictable): void {
     this.#holding = holding;
-    if (this.#share === undefined) return;
-    this.#share.release();
-    this.#share = this.#newShare();
+    if (this.#charge === undefined) return;
+    this.#charge.release();
+    this.#charge = this.#newCharge();
   }
 
   /** From now on the hold is not taken back. */
   pin(): void {
     this.#holding = undefined;
-    this.#share?.pin();
+    this.#charge?.pin();
   }
 
   /** Holds more bytes, and makes room for them if need be; false if they do not fit. */
@@ -125,8 +125,8 @@ export class Hold {
   shrinkTo(bytes: number): void {
     if (bytes >= this.#bytes) return;
     this.#budget.give(this.#bytes - bytes);
-    if (bytes > 0) this.#share?.shrink(this.#bytes - bytes);
-    else this.#endShare();
+    if (bytes > 0) this.#charge?.shrink(this.#bytes - bytes);
+    else this.#endCharge();
     this.#bytes = bytes;
   }
 
@@ -136,25 +136,25 @@ export class Hold {
 
   #count(bytes: number): void {
     this.#bytes += bytes;
-    if (this.#share !== undefined) this.#share.grow(bytes);
-    else if (this.#bytes > 0) this.#share = this.#newShare();
+    if (this.#charge !== undefined) this.#charge.grow(bytes);
+    else if (this.#bytes > 0) this.#charge = this.#newCharge();
   }
 
-  #newShare(): Share | undefined {
+  #newCharge(): Charge | undefined {
     const holding = this.#holding;
-    const share = this.#budget.shareOf(this.#holder, this.#bytes, holding === undefined ? PINNED : { ...holding, takeBack: () => this.#takeBack(holding) });
-    if (holding === undefined) share?.pin();
-    return share;
+    const charge = this.#budget.chargeFor(this.#holder, this.#bytes, holding === undefined ? PINNED : { ...holding, takeBack: () => this.#takeBack(holding) });
+    if (holding === undefined) charge?.pin();
+    return charge;
   }
 
-  #takeBack(holding: Holding): void {
+  #takeBack(holding: Evictable): void {
     this.#isTakenBack = true;
     this.release();
     holding.takeBack();
   }
 
-  #endShare(): void {
-    this.#share?.release();
-    this.#share = undefined;
+  #endCharge(): void {
+    this.#charge?.release();
+    this.#charge = undefined;
   }
 }

@@ -1,4 +1,4 @@
-import { ANYBODY, FairShares, type FairSharesDependencies, type Holder, type Share } from './fair-shares.ts';
+import { type Charge, FairShares, type FairSharesDependencies, type Holder, UNNAMED } from './fair-shares.ts';
 
 export interface CallLimiterOptions extends Pick<FairSharesDependencies, 'gate' | 'counters'> {
   /** How many run at the same time. */
@@ -22,7 +22,7 @@ export class CallLimiter {
   readonly #maxWaiting: number;
   readonly #refusal: () => Error;
   readonly #waiting: FairShares<Waiting>;
-  readonly #shares = new Map<Waiting, Share>();
+  readonly #charges = new Map<Waiting, Charge>();
   #free: number;
 
   constructor({ places, maxWaiting, refusal, gate, counters }: CallLimiterOptions) {
@@ -33,7 +33,7 @@ export class CallLimiter {
   }
 
   /** Makes a call when it is its turn. Rejects with the error of the call, or with the refusal. */
-  async pass<Result>(call: () => Promise<Result>, holder: Holder = ANYBODY): Promise<Result> {
+  async pass<Result>(call: () => Promise<Result>, holder: Holder = UNNAMED): Promise<Result> {
     if (this.#free > 0) this.#free--;
     // A call that ends hands its place on, so that no newcomer takes it.
     else await this.#turn(holder);
@@ -48,10 +48,10 @@ export class CallLimiter {
     while (this.#waiting.total >= this.#maxWaiting) if (!this.#waiting.makeRoom(holder, 1)) return Promise.reject(this.#refusal());
     return new Promise((enter, reject) => {
       const waiting: Waiting = { enter, takeBack: () => {
-        this.#shares.delete(waiting);
+        this.#charges.delete(waiting);
         reject(this.#refusal());
       } };
-      this.#shares.set(waiting, this.#waiting.hold(holder, 1, waiting));
+      this.#charges.set(waiting, this.#waiting.charge(holder, 1, waiting));
     });
   }
 
@@ -61,8 +61,8 @@ export class CallLimiter {
       this.#free++;
       return;
     }
-    this.#shares.get(next)!.release();
-    this.#shares.delete(next);
+    this.#charges.get(next)!.release();
+    this.#charges.delete(next);
     next.enter();
   }
 }

@@ -19,10 +19,10 @@ export function namesOf(holder: Holder): NamedHolder {
 }
 
 /** The holder of everything that no other holder is named for: the process itself. */
-export const ANYBODY: NamedHolder = [''];
+export const UNNAMED: NamedHolder = [''];
 
 /** The actions of a gate on one thing that it lets in. */
-export interface Holding {
+export interface Evictable {
   /** The holder loses it to a newcomer. It must answer whoever waits for it. */
   takeBack(): void;
   /**
@@ -31,14 +31,14 @@ export interface Holding {
    * @returns False where all have been asked: it can be taken back from all of them.
    */
   passOn?(round: number): boolean;
-  /** Changes while the thing moves, such as the bytes that a client has taken. Absent where the gate says itself that it moved (`Share.grow`). */
+  /** Changes while the thing moves, such as the bytes that a client has taken. Absent where the gate says itself that it moved (`Charge.grow`). */
   progress?(): number;
   /** It waits for the service, and not for its client: standing still is no reason to take it. */
   readonly waitsForUs?: boolean;
 }
 
 /** One thing that is held. */
-export interface Share {
+export interface Charge {
   /** Takes more room. That counts as a movement. */
   grow(amount: number): void;
   /** Takes less room, but not none. */
@@ -50,18 +50,18 @@ export interface Share {
 }
 
 /** Is told of each thing that could be taken back. @returns Whether all of them together make enough room. */
-export type IsEnough<Held extends Holding> = (holding: Held, amount: number) => boolean;
+export type IsEnough<Held extends Evictable> = (holding: Held, amount: number) => boolean;
 
 const ONE_IS_ENOUGH = (): boolean => true;
 
 /** Enough is what frees so much. */
-export function enough(missing: number): IsEnough<Holding> {
+export function enough(missing: number): IsEnough<Evictable> {
   let left = missing;
   return (_holding, amount) => (left -= amount) <= 0;
 }
 
 /** The share of a thing that is not counted. */
-export const UNCOUNTED: Share = { grow: () => undefined, shrink: () => undefined, pin: () => undefined, release: () => undefined };
+export const UNCOUNTED: Charge = { grow: () => undefined, shrink: () => undefined, pin: () => undefined, release: () => undefined };
 
 export interface FairSharesDependencies {
   /** The name of this gate in the metric of holdings taken back. */
@@ -81,17 +81,17 @@ export interface FairSharesDependencies {
  *
  * If those beside a newcomer hold as much as it would, some gates take holdings that stand still: a stopped body, an answer that nobody reads.
  */
-export class FairShares<Held extends Holding = Holding> {
+export class FairShares<Held extends Evictable = Evictable> {
   readonly #gate: keyof Counters['evicted'];
   readonly #counters: Pick<Counters, 'evicted'>;
-  readonly #all = new HolderNode<HeldShare<Held>>(undefined, '');
-  readonly #movements: Movements<HeldShare<Held>> | undefined;
+  readonly #all = new HolderNode<HeldCharge<Held>>(undefined, '');
+  readonly #movements: Movements<HeldCharge<Held>> | undefined;
   #rounds = 0;
 
   constructor({ gate, counters, clock }: FairSharesDependencies) {
     this.#gate = gate;
     this.#counters = counters;
-    this.#movements = clock && new Movements<HeldShare<Held>>(clock);
+    this.#movements = clock && new Movements<HeldCharge<Held>>(clock);
   }
 
   /** How much is held. */
@@ -101,19 +101,19 @@ export class FairShares<Held extends Holding = Holding> {
 
   /** How much a holder holds. */
   amountOf(holder: Holder): number {
-    let node: HolderNode<HeldShare<Held>> | undefined = this.#all;
+    let node: HolderNode<HeldCharge<Held>> | undefined = this.#all;
     for (const name of holder) node = node?.find(name);
     return node?.amount ?? 0;
   }
 
   /** Somebody holds something from now on. Whether there is room is for the gate to ask first. */
-  hold(holder: Holder, amount: number, holding: Held): Share {
-    return this.#hold(holder, amount, holding, false);
+  charge(holder: Holder, amount: number, holding: Held): Charge {
+    return this.#charge(holder, amount, holding, false);
   }
 
   /** Counts a holding that is older than all counted ones of its holder. */
-  holdEarlier(holder: Holder, amount: number, holding: Held): Share {
-    return this.#hold(holder, amount, holding, true);
+  chargeAsOldest(holder: Holder, amount: number, holding: Held): Charge {
+    return this.#charge(holder, amount, holding, true);
   }
 
   /**
@@ -147,10 +147,10 @@ export class FairShares<Held extends Holding = Holding> {
     return this.#all.nextInTurn()?.holding;
   }
 
-  #hold(holder: Holder, amount: number, holding: Held, isOldest: boolean): Share {
+  #charge(holder: Holder, amount: number, holding: Held, isOldest: boolean): Charge {
     let node = this.#all;
     for (const name of holder) node = node.child(name);
-    const share = new HeldShare(node, holding, this.#movements);
+    const share = new HeldCharge(node, holding, this.#movements);
     if (isOldest) node.prepend(share);
     else node.append(share);
     share.grow(amount);
@@ -158,9 +158,9 @@ export class FairShares<Held extends Holding = Holding> {
   }
 
   /** Everything that has to be taken back for a newcomer, lifted; undefined where that would not be enough. */
-  #lift(holder: Holder, amount: number, isEnough: IsEnough<Held>): readonly HeldShare<Held>[] | undefined {
+  #lift(holder: Holder, amount: number, isEnough: IsEnough<Held>): readonly HeldCharge<Held>[] | undefined {
     const round = ++this.#rounds;
-    const lifted: HeldShare<Held>[] = [];
+    const lifted: HeldCharge<Held>[] = [];
     for (;;) {
       const share = this.#loser(holder, amount, lifted);
       if (share === undefined) {
@@ -175,9 +175,9 @@ export class FairShares<Held extends Holding = Holding> {
   }
 
   /** The next thing to take back for a newcomer, besides the lifted things; undefined where nothing makes room. */
-  #loser(holder: Holder, amount: number, lifted: readonly HeldShare<Held>[]): HeldShare<Held> | undefined {
+  #loser(holder: Holder, amount: number, lifted: readonly HeldCharge<Held>[]): HeldCharge<Held> | undefined {
     let around = this.#all;
-    let own: HolderNode<HeldShare<Held>> | undefined = around;
+    let own: HolderNode<HeldCharge<Held>> | undefined = around;
     let wanted = amount;
     for (const name of holder) {
       around = own;
@@ -199,26 +199,26 @@ export class FairShares<Held extends Holding = Holding> {
 }
 
 /** The newest was lifted first, and has to be the newest again. */
-function putBack(lifted: readonly HeldShare<Holding>[]): void {
+function putBack(lifted: readonly HeldCharge<Evictable>[]): void {
   for (const share of lifted.toReversed()) share.putBack();
 }
 
 /** A lifted share counts, and cannot be taken back: it is about to be, or is put back. */
 type ShareState = 'loose' | 'lifted' | 'pinned';
 
-class HeldShare<Held extends Holding> implements Share, Movable, Linked<HeldShare<Held>> {
+class HeldCharge<Held extends Evictable> implements Charge, Movable, Linked<HeldCharge<Held>> {
   readonly holding: Held;
-  readonly #node: HolderNode<HeldShare<Held>>;
-  readonly #movements: Movements<HeldShare<Held>> | undefined;
+  readonly #node: HolderNode<HeldCharge<Held>>;
+  readonly #movements: Movements<HeldCharge<Held>> | undefined;
   /** Its neighbours in the list of their connection. */
-  older: HeldShare<Held> | undefined;
-  newer: HeldShare<Held> | undefined;
+  older: HeldCharge<Held> | undefined;
+  newer: HeldCharge<Held> | undefined;
   movedAt = -Infinity;
   #progress: number;
   #amount = 0;
   #state: ShareState = 'loose';
 
-  constructor(node: HolderNode<HeldShare<Held>>, holding: Held, movements: Movements<HeldShare<Held>> | undefined) {
+  constructor(node: HolderNode<HeldCharge<Held>>, holding: Held, movements: Movements<HeldCharge<Held>> | undefined) {
     this.#node = node;
     this.holding = holding;
     this.#movements = movements;
@@ -279,8 +279,8 @@ class HeldShare<Held extends Holding> implements Share, Movable, Linked<HeldShar
   }
 
   /** The child of a node that it is below. */
-  branchOf(around: HolderNode<HeldShare<Held>>): HolderNode<HeldShare<Held>> | undefined {
-    let branch: HolderNode<HeldShare<Held>> | undefined = this.#node;
+  branchOf(around: HolderNode<HeldCharge<Held>>): HolderNode<HeldCharge<Held>> | undefined {
+    let branch: HolderNode<HeldCharge<Held>> | undefined = this.#node;
     while (branch !== undefined && branch.parent !== around) branch = branch.parent;
     return branch;
   }

@@ -1,12 +1,12 @@
 import { Budget, type Hold } from './budget.ts';
-import { ANYBODY, FairShares, type FairSharesDependencies, type Holding, type Share } from './fair-shares.ts';
+import { type Charge, type Evictable, FairShares, type FairSharesDependencies, UNNAMED } from './fair-shares.ts';
 
 export interface MemoryTurnsDependencies extends Pick<FairSharesDependencies, 'gate' | 'counters'> {
   /** The answer to a caller whose room another client gets. */
   readonly refusal: () => Error;
 }
 
-interface Waiting extends Holding {
+interface Waiting extends Evictable {
   readonly bytes: number;
   readonly enter: () => void;
 }
@@ -15,7 +15,7 @@ interface Waiting extends Holding {
 export class MemoryTurns {
   readonly #room: Budget;
   readonly #waiting: FairShares<Waiting>;
-  readonly #shares = new Map<Waiting, Share>();
+  readonly #charges = new Map<Waiting, Charge>();
   /** The work whose turn it is, while there is no room for it yet. */
   #next: Waiting | undefined;
   readonly #refusal: () => Error;
@@ -31,7 +31,7 @@ export class MemoryTurns {
    * @param hold What the caller holds meanwhile. It may be taken back until the work begins.
    */
   async enter(bytes: number, hold: Hold | undefined): Promise<void> {
-    if (this.#shares.size === 0 && this.#room.take(bytes)) return;
+    if (this.#charges.size === 0 && this.#room.take(bytes)) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiting: Waiting = {
       bytes,
@@ -46,7 +46,7 @@ export class MemoryTurns {
         this.#letIn();
       },
     };
-    this.#shares.set(waiting, this.#waiting.hold(hold?.holder ?? ANYBODY, 1, waiting));
+    this.#charges.set(waiting, this.#waiting.charge(hold?.holder ?? UNNAMED, 1, waiting));
     // The budget of the hold takes it back: here nobody makes room.
     hold?.loosen(waiting);
     await promise;
@@ -68,8 +68,8 @@ export class MemoryTurns {
   }
 
   #forget(waiting: Waiting): void {
-    this.#shares.get(waiting)!.release();
-    this.#shares.delete(waiting);
+    this.#charges.get(waiting)!.release();
+    this.#charges.delete(waiting);
     if (this.#next === waiting) this.#next = undefined;
   }
 }

@@ -12,7 +12,7 @@ import type { Receipt } from '../../../src/log/publisher/receipt.ts';
 import type { Start } from '../../../src/model/gap.ts';
 import { Filter } from '../../../src/model/topic.ts';
 import { Budget } from '../../../src/runtime/sharing/budget.ts';
-import { ANYBODY } from '../../../src/runtime/sharing/fair-shares.ts';
+import { UNNAMED } from '../../../src/runtime/sharing/fair-shares.ts';
 import { listening } from '../../support/listening.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../../support/raw.ts';
 import { fakeService } from '../../support/service.ts';
@@ -245,7 +245,7 @@ t.test('a client that leaves before its answer has still published', async (t) =
   t.equal((await exchange(t, served, ODD)).status, 200);
 });
 
-const ADMITTED: Admission = { identity: EVERYBODY, headers: {}, member: undefined, outcome: { kind: 'served' }, clientAddress: () => '', holder: () => ANYBODY };
+const ADMITTED: Admission = { identity: EVERYBODY, headers: {}, member: undefined, outcome: { kind: 'served' }, clientAddress: () => '', holder: () => UNNAMED };
 
 /** A server with nothing but the fast path before it, and limits that end within the test. */
 async function bare(t: Scope, handler: FastPathHandler, limits: { firstRequestMs: number; keepAliveMs: number }): Promise<{ server: Server; port: number; sockets: Socket[] }> {
