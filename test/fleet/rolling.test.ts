@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
 import { Child } from '../support/child.ts';
+import { COMMAND_ENV } from '../support/compile-cache.ts';
 import { openStream } from '../support/client.ts';
 import { emptyDatabase } from '../support/database.ts';
 import { Load } from '../support/fleet-load.ts';
@@ -10,6 +11,7 @@ import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { nextVersion } from '../support/program-copy.ts';
 import { rounds } from '../support/rounds.ts';
+import { tempFolder } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
 /** Instances of two versions on one log: the present one, and the next, which changes the schema. */
@@ -17,6 +19,9 @@ import { until } from '../support/until.ts';
 const ENV = { LOG_LEVEL: 'info', POLL_MS: '50', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200', DRAIN_SECONDS: '1' };
 const STREAMS = rounds(20, 100);
 const MESSAGES = rounds(30, 400);
+
+/** Most of the time goes by while instances start: publishers leave them the machine. */
+const THINK_MS = rounds(40, 6);
 
 const NEXT_LEVEL = UNDERSTOOD_LEVEL + 1;
 
@@ -32,7 +37,7 @@ t.test('the next version changes the schema under load: instances of both are ki
   const env = { ...ENV, DATABASE_URL: await emptyDatabase(t) };
   const next = join(nextVersion(t), MAIN);
   const [one, two] = await Promise.all([startInstance(t, env), startInstance(t, env)]);
-  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 6, streams: STREAMS, cutEvery: 8 });
+  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 6, streams: STREAMS, cutEvery: 8, think: THINK_MS });
 
   await load.open();
   load.start();
@@ -78,8 +83,10 @@ t.test('a level that an instance does not understand: it stores and sends nothin
   await new_.publish('a', 'started by itself, the next version raises nothing');
   await stream.next(({ data }) => data.startsWith('started'));
 
+  // It is migrated several times, and nobody needs what Node compiles of it later.
+  const compiled = tempFolder(t);
   const migrate = async (program: string, ...args: readonly string[]): Promise<{ code: number | null; output: string }> => {
-    const child = new Child(t, process.execPath, [join(program, 'src/cli/migrate.ts'), ...args], { env: { PATH: process.env['PATH'], DATABASE_URL: env.DATABASE_URL } });
+    const child = new Child(t, process.execPath, [join(program, 'src/cli/migrate.ts'), ...args], { env: { ...COMMAND_ENV, ...(program === PRESENT ? {} : { NODE_COMPILE_CACHE: compiled }), DATABASE_URL: env.DATABASE_URL } });
     const { code } = await child.exited;
     return { code, output: child.output };
   };
