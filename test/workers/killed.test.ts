@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { check, summarise } from '../support/checker.ts';
 import { emptyDatabase } from '../support/database.ts';
@@ -18,6 +19,8 @@ const STREAMS = 20;
 const PUBLISHERS = 4;
 /** Messages that are acknowledged before and after each step. */
 const SOME_MESSAGES = 40;
+/** The pause of a publisher between two messages: without it they take the machine from the workers that start. Milliseconds. */
+const PAUSE_MS = 20;
 /** Questions on connections of their own: one in two goes to the worker that knew the dead one. */
 const ASKED = 20;
 
@@ -53,7 +56,10 @@ t.test('a worker is killed under load, and one runs out of heap: every stream ge
   };
   let stopped = false;
   const running = Promise.all(Array.from({ length: PUBLISHERS }, async (_, index) => {
-    for (let count = 0; !stopped; count++) await publishers.publish(`kept.${index}`, `text ${index} ${count}`);
+    for (let count = 0; !stopped; count++) {
+      await publishers.publish(`kept.${index}`, `text ${index} ${count}`);
+      await sleep(PAUSE_MS);
+    }
   }));
   const more = (): Promise<void> => publishers.reached(publishers.acknowledged + SOME_MESSAGES);
 
