@@ -12,7 +12,6 @@ import { bearer, createKey } from '../support/keys-command.ts';
 import { freePort } from '../support/ports.ts';
 import { versionBefore } from '../support/program-copy.ts';
 import { rounds } from '../support/rounds.ts';
-import { tempFolder } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
 /** Access control is turned on in a fleet whose version before knows none, in the order of docs/access-rollout.md, and off again. */
@@ -34,8 +33,7 @@ interface InPage {
 
 t.test('from a version without keys to AUTH=on and back, in order: no client is ever refused, and nothing is lost or doubled', { skip: before === undefined ? 'the history of this folder does not have the version before' : false }, async (t) => {
   const old = join(before!, 'src/main.ts');
-  // Each program is started several times: what Node has compiled of it is kept meanwhile.
-  const env = { ...ENV, DATABASE_URL: await emptyDatabase(t), NODE_COMPILE_CACHE: tempFolder(t) };
+  const env = { ...ENV, DATABASE_URL: await emptyDatabase(t) };
   const instances = [await startInstance(t, env, { entry: old }), await startInstance(t, env, { entry: old })] as const;
   // The shipped file names three servers. Nothing is at the last one.
   const balancer = await startHaproxy(t, [...instances.map(({ port }) => port), await freePort()], { replace: PATIENT_CHECKS });
