@@ -12,7 +12,7 @@ import { rounds } from '../support/rounds.ts';
  * Two instances share the log and both are killed in each round, after which nobody has it open. A file of theirs has more to lose by that than the
  * database of a server which goes on running.
  */
-const ROUNDS = isPostgres ? rounds(2, 8) : rounds(4, 25);
+const ROUNDS = isPostgres ? rounds(3, 8) : rounds(8, 25);
 /** Publishers that send again with the same key what got no answer, and some that have no key and send nothing again. */
 const INSISTENT = 12;
 const CARELESS = 4;
