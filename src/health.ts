@@ -7,7 +7,7 @@ import type { Readiness } from './http/service.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { MessageLog } from './log/log.ts';
 import type { Presence } from './presence/presence.ts';
-import type { Gauges } from './runtime/metrics.ts';
+import type { Gauges } from './runtime/gauges.ts';
 import type { Webhooks } from './webhooks/webhooks.ts';
 import { failureReason, type FailureReason } from './store/failure-reason.ts';
 
