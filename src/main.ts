@@ -169,25 +169,37 @@ const presence = new Presence({
 
 const fleet = new Fleet({
   // Processes on one SQLite file detect each other by the place of presence, and processes of older versions by the locks of the file.
-  bus, mayHaveOthers: () => presencePlace?.isAlone === false || fileUsers?.hasOthers === true, control, handles, tickets, sessions, owned, leases, filters: delivery.audience, maxTopics: config.TOPICS_PER_STREAM, streams: delivery.streams, tail: log.tail, topics: log.topics, audience: delivery.audience, named: () => presence.named(), clock, counters, logger: audit,
+  mayHaveOthers: () => presencePlace?.isAlone === false || fileUsers?.hasOthers === true,
+  bus, control, handles, tickets, sessions, owned, leases, clock, counters, logger: audit,
+  streams: delivery.streams, audience: delivery.audience, filters: delivery.audience, tail: log.tail, topics: log.topics, named: () => presence.named(), maxTopics: config.TOPICS_PER_STREAM,
   warnings: () => worker === undefined ? warnings.newest : newestOf(warnings.newest, worker.supervisorWarnings),
-  state: () => ({ id: handles.instance, version, ...health.state(), ...(place === undefined ? {} : { host: hostname(), worker: place.number }) }), isReady: () => health.readiness().ready, drain: () => lifecycle.drain(),
+  state: () => ({ id: handles.instance, version, ...health.state(), ...(place === undefined ? {} : { host: hostname(), worker: place.number }) }),
+  isReady: () => health.readiness().ready,
+  drain: () => lifecycle.drain(),
   rebalancing: { isOn: config.REBALANCE === 'on', isByChance: place !== undefined, minAgeMs: config.REBALANCE_AGE_SECONDS * 1000, retryMaxMs: config.RETRY_MAX_MS },
 });
 
+/** The store's clock, in whole milliseconds. */
+const storeNow = (): number => Math.floor(log.storeClock.now());
+
 const webhookSender = new Sender({ allow: config.WEBHOOK_ALLOW, timeoutMs: config.WEBHOOK_TIMEOUT_SECONDS * 1000, clock });
 const webhooks = new Webhooks({
-  store: store.webhooks, instance: handles.instance, sender: webhookSender, history: log.history, starts: log.starts, tail: log.tail, audience: delivery.audience, deadLetters: new DeadLetters({ publisher: log.publisher }),
-  turns: new Turns({ clock }), notes: new Notes({ store: store.webhooks, clock }), budget: new Budget(WEBHOOKS_MAX_BYTES), suspectBudget: new Budget(SUSPECT_WEBHOOKS_MAX_BYTES), now: () => Math.floor(log.storeClock.now()), random: Math.random,
-  firstPauseMs: config.WEBHOOK_RETRY_MIN_MS, retryMs: config.WEBHOOK_RETRY_SECONDS * 1000, clock, counters, logger,
+  store: store.webhooks, instance: handles.instance, clock, counters, logger, random: Math.random, now: storeNow,
+  history: log.history, starts: log.starts, tail: log.tail, audience: delivery.audience,
+  sender: webhookSender, deadLetters: new DeadLetters({ publisher: log.publisher }), notes: new Notes({ store: store.webhooks, clock }),
+  turns: new Turns({ clock }), budget: new Budget(WEBHOOKS_MAX_BYTES), suspectBudget: new Budget(SUSPECT_WEBHOOKS_MAX_BYTES),
+  firstPauseMs: config.WEBHOOK_RETRY_MIN_MS, retryMs: config.WEBHOOK_RETRY_SECONDS * 1000,
 });
 const webhookAdministration = new WebhookAdministration({
-  store: store.webhooks, starts: log.starts, tail: log.tail, sender: webhookSender, bounds: { allow: config.WEBHOOK_ALLOW, maxTopics: config.TOPICS_PER_STREAM }, now: () => Math.floor(log.storeClock.now()), logger: audit, onChange: () => webhooks.look(),
+  store: store.webhooks, starts: log.starts, tail: log.tail, sender: webhookSender, logger: audit, now: storeNow,
+  bounds: { allow: config.WEBHOOK_ALLOW, maxTopics: config.TOPICS_PER_STREAM },
+  onChange: () => webhooks.look(),
 });
 
 const connectors = new Connectors({
-  plans: connectorPlans, store: store.connectors, instance: handles.instance, publisher: log.publisher, history: log.history, starts: log.starts, tail: log.tail, audience: delivery.audience,
-  bounds: { messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES, queueMessages: config.APPEND_QUEUE_MESSAGES, queueBytes: config.APPEND_QUEUE_BYTES }, logId: () => store.logId, now: () => Math.floor(log.storeClock.now()), random: Math.random, clock, counters, logger,
+  plans: connectorPlans, store: store.connectors, instance: handles.instance, clock, counters, logger, random: Math.random, now: storeNow, logId: () => store.logId,
+  publisher: log.publisher, history: log.history, starts: log.starts, tail: log.tail, audience: delivery.audience,
+  bounds: { messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES, queueMessages: config.APPEND_QUEUE_MESSAGES, queueBytes: config.APPEND_QUEUE_BYTES },
 });
 
 const lifecycle = new Lifecycle({
@@ -197,7 +209,9 @@ const lifecycle = new Lifecycle({
 const health: Health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations, presence, webhooks, connectors });
 
 const service: Service = {
-  config, logger, counters, metrics, access, keyOwners: access, leases, renewals, owned, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration, presence, hooks, webhooks: webhookAdministration, connectors,
+  config, logger, counters, metrics, limits, agents: new SharedTexts(),
+  access, keyOwners: access, keys, sessions, revocations, tickets, ticketAdministration, leases, renewals, owned, handles,
+  fleet, presence, hooks, webhooks: webhookAdministration, connectors,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   eraser: log.eraser,
