@@ -7,7 +7,7 @@ import type { Readiness } from './http/service.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { MessageLog } from './log/log.ts';
 import type { Presence } from './presence/presence.ts';
-import type { Gauges } from './runtime/metrics.ts';
+import type { Gauges } from './runtime/gauges.ts';
 import type { Webhooks } from './webhooks/webhooks.ts';
 import { failureReason, type FailureReason } from './store/failure-reason.ts';
 
@@ -22,7 +22,7 @@ export interface HealthDependencies {
   readonly connectors: Pick<Connectors, 'running'>;
 }
 
-/** How this instance is: for load balancers (`/readyz`) and for Prometheus (`/metrics`). */
+/** The state of this instance, for load balancers (`/readyz`), Prometheus (`/metrics`) and the list of instances. */
 export class Health {
   readonly #lifecycle: Pick<Lifecycle, 'isOpening' | 'isDraining' | 'openFailure'>;
   readonly #bus: Bus;
@@ -44,6 +44,7 @@ export class Health {
     this.#connectors = connectors;
   }
 
+  /** Whether the instance can take work, for `/readyz`. */
   readiness(): Readiness {
     const bus = this.#bus.state;
     if (this.#lifecycle.isDraining) return { ready: false, status: 'draining' };
@@ -52,7 +53,7 @@ export class Health {
     return { ready: true, status: bus === 'degraded' ? 'degraded' : 'ready', detail: { database: 'up', bus } };
   }
 
-  /** How it is, for the list of all instances. */
+  /** The state, for the list of all instances. */
   state(): Pick<InstanceState, 'since' | 'status' | 'streams' | 'position' | 'residentBytes' | 'heapBytes' | 'database' | 'bus'> {
     const { rss, heapUsed } = process.memoryUsage();
     return {
@@ -67,6 +68,7 @@ export class Health {
     };
   }
 
+  /** The values for `/metrics`. */
   gauges(): Gauges {
     const { streams, longPolls, audience } = this.#delivery;
     const { tail, publisher, retention, eraser } = this.#log;

@@ -21,23 +21,23 @@ import { CLOSE_MS } from './workers/closing-time.ts';
 import { ENDING_SIGNALS, type EndingSignal } from './workers/signals.ts';
 import type { Worker } from './workers/worker.ts';
 
-/** The pause before the log that could not be opened is opened again; it doubles each time, up to the second. */
+/** The pause after a failed opening of the log. It doubles with each failure, up to the maximum. */
 const OPEN_RETRY_MIN_MS = 1_000;
 const OPEN_RETRY_MAX_MS = 30_000;
 /**
- * How long the port stays closed while the log is opened for the first time: earlier clients would be told `$busy`, and stay away for
- * longer than that takes. After it, or when the log cannot be opened, `/healthz` answers.
+ * How long the port stays closed while the log opens for the first time. With an open port, clients would get `$busy`, and stay away for longer than the opening
+ * takes. After this time, or if the opening fails, the port opens, so that `/healthz` answers.
  */
 const OPEN_FIRST_MS = 5_000;
 /**
- * The window ends early when no request has come for this time. Load balancers ask for `/readyz` every second: so they learn that the instance is going, and send no
- * request into a connection that is closing.
+ * The drain ends early if no request came for this time. Load balancers ask for `/readyz` every second. So the instance waits until they know that it drains: later they would
+ * send requests into connections that it closes.
  */
 const QUIET_MS = 1_500;
 const QUIET_LOOK_MS = 50;
-/** How long last frames and answers have to leave when the window is over. */
+/** After the drain's window: the time for the last frames and answers to leave the sockets. */
 const LAST_WORDS_MS = 1_000;
-/** How long publishers wait for the log when the window is over. Stops a log that does not answer from keeping them without an answer until the process is killed. */
+/** After the drain's window: how long publishers wait for the log. Stops a database that hangs from leaving them without an answer when the process is killed. */
 const LAST_PUBLISHES_MS = 7_000;
 
 export interface LifecycleDependencies {
@@ -60,11 +60,20 @@ export interface LifecycleDependencies {
   readonly instance: string;
   /** A description of the database, without secrets. */
   readonly databaseName: string;
-  /** Where this process is one of several workers. */
+  /** This process's side of the supervisor, if it is one of several workers. */
   readonly worker: Pick<Worker, 'place' | 'whenEnded' | 'tellAccepting' | 'tellListening'> | undefined;
 }
 
-/** The life of an instance: it opens the log, listens, drains, and closes everything in the reverse order. */
+/**
+ * The life of an instance.
+ *
+ * ```
+ * opening ── the log is open ──► serving ── SIGTERM ──► draining ──► closed: the process ends
+ *    └── fails: tries again        └─────── SIGINT, an error ─────────────┘
+ * ```
+ *
+ * `isOpening` and `isDraining` are separate flags, because a signal may come while the log opens.
+ */
 export class Lifecycle {
   readonly #config: Config;
   readonly #logger: Logger;
@@ -110,29 +119,29 @@ export class Lifecycle {
     this.#worker = worker;
   }
 
-  /** Until the log was opened for the first time. */
+  /** True until the log was opened for the first time. */
   get isOpening(): boolean {
     return this.#isOpening;
   }
 
-  /** Why the log could not be opened when that was last tried; undefined before it failed. */
+  /** The reason why the last opening of the log failed; undefined if none failed. */
   get openFailure(): string | undefined {
     return this.#openFailure;
   }
 
-  /** From the first SIGTERM on. */
+  /** True from the first signal on. */
   get isDraining(): boolean {
     return this.#isDraining;
   }
 
-  /** Ends the process as SIGTERM does. A second signal would end it at once. */
+  /** Sends SIGTERM to this process, at most once: a second signal would end it at once. */
   drain(): void {
     if (this.#isDraining || this.#isToldToDrain) return;
     this.#isToldToDrain = true;
     process.kill(process.pid, 'SIGTERM');
   }
 
-  /** Opens the log. Resolves with the reason if it cannot be opened. */
+  /** Opens the log, and everything that needs it. Resolves with the database's error if the log cannot be opened. */
   async openLog(): Promise<StoreError | undefined> {
     let state: LogState;
     try {
@@ -170,7 +179,7 @@ export class Lifecycle {
   /**
    * Serves until a signal ends the process. Resolves when the log is open and the port listens.
    *
-   * @param firstTry What `openLog` returned when it was first called.
+   * @param firstTry The result of the first call of `openLog`.
    */
   async serve(served: Served, firstTry: Promise<StoreError | undefined>): Promise<void> {
     const listeners = new Listeners({ served, config: this.#config, logger: this.#logger, worker: this.#worker });
@@ -179,28 +188,28 @@ export class Lifecycle {
     const skip = this.#worker === undefined ? [] : [...ENDING_SIGNALS];
     const { close } = closeWithGrace({ delay: drainMs + CLOSE_MS, logger: this.#logger, skip }, async ({ signal = told, err }) => {
       if (err !== undefined) this.#logger.fatal({ err }, 'the service ends because of an error');
-      // Ctrl-C means now; an orchestrator's SIGTERM leaves time for a drain.
+      // SIGTERM comes from an orchestrator, which leaves time for a drain. SIGINT comes from Ctrl-C: close at once.
       await this.#close(listeners, signal === 'SIGTERM' ? drainMs : 0);
     });
     this.#worker?.whenEnded((signal) => {
-      // An error has ended it before.
+      // An error has already begun the end.
       if (this.#isDraining) return;
       told = signal;
       close();
     });
-    // Before the other port: somebody may want to know why that one is not open yet.
+    // Before the port for clients: `/readyz` on this port says why the other port is not open yet.
     await listeners.listenForOperations();
     await Promise.race([firstTry, pause(OPEN_FIRST_MS)]);
     if (!this.#isDraining) await listeners.listen(() => this.#isOpening);
     await this.#keepOpening(firstTry);
     if (this.#isDraining) return;
     const greeting = listeners.greeting({ databaseName: this.#databaseName, isOpen: this.#access.isOpen === true });
-    // Not on standard output, where every line is a line of the logger.
+    // Not on standard output: programs that read it expect lines of the logger.
     if (this.#worker === undefined) process.stderr.write(greeting);
     else this.#worker.tellListening(greeting);
   }
 
-  /** Opens the log again and again until it is open. Meanwhile publishes get 503 and streams `$busy`. */
+  /** Waits for the first opening of the log, and tries again until one succeeds. Meanwhile publishes get 503 and streams `$busy`. */
   async #keepOpening(tried: Promise<StoreError | undefined>): Promise<void> {
     for (let wait = OPEN_RETRY_MIN_MS; ; wait = Math.min(wait * 2, OPEN_RETRY_MAX_MS)) {
       const failure = await tried;
@@ -213,8 +222,9 @@ export class Lifecycle {
   }
 
   /**
-   * Closes every stream over the window, and answers every long poll. Publishes are taken until the window is over. The window ends early when no stream is open and no
-   * request comes. A request that is still being sent then has the rest of the window. Operations are answered until the end.
+   * 1. Drains: answers all long polls, and closes the streams evenly over the window. Publishes are still taken. It ends early if no stream is open and no request comes.
+   * 2. Closes the port for clients. Requests that are still arriving have the rest of the window.
+   * 3. Closes the other rooms, the database, and the port for operations, in this order.
    */
   async #close(listeners: Listeners, windowMs: number): Promise<void> {
     if (this.#isDraining) return;
@@ -223,7 +233,7 @@ export class Lifecycle {
     this.#logger.info({ streams: streams.size, seconds: windowMs / 1000 }, 'draining');
     const end = this.#clock.monotonic() + windowMs;
     longPolls.drain();
-    // Another instance goes on with them at once.
+    // Releases webhooks and connectors first, so that other instances continue them at once.
     const letGo = Promise.all([this.#webhooks.close(), this.#connectors.close()]);
     const drained = streams.drain(windowMs);
     while (!this.#isQuiet && this.#clock.monotonic() < end) await pause(QUIET_LOOK_MS);
@@ -232,7 +242,7 @@ export class Lifecycle {
     const closed = listeners.close();
     await waitAtMost(Math.max(0, end - this.#clock.monotonic()), closed);
     await Promise.race([closed, this.#answered()]);
-    // Only requests that never came to their end remain: they must not keep the process from ending.
+    // Only requests that never arrived completely are left. They must not keep the process from ending.
     listeners.closeAllConnections();
     await closed;
     await letGo;
@@ -244,13 +254,13 @@ export class Lifecycle {
     listeners.closeOperations();
   }
 
-  /** Nothing is under way, and nobody seems to be about to ask. */
+  /** No stream, long poll or publish is open, and no request came for `QUIET_MS`. */
   get #isQuiet(): boolean {
     const { streams, longPolls } = this.#delivery;
     return streams.size === 0 && longPolls.waiting === 0 && this.#log.publisher.waiting === 0 && this.#lastRequest.quietMs >= QUIET_MS;
   }
 
-  /** Resolves when every publish has been answered, and the answers have had time to leave. */
+  /** Resolves when every publish has its answer, and the answers had time to leave. */
   async #answered(): Promise<void> {
     const { publisher } = this.#log;
     const giveUp = setTimeout(() => publisher.giveUp(), LAST_PUBLISHES_MS);

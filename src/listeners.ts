@@ -9,7 +9,7 @@ import type { App } from './http/service.ts';
 import { cannotListen } from './runtime/sockets/cannot-listen.ts';
 import type { Worker } from './workers/worker.ts';
 
-/** How many connections may wait to be accepted; the system may allow fewer. When thousands come back at once, those beyond Node's 511 would try again after a second. */
+/** The most connections that wait to be accepted; the system may allow fewer. When thousands of clients come back at once, Node's default of 511 would delay the others by a second. */
 const BACKLOG_CONNECTIONS = 4_096;
 
 /** The HTTP side of an instance. */
@@ -23,13 +23,11 @@ export interface ListenersDependencies {
   readonly served: Served;
   readonly config: Config;
   readonly logger: Pick<Logger, 'info'>;
-  /** Where this process is one of several workers. */
+  /** This process's side of the supervisor, if it is one of several workers. */
   readonly worker: Pick<Worker, 'place' | 'tellAccepting'> | undefined;
 }
 
-/**
- * The ports of an instance: one for clients, one for operations. A port that cannot be had ends the process with a sentence that names the setting. Among several workers, all listen on one port.
- */
+/** The ports of an instance: one for clients, one for operations. If it cannot listen on a port, it names the setting and ends the process. Several workers share each port. */
 export class Listeners {
   readonly #served: Served;
   readonly #config: Config;
@@ -78,7 +76,7 @@ export class Listeners {
     this.#worker?.tellAccepting('main');
   }
 
-  /** What the operator reads first. `isOpen`: everybody may come in without a credential. */
+  /** The text that an operator reads first. `isOpen`: requests need no credential. */
   greeting({ databaseName, isOpen }: { readonly databaseName: string; readonly isOpen: boolean }): string {
     const { HOST, PAGE, REDIS_URL, BUS_URL } = this.#config;
     const url = urlOf(HOST, this.#served.app.server);
@@ -100,7 +98,7 @@ export class Listeners {
     ].join('\n');
   }
 
-  /** Takes no new connections of clients. Resolves when those that are open have ended. */
+  /** Stops accepting clients. Resolves when all open connections of clients have ended. */
   async close(): Promise<void> {
     const { app } = this.#served;
     await Promise.all([app.close(), closeQueues(app.server)]);
@@ -110,13 +108,13 @@ export class Listeners {
     this.#served.app.server.closeAllConnections();
   }
 
-  /** Operations are answered until the end. */
+  /** Called last: operations are answered until the end. */
   closeOperations(): void {
     this.#served.operations?.close();
     this.#served.operations?.closeAllConnections();
   }
 
-  /** Among several workers the system spreads connections. */
+  /** With several workers, the kernel spreads the connections of a shared port. */
   get #sharing(): { readonly reusePort?: boolean } {
     return this.#worker?.place.sharesPort === true ? { reusePort: true } : {};
   }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { Access, type TokenVerifier } from './access/access.ts';
+import { Access } from './access/access.ts';
 import { hasTokenKeys, readAccess } from './access/access-settings.ts';
 import { EndedSessions } from './access/records/ended-sessions.ts';
 import { KeyAdministration } from './access/credentials/key-administration.ts';
@@ -18,12 +18,10 @@ import { Standing } from './access/leases/standing.ts';
 import { TicketAdministration } from './access/tickets/ticket-administration.ts';
 import { Tickets } from './access/tickets/tickets.ts';
 import type { Bus } from './bus/bus.ts';
+import type { CommitListener } from './bus/hub/merged-appends.ts';
 import { ControlChannel } from './bus/control-channel.ts';
-import type { HubConnection } from './bus/hub/connection.ts';
-import { LocalBus } from './bus/local.ts';
 import { configure, exitIfWrong } from './config/config.ts';
 import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
-import { isKafkaUrl } from './config/kafka-url.ts';
 import { Connectors, readConnectorsFile } from './connectors/connectors.ts';
 import { KAFKA } from './connectors/kafka/kafka.ts';
 import { NATS } from './connectors/nats/nats.ts';
@@ -35,11 +33,10 @@ import { Health } from './health.ts';
 import { OPERATIONS_MAX_CONNECTIONS, OTHER_MAX_CONNECTIONS } from './http/admission/server-limits.ts';
 import type { Service } from './http/service.ts';
 import { Hooks } from './hooks/hooks.ts';
-import { NO_LEDGER, type Ledger } from './limits/ledger.ts';
+import { connectToHub, makeAppends, makeBus, makeLedger, makePlace, makeStore, makeTokens, type Parts, type Stores } from './implementations.ts';
 import { Limits } from './limits/limits.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { MessageLog } from './log/log.ts';
-import type { PresencePlace } from './presence/place.ts';
 import { Presence } from './presence/presence.ts';
 import { loadInBackground } from './runtime/background-loads.ts';
 import { Budget } from './runtime/sharing/budget.ts';
@@ -50,13 +47,7 @@ import { Metrics } from './runtime/metrics.ts';
 import { SharedTexts } from './runtime/shared-texts.ts';
 import { ProcTcpTable } from './runtime/sockets/tcp-table.ts';
 import { newestOf, Warnings } from './runtime/logging/warnings.ts';
-import type { ConnectorStore } from './store/contracts/connector-store.ts';
-import type { KeyStore } from './store/contracts/key-store.ts';
-import type { RevocationStore } from './store/contracts/revocation-store.ts';
-import type { SessionStore } from './store/contracts/session-store.ts';
-import { isStoreFailure, StoreError, type Appends, type Store } from './store/store.ts';
-import type { TicketStore } from './store/contracts/ticket-store.ts';
-import type { WebhookStore } from './store/contracts/webhook-store.ts';
+import { isStoreFailure, StoreError } from './store/store.ts';
 import { WebhookAdministration } from './webhooks/administration.ts';
 import { DeadLetters } from './webhooks/dead-letters.ts';
 import { Notes } from './webhooks/notes.ts';
@@ -67,9 +58,15 @@ import { ownPlace } from './workers/place.ts';
 import { shareOf } from './workers/shares.ts';
 import { Worker } from './workers/worker.ts';
 
-/** The composition root: what an instance is made of, in the order of the rooms from the bottom up. Only this file and cli/ name a store or a bus. */
+/**
+ * The composition root of an instance. It reads the settings, makes the parts of the instance in the order of the rooms from the bottom up, and serves. Some parts refer
+ * to parts below them in this file: they do so only in functions, which run later.
+ *
+ * Read the parts here, then implementations.ts (the store, the bus and other choices by the settings), lifecycle.ts (open, listen, drain, close), listeners.ts (ports) and
+ * health.ts. With several workers, each worker runs this file, and supervise.ts is the composition root of their supervisor.
+ */
 
-/** Where this process is one of several workers. */
+/** The place of this process among several workers; undefined for a single process. */
 const place = exitIfWrong(ownPlace);
 const config = place === undefined ? configure() : shareOf(configure(), place);
 const database = config.DATABASE_URL;
@@ -92,16 +89,16 @@ const hooks = exitIfWrong(() => Hooks.read(config, process.env));
 const connectorPlans = exitIfWrong(() => readConnectorsFile(config, process.env, { nats: NATS, kafka: KAFKA }));
 const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(config));
 
-const store: Store & AccessStores = await makeStore();
-/** To the other workers of this machine. */
-const hub = await connectToHub();
-const bus: Bus = await makeBus();
+const store: Stores = await makeStore({ config, logger });
+const hub = await connectToHub(place?.hub, { clock, logger });
+const parts: Parts = { config, clock, counters, logger, hub };
+const bus: Bus = await makeBus(parts);
 
-// Changes of keys, revocations, sessions and messages, and their effects, are logged at every level but `silent`.
+// The audit log: changes of keys, revocations, sessions and messages, and their effects, at every LOG_LEVEL except `silent`.
 const audit = logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' });
 
 const log = new MessageLog({
-  store, appends: await makeAppends(), bus, clock, counters, logger, audit,
+  store, appends: await makeAppends(store, parts, ownCommit), bus, clock, counters, logger, audit,
   settings: {
     tailBytes: config.TAIL_BYTES,
     pollMs: config.POLL_MS,
@@ -136,7 +133,7 @@ const control = new ControlChannel({ bus, clock, counters, instance: handles.ins
 const tickets = new Tickets({ store: store.tickets, control, clock, logger: audit, counters, pollMs: config.POLL_MS });
 const endedSessions = new EndedSessions({ control, clock });
 const access = new Access({
-  settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined, sessions: knownSessions, endedSessions, tickets,
+  settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens(parts, accessSettings) : undefined, sessions: knownSessions, endedSessions, tickets,
 });
 const leases = new Leases({ standing: new Standing({ keys: knownKeys, sessions: knownSessions, revocations: knownRevocations, declared }), access, clock, logger: audit });
 const owned = new OwnedStreams<ChangeableStream>(handles);
@@ -150,7 +147,7 @@ const ticketAdministration = new TicketAdministration({ store: store.tickets, ti
 const revocations = new RevocationAdministration({ store: store.revocations, logger: audit, onChange: accessChanged, maxSeconds: config.JWT_MAX_SECONDS, now: () => knownKeys.now() });
 
 const limits = new Limits({
-  ledger: await makeLedger(), clock, counters, logger,
+  ledger: await makeLedger(parts), clock, counters, logger,
   settings: {
     publish: config.PUBLISH_LIMIT,
     anonymousPublish: config.ANONYMOUS_PUBLISH_LIMIT,
@@ -163,7 +160,7 @@ const limits = new Limits({
   },
 });
 
-const presencePlace = await makePlace();
+const presencePlace = await makePlace(parts);
 const fileUsers = database.kind === 'sqlite' ? new (await import('./store/sqlite/file-users.ts')).FileUsers({ file: resolve(database.file), clock }) : undefined;
 const presence = new Presence({
   // The hub connects the workers of this machine, and PostgreSQL may have others.
@@ -171,26 +168,38 @@ const presence = new Presence({
 });
 
 const fleet = new Fleet({
-  // Processes on one SQLite file know of each other by the place of presence, and of older versions by the locks of the file.
-  bus, mayHaveOthers: () => presencePlace?.isAlone === false || fileUsers?.hasOthers === true, control, handles, tickets, sessions, owned, leases, filters: delivery.audience, maxTopics: config.TOPICS_PER_STREAM, streams: delivery.streams, tail: log.tail, topics: log.topics, audience: delivery.audience, named: () => presence.named(), clock, counters, logger: audit,
+  // Processes on one SQLite file detect each other by the place of presence, and processes of older versions by the locks of the file.
+  mayHaveOthers: () => presencePlace?.isAlone === false || fileUsers?.hasOthers === true,
+  bus, control, handles, tickets, sessions, owned, leases, clock, counters, logger: audit,
+  streams: delivery.streams, audience: delivery.audience, filters: delivery.audience, tail: log.tail, topics: log.topics, named: () => presence.named(), maxTopics: config.TOPICS_PER_STREAM,
   warnings: () => worker === undefined ? warnings.newest : newestOf(warnings.newest, worker.supervisorWarnings),
-  state: () => ({ id: handles.instance, version, ...health.state(), ...(place === undefined ? {} : { host: hostname(), worker: place.number }) }), isReady: () => health.readiness().ready, drain: () => lifecycle.drain(),
+  state: () => ({ id: handles.instance, version, ...health.state(), ...(place === undefined ? {} : { host: hostname(), worker: place.number }) }),
+  isReady: () => health.readiness().ready,
+  drain: () => lifecycle.drain(),
   rebalancing: { isOn: config.REBALANCE === 'on', isByChance: place !== undefined, minAgeMs: config.REBALANCE_AGE_SECONDS * 1000, retryMaxMs: config.RETRY_MAX_MS },
 });
 
+/** The store's clock, in whole milliseconds. */
+const storeNow = (): number => Math.floor(log.storeClock.now());
+
 const webhookSender = new Sender({ allow: config.WEBHOOK_ALLOW, timeoutMs: config.WEBHOOK_TIMEOUT_SECONDS * 1000, clock });
 const webhooks = new Webhooks({
-  store: store.webhooks, instance: handles.instance, sender: webhookSender, history: log.history, starts: log.starts, tail: log.tail, audience: delivery.audience, deadLetters: new DeadLetters({ publisher: log.publisher }),
-  turns: new Turns({ clock }), notes: new Notes({ store: store.webhooks, clock }), budget: new Budget(WEBHOOKS_MAX_BYTES), suspectBudget: new Budget(SUSPECT_WEBHOOKS_MAX_BYTES), now: () => Math.floor(log.storeClock.now()), random: Math.random,
-  firstPauseMs: config.WEBHOOK_RETRY_MIN_MS, retryMs: config.WEBHOOK_RETRY_SECONDS * 1000, clock, counters, logger,
+  store: store.webhooks, instance: handles.instance, clock, counters, logger, random: Math.random, now: storeNow,
+  history: log.history, starts: log.starts, tail: log.tail, audience: delivery.audience,
+  sender: webhookSender, deadLetters: new DeadLetters({ publisher: log.publisher }), notes: new Notes({ store: store.webhooks, clock }),
+  turns: new Turns({ clock }), budget: new Budget(WEBHOOKS_MAX_BYTES), suspectBudget: new Budget(SUSPECT_WEBHOOKS_MAX_BYTES),
+  firstPauseMs: config.WEBHOOK_RETRY_MIN_MS, retryMs: config.WEBHOOK_RETRY_SECONDS * 1000,
 });
 const webhookAdministration = new WebhookAdministration({
-  store: store.webhooks, starts: log.starts, tail: log.tail, sender: webhookSender, bounds: { allow: config.WEBHOOK_ALLOW, maxTopics: config.TOPICS_PER_STREAM }, now: () => Math.floor(log.storeClock.now()), logger: audit, onChange: () => webhooks.look(),
+  store: store.webhooks, starts: log.starts, tail: log.tail, sender: webhookSender, logger: audit, now: storeNow,
+  bounds: { allow: config.WEBHOOK_ALLOW, maxTopics: config.TOPICS_PER_STREAM },
+  onChange: () => webhooks.look(),
 });
 
 const connectors = new Connectors({
-  plans: connectorPlans, store: store.connectors, instance: handles.instance, publisher: log.publisher, history: log.history, starts: log.starts, tail: log.tail, audience: delivery.audience,
-  bounds: { messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES, queueMessages: config.APPEND_QUEUE_MESSAGES, queueBytes: config.APPEND_QUEUE_BYTES }, logId: () => store.logId, now: () => Math.floor(log.storeClock.now()), random: Math.random, clock, counters, logger,
+  plans: connectorPlans, store: store.connectors, instance: handles.instance, clock, counters, logger, random: Math.random, now: storeNow, logId: () => store.logId,
+  publisher: log.publisher, history: log.history, starts: log.starts, tail: log.tail, audience: delivery.audience,
+  bounds: { messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES, queueMessages: config.APPEND_QUEUE_MESSAGES, queueBytes: config.APPEND_QUEUE_BYTES },
 });
 
 const lifecycle = new Lifecycle({
@@ -200,7 +209,9 @@ const lifecycle = new Lifecycle({
 const health: Health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations, presence, webhooks, connectors });
 
 const service: Service = {
-  config, logger, counters, metrics, access, keyOwners: access, leases, renewals, owned, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration, presence, hooks, webhooks: webhookAdministration, connectors,
+  config, logger, counters, metrics, limits, agents: new SharedTexts(),
+  access, keyOwners: access, keys, sessions, revocations, tickets, ticketAdministration, leases, renewals, owned, handles,
+  fleet, presence, hooks, webhooks: webhookAdministration, connectors,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   eraser: log.eraser,
@@ -219,36 +230,27 @@ const service: Service = {
 
 worker?.open({ instance: handles.instance, onGone: (instance) => fleet.roster.gone(instance), isReady: () => health.readiness().ready, render: () => metrics.render(health.gauges()) });
 
-// The HTTP side is most of what is loaded: meanwhile SQLite's thread opens the log. PostgreSQL would be asked from this thread, which on a busy
-// machine would then be too late to hear the answer.
+// Most modules belong to the HTTP side. While this thread loads them, SQLite's thread opens the log. The client of PostgreSQL runs in this thread: on a busy
+// machine the load would delay its answers beyond their timeout, so PostgreSQL waits.
 const early = database.kind === 'sqlite' ? lifecycle.openLog() : undefined;
 const [{ buildApp, HTTP_LOADS }, { buildOperationsServer }] = await Promise.all([import('./http/app.ts'), import('./http/sockets/operations-server.ts')]);
 const app = buildApp(service);
 await lifecycle.serve({ app, operations: config.OPS_PORT === undefined ? undefined : buildOperationsServer(app, counters) }, early ?? lifecycle.openLog());
 void loadInBackground({ loads: [...HTTP_LOADS, ...connectorPlans.map(({ opener }) => () => opener.load())], clock, logger });
 
-interface AccessStores {
-  readonly keys: KeyStore;
-  readonly sessions: SessionStore;
-  readonly tickets: TicketStore;
-  readonly revocations: RevocationStore;
-  readonly webhooks: WebhookStore;
-  readonly connectors: ConnectorStore;
-}
-
-/** A change counts here before it is answered, and the other instances receive it. */
+/** Tells the other instances that keys, sessions or tickets have changed, and applies the change here before it is answered. */
 function accessChanged(): Promise<void> {
   control.tellToLook();
   return lookAtAccess();
 }
 
-/** Runs all looks, even if one fails: a revocation is answered once this instance knows it. */
+/** Reads changed keys, sessions and tickets from the database. One failed read does not stop the others. */
 async function lookAtAccess(): Promise<void> {
-  await Promise.all([knownKeys.look(), knownSessions?.look(), tickets.look()].map(orLater));
+  await Promise.all([knownKeys.look(), knownSessions?.look(), tickets.look()].map(orAtNextPoll));
 }
 
-/** A failed look is left to the next poll. */
-async function orLater(look: Promise<void> | undefined): Promise<void> {
+/** Ignores a failure of the database: the next poll reads again. */
+async function orAtNextPoll(look: Promise<void> | undefined): Promise<void> {
   try {
     await look;
   } catch (error) {
@@ -256,60 +258,11 @@ async function orLater(look: Promise<void> | undefined): Promise<void> {
   }
 }
 
-/** Loads only the driver that is used. */
-async function makeStore(): Promise<Store & AccessStores> {
-  if (database.kind === 'sqlite') return new (await import('./store/sqlite/sqlite.ts')).SqliteStore({ file: resolve(database.file), logger });
-  return new (await import('./store/postgres/postgres.ts')).PostgresStore({ url: database.url, maxPgConnections: config.DATABASE_CONNECTIONS, logger });
-}
-
-/** Loads what checks tokens only where a setting names their key. */
-async function makeTokens(): Promise<TokenVerifier> {
-  const [{ JwtVerifier }, { TokenIdentities }] = await Promise.all([import('./access/tokens/jwt.ts'), import('./access/token-identities.ts')]);
-  return new TokenIdentities(new JwtVerifier({ config, clock, now: () => Date.now(), logger, counters }), accessSettings);
-}
-
-async function connectToHub(): Promise<HubConnection | undefined> {
-  if (place?.hub === undefined) return undefined;
-  return new (await import('./bus/hub/connection.ts')).HubConnection({ path: place.hub, clock, logger });
-}
-
-/** Workers on one SQLite file let one of them write. */
-async function makeAppends(): Promise<Appends> {
-  if (hub === undefined || database.kind !== 'sqlite') return store;
-  return new (await import('./bus/hub/shared-writer.ts')).SharedWriter({ connection: hub, store, clock, onCommit: () => {
-    const before = log.tail.knowledge;
-    return (messages, state) => {
-      log.tail.committed(messages, before, state);
-      bus.publish(messages);
-    };
-  } });
-}
-
-/** Loads the client of each server only where it is used: that takes a while. */
-async function makeBus(): Promise<Bus> {
-  if (hub !== undefined) return new (await import('./bus/hub/bus.ts')).HubBus({ connection: hub, clock, counters });
-  if (config.BUS_URL !== undefined) {
-    const options = { url: config.BUS_URL, clock, counters, logger };
-    return isKafkaUrl(config.BUS_URL) ? new (await import('./bus/kafka/kafka.ts')).KafkaBus(options) : new (await import('./bus/nats/nats.ts')).NatsBus(options);
-  }
-  if (config.REDIS_URL === undefined) return new LocalBus();
-  const { RedisBus } = await import('./bus/redis/redis.ts');
-  return new RedisBus({ url: config.REDIS_URL, clock, counters, logger });
-}
-
-/** Where the instances put together who listens. */
-async function makePlace(): Promise<PresencePlace | undefined> {
-  const ttlMs = config.PRESENCE_TTL_SECONDS * 1000;
-  if (hub !== undefined) return new (await import('./bus/hub/presence-place.ts')).HubPresencePlace({ connection: hub, ttlMs, clock });
-  if (config.REDIS_URL === undefined) return database.kind === 'sqlite' ? new (await import('./presence/sqlite/sqlite.ts')).SqlitePresencePlace({ file: resolve(database.file), ttlMs, clock, logger }) : undefined;
-  const { RedisPresencePlace } = await import('./bus/redis/presence-place.ts');
-  return new RedisPresencePlace({ url: config.REDIS_URL, ttlMs, clock, logger });
-}
-
-/** Makes the ledger that adds up the counts of all instances. */
-async function makeLedger(): Promise<Ledger> {
-  if (hub !== undefined) return new (await import('./bus/hub/limit-ledger.ts')).HubLedger({ connection: hub, clock });
-  if (config.REDIS_URL === undefined) return NO_LEDGER;
-  const { RedisLimitLedger } = await import('./bus/redis/limit-ledger.ts');
-  return new RedisLimitLedger({ url: config.REDIS_URL, clock, logger });
+/** Called when this worker begins a commit for all workers. The result is called after the commit. */
+function ownCommit(): ReturnType<CommitListener> {
+  const before = log.tail.knowledge;
+  return (messages, state) => {
+    log.tail.committed(messages, before, state);
+    bus.publish(messages);
+  };
 }

@@ -5,24 +5,26 @@ import module from 'node:module';
 import { join } from 'node:path';
 
 /**
- * The entry point of `npm start`. What Node has compiled is kept when the process ends, and the next start needs a third less time and memory.
- * Only what is loaded later is kept: so main.ts, with all that it imports, is imported when everything else in this file is done. Where there are several workers, that is supervise.ts. And this
- * file is JavaScript: Node would load its compiler of TypeScript for it, and for nothing else.
+ * The entry point of `npm start`. It turns on Node's compile cache, and then loads main.ts; with several workers, supervise.ts. With the cache, a start needs a
+ * third less time and memory.
  *
- * The cache is not written before the end: that takes a third of a second, which a container whose files do not outlive it would lose at every start.
+ * Node caches only modules that are loaded after that. So this file imports main.ts last. It is JavaScript, because for TypeScript Node would first load its compiler, which
+ * it does not need for cached modules.
+ *
+ * Node writes the cache when the process ends. An earlier write would take a third of a second, for nothing in a container that loses its files.
  */
 
-// Node would open its inspector, in which everybody on this machine can run anything. `node --inspect src/serve.js` still does.
+// By default, SIGUSR1 opens Node's inspector, in which every user of this machine could run code. `node --inspect src/serve.js` still opens it.
 process.on('SIGUSR1', () => undefined);
 
-/** Beside its source: replacing the packages (`npm ci`) removes it with them. Node separates versions and users in it. */
+/** In the folder of the packages, so that `npm ci` removes the cache with them. Node has a subfolder for each of its versions and each user. */
 const FOLDER = join(import.meta.dirname, '../node_modules/.cache/tidings');
 
-/** By permissions: writing by the group, and by all others. */
+/** The permission bits for writes by the group and by other users. */
 const WRITABLE_BY_OTHERS = 0o022;
 
 if (module.getCompileCacheDir() === undefined && isOwn(FOLDER) && module.enableCompileCache(FOLDER).status === module.constants.compileCacheStatus.ENABLED) {
-  // For the threads of the database: each enables its own.
+  // Threads of the database read this variable: each turns its own cache on.
   process.env['NODE_COMPILE_CACHE'] = FOLDER;
 }
 
@@ -31,8 +33,8 @@ const { WORKERS } = configure();
 await (exitIfWrong(() => startsWorkers(WORKERS)) ? import('./supervise.ts') : import('./main.ts'));
 
 /**
- * Makes the folder, if it is missing and may be made: on a file system that is read-only, or where the packages belong to somebody else, nothing is kept and
- * nothing is lost but time. What lies in it is run, so nobody else may write there.
+ * Makes the folder if it is missing. Returns false if it cannot be made, as on a read-only file system, or if another user could write there: Node runs the
+ * code in it. Without the folder, starts only take longer.
  * @param {string} folder
  */
 function isOwn(folder) {

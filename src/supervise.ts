@@ -14,7 +14,7 @@ import { isEnding } from './workers/signals.ts';
 import { Supervisor } from './workers/supervisor.ts';
 import type { Exit } from './workers/worker-process.ts';
 
-/** The composition root of a supervisor. `serve.js` loads it in place of `main.ts` where WORKERS is more than 1. Its workers run the same command line, and load `main.ts`. */
+/** The composition root of a supervisor. `serve.js` loads it instead of `main.ts` if WORKERS is more than 1. Its workers run the same command line, and load `main.ts`. */
 
 const config = configure();
 const { HOST, PORT, OPS_HOST, OPS_PORT, WORKERS: count } = config;
@@ -23,7 +23,7 @@ const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: () => false, de
 
 const main = await hold(HOST, PORT, '');
 const operations = OPS_PORT === undefined ? undefined : await hold(OPS_HOST, OPS_PORT, 'OPS_');
-// With Redis, NATS or Kafka, the workers get news as other machines do.
+// With Redis, NATS or Kafka, workers use that bus, as instances on other machines do.
 const hub = config.REDIS_URL === undefined && config.BUS_URL === undefined ? await openHub(main.port) : undefined;
 const metrics = new SupervisorMetrics(count, warnings.counts);
 
@@ -47,7 +47,7 @@ closeWithGrace({ delay: false, logger, onSecondSignal: () => supervisor.killAll(
 });
 supervisor.open();
 
-/** A worker that ends by itself has said why. */
+/** Ends the service because the first worker ended before it listened. Such a worker has logged the reason, unless it was killed. */
 async function refuse({ code, signal }: Exit): Promise<void> {
   if (code === null) logger.error({ signal }, 'the first worker was killed before it listened, so the service ends');
   await hub?.close();

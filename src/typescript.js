@@ -4,12 +4,12 @@ import module from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Node runs TypeScript as it is, but not below a folder `node_modules`, where this program lies when another project has installed it. There this file takes the types out of the
- * program's own files, with what Node uses itself. `--import` loads it: so threads have it, too.
+ * Node runs TypeScript, but not below a folder `node_modules`, where Tidings lies if another project has installed it. There this file removes the types from
+ * Tidings' own files, with Node's own function. `--import` loads it, so that threads have it too.
  */
 
 const OWN = new URL('.', import.meta.url).href;
-/** Node would say at each start that what takes the types out may change. */
+/** Without it, Node warns at each start that its function is experimental. */
 const QUIET = '--disable-warning=ExperimentalWarning';
 
 /** Whether Node refuses the TypeScript of this program. */
@@ -17,7 +17,7 @@ export function isInPackages() {
   return OWN.includes('/node_modules/');
 }
 
-/** Where this file was not loaded by `--import`, replaces the process by one that does so. Windows cannot: there the threads of SQLite do not start. */
+/** Replaces the process by one that loads this file with `--import`, unless it did. Windows cannot replace processes, so the threads of SQLite do not start there. */
 export function enterPackages() {
   if (process.execArgv.includes(import.meta.url)) return;
   if (process.platform === 'win32' || process.execve === undefined) return;

@@ -26,6 +26,7 @@ const ROOMS: readonly Room[] = [
   { place: 'typescript.js' },
   { place: 'requirements.js' },
   { place: 'main.ts' },
+  { place: 'implementations.ts' },
   { place: 'supervise.ts' },
   { place: 'cli/', opening: 'migrate.ts' },
   { place: 'page/', opening: 'main.tsx' },
@@ -95,7 +96,7 @@ const ROOMS: readonly Room[] = [
 ];
 
 /** Only these may name an implementation of a store, a bus or a place. The supervisor of the workers starts their hub. */
-const ROOTS: readonly string[] = ['main.ts', 'supervise.ts', 'cli/'];
+const ROOTS: readonly string[] = ['implementations.ts', 'main.ts', 'supervise.ts', 'cli/'];
 const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'bus/nats/', 'bus/kafka/', 'bus/hub/', 'connectors/nats/', 'connectors/kafka/', 'presence/sqlite/', 'store/sqlite/', 'store/postgres/'];
 
 /** Where a package may be imported; other packages may be imported anywhere. */

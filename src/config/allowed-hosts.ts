@@ -1,6 +1,6 @@
 import { WrongValue } from './setting-kinds.ts';
 
-/** Names by which an instance may be asked: `tidings.example.com`, `*.example.com`, an address; `*` is every name. */
+/** The host names that requests may have: `tidings.example.com`, `*.example.com`, an address. `*` allows every name. */
 export type AllowedHosts = '*' | readonly string[];
 
 const NAME = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?$|^\[[0-9a-f:.]+\]$/;

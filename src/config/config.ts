@@ -7,22 +7,24 @@ import { WrongValue, type Setting } from './setting-kinds.ts';
 import { SETTINGS, type SettingName } from './settings.ts';
 
 /**
- * The operator's decisions. The room `config` reads environment variables and the file `.env`, checks every value, and returns one
- * frozen, typed object. No other room reads the environment. `settings.ts` lists all settings with their defaults and bounds.
- * Wrong values keep the process from booting: each gets one line, which never shows a password.
+ * This room reads the operator's settings. Environment variables and the file `.env` come in; one frozen, typed object goes out. No other room reads the
+ * environment. A wrong value keeps the process from booting: the operator gets one line for each, which never shows a password.
+ *
+ * Read settings.ts (all settings, with defaults and bounds) and setting-kinds.ts (a setting is a type, a default and a reader) first. The other files are readers of single settings,
+ * or of files: dotenv.ts, secret-file.ts, structured-file.ts.
  */
 
-/** Every setting under its own name, as a checked value in the unit that its name or the table says. */
+/** The checked value of every setting, under the setting's name. The name or the table of settings gives its unit. */
 export type Config = { readonly [Name in SettingName]: ReturnType<(typeof SETTINGS)[Name]['read']> };
 
 export interface ConfigOptions {
   /** The path of the file `.env`; it need not exist. false reads none. */
   readonly dotenv: string | false;
-  /** Takes a line for each variable whose name is nearly a setting's. Without it, nobody reads them. */
+  /** Called with a line for each variable whose name is nearly a setting's. By default, nobody gets these lines. */
   readonly warn?: (line: string) => void;
 }
 
-/** The process must not boot with these settings: one line for every wrong value. */
+/** Some settings are wrong, so the process must not boot. Has one line for each wrong value. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
   readonly lines: readonly string[];
@@ -33,7 +35,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** Does what may find settings wrong. Then it writes a line to standard error for each, and the process exits. */
+/** Calls `read`. If that throws a `ConfigError`, writes its lines to standard error and ends the process. */
 export function exitIfWrong<Result>(read: () => Result): Result {
   try {
     return read();
@@ -44,9 +46,13 @@ export function exitIfWrong<Result>(read: () => Result): Result {
   }
 }
 
+/** The cache of `configure`. */
 let configured: Config | undefined;
 
-/** The settings of this process, which are read once. Writes a line to standard error for each name that is nearly a setting's. Does so for each wrong value, too, and exits. */
+/**
+ * Returns the settings of this process. Reads them at the first call, and writes a line to standard error for each variable whose name is nearly a setting's. Wrong
+ * values end the process.
+ */
 export function configure(): Config {
   return configured ??= exitIfWrong(() => readConfig(process.env, { dotenv: '.env', warn: (line) => process.stderr.write(`${line}\n`) }));
 }
@@ -79,7 +85,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, { dotenv, warn = () =
       lines.push(error.message === '' ? `${variable}: ${said} is not allowed; it must be ${setting.allowed}` : `${variable}: ${error.message}`);
     }
   }
-  // A Redis in BUS_URL counts as REDIS_URL, which everything that needs Redis reads.
+  // A URL of Redis in BUS_URL means the same as in REDIS_URL. So other rooms look only at REDIS_URL for Redis.
   if (values['REDIS_URL'] !== undefined && values['BUS_URL'] !== undefined) lines.push('BUS_URL: REDIS_URL is set, too; set only one of the two');
   else if (/^redis/i.test(String(values['BUS_URL']))) Object.assign(values, { REDIS_URL: values['BUS_URL'], BUS_URL: undefined });
   const config = values as Config;
@@ -88,7 +94,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, { dotenv, warn = () =
   return Object.freeze(config);
 }
 
-/** The texts of the environment and of the file, before any is checked. */
+/** The unchecked texts of the environment and of the file `.env`. */
 function readTexts(environment: NodeJS.ProcessEnv, dotenv: string | false): Readonly<Record<string, string | undefined>> {
   if (dotenv === false) return environment;
   try {
@@ -100,10 +106,10 @@ function readTexts(environment: NodeJS.ProcessEnv, dotenv: string | false): Read
   }
 }
 
-/** The most bytes that a message counts beyond its data, rounded up: its topic and its fields. */
+/** The most bytes that a message takes of a quota beyond its data: its topic and fields, rounded up. */
 const QUOTA_MESSAGE_BYTES = 1_024;
 
-/** Lines about values that are wrong only together with another one. A value that was refused before is missing in `config`. */
+/** Returns lines about values that are wrong only together with another value. A value that is wrong alone is missing in `config`. */
 function contradictions(config: Partial<Config>): string[] {
   const lines: string[] = [];
   lines.push(...jwtContradictions(config));
@@ -132,14 +138,14 @@ function contradictions(config: Partial<Config>): string[] {
   return lines;
 }
 
-/** The settings that bring keys of tokens. */
+/** The settings that name the keys of tokens. */
 const TOKEN_KEYS = ['JWT_SECRET', 'JWT_PUBLIC_KEY', 'JWT_JWKS_URL'] as const;
 
 function jwtContradictions(config: Partial<Config>): string[] {
   if (TOKEN_KEYS.some((name) => !Object.hasOwn(config, name))) return [];
   const sources = TOKEN_KEYS.filter((name) => config[name] !== undefined);
   const expected = (['JWT_ISSUER', 'JWT_AUDIENCE'] as const).filter((name) => config[name] !== undefined);
-  // With two, a token could choose the weaker one.
+  // With two settings, a token could choose the weaker key.
   if (sources.length > 1) return [`${sources[0]}: it is set together with ${sources.slice(1).join(' and ')}; set one of them, because tokens come from one issuer`];
   if (sources.length === 0) return expected.map((name) => `${name}: nothing checks tokens; set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL as well`);
   // Large providers sign the tokens of all their customers with the same keys.

@@ -1,2 +1,2 @@
-/** The longest event name that any instance may be set to take. */
+/** The highest value of EVENT_BYTES. */
 export const EVENT_MAX_BYTES = 1024;

@@ -14,7 +14,7 @@ export function readDatabaseUrl(text: string): DatabaseLocation {
   if (/^postgres(ql)?:/i.test(text)) return readPostgres(text);
   const path = /^file:([^?#]+)$/i.exec(text)?.[1];
   if (path === undefined || path.endsWith('/')) throw new WrongValue();
-  // A log in memory could not keep the promise of a 201: the message survives a crash.
+  // A 201 promises that the message survives a crash, so the log must not be in memory.
   if (path.includes(':memory:')) throw new WrongValue('a database in memory would lose every message; it must be file:<path of an SQLite database>');
   try {
     return { kind: 'sqlite', file: path.startsWith('//') ? fileURLToPath(text) : path };
@@ -24,10 +24,10 @@ export function readDatabaseUrl(text: string): DatabaseLocation {
 }
 
 function readPostgres(text: string): DatabaseLocation {
-  // The folder of a Unix socket may stand in the query, and then no host precedes the path.
+  // A URL may have the folder of a Unix socket in its query, and then no host.
   const url = URL.parse(text.replace('@/', '@localhost/'));
   const isForm = /^postgres(ql)?:\/\//i.test(text);
-  // An @ after the host ends a password that holds a /, ? or #: the beginning of the password was taken for the host, which drivers put into their errors.
+  // If the password holds a /, ? or #, an @ follows later. Then `host` is the beginning of the password, and drivers would put it into their errors.
   if (url === null || !isForm || `${url.pathname}${url.search}`.includes('@') || url.hash !== '' || !isDecodable(`${url.username} ${url.password}`)) {
     throw new WrongValue(`that is no URL of PostgreSQL; it must be postgres://user:password@host:port/database, and ${PERCENT_ENCODING_HINT}`);
   }

@@ -3,15 +3,15 @@ import { textOf } from './text-bytes.ts';
 /** Variables by name, as the file holds them. */
 export type DotenvVariables = Readonly<Record<string, string>>;
 
-/** A file that cannot be understood as a whole. Its text names the line, and repeats nothing of it: it may hold a password. */
+/** A line of the file is not understood. The message names the line's number, and repeats nothing of it: it may hold a password. */
 export class DotenvError extends Error {
   override name = 'DotenvError';
 }
 
-/** A line that says nothing. `\s` includes byte order marks and no-break spaces. */
+/** An empty line, or a comment. `\s` includes byte order marks and no-break spaces. */
 const EMPTY_LINE = /[^\S\n]*(?:#[^\n]*)?(?:\n|$)/y;
 const NAME = /[^\S\n]*(?:export[^\S\n]+)?([a-z_][\w.-]*)[^\S\n]*=[^\S\n]*/iy;
-/** Quotes hold any text, also over several lines. Only a comment follows them. */
+/** A quoted value may have several lines. Only a comment may follow it. */
 const QUOTED_VALUE = /(["'`])((?:(?!\1)[\s\S])*)\1[^\S\n]*(?:#[^\n]*)?(?:\n|$)/y;
 /** As in a shell, a comment begins after a space: a password may hold a `#`. */
 const BARE_VALUE = /((?:(?!(?<=\s)#)[^\n])*)(?:#[^\n]*)?(?:\n|$)/y;

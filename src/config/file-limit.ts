@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { Logger } from '../runtime/logging/logger.ts';
 
-/** Files that an instance opens besides its streams: requests, the database, Redis, Node's own. docs/capacity.md tells operators to leave as many. */
+/** Open files besides streams: requests, the database, Redis, and Node's own. docs/capacity.md names the same number. */
 const OTHER_OPEN_FILES = 1_000;
 
 /**
- * How many streams may be open at once: `wanted`, or fewer if the system lets this process open too few files; then it warns. A process
- * without a free file cuts every new connection, publishes and health checks included. A full instance still answers them.
+ * Returns the most open streams: `wanted`, or fewer, with a warning, if the system allows too few open files. A process without a free file cuts every new
+ * connection, even of publishes and health checks. An instance at its limit of streams still answers those.
  * @param limits The text of /proc/self/limits (proc_pid_limits(5)), in which Node has already raised the soft limit to the hard one. Only Linux has it.
  */
 export function streamsThatFit(wanted: number, logger: Logger, limits = ownLimits()): number {
@@ -18,12 +18,12 @@ export function streamsThatFit(wanted: number, logger: Logger, limits = ownLimit
   return fit;
 }
 
-/** Files that the process itself keeps open: Node's, SQLite's, and the connections to Redis. Other connections come on top. */
+/** Files that the process itself keeps open: Node's, SQLite's, and the connections to Redis. */
 const OWN_OPEN_FILES = 64;
 
 /**
- * How many connections may be open at once: `wanted`, or as many as leave the files that the process itself needs.
- * @param others Connections to PostgreSQL and of the operations listener.
+ * Returns the most open connections of clients: `wanted`, or fewer, so that the process has enough files for itself.
+ * @param others The most connections to PostgreSQL and of the operations listener.
  */
 export function connectionsThatFit(wanted: number, others: number, limits = ownLimits()): number {
   const files = openFiles(limits);

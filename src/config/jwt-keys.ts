@@ -4,22 +4,22 @@ import { isLoopback } from './loopback.ts';
 import { WrongValue } from './setting-kinds.ts';
 
 /**
- * The keys that check JSON Web Tokens. A key decides which algorithms it may be used with; a token does not. A public key used as an HMAC secret would let
- * everybody sign tokens (RFC 8725, 3.1). No error repeats the value of a setting: it may be a secret or a private key, by mistake.
+ * Reads the keys that verify JSON Web Tokens. The kind of a key fixes its algorithms, whatever a token's header says: with a public key as HMAC secret,
+ * everybody could sign tokens (RFC 8725, 3.1). No error repeats the value of a setting, because that may be a secret or, by mistake, a private key.
  */
 
-/** A key that is published, and the names of the algorithms that it may be used with. */
+/** A public key, and the names of the algorithms for which it may be used. */
 export interface PublicKey {
   readonly key: KeyObject;
   readonly algorithms: readonly string[];
 }
 
-/** RFC 7518, 3.2: a key of HS256 has at least as many bits as its hash. Stops secrets that can be guessed from one token. */
+/** RFC 7518, 3.2: a key of HS256 has at least as many bits as its hash. Stops secrets that an attacker could find by trial from one token. */
 const SECRET_MIN_BYTES = 32;
 /** RFC 7518, 3.3: an RSA key has a modulus of at least 2048 bits. Stops keys that can be factored. */
 const RSA_MODULUS_MIN_BYTES = 256;
 
-/** Examples of well-known documents. Attackers try them first. */
+/** Secrets of examples in well-known documents. Attackers try them first. */
 const PUBLISHED_SECRETS: readonly string[] = [
   'a-string-secret-at-least-256-bits-long',
   'super-secret-jwt-token-with-at-least-32-characters-long',
@@ -33,10 +33,10 @@ const ALGORITHMS: Readonly<Record<string, readonly string[]>> = {
   ed25519: ['EdDSA', 'Ed25519'],
 };
 
-/** Every algorithm that some public key may be used with. */
+/** All algorithms of public keys. */
 export const PUBLIC_KEY_ALGORITHMS: readonly string[] = Object.values(ALGORITHMS).flat();
 
-/** A secret is the UTF-8 bytes of its text, as JWT libraries read it. Throws `WrongValue`. */
+/** Reads a secret: the UTF-8 bytes of the text, as in other JWT libraries. Throws `WrongValue`. */
 export function readJwtSecret(text: string): KeyObject | undefined {
   if (text === '') return undefined;
   if (text.includes('-----BEGIN ') || text.startsWith('{') || publicKeyIn(text) !== undefined) throw new WrongValue('it is a key in PEM, JWK or DER form, and not a secret; a public key belongs in JWT_PUBLIC_KEY');
@@ -46,10 +46,10 @@ export function readJwtSecret(text: string): KeyObject | undefined {
   return createSecretKey(bytes);
 }
 
-/** A key as PEM, as JWK, or as the base64 of its DER, or `file:` and the path of such a text. Throws `WrongValue`. */
+/** Reads a public key: PEM, JWK, or base64 of DER; or `file:` and the path of a file with one of these. Throws `WrongValue`. */
 export function readJwtPublicKey(text: string): PublicKey | undefined {
   if (text === '') return undefined;
-  // Many platforms keep a variable on one line, and show the ends of lines as \n.
+  // On many platforms a variable has one line, in which \n stands for the end of a line.
   const source = (text.startsWith('file:') ? readKeyFile(text.slice('file:'.length)) : text).replaceAll('\\n', '\n').trim();
   if (source.includes('PRIVATE KEY-----')) throw new WrongValue('it is a private key; only the public key that belongs to it is needed here');
   if (source.startsWith('{')) return readPublicJwk(parseJwk(source));
@@ -58,7 +58,7 @@ export function readJwtPublicKey(text: string): PublicKey | undefined {
   return checked(key);
 }
 
-/** One key of a key set (RFC 7517). Throws `WrongValue` with a reason that repeats nothing of it. */
+/** Reads one key of a key set (RFC 7517). Throws `WrongValue`, whose reason repeats nothing of the key. */
 export function readPublicJwk(jwk: JsonWebKey & { readonly use?: unknown; readonly key_ops?: unknown; readonly alg?: unknown }): PublicKey {
   if (Object.hasOwn(jwk, 'd')) throw new WrongValue('it is a private key; only the public key that belongs to it is needed here');
   if (Object.hasOwn(jwk, 'keys')) throw new WrongValue('it is a set of keys; it must be one key, and JWT_JWKS_URL names a set');
@@ -72,7 +72,7 @@ export function readPublicJwk(jwk: JsonWebKey & { readonly use?: unknown; readon
   return read;
 }
 
-/** The URL of a key set. Its keys decide who may do what, so the connection must be safe from changes. Throws `WrongValue`. */
+/** Reads the URL of a key set. It must be https, or of this machine: an attacker who changes the answer could sign tokens. Throws `WrongValue`. */
 export function readJwksUrl(text: string): string | undefined {
   if (text === '') return undefined;
   const url = URL.parse(text);
@@ -90,7 +90,7 @@ function checked(key: KeyObject): PublicKey {
   return { key, algorithms };
 }
 
-/** A public key as some consoles show it: base64 of its DER, without the lines of PEM around it. */
+/** Reads base64 of DER, as some consoles show a public key: PEM without its first and last line. */
 function publicKeyIn(text: string): KeyObject | undefined {
   return attempt(() => createPublicKey({ key: Buffer.from(text, 'base64'), format: 'der', type: 'spki' }));
 }
@@ -111,7 +111,7 @@ function readKeyFile(path: string): string {
   }
 }
 
-/** OpenSSL's errors name its parsers, not the mistake. */
+/** Returns undefined for a key that cannot be read. OpenSSL's errors name its parsers, not the mistake, so they are dropped. */
 function attempt(make: () => KeyObject): KeyObject | undefined {
   try {
     return make();

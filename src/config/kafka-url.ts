@@ -1,7 +1,7 @@
 import { readHosts, readUser, type Address } from './redis-url.ts';
 import { PERCENT_ENCODING_HINT, WrongValue } from './setting-kinds.ts';
 
-/** The ways of SASL in which a user and a password can be shown to Kafka, by their names in a URL. */
+/** The mechanisms of SASL for a user and a password, by their names in a URL. */
 const MECHANISMS = { plain: 'PLAIN', 'scram-sha-256': 'SCRAM-SHA-256', 'scram-sha-512': 'SCRAM-SHA-512' } as const;
 
 export interface KafkaUser {
@@ -12,7 +12,7 @@ export interface KafkaUser {
 
 /** The parts of a URL of Kafka: brokers of one cluster, and how a client logs in. */
 export interface KafkaLocation {
-  /** Any of them tells of all others. */
+  /** The first brokers that a client asks: any of them names all others. */
   readonly brokers: readonly Address[];
   readonly isTls: boolean;
   readonly user?: KafkaUser;
@@ -21,7 +21,7 @@ export interface KafkaLocation {
 const URL_FORM = /^kafka(\+ssl)?:\/\/(?:([^/?#@]*)@)?([^/?#@]+)\/?(?:\?([^#@]*))?$/i;
 const KAFKA_USUAL_PORT = 9092;
 
-/** Whether a URL is meant for Kafka, good or not. */
+/** Whether a URL names Kafka, even if the rest of it is wrong. */
 export function isKafkaUrl(text: string): boolean {
   return /^kafka\b/i.test(text);
 }

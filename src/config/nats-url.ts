@@ -2,12 +2,12 @@ import { PERCENT_ENCODING_HINT, WrongValue } from './setting-kinds.ts';
 
 /** The parts of a URL of NATS: servers of one cluster, and how a client logs in. */
 export interface NatsLocation {
-  /** `host:port` each. */
+  /** Each is `host:port`. */
   readonly servers: readonly string[];
   readonly isTls: boolean;
   readonly user?: string;
   readonly password?: string;
-  /** In the place of a user and a password. */
+  /** Instead of a user and a password. */
   readonly token?: string;
 }
 

@@ -3,24 +3,29 @@ import { fileVariable } from './secret-file.ts';
 import type { Setting } from './setting-kinds.ts';
 import { SETTINGS } from './settings.ts';
 
-/** Names up to this length have fewer than two wrong letters; longer ones may have two. */
+/** Names up to this length may have one wrong letter; longer names may have two. */
 const ONE_WRONG_MAX_CHARACTERS = 12;
-/** In names this short nothing may be wrong but the order of two neighbours: HOSTS and PORT0 are others' variables. */
+/** In names up to this length, only two neighbours may be swapped: HOSTS and PORT0 are variables of other programs. */
 const SWAPPED_MAX_CHARACTERS = 4;
 
-/** How names end that give their unit, in this program or in others. */
+/** The units at the end of names, in this program or in others. */
 const UNIT = /_?(MS|MILLIS|MILLISECONDS|S|SECS?|SECONDS|MIN|MINUTES|HOURS|DAYS|BYTES|[KMG]I?B|SIZE|COUNT|MESSAGES)$/;
 
-/** Kubernetes sets `<SERVICE>_PORT` to such a value for every service, also for one that is called "tidings". */
+/** Kubernetes sets `<SERVICE>_PORT` to such a value for every service. So a service named "tidings" gets `TIDINGS_PORT`. */
 const SERVICE_LINK = /^(tcp|udp|sctp):\/\//;
 
-/** Every variable that means something. */
+/** All variables that this program reads. */
 const NAMES = Object.entries<Setting<unknown>>(SETTINGS).flatMap(([name, { secret }]) => (secret ? [name, fileVariable(name)] : [name]));
 
 /**
- * The setting that an unknown name probably means. Four things are tried, in this order. The name differs from a setting's only in case and separators, by
- * `DB` for `DATABASE`, or by `TIDINGS_` before it. It lacks a setting's first word (`JWKS_URL`). It ends in another unit. A few of its letters are wrong.
- * @param value Tells a setting with our prefix from what Kubernetes sets.
+ * Returns the setting that an unknown name probably means. It tries these mistakes, in this order:
+ *
+ * 1. other case or separators, `DB` for `DATABASE`, or `TIDINGS_` before the name;
+ * 2. a missing first word: `JWKS_URL` for `JWT_JWKS_URL`;
+ * 3. another unit at the end;
+ * 4. a few wrong letters.
+ *
+ * @param value The variable's value, which shows whether Kubernetes set it.
  */
 export function nearestSetting(name: string, value: string): string | undefined {
   if (NAMES.includes(name)) return undefined;

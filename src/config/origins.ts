@@ -1,9 +1,9 @@
 import { WrongValue } from './setting-kinds.ts';
 
-/** The origins whose pages may read and publish; `*` is all of them. */
+/** The origins whose pages may read and publish; `*` allows all. */
 export type Origins = '*' | readonly string[];
 
-/** Apps and browser extensions have origins of a scheme of their own, which URL parsers do not know: `capacitor://localhost`, `tauri://localhost`, `chrome-extension://<id>`. */
+/** Origins of apps and browser extensions. URL parsers do not know their schemes: `capacitor://localhost`, `tauri://localhost`, `chrome-extension://<id>`. */
 const APP_ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9][a-z0-9._-]*(?::[0-9]{1,5})?$/;
 
 /** Schemes that no page's origin has, or whose origin is `null`. */

@@ -1,18 +1,18 @@
 import { WrongValue, type Setting } from './setting-kinds.ts';
 
-/** How much of something is allowed: in the long run, and at once. */
+/** A rate limit: tokens over time, and a burst. */
 export interface Rate {
-  /** How many tokens come back in `milliseconds`. */
+  /** The tokens that come back in `milliseconds`. */
   readonly tokens: number;
   readonly milliseconds: number;
-  /** How many may be used at once after a pause. */
+  /** The most tokens that a sender may use at once. */
   readonly burst: number;
 }
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const RATE = /^([1-9][0-9]{0,6}) ?\/ ?([smhd])(?: burst ([1-9][0-9]{0,6}))?$/;
 
-/** A rate: `100/s`, `30/m burst 100`; undefined for `off`, and where neither the setting nor its default says one. */
+/** A rate: `100/s`, `30/m burst 100`. undefined for `off`, and for an unset variable without a default. */
 export function rate(facts: { readonly default: string; readonly unit: string; readonly meaning: string }): Setting<Rate | undefined> {
   return {
     type: 'rate', secret: false, ...facts,

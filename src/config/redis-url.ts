@@ -1,13 +1,13 @@
 import { isIP } from 'node:net';
 import { PERCENT_ENCODING_HINT, WrongValue } from './setting-kinds.ts';
 
-/** Where a server listens. */
+/** The address of a server. */
 export interface Address {
   readonly host: string;
   readonly port: number;
 }
 
-/** How a client gets in: its user and password, and whether it speaks TLS. */
+/** How a client connects: its user and password, and whether it uses TLS. */
 export interface Access {
   readonly username?: string;
   readonly password?: string;
@@ -29,7 +29,7 @@ export interface SentinelLocation {
   readonly sentinelAccess: Access;
   /** The name by which the sentinels know the master. */
   readonly master: string;
-  /** To the master itself. */
+  /** The access to the master itself. */
   readonly access: Access;
 }
 
@@ -39,7 +39,7 @@ export interface ClusterLocation {
   readonly access: Access;
 }
 
-/** The ports that a URL means when it names none. */
+/** The ports of a URL that names none. */
 const DEFAULT_SERVER_PORT = 6379;
 const DEFAULT_SENTINEL_PORT = 26379;
 
@@ -58,7 +58,7 @@ export function readRedisUrl(text: string): RedisLocation {
   const access = { ...readUser(user), isTls };
   const isSentinel = kind.toLowerCase() === '+sentinel';
   const servers = readHosts(hosts, isSentinel ? DEFAULT_SENTINEL_PORT : DEFAULT_SERVER_PORT);
-  // A later @ ends a password that holds a / or a ?. Its beginning was taken for the host, which errors name. Only sentinels' own users stand in a query.
+  // If the password holds a / or a ?, an @ follows later. Then `hosts` is the beginning of the password, and no error may name it. In a sentinel URL, a query may hold an @.
   if ((isSentinel ? path : `${path}${query}`).includes('@')) throw new WrongValue(`it has an @ after its host; ${PERCENT_ENCODING_HINT}`);
   if (isSentinel) {
     return { kind: 'sentinel', access, sentinels: servers, master: readMaster(path), sentinelAccess: { ...readSentinelUser(query), isTls } };
@@ -70,7 +70,7 @@ export function readRedisUrl(text: string): RedisLocation {
   return { kind: 'server', access, server };
 }
 
-/** The name that a server's certificate must be for, and by which hosted servers choose one. TLS allows no IP address here. */
+/** The server name of TLS (SNI): the name in the server's certificate. TLS allows no IP address here. */
 export function serverName(host: string): { readonly servername?: string } {
   return isIP(host) === 0 ? { servername: host } : {};
 }

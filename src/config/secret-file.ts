@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { WrongValue } from './setting-kinds.ts';
 import { textOf } from './text-bytes.ts';
 
-/** Far above the longest URL. Stops a wrong path, such as a log file's or a device's, from filling the memory. */
+/** The largest such file, far above the longest URL. Stops a wrong path, such as a log file's or a device's, from filling the memory. */
 const SECRET_FILE_MAX_BYTES = 64 * 1024;
 
 /** The variable that names a file with a setting's value, as in Docker's official images. The value then does not appear in the process's environment. */
@@ -18,7 +18,7 @@ export function readSecretFile(path: string, name: string): string {
   const text = textOf(readBounded(path));
   if (text === undefined) throw new WrongValue('the file is not text; save it as UTF-8');
   const value = text.trim();
-  // Without this the setting's default would count: a new, empty log.
+  // An empty value would mean the setting's default: a new, empty log.
   if (value === '') throw new WrongValue('the file is empty');
   if (value.startsWith(`${name}=`)) throw new WrongValue(`the file must hold the value alone, without ${name}= before it`);
   if (/[\r\n]/.test(value)) throw new WrongValue('the file must hold the value alone, in one line');

@@ -1,26 +1,23 @@
-/**
- * A setting: how the text of an environment variable becomes a value, and which line the operator reads when it cannot. The functions
- * below make the kinds of settings; `settings.ts` holds the settings themselves.
- */
+/** A setting reads the text of an environment variable into a value, or refuses it with a line for the operator. The functions below make the kinds of settings. */
 export interface Setting<Value> {
-  /** Its name in the README: `number`, `size`, `text`, `URL`, `list`, `choice`. */
+  /** Its type in docs/settings.md: `number`, `size`, `text`, `URL`, `list`, `choice`. */
   readonly type: string;
   readonly unit: string;
   /** The default, for a variable that is unset or empty; an empty text for no default. */
   readonly default: string;
   readonly meaning: string;
-  /** The allowed values in words: the end of the line that refuses any other. */
+  /** The allowed values in words. They end the line about a wrong value. */
   readonly allowed: string;
-  /** The value may hold a password, so no line repeats it. */
+  /** Whether the value may hold a password: then no line repeats it. */
   readonly secret: boolean;
   /** Called with the text, or with the default if the text is empty. Throws `WrongValue`. */
   readonly read: (text: string) => Value;
 }
 
-/** The advice for a URL that was cut in the wrong place, because its password holds a special character. */
+/** The advice about a URL that does not parse: its password may hold a special character. */
 export const PERCENT_ENCODING_HINT = 'special characters of user and password must be percent-encoded: @ is %40, / is %2F, : is %3A, # is %23, ? is %3F, % is %25';
 
-/** Why a setting refuses a text. With an empty message, the operator's line says only which values are allowed. */
+/** A setting refuses a text. Without a message, the operator's line names only the allowed values. */
 export class WrongValue extends Error {
   override name = 'WrongValue';
 }
@@ -43,13 +40,13 @@ export function wholeNumber(facts: Bounds & { readonly unit?: string }): Setting
   };
 }
 
-/** A whole number, or `off`: then it is 0, and there is no limit. */
+/** A whole number, or `off` for no limit, which becomes 0. */
 export function limit(facts: Facts & { readonly unit: string; readonly max: number }): Setting<number> {
   const number = wholeNumber({ ...facts, min: 0 });
   return { ...number, allowed: `off, or ${number.allowed}`, read: (text) => text === 'off' ? 0 : number.read(text) };
 }
 
-/** How many bytes each suffix of a size stands for, in lower case. */
+/** The bytes of each suffix of a size, in lower case. */
 const SIZE_SUFFIX_BYTES = { '': 1, b: 1, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3 } as const;
 
 /** A number of bytes: `65536`, `64KiB`, `64MiB`, `1GiB`. */
@@ -87,7 +84,7 @@ export function optional<Value>(setting: Setting<Value>): Setting<Value | undefi
   return { ...setting, read: (text) => text === '' ? undefined : setting.read(text) };
 }
 
-/** Any other text; the setting brings its own function to read it. */
+/** A setting with its own function that reads the text. */
 export function text<Value>(facts: Facts & {
   readonly type: string;
   readonly allowed: string;

@@ -18,10 +18,10 @@ const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const DAY_SECONDS = 86_400;
 
-/** Stops a slip of the finger from starting more processes than any machine has cores for. */
+/** The most workers. Stops a typing mistake from starting hundreds of processes. */
 const WORKERS_MAX_ENTRIES = 64;
 
-/** Every setting there is, by subject. A test compares the tables of docs/settings.md with this one. */
+/** All settings, by subject. A test compares this table with docs/settings.md. */
 export const SETTINGS = {
   // Where it listens
   HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
@@ -136,7 +136,7 @@ export const SETTINGS = {
 
 export type SettingName = keyof typeof SETTINGS;
 
-/** A token of RFC 9110, section 5.6.2, as RFC 6265 wants it. */
+/** The name of a cookie (RFC 6265): a token of RFC 9110, section 5.6.2. */
 const COOKIE_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 function readCookieName(name: string): string | undefined {
@@ -144,7 +144,7 @@ function readCookieName(name: string): string | undefined {
   return name || undefined;
 }
 
-/** Names, separated by commas. Whether they are topics is checked where topics are known. */
+/** Names, separated by commas. `access/` checks whether they are topics, because this room imports nothing of topics. */
 function readNames(text: string): readonly string[] {
   return Object.freeze(text.split(',').map((part) => part.trim()).filter((part) => part !== ''));
 }

@@ -3,9 +3,9 @@ import type * as Yaml from 'yaml';
 
 const require = createRequire(import.meta.url);
 
-/** Reads JSON or YAML. A file that was named by mistake may hold anything: nothing of it is repeated, only where it is wrong. @throws Error */
+/** Parses JSON or YAML. @throws Error It names the place of the mistake, and repeats nothing of the file: a wrong path may name a file with secrets. */
 export function parseStructuredFile(text: string): unknown {
-  // Most instances have no such file, and start without the seventy modules of the parser.
+  // Loaded only here: most instances have no such file, and the parser has seventy modules.
   const { parse, YAMLParseError } = require('yaml') as typeof Yaml;
   try {
     return parse(text, { logLevel: 'error' }) as unknown;

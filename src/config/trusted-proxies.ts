@@ -1,7 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import { WrongValue } from './setting-kinds.ts';
 
-/** Names for ranges that proxies often have, as Express has them. */
+/** The names of Express for ranges of private addresses. */
 const NAMED: Readonly<Record<string, readonly string[]>> = {
   loopback: ['127.0.0.0/8', '::1/128'],
   linklocal: ['169.254.0.0/16', 'fe80::/10'],
@@ -22,7 +22,7 @@ function add(list: BlockList, range: string): void {
   const version = isIP(address);
   const family = version === 6 ? 'ipv6' : 'ipv4';
   const most = version === 6 ? 128 : 32;
-  // A range of everybody would believe what any client says of itself.
+  // Refuses /0, a range of all addresses: then any client could claim any address.
   const isWritten = prefix === undefined || (/^[1-9][0-9]{0,2}$/.test(prefix) && Number(prefix) <= most);
   if (version === 0 || rest.length > 0 || !isWritten) {
     throw new WrongValue(`${JSON.stringify(range)} is no address and no range; name addresses such as 10.1.2.3, ranges such as 10.0.0.0/8, or ${Object.keys(NAMED).join(', ')}, separated by commas`);

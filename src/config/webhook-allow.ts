@@ -1,7 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import { WrongValue } from './setting-kinds.ts';
 
-/** Where webhooks may go although it is inside: host names, and addresses. */
+/** The destinations that webhooks may have besides the public internet: host names, and addresses. */
 export interface WebhookAllow {
   readonly hosts: ReadonlySet<string>;
   readonly addresses: BlockList;

@@ -26,7 +26,8 @@ import type { Publisher } from '../log/publisher/publisher.ts';
 import type { Starts } from '../log/history/start-position.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Gauges, Metrics } from '../runtime/metrics.ts';
+import type { Gauges } from '../runtime/gauges.ts';
+import type { Metrics } from '../runtime/metrics.ts';
 import type { SharedTexts } from '../runtime/shared-texts.ts';
 import type { WebhookAdministration } from '../webhooks/administration.ts';
 

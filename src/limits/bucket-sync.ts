@@ -2,10 +2,10 @@ import { within, type Clock, type Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import { LEDGER_WAIT_MS, LedgerAway, type Balance, type Debit, type Ledger } from './ledger.ts';
 
-/** How long a charge waits, so that one report to the ledger covers several. Stops each message from being a command. */
+/** How long a charge waits for others, so that one report to the ledger covers several. Stops each message from costing a command. */
 const TELL_MS = 5;
 
-/** Stops one command from keeping the ledger busy. */
+/** The most buckets of one command. Stops one command from keeping the ledger busy. */
 const TELL_MAX_ENTRIES = 200;
 
 /** A bucket as this instance sees it. Tokens, and milliseconds of the monotonic clock. */
@@ -13,11 +13,11 @@ export interface SharedBucket {
   readonly name: string;
   /** The time in which one token comes back. */
   readonly tokenMs: number;
-  /** When it is full again, as far as this instance knows. */
+  /** The time at which it becomes full again, as far as this instance knows. */
   fullAt: number;
-  /** Charged here, and not reported yet. */
+  /** Tokens charged here, and not yet reported to the ledger. */
   unsent: number;
-  /** Charged here and reported, without an answer yet. */
+  /** Tokens charged here, and not yet confirmed by the ledger. Includes `unsent`. */
   unconfirmed: number;
 }
 
@@ -34,7 +34,7 @@ export interface BucketSyncDependencies {
   readonly counters: Pick<Counters, 'countedAlone'>;
 }
 
-/** Reports the charges of this instance to the ledger, many buckets at a time, and takes over its answers. */
+/** Reports the charges of this instance to the ledger, many buckets at a time, and adopts the balances that it answers. */
 export class BucketSync {
   readonly #ledger: Ledger;
   readonly #clock: Clock;
@@ -54,7 +54,10 @@ export class BucketSync {
     return this.#ledger.isUp;
   }
 
-  /** A bucket was charged or refilled. It is reported soon, and at once when half of the unreported allowance is spent. */
+  /**
+   * A bucket was charged, or got tokens back. Reports it within `TELL_MS`, and at once if half of `credit` is unreported.
+   * @param credit The most tokens that an instance grants before the ledger confirms them.
+   */
   charged(bucket: SharedBucket, tokens: number, credit: number): void {
     if (!this.#ledger.isUp) {
       if (tokens > 0) this.#counters.countedAlone += tokens;
@@ -67,7 +70,7 @@ export class BucketSync {
     else this.#timer ??= this.#clock.after(TELL_MS, () => this.#tell());
   }
 
-  /** Asks the ledger for tokens first. Undefined if no answer comes in time. */
+  /** Asks the ledger for tokens before they are granted. Undefined if no answer comes in time. */
   ask(bucket: SharedBucket, tokens: number, onlyWithinMs: number): Promise<Balance | undefined> {
     const { promise, resolve } = Promise.withResolvers<Balance | undefined>();
     this.#questions.push({ bucket, tokens, onlyWithinMs, answer: resolve });
@@ -112,7 +115,7 @@ export class BucketSync {
     });
   }
 
-  /** Undefined without an answer: the charges then count on this instance alone. */
+  /** Undefined if the ledger does not answer: then the charges count on this instance alone. */
   async #spend(debits: readonly Debit[]): Promise<readonly Balance[] | undefined> {
     try {
       return await this.#ledger.spend(debits);

@@ -12,26 +12,26 @@ import { TokenBuckets, type Spent } from './token-buckets.ts';
 import { TopicCounts, TOPICS_WINDOW_MS } from './topic-counts.ts';
 
 /**
- * The room `limits` says how much one sender may do. A sender is charged for each publish, each stream it opens, and each failed login. Nothing goes out, or
- * the problem that refuses it. The instances of a log count together in a ledger (ledger.ts), and each alone while that is away. The room knows nothing of
- * HTTP.
+ * This room limits each sender. It charges a sender for each publish, topic, idempotency key, session, open stream, and failed login. It returns undefined, or the problem that refuses
+ * the request. All instances of a log count together in a ledger (ledger.ts); while the ledger is unavailable, each counts alone. The room imports nothing of HTTP.
+ *
+ * Read ledger.ts next. Then token-buckets.ts and bucket-sync.ts (rates), topic-counts.ts (distinct topics), and stream-places.ts (open streams).
  */
 
 export interface LimitsSettings {
-  /** Messages of each key or subject; undefined is no limit. */
+  /** Messages of each key or subject; undefined for no limit. */
   readonly publish: Rate | undefined;
   /** Messages of each address without a credential. */
   readonly anonymousPublish: Rate | undefined;
-  /** Credentials of each address that were not good. */
+  /** Bad credentials from each address. */
   readonly failedLogins: Rate | undefined;
-  /** Streams open at once; 0 is no limit. */
+  /** Open streams of each key or subject, and of each address without a credential; 0 for no limit. */
   readonly streams: number;
   readonly anonymousStreams: number;
-  /** Distinct topics in a day; 0 is no limit. */
+  /** Distinct topics in a day; 0 for no limit. */
   readonly topics: number;
-  /** Idempotency keys that are remembered; 0 is no limit. */
+  /** Idempotency keys that a sender may use in `idempotencyMs`; 0 for no limit. */
   readonly idempotencyKeys: number;
-  /** How long they are. Milliseconds. */
   readonly idempotencyMs: number;
 }
 
@@ -50,9 +50,10 @@ export interface LimitedSender {
 }
 
 type LimitName = keyof Counters['limited'];
+/** A refusal, or undefined if the request may go on; a promise if the ledger decides. */
 type Refusal = Problem | undefined | Promise<Problem | undefined>;
 
-/** Logins of each key or subject. Stops a sender from keeping the database busy with them: each is a commit, and of one sender 100 sessions are kept. */
+/** New sessions of each key or subject. Stops a sender from keeping the database busy: each session is a commit. */
 const SESSIONS_RATE: Rate = { tokens: 20, milliseconds: 60_000, burst: 100 };
 
 const SENTENCES: Readonly<Record<LimitName, string>> = {
@@ -104,7 +105,7 @@ export class Limits {
     return this.#ledger.close();
   }
 
-  /** Charges messages: one when the head of a request is read, the others of a batch when its body is. */
+  /** Charges messages: one for the head of a request, and the others of a batch after its body. @param before The messages already charged for the same request. */
   publish(sender: LimitedSender, messages: number, before = 0): Refusal {
     return this.#take('publish', sender.isAnonymous ? this.#anonymousPublish : this.#publish, sender.id, messages, before);
   }
@@ -120,12 +121,12 @@ export class Limits {
     return this.#take('idempotency-keys', this.#idempotencyKeys, sender.id, 1);
   }
 
-  /** The key of the request was known already, or was not stored. */
+  /** Gives the charge back: the key of the request was already known, or was not stored. */
   idempotencyKeyUnused(sender: LimitedSender): void {
     this.#idempotencyKeys?.giveBack(sender.id, 1);
   }
 
-  /** A credential was not good. Returns the refusal of a sender that has failed too often. */
+  /** Charges a bad credential to an address. Returns the refusal of an address with too many. */
   failedLogin(address: string): Refusal {
     return this.#take('failed-logins', this.#failedLogins, address, 1);
   }
@@ -135,7 +136,7 @@ export class Limits {
     return this.#take('sessions', this.#sessions, sender.id, 1);
   }
 
-  /** Takes a place for a stream or long poll. Undefined where the sender has as many as it may have. */
+  /** Takes a place for a stream or long poll. Undefined if the sender has the most it may have. */
   async stream({ id, isAnonymous }: LimitedSender): Promise<Place | undefined> {
     const most = isAnonymous ? this.#settings.anonymousStreams : this.#settings.streams;
     if (most === 0) return FREE_PLACE;

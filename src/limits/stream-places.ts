@@ -3,19 +3,19 @@ import type { Counters } from '../runtime/counters.ts';
 import { LEDGER_WAIT_MS, LedgerAway, type Holding, type Ledger } from './ledger.ts';
 import { ownerDigest } from './token-buckets.ts';
 
-/** How long closed streams wait, so that one report to the ledger covers several. */
+/** How long a closed stream waits for others, so that one report to the ledger covers several. */
 const TELL_CLOSED_MS = 20;
 
-/** Stops one command from keeping the ledger busy. */
+/** The most owners of one command. Stops one command from keeping the ledger busy. */
 const HOLD_MAX_ENTRIES = 200;
 
-/** How often everything is reported again. Stops the ledger from forgetting it, as it does after a day without a report. */
+/** How often all places are reported again. The ledger drops places after a day without a report. */
 const TELL_AGAIN_MS = 6 * 3_600_000;
 
 /** The places of one owner on this instance. */
 interface Held {
   places: number;
-  /** Whether the ledger may still count places: it was told of some, and has not confirmed that they are gone. */
+  /** Whether the ledger may still count places: it got a report of some, and has not confirmed that they are released. */
   isTold: boolean;
   /** How many reports the ledger has not answered. */
   unanswered: number;
@@ -30,7 +30,7 @@ interface Takers {
   readonly answer: ((granted: Answer) => void)[];
 }
 
-/** One place, which the ledger grants or refuses by itself. */
+/** A place that the ledger grants or refuses separately. */
 interface SinglePlace extends Holding {
   readonly answer: (granted: Answer) => void;
 }
@@ -40,7 +40,7 @@ export interface Place {
   release(): void;
 }
 
-/** The holder of a place without a limit. */
+/** The place of a stream without a limit. */
 export const FREE_PLACE: Place = { release: () => undefined };
 
 export interface StreamPlacesDependencies {
@@ -50,14 +50,22 @@ export interface StreamPlacesDependencies {
 }
 
 /**
- * How many streams and long polls each owner has open. The ledger adds up the places of all instances, and grants the last place to one of them. The places of a killed instance are free a few seconds
- * later. While the ledger is away or late, each instance counts alone.
+ * Limits the open streams and long polls of each owner. The ledger adds up the places of all instances, and decides who gets the last place. It frees the places of a killed
+ * instance after a few seconds. While the ledger is down or late, each instance counts alone.
+ *
+ * | event | the ledger |
+ * |---|---|
+ * | a stream opens | is asked first; all streams that wait share one question for each owner (`#askAll`) |
+ * | it refuses the sum | is asked for each place separately, so that some streams still open (`#ask`) |
+ * | a stream closes | gets the new count within `TELL_CLOSED_MS` (`#tellLater`) |
+ * | a report failed | gets it when it is up again (`tellChanged`) |
+ * | it may have lost counts | gets all counts again (`tellAll`) |
  */
 export class StreamPlaces {
   readonly #ledger: Ledger;
   readonly #clock: Clock;
   readonly #counters: Pick<Counters, 'countedAlone'>;
-  /** Owners with places here or, perhaps, in the ledger. Bounded by the streams of this instance, and those it had when the ledger last answered. */
+  /** Owners with places here, or perhaps still in the ledger. Bounded by the open streams, and the streams open at the ledger's last answer. */
   readonly #held = new Map<string, Held>();
   /** The owners whose changes the ledger lacks. It gets them once it is up. */
   readonly #changed = new Set<string>();
@@ -73,7 +81,7 @@ export class StreamPlaces {
     this.#counters = counters;
   }
 
-  /** Takes a place. Undefined where the owner has as many as it may have. */
+  /** Takes a place. Undefined if the owner has `most` places. */
   async take(owner: string, most: number): Promise<Place | undefined> {
     const held = this.#held.get(owner) ?? { places: 0, isTold: false, unanswered: 0 };
     if (held.places >= most) return undefined;
@@ -91,7 +99,7 @@ export class StreamPlaces {
     return this.#placeOf(owner);
   }
 
-  /** Reports everything to the ledger, which may have forgotten it. */
+  /** Reports all places to the ledger, which may have lost them. */
   tellAll(): void {
     for (const owner of this.#held.keys()) this.#changed.add(owner);
     this.tellChanged();
@@ -99,7 +107,7 @@ export class StreamPlaces {
     this.#again = this.#clock.after(TELL_AGAIN_MS, () => this.tellAll());
   }
 
-  /** Repeats the reports that the ledger missed. */
+  /** Reports the places that have changed since the ledger's last report. */
   tellChanged(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -108,7 +116,7 @@ export class StreamPlaces {
     for (let at = 0; at < owners.length; at += HOLD_MAX_ENTRIES) void this.#tell(owners.slice(at, at + HOLD_MAX_ENTRIES));
   }
 
-  /** Streams that open in one turn, or while the ledger owes an answer, share a question: under load each costs little. */
+  /** Asks the ledger for a place. Streams that open in one turn of the event loop, or during a question, share the next question. */
   #granted(owner: string, most: number): Promise<Answer> {
     const { promise, resolve } = Promise.withResolvers<Answer>();
     const takers = this.#waiting.get(owner);
@@ -138,7 +146,7 @@ export class StreamPlaces {
       const granted = answers?.[index];
       if (granted !== false || answer.length === 1) for (const each of answer) each(granted);
       else {
-        // There is no room for all of them, but maybe for some.
+        // The owner has no room for all of these places, but maybe for some.
         const before = this.#asked(owner) - answer.length;
         answer.forEach((each, at) => last.push({ owner, places: before + at + 1, most, answer: each }));
       }
@@ -177,7 +185,7 @@ export class StreamPlaces {
     this.#changed.delete(owner);
   }
 
-  /** While the ledger is away or late, the change waits for its return. */
+  /** While the ledger is down, the change waits in `#changed` for its return. */
   #tellLater(owner: string): void {
     this.#changed.add(owner);
     if (this.#ledger.isUp) this.#timer ??= this.#clock.after(TELL_CLOSED_MS, () => this.tellChanged());

@@ -3,15 +3,15 @@ import type { Rate } from '../config/rate.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { BucketSync, SharedBucket } from './bucket-sync.ts';
 
-/** Owners that are remembered. Stops many addresses from filling the memory: the one known longest is forgotten, and begins with a full bucket here. */
+/** The most buckets in memory. Stops many addresses from filling the memory: the oldest bucket is dropped, and its owner begins with a full one. */
 const BUCKETS_MAX_ENTRIES = 100_000;
 
-/** How much of a burst an instance may grant before the ledger confirms it. Bounds the excess over the limit on all instances together. */
+/** The share of a burst that an instance grants before the ledger confirms it. Bounds the excess over the limit on all instances together. */
 const CREDIT_SHARE = 0.1;
 
-/** Why nothing was granted. */
+/** The reason why no tokens were granted. */
 export interface Spent {
-  /** When the same request would be granted. Milliseconds. */
+  /** The time until the same request would be granted. Milliseconds. */
   readonly retryMs: number;
   /** The remaining tokens. */
   readonly left: number;
@@ -51,8 +51,9 @@ export class TokenBuckets {
   }
 
   /**
-   * Takes tokens, all or none. More than the burst are granted when the bucket is full, and owed then.
-   * @param before How many were taken for the same request before: they count as if they were taken now.
+   * Takes tokens, all or none. A request for more tokens than the burst is granted if the bucket is full. The bucket then owes the rest.
+   * @param before The tokens already taken for the same request. The request is judged as if it took all its tokens now.
+   * @returns Undefined if the tokens are granted; a promise if the ledger must be asked first.
    */
   take(owner: string, tokens: number, before = 0): Spent | undefined | Promise<Spent | undefined> {
     const bucket = this.#find(owner);
@@ -64,7 +65,7 @@ export class TokenBuckets {
     return undefined;
   }
 
-  /** Puts back tokens that were taken in vain. */
+  /** Gives back tokens of a request that did not use them. */
   giveBack(owner: string, tokens: number): void {
     this.#charge(this.#find(owner), -tokens);
   }
@@ -91,7 +92,7 @@ export class TokenBuckets {
     return { retryMs: ahead - onlyWithinMs, left: Math.max(0, Math.floor(this.rate.burst - ahead / this.#tokenMs)) };
   }
 
-  /** How far from full a bucket may be that grants this number. Milliseconds. */
+  /** The most that a bucket may lack to grant these tokens, as the time until it is full. Milliseconds. */
   #onlyWithinMs(tokens: number, before: number): number {
     return (this.rate.burst - Math.min(tokens + before, this.rate.burst) + before) * this.#tokenMs;
   }

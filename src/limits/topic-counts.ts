@@ -2,16 +2,16 @@ import type { Clock } from '../runtime/clock.ts';
 import { LedgerAway, type Ledger } from './ledger.ts';
 import { ownerDigest, type Spent } from './token-buckets.ts';
 
-/** The time in which an owner's topics are counted. It begins with the first of them. */
+/** The window in which an owner's topics are counted. It begins with the owner's first topic. */
 export const TOPICS_WINDOW_MS = 24 * 3_600_000;
 
-/** Topics and owners that are remembered. Stops them from filling the memory: an owner whose window began first is forgotten here. One owner alone may have more, as many as its limit. */
+/** The most topics and owners in memory. Stops them from filling the memory: the owner with the oldest window is dropped. A single owner may have more, up to its limit. */
 const TOPICS_MAX_ENTRIES = 200_000;
 
 interface Window {
   /** The topics admitted here. */
   readonly topics: Set<string>;
-  /** How many topics there are on all instances, by the last answer of the ledger. */
+  /** The topics on all instances, by the last answer of the ledger, and new ones here since. */
   shared: number;
   endsAt: number;
 }
@@ -39,7 +39,7 @@ export class TopicCounts {
     this.#ledger = ledger;
   }
 
-  /** Lets messages to some topics through, all or none. */
+  /** Admits the topics of a request, all or none. Returns undefined if they are admitted. */
   take(owner: string, topics: readonly string[]): Spent | undefined {
     const window = this.#find(owner);
     const fresh = topics.filter((topic) => !window.topics.has(topic));
@@ -77,7 +77,7 @@ export class TopicCounts {
     return window;
   }
 
-  /** Forgets windows that have ended, and the oldest while there are too many entries. */
+  /** Drops windows that have ended, and the oldest windows while there are too many entries. */
   #makeRoom(current: Window): void {
     const now = this.#clock.monotonic();
     for (const [oldest, window] of this.#windows) {

@@ -1,38 +1,38 @@
 import type { Clock } from './clock.ts';
 import type { Logger } from './logging/logger.ts';
 
-/** Loads modules. Called again if it fails. */
+/** Loads some modules. If it fails, it is called again. */
 export type Load = () => unknown;
 
-/** Requests come first after a start. Keeps an instance that soon ends from loading modules that it never uses. */
+/** The first load begins this long after the start, because requests come first. Stops a short-lived instance from loading modules that it never uses. */
 const FIRST_LOAD_MS = 5_000;
 
 /** The pause before each load, in which other work goes on. */
 const LOAD_PAUSE_MS = 200;
 
-/** The event loop is quiet if it was busy for less of such a pause. A load keeps it busy for up to 50 ms. */
+/** The event loop counts as quiet if it was busy for less than this share of a pause. A load blocks it for up to 50 ms. */
 const QUIET_MAX_SHARE = 0.5;
 
-/** How long a load waits for a quiet pause. Stops a busy instance from leaving it to a request for ever. */
+/** The longest wait for a quiet pause. Without it, a busy instance would never load, and a request would have to. */
 const BUSY_MAX_MS = 60_000;
 
-/** Stops a package that is not there from being looked for without end. Until then an installation has put it back. */
+/** Stops the search for a package that is really missing. `npm ci` puts packages back much sooner. */
 const LOAD_MAX_ATTEMPTS = 300;
 
-/** The mark in the process's timeline (User Timing) after the last load. From then on memory grows by requests alone. */
+/** The mark in the process's timeline (User Timing) after the last load. Afterwards only requests take more memory. */
 export const LOADED_MARK = 'tidings.loaded';
 
 export interface BackgroundLoadsDependencies {
   readonly loads: readonly Load[];
   readonly clock: Pick<Clock, 'after'>;
   readonly logger: Pick<Logger, 'warn'>;
-  /** The part of the time since its last call in which the event loop was busy: 0 to 1. */
+  /** The share of the time since its last call in which the event loop was busy: 0 to 1. */
   readonly utilization?: () => number;
 }
 
 /**
- * Loads what an instance starts without, one after the other, while it is quiet. So no first request waits for a load, or fails because the packages were replaced (`npm ci`) under the running
- * process. Resolves after the last load, with LOADED_MARK set. Never rejects.
+ * Loads the modules that an instance does not need at its start, one after the other, while it is quiet. So a first request seldom waits for a load, and does not fail if `npm ci`
+ * has replaced the packages since the start. Resolves after the last load, with LOADED_MARK set. Never rejects.
  */
 export async function loadInBackground({ loads, clock, logger, utilization = eventLoopUtilization() }: BackgroundLoadsDependencies): Promise<void> {
   const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => void clock.after(milliseconds, resolve));

@@ -1,11 +1,14 @@
 /**
- * The services of the process for the code in it: time (here), memory, counting, metrics and a logger. The room `runtime` knows nothing
- * of messages and imports no other room, so every room may use it. Its parts are handed in, and a test or a simulation hands in its own.
+ * This room has the tools that every other room may use: time (here), copies in memory, counters and metrics, work in slices, fair shares (`sharing/`), sockets
+ * (`sockets/`) and log lines (`logging/`). It imports no other room, and nothing in it depends on messages. Its users get their clock and counters as
+ * dependencies, so a test or a simulation passes its own.
+ *
+ * Read clock.ts, then counters.ts with metrics.ts and gauges.ts, then slices.ts and in-turns.ts (long work, a few milliseconds in each turn of the event loop). The other files stand alone.
  */
 
-/** Time as the spine sees it, handed in so that a test can drive it. */
+/** The source of time. A test passes a clock that it moves itself. */
 export interface Clock {
-  /** Milliseconds that never decrease. They count from no particular moment. */
+  /** A number of milliseconds that never decreases. Only differences have a meaning. */
   monotonic(): number;
   /** Runs `task` after the given milliseconds. The wait does not keep the process alive. */
   after(milliseconds: number, task: () => void): Timer;
@@ -40,7 +43,10 @@ export async function waitAtMost(milliseconds: number, promise: Promise<unknown>
   }
 }
 
-/** Waits for a promise. Returns undefined if that takes longer. An answer that has arrived counts, also where this process was too busy to read it. */
+/**
+ * Waits for a promise, at most for the given milliseconds; then returns undefined. If this process was too busy to read an answer that arrived in time, it reads the
+ * answer first.
+ */
 export async function within<Value>(clock: Clock, milliseconds: number, promise: Promise<Value>): Promise<Value | undefined> {
   const late = Promise.withResolvers<undefined>();
   const timer = clock.after(milliseconds, () => clock.soon(() => late.resolve(undefined)));

@@ -1,4 +1,4 @@
-/** Takes one value at a time, such as a histogram does. */
+/** A histogram, or its null object. */
 export interface Observer {
   observe(value: number): void;
 }
@@ -14,8 +14,8 @@ export interface Observers {
 const UNOBSERVED: Observer = { observe: () => undefined };
 
 /**
- * The counters of the spine: plain numbers, so that counting costs nothing on the fan-out path. `Metrics` reads them when Prometheus
- * asks. Only commits and sweeps, which are few, are handed to observers one by one.
+ * The counters of an instance. They are plain numbers, so that the fan-out pays nothing for them. `Metrics` reads them at each collection by Prometheus. Commits and sweeps
+ * are few, so each goes to an observer.
  */
 export class Counters {
   /** Messages that this instance stored. */
@@ -26,15 +26,15 @@ export class Counters {
   readonly refused = new Map<string, number>();
   /** Requests refused by their heads, by the code of the problem; also streams refused by `$busy`. */
   readonly turnedAway = new Map<string, number>();
-  /** Requests to hooks, by the hook and what became of them, with a blank between. */
+  /** Requests to hooks, by the hook and the outcome, with a blank between. */
   readonly hooks = new Map<string, number>();
-  /** Records and messages of connectors, by the connector and what became of them, with a blank between. */
+  /** Records and messages of connectors, by the connector and the outcome, with a blank between. */
   readonly connectors = new Map<string, number>();
   /** The key set of tokens: fetches that failed, and when one last succeeded, in seconds since 1970; 0 before. */
   readonly jwks = { failures: 0, fetched: 0 };
-  /** HTTP requests, by the way they took: past the framework, or through it. */
+  /** HTTP requests, by their edge: the fast path, or the ordinary way through the framework. */
   readonly requests = { fast: 0, ordinary: 0 };
-  /** HTTP answers, by their status; a stream is one when it begins. */
+  /** HTTP answers, by their status. A stream counts when it begins. */
   readonly answers = new Map<number, number>();
   /** Messages written to streams of this instance, once for each stream. */
   delivered = 0;
@@ -49,24 +49,24 @@ export class Counters {
   stalled = 0;
   /**
    * Streams that the service ended, by the reason. `expired`, `revoked`: with their credential. `closed`: the first key was made. `taken-over`: the ticket was used again.
-   * `gone`: the client has vanished. `age`: nothing tells whether it has. `unread`: the unread bytes of all streams were too many.
+   * `gone`: the client has vanished. `age`: the stream was old, and nothing shows whether its client lives. `unread`: the unread bytes of all streams were too many.
    */
   readonly cut = { expired: 0, revoked: 0, closed: 0, 'taken-over': 0, gone: 0, age: 0, unread: 0 };
-  /** Publishes whose answers say who would be sent the message. */
+  /** Publishes whose answers report how many streams want the topic. */
   reports = 0;
-  /** Questions to other instances, and how many of them some instance did not answer in time. */
+  /** Questions to other instances, and questions that not every instance answered in time. */
   asked = 0;
   unanswered = 0;
-  /** Streams that were sent to other instances, which had fewer. */
+  /** Streams that this instance sent away because it had more than its share, and requests of administrators to do so. */
   rebalanced = 0;
   rebalancesAsked = 0;
   /** Streams that an administrator ended. */
   dismissed = 0;
-  /** Renewals of streams, where they arrived. */
+  /** Renewals of streams. The instance that got the request counts. */
   renewed = 0;
-  /** WebSockets that became streams, and how many of them ended. Messages that clients published on them, and frames that were refused. */
+  /** WebSockets that became streams, and WebSockets that ended. Messages that clients published on them, and frames that were refused. */
   readonly sockets = { opened: 0, closed: 0, publishes: 0, refused: 0 };
-  /** Changes of streams' topics, where they arrived. */
+  /** Changes of streams' topics. The instance that got the request counts. */
   topicsChanged = 0;
   /** `$gap` events written. */
   gaps = 0;
@@ -74,9 +74,9 @@ export class Counters {
   fellBehind = 0;
   /** Envelopes from the bus that were not used, by the reason. A message of another epoch is usual while an instance starts. `late` and `repeated` are notes. */
   readonly busRefused = { 'other-version': 0, 'other-epoch': 0, forged: 0, malformed: 0, late: 0, repeated: 0 };
-  /** Messages the tail had to read from the log because the bus did not bring them. */
+  /** Messages that the tail read from the log because the bus missed them. */
   filled = 0;
-  /** Reads of the log for readers that are behind, the readers served by them, and the rows the database looked at. */
+  /** Reads of the log for readers that are behind, the readers that they served, and the rows that the database examined. */
   reads = 0;
   readsServed = 0;
   rowsExamined = 0;
@@ -84,9 +84,9 @@ export class Counters {
   readonly limited = { publish: 0, streams: 0, 'failed-logins': 0, sessions: 0, topics: 0, 'idempotency-keys': 0 };
   /** How often the largest holder lost something to a newcomer, by its kind (fair-shares.ts). */
   readonly evicted = { publishes: 0, bodies: 0, answers: 0, 'long-polls': 0, streams: 0, filters: 0, reads: 0, erasures: 0, tickets: 0, credentials: 0, presence: 0, questions: 0, connections: 0 };
-  /** Counted against a limit by this instance alone: it has no Redis, or Redis was away or late. */
+  /** Charges against limits that this instance counted alone: it has no ledger, or the ledger was down or late. */
   countedAlone = 0;
-  /** Questions for presence that were answered with a part of the instances: there is no Redis, or it was away or late. */
+  /** Questions for presence that were answered for only some of the instances: there is no Redis, or it was down or late. */
   presencePartial = 0;
   /** The messages of each commit, and the time it took. */
   readonly commitMessages: Observer;

@@ -1,22 +1,25 @@
 import type { Clock } from './clock.ts';
 
-/** How long one turn of the event loop is used at a time. Stops many pieces of work from keeping everything else waiting. */
+/** The most time of one turn of the event loop for this work. Stops long work from delaying all clients. */
 const TURN_MS = 4;
 
+/** One call of `forEach`. */
 interface Round {
-  /** Does the next piece of work; false when nothing is left. */
+  /** Does the next piece of work; false if there was none. */
   readonly next: () => boolean;
 }
 
-/** Does the same with many things, some in each turn of the event loop, and one round after the other. It begins at once. */
+/**
+ * Calls a function for many items, a few milliseconds in each turn of the event loop. It begins at once. Another `forEach` waits until the rounds before it have ended.
+ */
 export class InTurns {
   readonly #clock: Clock;
   readonly #turnMs: number;
-  /** In the order in which they came. A set: to take the first of many from an array moves all others. */
+  /** The rounds in their order. A set, because removing the first item of an array moves all others. */
   readonly #rounds = new Set<Round>();
   #isRunning = false;
 
-  /** @param turnMs Less where the work has consequences that the same turn has to bear. */
+  /** @param turnMs Pass less if the work causes more work in the same turn. */
   constructor(clock: Clock, turnMs = TURN_MS) {
     this.#clock = clock;
     this.#turnMs = turnMs;
@@ -35,7 +38,7 @@ export class InTurns {
     this.#goOn(this.#clock.monotonic() + this.#turnMs);
   }
 
-  /** Does all that is left in this turn. */
+  /** Does all remaining work now. */
   finish(): void {
     if (this.#isRunning) this.#goOn(Infinity);
   }

@@ -1,9 +1,9 @@
 import type { Clock } from './clock.ts';
 
-/** How often the count is looked at. A change may be older than `quietMs` by this much. */
+/** How often the count is read. The last change may be up to this much older than `quietMs` says. */
 const CHANGE_LOOK_MS = 250;
 
-/** Knows for how long a count has not changed. It costs the counting code nothing. */
+/** Measures for how long a count has not changed, by reading it from time to time. So the code that counts does nothing more. */
 export class LastChange {
   readonly #clock: Clock;
   readonly #count: () => number;

@@ -1,6 +1,6 @@
 /**
- * A copy in memory of its own, for bytes that are kept. Node cuts small buffers out of shared blocks (`Buffer.poolSize`, 64 KiB), and parts of a socket's input out of
- * one read. Each keeps its whole block in memory: a small message that is kept for hours would keep many others.
+ * Copies bytes into memory of their own, so that they can be kept for long. Node cuts small buffers out of shared blocks (`Buffer.poolSize`, 64 KiB), and parts of a socket's
+ * input out of one read. Such a part keeps its whole block in memory.
  */
 export function ownCopy(bytes: Uint8Array): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length);
@@ -18,12 +18,12 @@ export function inOneBlock(all: readonly Uint8Array[]): Uint8Array[] {
   });
 }
 
-/** Shorter parts of a text are copied by V8 itself. */
+/** V8 itself copies substrings that are shorter than this. */
 const SHARED_MIN_CHARACTERS = 13;
 
 /**
- * A copy of a text that keeps nothing else in memory. V8 makes a substring by pointing into the longer text. A topic's name would keep the whole head of its
- * request in memory for hours, with its cookies.
+ * Copies a text into memory of its own. For V8 a substring is a pointer into the longer text, which stays in memory. So a kept topic would keep the whole head of
+ * its request, cookies included.
  */
 export function ownText(text: string): string {
   return text.length < SHARED_MIN_CHARACTERS ? text : Buffer.from(text).toString();

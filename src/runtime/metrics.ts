@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { Counters, type Observer } from './counters.ts';
+import { GAUGES, LIMITS, type ConnectorGauge, type Gauges, type Limits, type NumberGauges } from './gauges.ts';
 import { Warnings, type WarningLevel } from './logging/warnings.ts';
 
 /** The upper bounds of the histograms' buckets. */
@@ -13,80 +14,9 @@ export interface BuildInfo {
   readonly node: string;
 }
 
-/** The bounds of an instance, beside the gauges of the bounded values. 0 stands for none. */
-export interface Limits {
-  /** Streams open at once: the setting, or as many as the system lets it open. */
-  readonly streams: number;
-  readonly tailBytes: number;
-  readonly filterBytes: number;
-  readonly unreadBytes: number;
-  readonly appendsWaiting: number;
-  readonly logBytes: number;
-  readonly keys: number;
-  readonly logSeconds: number;
-}
-
-/** The gauges of an instance at this moment. */
-export interface Gauges extends NumberGauges {
-  readonly connectors: readonly ConnectorGauge[];
-}
-
-/** A connector that this instance runs. */
-export interface ConnectorGauge {
-  readonly name: string;
-  readonly isUp: boolean;
-  /** undefined where it is not known. */
-  readonly behind: number | undefined;
-}
-
-/** Gauges with one number each. */
-interface NumberGauges {
-  readonly streams: number;
-  /** History requests that wait for a first message. */
-  readonly longPolls: number;
-  /** The memory of larger filters, and of writes that clients have not taken. Bytes. */
-  readonly filterBytes: number;
-  readonly unreadBytes: number;
-  /** Streams that are behind and read from the log, and by how many numbers of the log the last of them is behind. */
-  readonly readersBehind: number;
-  readonly furthestBehind: number;
-  /** The tail: how many messages, their bytes, and its first and last number. */
-  readonly tailMessages: number;
-  readonly tailBytes: number;
-  readonly tailFirst: number;
-  readonly tailLast: number;
-  /** The log when it was last looked at: its newest number, its oldest, and the bytes of its messages. */
-  readonly head: number;
-  readonly oldest: number;
-  readonly logBytes: number;
-  readonly keys: number;
-  /** How far the store's clock is ahead of the believed clock. Seconds. */
-  readonly clockAhead: number;
-  /** By how much the newest message is ahead of the machine's clock. Seconds. */
-  readonly messageAhead: number;
-  /** 1 while erased data may still be in the files of the database, as this instance last saw. */
-  readonly erasuresUnwiped: number;
-  /** Messages waiting to be stored. */
-  readonly appendsWaiting: number;
-  /** Revocations of tokens that this instance knows. */
-  readonly revocations: number;
-  /** Webhooks that this instance delivers, how many of them failed at the last attempt, and how many have an open circuit. */
-  readonly webhooks: number;
-  readonly webhooksFailing: number;
-  readonly webhooksOpen: number;
-  /** How many messages of the log the furthest of them is behind. */
-  readonly webhooksBehind: number;
-  /** Topics and patterns that streams of this instance name. */
-  readonly presenceTopics: number;
-  /** 1 or 0. */
-  readonly presence: number;
-  readonly bus: number;
-  readonly database: number;
-  readonly draining: number;
-}
-
 type NumberOf<Source> = { [Name in keyof Source]: Source[Name] extends number ? Name : never }[keyof Source];
 
+/** The counters with one number each. */
 const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help: string]>> = {
   published: ['messages_published_total', 'Messages that this instance stored'],
   replayed: ['publishes_replayed_total', 'Publishes answered from an idempotency key'],
@@ -124,63 +54,21 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   presencePartial: ['presence_partial_total', 'Questions for presence that were answered for a part of the instances, because Redis was not set, away or late'],
 };
 
-const GAUGES: Readonly<Record<keyof NumberGauges, readonly [name: string, help: string]>> = {
-  streams: ['streams', 'Streams open'],
-  longPolls: ['long_polls', 'History requests that wait for a first message'],
-  filterBytes: ['filter_bytes', 'Bytes of the topics of streams with many topics, or with deep patterns'],
-  unreadBytes: ['unread_bytes', 'Bytes written to streams that their clients have not read'],
-  readersBehind: ['readers_behind', 'Streams that read from the log rather than from the tail'],
-  furthestBehind: ['readers_behind_max_messages', 'How many numbers of the log the slowest stream is behind'],
-  tailMessages: ['tail_messages', 'Messages in memory'],
-  tailBytes: ['tail_bytes', 'Bytes of the messages in memory'],
-  tailFirst: ['tail_first', 'The oldest number in memory'],
-  tailLast: ['tail_last', 'The newest number in memory'],
-  head: ['log_head', 'The newest number of the log, as last seen'],
-  oldest: ['log_oldest', 'The oldest number of the log, as last seen'],
-  logBytes: ['log_bytes', 'Bytes of the messages in the log, as last seen'],
-  keys: ['keys', 'Idempotency keys in the log, as last seen'],
-  clockAhead: ['clock_ahead_seconds', 'Seconds by which the clock of the log is ahead of the believed time; 0 while it is believed'],
-  messageAhead: ['newest_message_ahead_seconds', 'Seconds by which the newest message is ahead of the clock of the log'],
-  erasuresUnwiped: ['erasures_unwiped', 'Whether erased data may still be in the files of the database'],
-  appendsWaiting: ['appends_waiting', 'Messages waiting to be stored'],
-  revocations: ['revocations', 'Revocations of tokens in memory'],
-  webhooks: ['webhooks', 'Webhooks that this instance delivers'],
-  webhooksFailing: ['webhooks_failing', 'Webhooks of this instance whose last attempt failed'],
-  webhooksOpen: ['webhooks_open', 'Webhooks of this instance whose circuit is open: they are tried seldom'],
-  webhooksBehind: ['webhooks_behind', 'How many messages of the log the furthest webhook is behind'],
-  presenceTopics: ['presence_topics', 'Topics and patterns that streams of this instance name'],
-  presence: ['presence_up', 'Whether presence covers all instances'],
-  bus: ['bus_up', 'Whether other instances learn of messages at once'],
-  database: ['database_up', 'Whether the log can be read and written'],
-  draining: ['draining', 'Whether the instance drains'],
-};
-
-const LIMITS: Readonly<Record<keyof Limits, readonly [name: string, help: string]>> = {
-  streams: ['streams_max', 'Streams that may be open at once'],
-  tailBytes: ['tail_max_bytes', 'Bytes of messages that may be in memory'],
-  filterBytes: ['filter_max_bytes', 'Bytes that the topics of streams with many topics, or with deep patterns, may hold'],
-  unreadBytes: ['unread_max_bytes', 'Bytes that may be written to streams before their clients read them'],
-  appendsWaiting: ['appends_waiting_max', 'Messages that may wait to be stored'],
-  logBytes: ['log_max_bytes', 'Bytes of messages above which retention deletes the oldest; 0 for no bound'],
-  keys: ['keys_max', 'Idempotency keys above which the oldest are forgotten; 0 for no bound'],
-  logSeconds: ['log_max_age_seconds', 'The age at which retention deletes a message; 0 for no bound'],
-};
-
 export interface MetricsOptions {
-  /** The number of this worker, where there are several: a label of every series. */
+  /** The number of this worker, a label of every series; undefined for a single process. */
   readonly worker?: number | undefined;
   readonly build: BuildInfo;
-  /** Lines of the log since the process began, by their levels. */
+  /** The number of log lines since the process began, by level. */
   readonly warnings?: Readonly<Record<WarningLevel, number>>;
   readonly limits: Limits;
 }
 
 /**
- * Everything that Prometheus is shown: the spine's counters and gauges, the histograms of commits and deliveries, and prom-client's own metrics of the process.
- * Among those is the delay of the event loop (`nodejs_eventloop_lag_*`, from perf_hooks).
+ * All metrics of an instance, for Prometheus. Counters (counters.ts) are read at each collection. Gauges (gauges.ts) come with each call of `render`. The histograms
+ * of commits and deliveries observe each value. prom-client adds metrics of the process, such as the delay of the event loop (`nodejs_eventloop_lag_*`).
  */
 export class Metrics {
-  /** For the spine to count with. */
+  /** The counters that the other rooms increase. */
   readonly counters: Counters;
   readonly #registry = new Registry();
   readonly #gauges: readonly (readonly [keyof NumberGauges, Gauge])[];
@@ -207,28 +95,10 @@ export class Metrics {
         this.inc(counters[source]);
       } });
     }
-    new Counter({ ...this.#named('publishes_refused_total', 'Publishes that failed, by the code of their problem'), labelNames: ['code'], collect() {
-      this.reset();
-      for (const [code, count] of counters.refused) this.inc({ code }, count);
-    } });
-    new Counter({ ...this.#named('requests_refused_total', 'Requests that were refused for their heads, by the code of their problem'), labelNames: ['code'], collect() {
-      this.reset();
-      for (const [code, count] of counters.turnedAway) this.inc({ code }, count);
-    } });
-    new Counter({ ...this.#named('hook_requests_total', 'Requests to hooks, by hook and outcome: stored, replayed, asked (whether somebody is there), forged, refused'), labelNames: ['hook', 'outcome'], collect() {
-      this.reset();
-      for (const [key, count] of counters.hooks) {
-        const [hook = '', outcome = ''] = key.split(' ');
-        this.inc({ hook, outcome }, count);
-      }
-    } });
-    new Counter({ ...this.#named('connector_messages_total', 'Records and messages of connectors, by outcome: stored, known (came again), own (sent by this log), dead, lost, sent, origin (not sent back), gap, renewed'), labelNames: ['connector', 'outcome'], collect() {
-      this.reset();
-      for (const [key, count] of counters.connectors) {
-        const [connector = '', outcome = ''] = key.split(' ');
-        this.inc({ connector, outcome }, count);
-      }
-    } });
+    this.#labelled('publishes_refused_total', 'Publishes that failed, by the code of their problem', 'code', () => counters.refused);
+    this.#labelled('requests_refused_total', 'Requests that were refused for their heads, by the code of their problem', 'code', () => counters.turnedAway);
+    this.#byOutcome('hook_requests_total', 'Requests to hooks, by hook and outcome: stored, replayed, asked (whether somebody is there), forged, refused', 'hook', counters.hooks);
+    this.#byOutcome('connector_messages_total', 'Records and messages of connectors, by outcome: stored, known (came again), own (sent by this log), dead, lost, sent, origin (not sent back), gap, renewed', 'connector', counters.connectors);
     this.#connectorUp = new Gauge({ ...this.#named('connector_up', 'Whether a connector that this instance runs can read or send'), labelNames: ['connector'] });
     this.#connectorBehind = new Gauge({ ...this.#named('connector_behind_messages', 'Backlog of a connector that this instance runs, if known: records on the other side, or numbers of the log'), labelNames: ['connector'] });
     new Counter({ ...this.#named('jwks_fetches_failed_total', 'Fetches of the key set of tokens that failed'), collect() {
@@ -238,39 +108,18 @@ export class Metrics {
     new Gauge({ ...this.#named('jwks_fetched_timestamp_seconds', 'When the key set of tokens was last fetched; 0 if never'), collect() {
       this.set(counters.jwks.fetched);
     } });
-    new Counter({ ...this.#named('requests_total', 'HTTP requests, by their edge: fast bypasses the framework'), labelNames: ['way'], collect() {
-      this.reset();
-      for (const [way, count] of Object.entries(counters.requests)) this.inc({ way }, count);
-    } });
-    new Counter({ ...this.#named('responses_total', 'HTTP answers, by their status; a stream is counted when it begins'), labelNames: ['status'], collect() {
-      this.reset();
-      for (const [status, count] of counters.answers) this.inc({ status: String(status) }, count);
-    } });
-    new Counter({ ...this.#named('streams_cut_total', 'Streams that ended with their credential, because their ticket was used again, or because their client had vanished, by the reason'), labelNames: ['reason'], collect() {
-      this.reset();
-      for (const [reason, count] of Object.entries(counters.cut)) this.inc({ reason }, count);
-    } });
-    new Counter({ ...this.#named('websockets_total', 'WebSockets: streams that were opened and closed as one, messages that clients published on them, and frames that were refused'), labelNames: ['what'], collect() {
-      this.reset();
-      for (const [what, count] of Object.entries(counters.sockets)) this.inc({ what }, count);
-    } });
-    new Counter({ ...this.#named('bus_refused_total', 'Messages and notes from Redis that were not used, by reason'), labelNames: ['reason'], collect() {
-      this.reset();
-      for (const [reason, count] of Object.entries(counters.busRefused)) this.inc({ reason }, count);
-    } });
-    new Counter({ ...this.#named('limited_total', 'Requests and streams refused at a limit, by limit'), labelNames: ['limit'], collect() {
-      this.reset();
-      for (const [limit, count] of Object.entries(counters.limited)) this.inc({ limit }, count);
-    } });
-    new Counter({ ...this.#named('evicted_total', 'Losses of the clients that held most, to make room for others, by kind'), labelNames: ['reason'], collect() {
-      this.reset();
-      for (const [reason, count] of Object.entries(counters.evicted)) this.inc({ reason }, count);
-    } });
+    this.#labelled('requests_total', 'HTTP requests, by their edge: fast bypasses the framework', 'way', () => Object.entries(counters.requests));
+    this.#labelled('responses_total', 'HTTP answers, by their status; a stream is counted when it begins', 'status', () => counters.answers);
+    this.#labelled('streams_cut_total', 'Streams that ended with their credential, because their ticket was used again, or because their client had vanished, by the reason', 'reason', () => Object.entries(counters.cut));
+    this.#labelled('websockets_total', 'WebSockets: streams that were opened and closed as one, messages that clients published on them, and frames that were refused', 'what', () => Object.entries(counters.sockets));
+    this.#labelled('bus_refused_total', 'Messages and notes from Redis that were not used, by reason', 'reason', () => Object.entries(counters.busRefused));
+    this.#labelled('limited_total', 'Requests and streams refused at a limit, by limit', 'limit', () => Object.entries(counters.limited));
+    this.#labelled('evicted_total', 'Losses of the clients that held most, to make room for others, by kind', 'reason', () => Object.entries(counters.evicted));
     countWarnings(this.#registry, warnings);
     this.#gauges = (Object.entries(GAUGES) as [keyof NumberGauges, readonly [string, string]][]).map(([source, [name, help]]) => [source, new Gauge(this.#named(name, help))]);
   }
 
-  /** Begins to measure the process. Called when its modules are loaded: loading blocks the event loop, and that delay says nothing of how it serves. */
+  /** Begins to measure the process. Call it after the modules are loaded: their load delays the event loop, and would distort that metric. */
   watchProcess(): void {
     collectDefaultMetrics({ register: this.#registry });
   }
@@ -287,7 +136,7 @@ export class Metrics {
     return this.#registry.metrics();
   }
 
-  /** Connectors that another instance runs now are not shown any more. */
+  /** The reset removes the connectors that this instance no longer runs. */
   #showConnectors(connectors: readonly ConnectorGauge[]): void {
     this.#connectorUp.reset();
     this.#connectorBehind.reset();
@@ -297,12 +146,31 @@ export class Metrics {
     }
   }
 
+  /** Adds a counter with one label. Its values are read at each collection. */
+  #labelled(name: string, help: string, label: string, counts: () => Iterable<readonly [value: string | number, count: number]>): void {
+    new Counter({ ...this.#named(name, help), labelNames: [label], collect() {
+      this.reset();
+      for (const [value, count] of counts()) this.inc({ [label]: String(value) }, count);
+    } });
+  }
+
+  /** Adds a counter of outcomes. @param counts By the label's value and the outcome, with a blank between. */
+  #byOutcome(name: string, help: string, label: string, counts: ReadonlyMap<string, number>): void {
+    new Counter({ ...this.#named(name, help), labelNames: [label, 'outcome'], collect() {
+      this.reset();
+      for (const [key, count] of counts) {
+        const [value = '', outcome = ''] = key.split(' ');
+        this.inc({ [label]: value, outcome }, count);
+      }
+    } });
+  }
+
   #named(name: string, help: string): { name: string; help: string; registers: Registry[] } {
     return { name: `tidings_${name}`, help, registers: [this.#registry] };
   }
 }
 
-/** Warnings and errors in the log of a process. */
+/** Adds the counter of a process's log lines at `warn` and above. */
 export function countWarnings(register: Registry, warnings: Readonly<Record<WarningLevel, number>>): void {
   new Counter({ name: 'tidings_warnings_total', help: 'Log lines at warn and above, by level', registers: [register], labelNames: ['level'], collect() {
     this.reset();

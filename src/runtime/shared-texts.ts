@@ -1,7 +1,7 @@
-/** Longer ones are cut. Stops one header from taking much memory for each stream. */
+/** Longer texts are cut. Stops long headers from taking much memory for each stream. */
 const TEXT_MAX_CHARACTERS = 80;
 
-/** Different texts that are remembered at once. Stops clients that each call themselves something else from filling the memory. */
+/** The most different texts in memory. Stops clients with ever new names from filling the memory. */
 const SHARED_MAX_ENTRIES = 1_000;
 
 /** Keeps one copy of each text that often repeats, such as the name of a browser. */
@@ -14,7 +14,7 @@ export class SharedTexts {
     const cut = text.length > TEXT_MAX_CHARACTERS ? text.slice(0, TEXT_MAX_CHARACTERS) : text;
     const known = this.#texts.get(cut);
     if (known !== undefined) return known;
-    // Their users keep the texts in use, and soon share them again.
+    // Streams keep their own references to the texts. New streams soon fill the map again.
     if (this.#texts.size >= SHARED_MAX_ENTRIES) this.#texts.clear();
     const own = ownText(cut);
     this.#texts.set(own, own);
@@ -22,7 +22,7 @@ export class SharedTexts {
   }
 }
 
-/** A text of its own: one that was cut out of another, such as the head of a request, would keep that in memory. */
+/** Copies a text into memory of its own: a substring of a request's head would keep the whole head in memory. */
 export function ownText(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1');
 }

@@ -1,31 +1,35 @@
 import type { Clock } from './clock.ts';
 
-/** How long such work may run in one turn of the event loop. Stops many clients from delaying everybody by one long piece each, or by many short ones. */
+/** The most time of one turn of the event loop for all tasks together. Stops long tasks, or many short ones, from delaying all clients. */
 const SLICE_MS = 4;
 
 /**
- * Shares a part of each turn of the event loop among long pieces of work. One piece works at a time. Where its time is up, it waits behind the others. So a short piece waits for a slice of
- * each of them at most, and not for their ends.
+ * Gives long tasks a slice of each turn of the event loop. One task runs at a time. When the slice is over, the task goes to the end of the queue. So a short task waits at most
+ * for one slice of each other task, not for their ends.
+ *
+ * A task calls `enter`, works until `isOver`, calls `pause`, works again, and so on; at its end it calls `leave`.
  */
 export class Slices {
   readonly #clock: Clock;
-  /** In the order in which they came. A set: to take the first of many from an array moves all others. */
+  /** The queue. A set, because removing the first item of an array moves all others. */
   readonly #waiting = new Set<() => void>();
+  /** Whether a task runs. */
   #isTaken = false;
-  /** Whether this turn's time has begun. */
+  /** Whether the slice of this turn of the event loop has begun. */
   #hasBegun = false;
+  /** The end of the slice, by the monotonic clock. */
   #until = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Whether the piece that works has to let others work. */
+  /** Whether the slice is over, so that the running task must call `pause`. */
   get isOver(): boolean {
     return this.#clock.monotonic() >= this.#until;
   }
 
-  /** Resolves when the caller may work. It must not wait for anything until it leaves. */
+  /** Resolves when the task may run. It must not await anything else until `pause` or `leave`. */
   async enter(): Promise<void> {
     this.#begin();
     if (this.#isTaken || this.#waiting.size > 0 || this.isOver) await new Promise<void>((enter) => void this.#waiting.add(enter));
@@ -37,7 +41,7 @@ export class Slices {
     if (!this.isOver) this.#next();
   }
 
-  /** The others work before the caller goes on. */
+  /** Lets the other tasks run before the caller continues. */
   pause(): Promise<void> {
     this.leave();
     return this.enter();
@@ -61,7 +65,7 @@ export class Slices {
     const [enter] = this.#waiting;
     if (enter === undefined) return;
     this.#waiting.delete(enter);
-    // Before the caller's microtask: nobody else may come in between.
+    // Set it here: `enter` continues in a microtask, and another task must not enter before that.
     this.#isTaken = true;
     enter();
   }

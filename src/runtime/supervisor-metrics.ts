@@ -2,19 +2,20 @@ import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import { countWarnings } from './metrics.ts';
 import type { Warnings } from './logging/warnings.ts';
 
-/** How the workers are. */
+/** The state of the workers. */
 export interface WorkersState {
   readonly running: number;
   readonly ready: number;
   /** How many workers were started again, by the reason. */
   readonly restarts: ReadonlyMap<string, number>;
-  /** The workers whose metrics came in time. */
+  /** The numbers of the workers whose metrics came in time. */
   readonly answered: ReadonlySet<number>;
 }
 
 /** The metrics that the supervisor adds to those of its workers. */
 export class SupervisorMetrics {
   readonly #count: number;
+  /** The metrics about the workers. */
   readonly #registry = new Registry();
   /** The metrics of the supervisor's own process. */
   readonly #process = new Registry();

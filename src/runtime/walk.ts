@@ -3,12 +3,12 @@ import { InTurns } from './in-turns.ts';
 
 export interface WalkOptions<Item> {
   readonly clock: Clock;
-  /** All items, as they are when it is called. */
+  /** Returns all items at the time of the call. */
   readonly items: () => Iterable<Item>;
   readonly visit: (item: Item) => void;
 }
 
-/** Visits all items again and again, some in each turn of the event loop. */
+/** Visits all items on request, a few in each turn of the event loop. */
 export class Walk<Item> {
   readonly #items: () => Iterable<Item>;
   readonly #visit: (item: Item) => void;
@@ -22,7 +22,10 @@ export class Walk<Item> {
     this.#turns = new InTurns(clock);
   }
 
-  /** Visits each item from now on. If a walk is under way, another one follows it: the first may have passed what has changed. However often it is called meanwhile, it is one. */
+  /**
+   * Visits every item once more, from now on. If a walk is under way, one further walk follows it, because the first may have passed items that have changed since. All calls
+   * during a walk share the further walk.
+   */
   begin(): void {
     this.#isDue = true;
     if (this.#isUnderWay) return;

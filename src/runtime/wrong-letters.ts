@@ -1,9 +1,9 @@
-/** Whether at most a number of letters are missing, added, different, or swapped with their neighbour. */
+/** Whether two words differ in at most `most` letters: missing, added, different, or swapped with their neighbour. */
 export function isWithin(most: number, one: string, other: string): boolean {
   return Math.abs(one.length - other.length) <= most && wrongLetters(one, other) <= most;
 }
 
-/** How many letters are missing, too many, different, or swapped with their neighbour (the optimal string alignment distance). Takes time with the product of the lengths. */
+/** The optimal string alignment distance of two words. Its time grows with the product of their lengths. */
 function wrongLetters(one: string, other: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: other.length + 1 }, (_, column) => column);

@@ -32,8 +32,8 @@ export interface RoomForConnections {
   readonly trusted: BlockList | undefined;
 }
 
-/** The shares of connections without a stream: streams have a bound of their own. */
-const shares = new WeakMap<Socket, Charge>();
+/** The charges of connections without a stream: streams have a bound of their own. */
+const charges = new WeakMap<Socket, Charge>();
 
 /** Bounds the connections of a server, so that sockets never take the files that the database must open. Beyond the bound they are dropped. */
 export function keepRoom(server: Server, { maxConnections, endIdle, streams, counters, trusted }: RoomForConnections): void {
@@ -64,7 +64,7 @@ export function keepRoom(server: Server, { maxConnections, endIdle, streams, cou
       const holder = [networkOf(address)] as const;
       if (count > last && !open.makeRoom(holder, 1) && open.amountOf(holder) > LAST_SPARE_CONNECTIONS) socket.destroy();
       if (trusted !== undefined && isTrusted(trusted, address)) return;
-      shares.set(socket, open.charge(holder, 1, { takeBack: () => socket.destroy() }));
+      charges.set(socket, open.charge(holder, 1, { takeBack: () => socket.destroy() }));
       onConnectionEnd(socket, () => leave(socket));
     });
   });
@@ -77,6 +77,6 @@ export function leaveRoom(socket: Socket): void {
 }
 
 function leave(socket: Socket): void {
-  shares.get(socket)?.release();
-  shares.delete(socket);
+  charges.get(socket)?.release();
+  charges.delete(socket);
 }

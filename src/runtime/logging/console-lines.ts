@@ -2,14 +2,14 @@ import { LineWindow } from './line-window.ts';
 import type { Logger } from './logger.ts';
 import { printable } from './printable.ts';
 
-/** Stops a server that a library quotes from filling the log. */
+/** The most text of one line. Stops a server whose text a library prints from filling the log. */
 const CONSOLE_TEXT_MAX_CHARACTERS = 200;
 
 const METHODS = ['debug', 'error', 'info', 'log', 'trace', 'warn'] as const;
 
 /**
- * Some libraries write to the console, such as the client of NATS when a server sends nonsense. Programs that read the log of this process expect JSON. So a few of those lines become
- * lines of the logger, cut short.
+ * Replaces the console's methods. Some libraries write to the console, for example the client of NATS if a server sends garbage. Programs that read this process's log
+ * expect JSON. So a few of those lines become warnings of the logger, cut short.
  */
 export function takeConsole(output: Pick<Console, typeof METHODS[number]>, logger: Pick<Logger, 'warn'>): void {
   const window = new LineWindow();

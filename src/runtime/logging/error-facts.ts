@@ -2,21 +2,18 @@
 export interface ErrorFacts {
   readonly type: string;
   readonly message: string;
-  /** For mistakes in this program only: of any other failure it says nothing. */
+  /** Only for unexpected errors, which may be bugs. */
   readonly stack?: string;
 }
 
-/**
- * The facts of an error that may be logged, and nothing else that drivers put on their errors. The arguments of a command can hold the password, and the
- * details of a row its data.
- */
+/** Takes the facts of an error that are safe to log. Drivers add more to their errors: a command's arguments may hold a password, and a row's details its data. */
 export function errorFacts(error: unknown, isExpected: (error: unknown) => boolean): ErrorFacts {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error) };
   const facts = { type: error.name, message: messageOf(error) };
   return isExpected(error) ? facts : { ...facts, stack: stackOf(error) };
 }
 
-/** An address with several hosts fails with one error for all of them, which has no text of its own. */
+/** If a name has several addresses, a failed connection is one `AggregateError` without a text. Then the texts of its errors are joined. */
 function messageOf(error: Error): string {
   if (error.message !== '' || !(error instanceof AggregateError)) return error.message;
   return error.errors.map((one) => (one instanceof Error ? messageOf(one) : String(one))).join('; ');

@@ -1,18 +1,18 @@
-/** How often a line about the same thing is logged again. */
+/** The window. A line about the same subject is logged once in it. */
 const WINDOW_MS = 60_000;
 
-/** How many of them are logged in that time. Stops a flood of requests from filling the log. */
+/** The most lines in one window. Stops a flood of requests from filling the log. */
 const WINDOW_MAX_ENTRIES = 10;
 
-/** Lets a few log lines of one kind through: each about something else. */
+/** Thins out the log lines of one kind: a few in each window, each about another subject. */
 export class LineWindow {
   #end = 0;
   #omitted = 0;
   readonly #seen = new Set<string>();
 
   /**
-   * @param about What the line is about.
-   * @returns How many lines were left out since the last one; undefined where this one is to be left out, too.
+   * @param about The subject of the line, such as an address.
+   * @returns Undefined if the caller must omit this line; else the number of lines omitted since the last logged line.
    */
   admit(about: string): number | undefined {
     const now = performance.now();

@@ -4,8 +4,9 @@ import { readableLine } from './readable-line.ts';
 import { WARNING_LEVELS, type Warnings } from './warnings.ts';
 
 /**
- * This room writes the log lines of the process. Facts come in as objects, with a level; a line of JSON goes out, or a readable line on a terminal.
- * Nothing secret goes in. A warning that repeats is written once in a while, with a count.
+ * This folder writes the log lines of the process. Callers pass facts and a sentence; a line of JSON goes out, or a readable line on a terminal (readable-line.ts).
+ * An error becomes its safe facts (error-facts.ts), because drivers put passwords and data on their errors. warnings.ts keeps the latest warnings for administrators. line-window.ts thins out
+ * lines that repeat. printable.ts makes foreign text safe for a terminal. console-lines.ts turns the console output of libraries into log lines.
  */
 
 /** The part of a pino logger that the spine uses. */
@@ -20,9 +21,9 @@ export interface Logger {
 export interface LoggerOptions {
   /** The least serious lines that are written. */
   readonly level: string;
-  /** Tells a failure that happens in good programs, such as a database that is away. Its message says all, and no stack is logged. */
+  /** Whether an error is no bug, such as a database that is down. Such an error is logged without its stack. */
   readonly isExpected: (error: unknown) => boolean;
-  /** Takes one JSON object a line: levels by name, times in ISO 8601. */
+  /** Gets one JSON object a line: levels by name, times in ISO 8601. */
   readonly destination: DestinationStream;
   /** Keeps the sentences of warnings and errors. */
   readonly warnings?: Pick<Warnings, 'add'>;
@@ -42,19 +43,19 @@ export function makeLogger({ level, isExpected, destination, warnings }: LoggerO
   }, destination);
 }
 
-/** Audit lines tell who did what: nothing has gone wrong. */
+/** Whether it is an audit line, which records an administrator's action. Such a line is no warning, whatever its level. */
 function isAudited(facts: unknown): boolean {
   return typeof facts === 'object' && facts !== null && 'audit' in facts;
 }
 
-/** A line may be an error alone, or have its text as the sentence, as Fastify does. That text may hold what somebody sent. */
+/** The sentence to keep. A line may be an error alone, or repeat the error's text as its sentence, as Fastify does. That text may hold a client's data, so it is not kept. */
 function sentenceOf([facts, sentence]: readonly unknown[]): string {
   if (typeof facts === 'string') return facts;
   const error: unknown = typeof facts === 'object' && facts !== null && 'err' in facts ? facts.err : facts;
   return typeof sentence !== 'string' || (error instanceof Error && error.message === sentence) ? 'an error without a sentence: its line in the log says more' : sentence;
 }
 
-/** JSON for programs; for people, who sit at a terminal, sentences. */
+/** Writes JSON to a file or pipe, and readable lines to a terminal. */
 export function standardOutput(output: NodeJS.WriteStream & { readonly fd: number } = process.stdout): DestinationStream {
   return output.isTTY ? { write: (line) => void output.write(readableLine(line)) } : pino.destination({ dest: output.fd, sync: true });
 }

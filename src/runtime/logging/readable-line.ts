@@ -6,7 +6,7 @@ type Style = Parameters<typeof styleText>[0];
 
 const LEVEL_STYLES: Readonly<Record<string, Style>> = { trace: 'dim', debug: 'dim', info: 'green', warn: 'yellow', error: 'red', fatal: 'red' };
 
-/** A value that needs no quotes. */
+/** Texts that need no quotes. */
 const PLAIN = /^[\w./:@%+-]+$/;
 
 interface Line {
@@ -16,7 +16,7 @@ interface Line {
   readonly err?: ErrorFacts;
 }
 
-/** A JSON line of the logger as people read it: `10:31:02.481 WARN the sentence retryMs=1000`. On a terminal nobody asks for process and host. */
+/** Turns a JSON line of the logger into a readable line: `10:31:02.481 WARN the sentence retryMs=1000`. Leaves out the process id and the host. */
 export function readableLine(json: string): string {
   const { level, time, msg = '', err, pid: _pid, hostname: _hostname, ...facts } = JSON.parse(json) as Line & Readonly<Record<string, unknown>>;
   const sentence = err === undefined ? msg : `${msg}: ${err.message}`;
@@ -30,7 +30,7 @@ export function readableLine(json: string): string {
   return `${words.join(' ')}\n${stack.join('')}`;
 }
 
-/** By the clock on the wall. */
+/** The local time of day. */
 function clockTime(time: Date): string {
   const [hours, minutes, seconds] = [time.getHours(), time.getMinutes(), time.getSeconds()].map((part) => String(part).padStart(2, '0'));
   return `${hours}:${minutes}:${seconds}.${String(time.getMilliseconds()).padStart(3, '0')}`;

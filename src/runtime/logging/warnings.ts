@@ -1,34 +1,34 @@
-/** Sentences that are kept, each once. Stops a program that warns of ever new things from filling the memory. */
+/** The most different sentences in memory. Stops ever new warnings from filling the memory. */
 const WARNINGS_MAX_ENTRIES = 50;
-/** The stored part of a sentence. Stops one line from being most of an answer. */
+/** The kept length of a sentence. Stops one long line from filling most of an answer. */
 const SENTENCE_MAX_CHARACTERS = 300;
-/** The most bytes of a list as JSON: it travels between instances with other things, in a note of 64 KiB. */
+/** The most bytes of a list as JSON. A list travels between instances in a note of at most 64 KiB, with other facts. */
 export const WARNINGS_MAX_BYTES = 16 * 1024;
 
-/** The levels of lines that are kept, the least serious first. */
+/** The levels of warnings, the least serious first. */
 export const WARNING_LEVELS = ['warn', 'error', 'fatal'] as const;
 export type WarningLevel = (typeof WARNING_LEVELS)[number];
 
 export interface Warning {
   readonly level: WarningLevel;
   readonly message: string;
-  /** When it was last logged, and first. */
+  /** The times at which it was last and first logged. */
   readonly time: string;
   readonly first: string;
-  /** How often. */
+  /** The number of times that it was logged. */
   readonly count: number;
-  /** Where the supervisor of several workers logged it. */
+  /** Set if the supervisor of several workers logged it. */
   readonly worker?: 'supervisor';
 }
 
 /**
- * The latest warnings of the logger. Only the sentences are kept: facts and errors of a line may hold what others sent. A sentence that comes again is counted, so that one
- * that comes a thousand times pushes no other out.
+ * Keeps the latest warnings of the logger. It keeps only their sentences, because a line's facts and errors may hold clients' data. A repeated sentence is counted, so that it does not
+ * push out the others.
  */
 export class Warnings {
-  /** Lines since the process began, by their levels. */
+  /** The number of lines since the process began, by level. */
   readonly counts: Record<WarningLevel, number> = { warn: 0, error: 0, fatal: 0 };
-  /** By level and sentence, the one that was logged last at the end. */
+  /** By level and sentence, in the order in which they were last logged. */
   readonly #kept = new Map<string, Warning>();
   readonly #now: () => number;
 

@@ -1,15 +1,16 @@
 import type { Clock } from '../clock.ts';
 import { type Charge, type Evictable, FairShares, type FairSharesDependencies, type Holder, UNNAMED } from './fair-shares.ts';
 
-/** The pause between two calls. When thousands of questions come in a second, a call gathers many; a single one waits for nothing. Milliseconds. */
+/** The shortest time between the beginnings of two calls, so that under load each call gathers many questions. The first question after a pause does not wait. */
 const GATHER_MS = 10;
 
-/** Questions that wait for their turn. Stops a flood of them from holding memory: beyond it the client that asks most gets no answer to its last. */
+/** The most waiting questions. Stops a flood of questions from filling the memory: beyond it, the client with the most questions loses its newest. */
 const WAITING_MAX_ENTRIES = 10_000;
 
-/** Questions with one key that wait for calls of their own. Stops a client that repeats a question from keeping all others out. */
+/** The most waiting questions with one key, if each needs a call of its own. Stops a client that repeats one question from filling the queue. */
 const KEY_WAITING_MAX_ENTRIES = 100;
 
+/** A question whose caller waits for the answer. */
 interface Waiting<Question, Answer> extends Evictable {
   readonly question: Question;
   readonly resolve: (answer: Answer) => void;
@@ -18,35 +19,35 @@ interface Waiting<Question, Answer> extends Evictable {
 
 export interface BatchesOptions<Question, Answer> extends Pick<FairSharesDependencies, 'gate' | 'counters'> {
   readonly clock: Clock;
-  /** Answers in the order of the questions. */
+  /** Answers many questions at once, in their order. */
   readonly call: (questions: readonly Question[]) => Promise<readonly Answer[]>;
-  /** The most questions of one call. */
+  /** The most keys of one call. */
   readonly max: number;
-  /** The key of a question: a call has each key once. */
+  /** The key of a question. One call has at most one question with each key. */
   readonly keyOf: (question: Question) => string;
-  /** Whether one answer is for all questions with a key that wait for it. Otherwise each of them has a call of its own, in their order. */
+  /** Whether all waiting questions with one key get the same answer. Otherwise each goes into a later call, in their order. */
   readonly isShared: boolean;
-  /** The error of a question that finds too many others waiting. */
+  /** The error of a question that finds the queue full, or is evicted from it. */
   readonly tooMany: () => Error;
 }
 
-/** Questions that are asked together: one call after the other, each for as many questions as wait. So questions that come at the same time cost one transaction. */
+/** Combines questions into calls, so that concurrent questions cost one transaction. Calls run one after the other. Each takes the waiting questions, up to `max` keys. */
 export class Batches<Question, Answer> {
   readonly #options: BatchesOptions<Question, Answer>;
-  /** By their keys. */
+  /** The waiting questions by their keys, in the order in which calls take them. */
   readonly #waiting = new Map<string, Waiting<Question, Answer>[]>();
   readonly #questions: FairShares<Waiting<Question, Answer>>;
   readonly #charges = new Map<Waiting<Question, Answer>, Charge>();
   #isAsking = false;
-  /** When the last call began, by the monotonic clock. */
-  #called = -Infinity;
+  /** The time at which the last call began, by the monotonic clock. */
+  #calledAt = -Infinity;
 
   constructor(options: BatchesOptions<Question, Answer>) {
     this.#options = options;
     this.#questions = new FairShares(options);
   }
 
-  /** @param holder Who asks. */
+  /** @param holder The client that asks. */
   ask(question: Question, holder: Holder = UNNAMED): Promise<Answer> {
     const { keyOf, isShared, tooMany } = this.#options;
     const key = keyOf(question);
@@ -87,15 +88,15 @@ export class Batches<Question, Answer> {
     this.#isAsking = false;
   }
 
-  /** Items of this turn are asked together, at least. */
+  /** Waits until the next call may begin. Even without a wait, the `await` lets questions join that the running code asks next. */
   async #gather(): Promise<void> {
     const { clock } = this.#options;
-    const wait = this.#called + GATHER_MS - clock.monotonic();
+    const wait = this.#calledAt + GATHER_MS - clock.monotonic();
     await (wait <= 0 ? undefined : new Promise<void>((done) => void clock.after(wait, done)));
-    this.#called = clock.monotonic();
+    this.#calledAt = clock.monotonic();
   }
 
-  /** Callers that wait for the next call, by their questions. */
+  /** Takes the questions of the next call: one list of callers for each key. */
   #take(): readonly (readonly Waiting<Question, Answer>[])[] {
     const { max, isShared } = this.#options;
     const asking = [...this.#waiting].slice(0, max).map(([key, same]) => {

@@ -1,8 +1,8 @@
 import { type Charge, enough, type Evictable, FairShares, type FairSharesDependencies, type Holder, UNNAMED } from './fair-shares.ts';
 
 /**
- * Memory that many may hold together. Each counts its bytes from taking until releasing them; the caller refuses the excess (invariant 12).
- * A budget with a gate makes room for newcomers at the cost of its largest holders (fair-shares.ts); there everything is counted by a `Hold`.
+ * A bound of memory that many callers share. A caller counts its bytes from `take` to `give`, and refuses its work if they do not fit (invariant 12).
+ * A budget with a gate also evicts items of the largest holders (fair-shares.ts). All bytes of such a budget must be counted by a `Hold`.
  */
 export class Budget {
   readonly maxBytes: number;
@@ -19,8 +19,8 @@ export class Budget {
   }
 
   /**
-   * Counts more bytes; false if they do not fit.
-   * @param own The caller's bytes of it: a caller that holds everything may exceed the bound, or could never have a larger thing.
+   * Counts more bytes. Returns false, and counts nothing, if they do not fit.
+   * @param own The bytes that the caller has already taken. A caller that holds all taken bytes may exceed the bound: otherwise nobody could ever have an item larger than the bound.
    */
   take(bytes: number, own = 0): boolean {
     if (bytes > 0 && this.#heldBytes > own && this.#heldBytes + bytes > this.maxBytes) return false;
@@ -34,21 +34,23 @@ export class Budget {
   }
 
   /**
-   * Takes back what larger holders have, where that makes room for more bytes. Returns whether they fit now.
-   * @param own The caller's bytes of it, as for `take`.
+   * Evicts items of larger holders, if that makes room for more bytes. Returns whether the bytes fit now.
+   * @param own The bytes that the caller has already taken, as for `take`.
    */
   makeRoom(holder: Holder, bytes: number, own = 0): boolean {
     const missing = Math.min(this.#heldBytes + bytes - this.maxBytes, this.#heldBytes - own);
     return this.#shares?.makeRoom(holder, bytes, enough(missing)) === true;
   }
 
-  /** Whether no more is held than the bound. Where it was exceeded, for what could not be refused, the largest holders make room. */
+  /** Whether the taken bytes are within the bound. After a `mustTake` beyond the bound, it first evicts items of the largest holders. */
   isWithinBound(holder: Holder): boolean {
-    while (this.#heldBytes > this.maxBytes) if (this.#shares?.makeRoom(holder, 0, enough(this.#heldBytes - this.maxBytes)) !== true) return false;
+    while (this.#heldBytes > this.maxBytes) {
+      if (this.#shares?.makeRoom(holder, 0, enough(this.#heldBytes - this.maxBytes)) !== true) return false;
+    }
     return true;
   }
 
-  /** Counts bytes that cannot be refused any more. A later caller may find no room. */
+  /** Counts bytes that the caller can no longer refuse, even beyond the bound. Later callers may find no room. */
   mustTake(bytes: number): void {
     this.#heldBytes += bytes;
   }
@@ -57,20 +59,20 @@ export class Budget {
     this.#heldBytes -= bytes;
   }
 
-  /** Says who holds a part of it; undefined where nobody asks. Only `Hold` calls it. */
-  chargeFor(holder: Holder, bytes: number, holding: Evictable): Charge | undefined {
-    return this.#shares?.charge(holder, bytes, holding);
+  /** Charges bytes to a holder; undefined without a gate. Only `Hold` calls it. */
+  chargeFor(holder: Holder, bytes: number, item: Evictable): Charge | undefined {
+    return this.#shares?.charge(holder, bytes, item);
   }
 }
 
-/** Pinned bytes are never taken back. */
+/** The item of pinned bytes, which are never evicted. */
 const PINNED: Evictable = { takeBack: () => undefined };
 
-/** A part of a budget: it grows and shrinks, and is released once, however often that is asked. It is pinned, unless `loosen` says how it is taken back. */
+/** The bytes that one caller takes of a budget. The bytes are pinned until `loosen` names an item, which the budget may evict. A second `release` does nothing. */
 export class Hold {
   readonly #budget: Budget;
   readonly #holder: Holder;
-  #holding: Evictable | undefined;
+  #item: Evictable | undefined;
   #charge: Charge | undefined;
   #bytes = 0;
   #isTakenBack = false;
@@ -88,40 +90,42 @@ export class Hold {
     return this.#holder;
   }
 
-  /** Whether another holder got its room. It never gets any again. */
+  /** Whether the budget has evicted it. From then on `grow` fails. */
   get isTakenBack(): boolean {
     return this.#isTakenBack;
   }
 
-  /** From now on others may get its room. It is released before its holder is told. */
-  loosen(holding: Evictable): void {
-    this.#holding = holding;
+  /** From now on the budget may evict these bytes. It releases them first, and then calls `item.takeBack`. */
+  loosen(item: Evictable): void {
+    this.#item = item;
     if (this.#charge === undefined) return;
     this.#charge.release();
     this.#charge = this.#newCharge();
   }
 
-  /** From now on the hold is not taken back. */
+  /** From now on the budget cannot evict these bytes. */
   pin(): void {
-    this.#holding = undefined;
+    this.#item = undefined;
     this.#charge?.pin();
   }
 
-  /** Holds more bytes, and makes room for them if need be; false if they do not fit. */
+  /** Takes more bytes, and makes room for them if necessary. Returns false if they do not fit. */
   grow(bytes: number): boolean {
     if (this.#isTakenBack) return false;
-    while (!this.#budget.take(bytes, this.#bytes)) if (!this.#budget.makeRoom(this.#holder, bytes, this.#bytes)) return false;
+    while (!this.#budget.take(bytes, this.#bytes)) {
+      if (!this.#budget.makeRoom(this.#holder, bytes, this.#bytes)) return false;
+    }
     this.#count(bytes);
     return true;
   }
 
-  /** As `grow`, for bytes that cannot be refused any more. */
+  /** As `grow`, for bytes that the caller can no longer refuse. */
   mustGrow(bytes: number): void {
     this.#budget.mustTake(bytes);
     this.#count(bytes);
   }
 
-  /** Holds only this many bytes from now on. */
+  /** Gives bytes back, so that this many remain. */
   shrinkTo(bytes: number): void {
     if (bytes >= this.#bytes) return;
     this.#budget.give(this.#bytes - bytes);
@@ -141,16 +145,16 @@ export class Hold {
   }
 
   #newCharge(): Charge | undefined {
-    const holding = this.#holding;
-    const charge = this.#budget.chargeFor(this.#holder, this.#bytes, holding === undefined ? PINNED : { ...holding, takeBack: () => this.#takeBack(holding) });
-    if (holding === undefined) charge?.pin();
+    const item = this.#item;
+    const charge = this.#budget.chargeFor(this.#holder, this.#bytes, item === undefined ? PINNED : { ...item, takeBack: () => this.#takeBack(item) });
+    if (item === undefined) charge?.pin();
     return charge;
   }
 
-  #takeBack(holding: Evictable): void {
+  #takeBack(item: Evictable): void {
     this.#isTakenBack = true;
     this.release();
-    holding.takeBack();
+    item.takeBack();
   }
 
   #endCharge(): void {

@@ -1,10 +1,10 @@
 import { type Charge, FairShares, type FairSharesDependencies, type Holder, UNNAMED } from './fair-shares.ts';
 
 export interface CallLimiterOptions extends Pick<FairSharesDependencies, 'gate' | 'counters'> {
-  /** How many run at the same time. */
+  /** The most calls that run at the same time. */
   readonly places: number;
   readonly maxWaiting: number;
-  /** The error of a call that may not wait. */
+  /** The error of a call that finds no room in the queue, or is evicted from it. */
   readonly refusal: () => Error;
 }
 
@@ -15,8 +15,8 @@ interface Waiting {
 }
 
 /**
- * Lets a few calls, such as those of the database, run at the same time. Others wait, up to a bound: clients take turns, and the calls of each keep their order. Beyond the bound the client that has most calls
- * waiting loses the last of them to one that has fewer.
+ * Bounds concurrent calls, such as calls of the database. Further calls wait in a bounded queue. Clients take turns, and the calls of one client keep their order. If the queue
+ * is full, the client with the most waiting calls loses its newest to a client with fewer.
  */
 export class CallLimiter {
   readonly #maxWaiting: number;
@@ -32,10 +32,10 @@ export class CallLimiter {
     this.#waiting = new FairShares({ gate, counters });
   }
 
-  /** Makes a call when it is its turn. Rejects with the error of the call, or with the refusal. */
+  /** Waits for the call's turn, and makes the call. Rejects with the error of the call, or with the refusal. */
   async pass<Result>(call: () => Promise<Result>, holder: Holder = UNNAMED): Promise<Result> {
+    // A call that ends passes its place to the next call directly, so a free place means that no call waits.
     if (this.#free > 0) this.#free--;
-    // A call that ends hands its place on, so that no newcomer takes it.
     else await this.#turn(holder);
     try {
       return await call();
@@ -45,7 +45,9 @@ export class CallLimiter {
   }
 
   #turn(holder: Holder): Promise<void> {
-    while (this.#waiting.total >= this.#maxWaiting) if (!this.#waiting.makeRoom(holder, 1)) return Promise.reject(this.#refusal());
+    while (this.#waiting.total >= this.#maxWaiting) {
+      if (!this.#waiting.makeRoom(holder, 1)) return Promise.reject(this.#refusal());
+    }
     return new Promise((enter, reject) => {
       const waiting: Waiting = { enter, takeBack: () => {
         this.#charges.delete(waiting);

@@ -1,11 +1,24 @@
 import type { Clock } from '../clock.ts';
 import type { Counters } from '../counters.ts';
-import { bucketOf, HolderNode, type HolderName, type Linked } from './holder-tree.ts';
-import { Movements, type Movable } from './standstill.ts';
+import type { Charge, Evictable } from './evictable.ts';
+import { bucketOf, HolderNode, type HolderName } from './holder-tree.ts';
+import { ItemCharge } from './item-charge.ts';
+import { Movements } from './standstill.ts';
+
+export type { Charge, Evictable } from './evictable.ts';
 
 /**
- * Who holds something, from the widest to the narrowest: the owner of a credential, an address, a connection. Behind a load balancer that does not tell
- * addresses all clients have one: then connections are compared.
+ * This folder shares scarce room between clients: queues, budgets of memory, calls of a database. A gate is a queue or a budget with a bound. It charges each
+ * item that it admits to a holder. When the gate is full, `FairShares` names the items that lose their room to a newcomer.
+ *
+ * Read evictable.ts first: the callbacks that a gate implements, and the charge that it gets. Then this file, holder-tree.ts (the amounts of holders), item-charge.ts (the states of an item), and
+ * standstill.ts (items without progress). The gates of this folder are budget.ts (bytes), memory-turns.ts (work that takes memory), call-limiter.ts (concurrent calls), and
+ * batches.ts (calls for many questions).
+ */
+
+/**
+ * The client that an item is charged to, from the widest name to the narrowest: the owner of a credential, an address, a connection. Behind a load balancer that hides
+ * client addresses, all clients share one address. Then connections tell them apart.
  */
 export type Holder = readonly [widest: HolderName, ...narrower: HolderName[]];
 
@@ -18,277 +31,195 @@ export function namesOf(holder: Holder): NamedHolder {
   return [widest, ...narrower];
 }
 
-/** The holder of everything that no other holder is named for: the process itself. */
+/** The holder of every item for which the caller names no holder: the process itself. */
 export const UNNAMED: NamedHolder = [''];
 
-/** The actions of a gate on one thing that it lets in. */
-export interface Evictable {
-  /** The holder loses it to a newcomer. It must answer whoever waits for it. */
-  takeBack(): void;
-  /**
-   * Several holders may share a thing, which counts for one of them. From now on it counts for the next one that was not asked in this round. Nobody loses it.
-   * @param round A number of its own for each attempt to make room.
-   * @returns False where all have been asked: it can be taken back from all of them.
-   */
-  passOn?(round: number): boolean;
-  /** Changes while the thing moves, such as the bytes that a client has taken. Absent where the gate says itself that it moved (`Charge.grow`). */
-  progress?(): number;
-  /** It waits for the service, and not for its client: standing still is no reason to take it. */
-  readonly waitsForUs?: boolean;
-}
-
-/** One thing that is held. */
-export interface Charge {
-  /** Takes more room. That counts as a movement. */
-  grow(amount: number): void;
-  /** Takes less room, but not none. */
-  shrink(amount: number): void;
-  /** From now on it cannot be taken back. */
-  pin(): void;
-  /** Gives all room back. A second call does nothing. */
-  release(): void;
-}
-
-/** Is told of each thing that could be taken back. @returns Whether all of them together make enough room. */
-export type IsEnough<Held extends Evictable> = (holding: Held, amount: number) => boolean;
+/**
+ * Decides when a search has chosen enough items. It is called once for each chosen item, in order, and adds up their amounts.
+ * @returns Whether all chosen items together free enough room.
+ */
+export type IsEnough<Item extends Evictable> = (item: Item, amount: number) => boolean;
 
 const ONE_IS_ENOUGH = (): boolean => true;
 
-/** Enough is what frees so much. */
+/** Makes a test that is true once the chosen items free at least `missing`. It counts, so make a new one for each call. */
 export function enough(missing: number): IsEnough<Evictable> {
   let left = missing;
-  return (_holding, amount) => (left -= amount) <= 0;
+  return (_item, amount) => (left -= amount) <= 0;
 }
 
-/** The share of a thing that is not counted. */
+/** The charge of an item that no gate counts. */
 export const UNCOUNTED: Charge = { grow: () => undefined, shrink: () => undefined, pin: () => undefined, release: () => undefined };
 
 export interface FairSharesDependencies {
-  /** The name of this gate in the metric of holdings taken back. */
+  /** The name of this gate in the metric of evictions. */
   readonly gate: keyof Counters['evicted'];
   readonly counters: Pick<Counters, 'evicted'>;
-  /** Given if holdings that stand still make room, too. */
+  /** Set it to let the gate evict items that make no progress, too. */
   readonly clock?: Pick<Clock, 'monotonic'>;
 }
 
 /**
- * Shares one queue or budget, so that no client fills it for the others. Past the bound a newcomer gets room if it would hold less than the largest holder,
- * which loses the newest of its holdings. The question goes level by level: the largest sender, in it the largest address, in that the largest connection. So somebody with many
- * connections gains nothing by them.
+ * Shares one queue or budget, so that no client fills it for the others. When the gate is full, a newcomer gets room if it would hold less than the largest
+ * holder. That holder loses its newest item.
  *
- * Two holders are told apart where one has about twice as much as the other: holders stand in buckets, one for each power of two. So every change and every question costs the same, however many holders
- * there are, and two of a size do not take from each other in turns. Memory is bounded by what is held.
+ * The search goes down level by level: senders, then addresses of one sender, then connections of one address. At each level it compares the newcomer's own branch, with
+ * the new item, to the largest branch. So a client with many connections gains nothing by them.
  *
- * If those beside a newcomer hold as much as it would, some gates take holdings that stand still: a stopped body, an answer that nobody reads.
+ * A branch is larger only if its bucket is: bucket 1 is 1, bucket 2 is 2 to 3, bucket 3 is 4 to 7, and so on. So no search costs more with more
+ * holders, and two holders of equal size do not evict each other. An example: a queue of 8 requests is full.
+ *
+ * ```
+ * sender A          5 requests   bucket 3
+ *   address A1      4            bucket 3
+ *     connection X  3            bucket 2
+ *     connection Y  1            bucket 1
+ *   address A2      1            bucket 1
+ * sender B          2            bucket 2
+ * sender C          1            bucket 1
+ *
+ * newcomer          compares with its new request               evicts the newest request of
+ * B                 senders: B 3 (bucket 2) < A 5 (bucket 3)    X, the largest connection of A's largest address
+ * A, address A2     senders: A 6 is not less than A 5
+ *                   addresses: A2 2 (bucket 2) < A1 4           X
+ * A, A1, X          senders, addresses: not less
+ *                   connections: X 4 (bucket 3) > X 3           nobody: the newcomer is refused
+ * ```
+ *
+ * The newcomer's branch counts with its pinned items. The largest branch counts only with items that can be evicted.
+ *
+ * If no branch is larger, a gate with a clock evicts an item that makes no progress, such as a stopped body or an answer that nobody reads. It must
+ * belong to a branch beside the newcomer's, at most one bucket smaller than the newcomer's would be.
  */
-export class FairShares<Held extends Evictable = Evictable> {
+export class FairShares<Item extends Evictable = Evictable> {
   readonly #gate: keyof Counters['evicted'];
   readonly #counters: Pick<Counters, 'evicted'>;
-  readonly #all = new HolderNode<HeldCharge<Held>>(undefined, '');
-  readonly #movements: Movements<HeldCharge<Held>> | undefined;
+  readonly #all = new HolderNode<ItemCharge<Item>>(undefined, '');
+  readonly #movements: Movements<ItemCharge<Item>> | undefined;
   #rounds = 0;
 
   constructor({ gate, counters, clock }: FairSharesDependencies) {
     this.#gate = gate;
     this.#counters = counters;
-    this.#movements = clock && new Movements<HeldCharge<Held>>(clock);
+    this.#movements = clock && new Movements<ItemCharge<Item>>(clock);
   }
 
-  /** How much is held. */
+  /** The sum of all charges. */
   get total(): number {
     return this.#all.amount;
   }
 
-  /** How much a holder holds. */
+  /** The sum of a holder's charges. */
   amountOf(holder: Holder): number {
-    let node: HolderNode<HeldCharge<Held>> | undefined = this.#all;
+    let node: HolderNode<ItemCharge<Item>> | undefined = this.#all;
     for (const name of holder) node = node?.find(name);
     return node?.amount ?? 0;
   }
 
-  /** Somebody holds something from now on. Whether there is room is for the gate to ask first. */
-  charge(holder: Holder, amount: number, holding: Held): Charge {
-    return this.#charge(holder, amount, holding, false);
+  /** Charges an item to a holder. If the gate is full, call `makeRoom` first: this method checks no bound. */
+  charge(holder: Holder, amount: number, item: Item): Charge {
+    return this.#charge(holder, amount, item, false);
   }
 
-  /** Counts a holding that is older than all counted ones of its holder. */
-  chargeAsOldest(holder: Holder, amount: number, holding: Held): Charge {
-    return this.#charge(holder, amount, holding, true);
+  /** Charges an item that is older than all other items of its holder. */
+  chargeAsOldest(holder: Holder, amount: number, item: Item): Charge {
+    return this.#charge(holder, amount, item, true);
+  }
+
+  #charge(holder: Holder, amount: number, item: Item, isOldest: boolean): Charge {
+    let node = this.#all;
+    for (const name of holder) node = node.child(name);
+    const charge = new ItemCharge(node, item, this.#movements);
+    if (isOldest) node.prepend(charge);
+    else node.append(charge);
+    charge.grow(amount);
+    return charge;
   }
 
   /**
-   * Takes things back so that a newcomer gets room. Nobody loses anything where that would not make enough.
-   * @param amount What the newcomer asks for.
-   * @param isEnough One thing is enough where it is absent.
-   * @returns False where the newcomer has to be refused.
+   * Evicts items so that a newcomer gets room. Evicts nothing if that would not free enough.
+   * @param amount The amount that the newcomer asks for.
+   * @param isEnough By default, one evicted item is enough.
+   * @returns False if the gate must refuse the newcomer.
    */
-  makeRoom(holder: Holder, amount: number, isEnough: IsEnough<Held> = ONE_IS_ENOUGH): boolean {
-    const lifted = this.#lift(holder, amount, isEnough);
-    if (lifted === undefined) return false;
-    for (const share of lifted) {
-      // Another that was taken back may have ended it, or let it begin.
-      if (!share.isLifted) continue;
+  makeRoom(holder: Holder, amount: number, isEnough: IsEnough<Item> = ONE_IS_ENOUGH): boolean {
+    const chosen = this.#choose(holder, amount, isEnough);
+    if (chosen === undefined) return false;
+    for (const charge of chosen) {
+      // The `takeBack` of an earlier item may have released or pinned this one.
+      if (!charge.isChosen) continue;
       this.#counters.evicted[this.#gate]++;
-      share.release();
-      share.holding.takeBack();
+      charge.release();
+      charge.item.takeBack();
     }
     return true;
   }
 
-  /** Whether `makeRoom` would make enough room just now. */
-  couldMakeRoom(holder: Holder, amount: number, isEnough: IsEnough<Held> = ONE_IS_ENOUGH): boolean {
-    const lifted = this.#lift(holder, amount, isEnough);
-    if (lifted !== undefined) putBack(lifted);
-    return lifted !== undefined;
+  /** Whether `makeRoom` would make enough room at this moment. */
+  couldMakeRoom(holder: Holder, amount: number, isEnough: IsEnough<Item> = ONE_IS_ENOUGH): boolean {
+    const chosen = this.#choose(holder, amount, isEnough);
+    if (chosen !== undefined) putBack(chosen);
+    return chosen !== undefined;
   }
 
-  /** The holder whose turn is next: they take turns at each level. Undefined where nothing can be taken. */
-  next(): Held | undefined {
-    return this.#all.nextInTurn()?.holding;
-  }
-
-  #charge(holder: Holder, amount: number, holding: Held, isOldest: boolean): Charge {
-    let node = this.#all;
-    for (const name of holder) node = node.child(name);
-    const share = new HeldCharge(node, holding, this.#movements);
-    if (isOldest) node.prepend(share);
-    else node.append(share);
-    share.grow(amount);
-    return share;
-  }
-
-  /** Everything that has to be taken back for a newcomer, lifted; undefined where that would not be enough. */
-  #lift(holder: Holder, amount: number, isEnough: IsEnough<Held>): readonly HeldCharge<Held>[] | undefined {
+  /** Chooses all items to evict for a newcomer. Returns undefined, and chooses none, if they would not free enough. */
+  #choose(holder: Holder, amount: number, isEnough: IsEnough<Item>): readonly ItemCharge<Item>[] | undefined {
     const round = ++this.#rounds;
-    const lifted: HeldCharge<Held>[] = [];
+    const chosen: ItemCharge<Item>[] = [];
+    const search: Search<Item> = { holder, amount, chosen };
     for (;;) {
-      const share = this.#loser(holder, amount, lifted);
-      if (share === undefined) {
-        putBack(lifted);
+      const charge = this.#candidate(search, this.#all, 0);
+      if (charge === undefined) {
+        putBack(chosen);
         return undefined;
       }
-      if (share.holding.passOn?.(round) === true) continue;
-      share.lift();
-      lifted.push(share);
-      if (isEnough(share.holding, share.amount)) return lifted;
+      if (charge.item.passOn?.(round) === true) continue;
+      charge.choose();
+      chosen.push(charge);
+      if (isEnough(charge.item, charge.amount)) return chosen;
     }
   }
 
-  /** The next thing to take back for a newcomer, besides the lifted things; undefined where nothing makes room. */
-  #loser(holder: Holder, amount: number, lifted: readonly HeldCharge<Held>[]): HeldCharge<Held> | undefined {
-    let around = this.#all;
-    let own: HolderNode<HeldCharge<Held>> | undefined = around;
-    let wanted = amount;
-    for (const name of holder) {
-      around = own;
-      own = around.find(name);
-      wanted = amount + (own?.amount ?? 0);
-      const { largest } = around;
-      if (largest === undefined) return undefined;
-      if (bucketOf(wanted) < bucketOf(largest.loose)) return largest.largestConnection.newest;
-      // The newcomer is itself of the largest here.
-      if (own === undefined) break;
-    }
-    return this.#movements?.standing((share) => {
-      const other = share.branchOf(around);
-      if (other === undefined || other === own) return false;
-      const kept = lifted.reduce((rest, one) => one.branchOf(around) === other ? rest - one.amount : rest, other.amount);
+  /** The next item to evict for a newcomer; undefined if there is none. @param depth The place in the holder of the names that `level` compares. */
+  #candidate(search: Search<Item>, level: HolderNode<ItemCharge<Item>>, depth: number): ItemCharge<Item> | undefined {
+    const { largest } = level;
+    if (largest === undefined) return undefined;
+    const { holder, amount } = search;
+    const ownBranch = level.find(holder[depth]!);
+    const wanted = amount + (ownBranch?.amount ?? 0);
+    if (bucketOf(wanted) < bucketOf(largest.loose)) return largest.largestConnection.newest;
+    const isLowestLevel = ownBranch === undefined || depth + 1 === holder.length;
+    return isLowestLevel ? this.#candidateWithoutProgress(search.chosen, level, ownBranch, wanted) : this.#candidate(search, ownBranch, depth + 1);
+  }
+
+  /** An item that makes no progress, of a branch beside the newcomer's. @param wanted The size of the newcomer's branch with the new item. */
+  #candidateWithoutProgress(chosen: readonly ItemCharge<Item>[], level: HolderNode<ItemCharge<Item>>, ownBranch: HolderNode<ItemCharge<Item>> | undefined, wanted: number): ItemCharge<Item> | undefined {
+    return this.#movements?.firstAtRest((charge) => {
+      const branch = charge.branchBelow(level);
+      if (branch === undefined || branch === ownBranch) return false;
+      const kept = chosen.reduce((rest, other) => other.branchBelow(level) === branch ? rest - other.amount : rest, branch.amount);
+      // Twice the amount is one bucket more.
       return bucketOf(2 * kept) >= bucketOf(wanted);
     });
   }
+
+  /** The item whose turn it is: at each level, holders take turns. Undefined if no item can be evicted. */
+  next(): Item | undefined {
+    return this.#all.nextInTurn()?.item;
+  }
 }
 
-/** The newest was lifted first, and has to be the newest again. */
-function putBack(lifted: readonly HeldCharge<Evictable>[]): void {
-  for (const share of lifted.toReversed()) share.putBack();
+/** A search for items to evict. */
+interface Search<Item extends Evictable> {
+  /** The newcomer. */
+  readonly holder: Holder;
+  /** The amount that the newcomer asks for. */
+  readonly amount: number;
+  /** The items that the search has chosen so far. */
+  readonly chosen: readonly ItemCharge<Item>[];
 }
 
-/** A lifted share counts, and cannot be taken back: it is about to be, or is put back. */
-type ShareState = 'loose' | 'lifted' | 'pinned';
-
-class HeldCharge<Held extends Evictable> implements Charge, Movable, Linked<HeldCharge<Held>> {
-  readonly holding: Held;
-  readonly #node: HolderNode<HeldCharge<Held>>;
-  readonly #movements: Movements<HeldCharge<Held>> | undefined;
-  /** Its neighbours in the list of their connection. */
-  older: HeldCharge<Held> | undefined;
-  newer: HeldCharge<Held> | undefined;
-  movedAt = -Infinity;
-  #progress: number;
-  #amount = 0;
-  #state: ShareState = 'loose';
-
-  constructor(node: HolderNode<HeldCharge<Held>>, holding: Held, movements: Movements<HeldCharge<Held>> | undefined) {
-    this.#node = node;
-    this.holding = holding;
-    this.#movements = movements;
-    this.#progress = holding.progress?.() ?? 0;
-  }
-
-  get amount(): number {
-    return this.#amount;
-  }
-
-  get isLifted(): boolean {
-    return this.#state === 'lifted';
-  }
-
-  grow(amount: number): void {
-    this.#amount += amount;
-    const isLoose = this.#state === 'loose';
-    this.#node.add(amount, isLoose ? amount : 0);
-    if (isLoose && this.holding.waitsForUs !== true) this.#movements?.moved(this);
-  }
-
-  shrink(amount: number): void {
-    this.#amount -= amount;
-    this.#node.add(-amount, this.#state === 'loose' ? -amount : 0);
-  }
-
-  lift(): void {
-    this.#state = 'lifted';
-    this.#leaveList();
-  }
-
-  putBack(): void {
-    this.#state = 'loose';
-    this.older = undefined;
-    this.newer = undefined;
-    this.#node.append(this);
-    this.#node.add(0, this.#amount);
-    if (this.movedAt !== -Infinity) this.#movements?.putBack(this);
-  }
-
-  pin(): void {
-    if (this.#state === 'pinned') return;
-    if (this.#state === 'loose') this.#leaveList();
-    this.#state = 'pinned';
-  }
-
-  #leaveList(): void {
-    this.#movements?.forget(this);
-    this.#node.remove(this);
-    this.#node.add(0, -this.#amount);
-  }
-
-  release(): void {
-    this.pin();
-    if (this.#amount === 0) return;
-    this.#node.add(-this.#amount, 0);
-    this.#amount = 0;
-  }
-
-  /** The child of a node that it is below. */
-  branchOf(around: HolderNode<HeldCharge<Held>>): HolderNode<HeldCharge<Held>> | undefined {
-    let branch: HolderNode<HeldCharge<Held>> | undefined = this.#node;
-    while (branch !== undefined && branch.parent !== around) branch = branch.parent;
-    return branch;
-  }
-
-  /** Whether it has moved since somebody last asked. */
-  hasProgressed(): boolean {
-    const before = this.#progress;
-    this.#progress = this.holding.progress?.() ?? 0;
-    return this.#progress !== before;
-  }
+/** The search chose the newest item first. In reverse order, it becomes the newest again. */
+function putBack(chosen: readonly ItemCharge<Evictable>[]): void {
+  for (const charge of chosen.toReversed()) charge.putBack();
 }

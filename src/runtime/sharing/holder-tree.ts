@@ -1,71 +1,79 @@
-/** Amounts are told apart up to this one. Two holders beyond it count as equal. */
+/** Amounts above this one count as equal: a bucket is a bit of a 32-bit number. */
 const COMPARED_MAX_ENTRIES = 0xffffffff;
 
-/** The name of a sender, or of an address, or a connection. */
+/** The name of a sender or an address, or the object of a connection. */
 export type HolderName = string | object;
 
-/** One of a holder's things, in a list: its neighbours. */
-export interface Linked<Part> {
-  older: Part | undefined;
-  newer: Part | undefined;
+/** An item in the list of its holder, with its neighbours. */
+export interface Linked<Item> {
+  older: Item | undefined;
+  newer: Item | undefined;
 }
 
-/** 0 for nothing, else one more than the power of two. */
+/** The number of an amount's binary digits: 0 for 0, 1 for 1, 2 for 2 to 3, 3 for 4 to 7, 4 for 8 to 15. */
 export function bucketOf(amount: number): number {
   return 32 - Math.clz32(Math.min(amount, COMPARED_MAX_ENTRIES));
 }
 
-/** A sender, an address or a connection, and those within it. */
-export class HolderNode<Part extends Linked<Part>> {
-  readonly parent: HolderNode<Part> | undefined;
+/**
+ * A node of the tree of holders. The root's children are senders, their children are addresses, and then connections. Only nodes without children have items.
+ *
+ * A node sorts its children into buckets by their `loose` amounts. So it finds the largest child, and moves a child, without a walk over all children. A
+ * node leaves the tree when its amount becomes 0, so the memory is bounded by the items.
+ */
+export class HolderNode<Item extends Linked<Item>> {
+  readonly parent: HolderNode<Item> | undefined;
   readonly #name: HolderName;
-  #children: Map<HolderName, HolderNode<Part>> | undefined;
-  /** Children that have something that can be taken back, by the power of two of how much: of each bucket the child that came into it last. */
-  #buckets: (HolderNode<Part> | undefined)[] | undefined;
-  /** A bit for each bucket that has children. */
+  #children: Map<HolderName, HolderNode<Item>> | undefined;
+  /** The children with loose items, by `bucketOf(child.loose)`. Each bucket is a linked list; this is its last child, which came latest. */
+  #buckets: (HolderNode<Item> | undefined)[] | undefined;
+  /** A bit for each bucket that has children: bit 0 is bucket 1. */
   #filled = 0;
-  /** Only where there are no children: what can be taken back, the oldest first. */
-  #first: Part | undefined;
-  #last: Part | undefined;
+  /** The ends of the list of loose items, if the node has no children. */
+  #oldest: Item | undefined;
+  #newest: Item | undefined;
+  /** The sum of all charges in this subtree. */
   amount = 0;
-  /** The part of it that can be taken back. */
+  /** The part of `amount` whose items can be evicted. */
   loose = 0;
-  /** Its neighbours in its bucket. */
-  #earlier: HolderNode<Part> | undefined;
-  #later: HolderNode<Part> | undefined;
+  /** Its neighbours in its bucket of the parent. */
+  #earlier: HolderNode<Item> | undefined;
+  #later: HolderNode<Item> | undefined;
 
-  constructor(parent: HolderNode<Part> | undefined, name: HolderName) {
+  constructor(parent: HolderNode<Item> | undefined, name: HolderName) {
     this.parent = parent;
     this.#name = name;
   }
 
-  find(name: HolderName): HolderNode<Part> | undefined {
+  find(name: HolderName): HolderNode<Item> | undefined {
     return this.#children?.get(name);
   }
 
-  child(name: HolderName): HolderNode<Part> {
+  child(name: HolderName): HolderNode<Item> {
     const known = this.find(name);
     if (known !== undefined) return known;
-    const made = new HolderNode<Part>(this, name);
+    const made = new HolderNode<Item>(this, name);
     (this.#children ??= new Map()).set(name, made);
     return made;
   }
 
-  /** The largest child; among several of that size, the newest. */
-  get largest(): HolderNode<Part> | undefined {
+  /** The child with the largest bucket of loose items; of several, the child that came into the bucket last. */
+  get largest(): HolderNode<Item> | undefined {
     return this.#filled === 0 ? undefined : this.#buckets![bucketOf(this.#filled >>> 0)];
   }
 
-  get largestConnection(): HolderNode<Part> {
+  /** Goes down to the largest child of the largest child, and so on. */
+  get largestConnection(): HolderNode<Item> {
     const { largest } = this;
     return largest === undefined ? this : largest.largestConnection;
   }
 
-  get newest(): Part | undefined {
-    return this.#last;
+  /** The newest loose item. */
+  get newest(): Item | undefined {
+    return this.#newest;
   }
 
-  /** Also to those around it. */
+  /** Changes the sums of this node and of all nodes above it. */
   add(amount: number, loose: number): void {
     this.amount += amount;
     const before = bucketOf(this.loose);
@@ -77,7 +85,8 @@ export class HolderNode<Part extends Linked<Part>> {
     this.parent.add(amount, loose);
   }
 
-  #move(child: HolderNode<Part>, before: number, after: number): void {
+  /** Moves a child from one bucket to another. Bucket 0 has no list. */
+  #move(child: HolderNode<Item>, before: number, after: number): void {
     const buckets = (this.#buckets ??= []);
     if (before > 0) {
       const earlier = child.#earlier;
@@ -97,9 +106,9 @@ export class HolderNode<Part extends Linked<Part>> {
     }
   }
 
-  /** The oldest of the child whose turn it is, which comes last the next time. */
-  nextInTurn(): Part | undefined {
-    if (this.loose === 0 || this.#children === undefined) return this.#first;
+  /** The oldest loose item of the child whose turn it is. The child then goes to the end of the order. */
+  nextInTurn(): Item | undefined {
+    if (this.loose === 0 || this.#children === undefined) return this.#oldest;
     for (const [name, child] of this.#children) {
       this.#children.delete(name);
       this.#children.set(name, child);
@@ -108,24 +117,24 @@ export class HolderNode<Part extends Linked<Part>> {
     return undefined;
   }
 
-  append(part: Part): void {
-    part.older = this.#last;
-    if (this.#last === undefined) this.#first = part;
-    else this.#last.newer = part;
-    this.#last = part;
+  append(item: Item): void {
+    item.older = this.#newest;
+    if (this.#newest === undefined) this.#oldest = item;
+    else this.#newest.newer = item;
+    this.#newest = item;
   }
 
-  prepend(part: Part): void {
-    part.newer = this.#first;
-    if (this.#first === undefined) this.#last = part;
-    else this.#first.older = part;
-    this.#first = part;
+  prepend(item: Item): void {
+    item.newer = this.#oldest;
+    if (this.#oldest === undefined) this.#newest = item;
+    else this.#oldest.older = item;
+    this.#oldest = item;
   }
 
-  remove(part: Part): void {
-    if (part.older === undefined) this.#first = part.newer;
-    else part.older.newer = part.newer;
-    if (part.newer === undefined) this.#last = part.older;
-    else part.newer.older = part.older;
+  remove(item: Item): void {
+    if (item.older === undefined) this.#oldest = item.newer;
+    else item.older.newer = item.newer;
+    if (item.newer === undefined) this.#newest = item.older;
+    else item.newer.older = item.older;
   }
 }

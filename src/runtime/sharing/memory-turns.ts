@@ -2,16 +2,17 @@ import { Budget, type Hold } from './budget.ts';
 import { type Charge, type Evictable, FairShares, type FairSharesDependencies, UNNAMED } from './fair-shares.ts';
 
 export interface MemoryTurnsDependencies extends Pick<FairSharesDependencies, 'gate' | 'counters'> {
-  /** The answer to a caller whose room another client gets. */
+  /** The error of a caller that is evicted while it waits. */
   readonly refusal: () => Error;
 }
 
+/** Work that waits for memory. */
 interface Waiting extends Evictable {
   readonly bytes: number;
   readonly enter: () => void;
 }
 
-/** Work that takes memory while it is under way: as much of it is let in as fits. Clients take turns, so nobody waits for all that another asked for. */
+/** Bounds the memory of concurrent work. Work waits until its bytes fit. Clients take turns, so no client waits for all the work of another. */
 export class MemoryTurns {
   readonly #room: Budget;
   readonly #waiting: FairShares<Waiting>;
@@ -27,8 +28,8 @@ export class MemoryTurns {
   }
 
   /**
-   * Resolves when work of this size may begin. Rejects with the refusal where another client gets the room that the caller holds.
-   * @param hold What the caller holds meanwhile. It may be taken back until the work begins.
+   * Resolves when work of this size may begin. Then the caller must call `leave`. Rejects with the refusal if `hold` is evicted before.
+   * @param hold The caller's bytes of another budget, such as a request's body. That budget may evict them until the work begins.
    */
   async enter(bytes: number, hold: Hold | undefined): Promise<void> {
     if (this.#charges.size === 0 && this.#room.take(bytes)) return;
@@ -47,7 +48,7 @@ export class MemoryTurns {
       },
     };
     this.#charges.set(waiting, this.#waiting.charge(hold?.holder ?? UNNAMED, 1, waiting));
-    // The budget of the hold takes it back: here nobody makes room.
+    // Only the hold's own budget evicts this item: `MemoryTurns` itself never calls `makeRoom`.
     hold?.loosen(waiting);
     await promise;
   }

@@ -1,58 +1,61 @@
 import type { Clock } from '../clock.ts';
 
-/** How long something has to stand still before it is taken from a holder that has no more than a newcomer. Stops clients that are only slow from losing anything. */
+/** An item without progress for this long may be evicted for a newcomer that holds as much. Stops slow clients from losing items. */
 const STANDSTILL_MS = 1_000;
 
-/** Movements that follow each other so closely are one. Stops a body that comes a byte at a time from costing much for each. */
+/** A movement within this time after the last one is not recorded. Stops a body that arrives byte by byte from costing much for each byte. */
 const MOVEMENT_STEP_MS = 100;
 
-/** How many holdings are looked at for one that stands still. Stops a newcomer from costing more than its request does. */
+/** One search looks at no more items. Stops the search for a newcomer from costing more than the newcomer's request. */
 const STANDSTILL_MAX_ENTRIES = 64;
 
-/** Something that may stand still. */
+/** An item whose client may stop making progress. */
 export interface Movable {
-  /** When it last moved, as far as that is known. */
+  /** The time of its last recorded movement, by the monotonic clock; -Infinity before the first. */
   movedAt: number;
-  /** Whether it has moved since somebody last asked. */
+  /** Whether it has made progress since the last call. */
   hasProgressed(): boolean;
 }
 
-/** When things last moved, as far as that is known. */
-export class Movements<Thing extends Movable> {
+/**
+ * The items of a gate in the order of their last recorded movements. A gate records a movement when a charge grows. Other progress is found
+ * by `firstAtRest`: it compares the progress of an item, and records a movement if that has changed.
+ */
+export class Movements<Item extends Movable> {
   readonly #clock: Pick<Clock, 'monotonic'>;
-  /** Things that can be taken back, in the order in which they moved. */
-  readonly #order = new Set<Thing>();
+  /** The loose items, the longest at rest first. */
+  readonly #order = new Set<Item>();
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
     this.#clock = clock;
   }
 
-  moved(thing: Thing): void {
+  moved(item: Item): void {
     const now = this.#clock.monotonic();
-    if (now < thing.movedAt + MOVEMENT_STEP_MS) return;
-    thing.movedAt = now;
-    this.#order.delete(thing);
-    this.#order.add(thing);
+    if (now < item.movedAt + MOVEMENT_STEP_MS) return;
+    item.movedAt = now;
+    this.#order.delete(item);
+    this.#order.add(item);
   }
 
-  /** One that was forgotten, and has not moved since. It is looked at after those before it have moved, or stood still. */
-  putBack(thing: Thing): void {
-    this.#order.add(thing);
+  /** Adds an item that was forgotten, without a movement. It goes to the end of the order, so a later search finds it a little later. */
+  putBack(item: Item): void {
+    this.#order.add(item);
   }
 
-  forget(thing: Thing): void {
-    this.#order.delete(thing);
+  forget(item: Item): void {
+    this.#order.delete(item);
   }
 
-  /** The thing that has stood still for longest, and for long enough, among those that may be taken. */
-  standing(mayTake: (thing: Thing) => boolean): Thing | undefined {
+  /** The item that has been at rest for longest, among the items that may be evicted; undefined if none has been for `STANDSTILL_MS`. */
+  firstAtRest(mayEvict: (item: Item) => boolean): Item | undefined {
     const until = this.#clock.monotonic() - STANDSTILL_MS;
     let looks = 0;
-    for (const thing of this.#order) {
-      if (thing.movedAt > until || ++looks > STANDSTILL_MAX_ENTRIES) return undefined;
-      if (!mayTake(thing)) continue;
-      if (!thing.hasProgressed()) return thing;
-      this.moved(thing);
+    for (const item of this.#order) {
+      if (item.movedAt > until || ++looks > STANDSTILL_MAX_ENTRIES) return undefined;
+      if (!mayEvict(item)) continue;
+      if (!item.hasProgressed()) return item;
+      this.moved(item);
     }
     return undefined;
   }

@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 
 /**
- * Finds out whether a port is free. Sockets that share a port (SO_REUSEPORT) let in every socket of the same user that wants to share it, another service's too. So the port is taken for this process
- * alone first, which fails where anybody has it, and is given back.
- * @returns The port; where it is 0, one that the system chose.
- * @throws what listening threw
+ * Finds out whether a port is free, before this process shares it (SO_REUSEPORT). Any process of the same user can join a shared port, even another service. So this function first
+ * listens without sharing, which fails if any process listens, and closes the port again.
+ * @returns The port; if it is 0, a port that the system chose.
+ * @throws The error of listening.
  */
 export async function exclusivePort(host: string, port: number): Promise<number> {
   const probe = createServer().listen({ host, port });

@@ -1,19 +1,19 @@
 import type { Socket } from 'node:net';
 
 /**
- * This room knows sockets and the kernel's tables of them. Connections to other servers come in, and are guarded against answers that are too long.
- * Ports are taken for one process alone. The rows of the kernel's table go out.
+ * Tools for sockets. guarded-socket.ts checks the answers of other servers before their client libraries parse them. exclusive-port.ts finds out whether a port is free, and cannot-listen.ts
+ * says why it is not. tcp-table.ts reads the kernel's table of connections, with tcp-rows.ts as its parser.
  */
 
 /**
- * Where the messages end that `bytes` begin with: the end of the first, or of several at once. A number beyond `bytes.length` says that the first is
- * not whole yet. Throws when no message that may come begins so.
+ * Finds the end of the first message in `bytes`, or of several messages at once. Returns a number beyond `bytes.length` if the first message is not complete yet. Throws if
+ * the server may not send such a message.
  */
 export type Framing = (bytes: Buffer) => number;
 
 /**
- * Puts a check between a socket and the library that reads it. The library gets whole messages, which `framing` found sound. An error of `framing`, or of a
- * listener of the library, destroys the socket with that error. Node would end the process: nobody catches what a listener of a socket throws.
+ * Puts a check between a socket and the library that reads it. The library gets only complete messages that `framing` has accepted. An error of `framing`, or of a
+ * listener of the library, destroys the socket. Otherwise Node would end the process, because nothing catches the error of a socket's listener.
  */
 export function guardSocket(socket: Socket, framing: Framing): void {
   const unfinished = new Unfinished();
@@ -40,7 +40,7 @@ export function guardSocket(socket: Socket, framing: Framing): void {
   };
 }
 
-/** The beginning of a message that is not whole yet. Its block doubles as bytes arrive, so memory grows with the received bytes and not with the announced length. */
+/** The beginning of an incomplete message. Its block doubles as bytes arrive, so memory grows with the received bytes, not with the announced length. */
 class Unfinished {
   #block: Buffer = Buffer.alloc(0);
   #length = 0;
@@ -58,7 +58,7 @@ class Unfinished {
     return this.#block.subarray(0, length);
   }
 
-  /** Keeps `bytes` from `from` on. A block that the library has is never written to again: the next chunk gets a new one. */
+  /** Keeps `bytes` from `from` on. The library may still use the bytes before, so the next chunk goes into a new block. */
   keep(bytes: Buffer, from: number): void {
     if (from === 0 && this.#length === bytes.length) return;
     this.#block = bytes.subarray(from);

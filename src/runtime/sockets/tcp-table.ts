@@ -3,19 +3,19 @@ import { readRows, type RowFilter, type SendQueue } from './tcp-rows.ts';
 
 /** The kernel's table of this process's connections. */
 export interface TcpTable {
-  /** The rows that a filter keeps; undefined where the table has no connection of that port. Rejects where nobody may read the table. */
+  /** Returns the rows that the filter keeps; undefined if the table has no connection of its port. Rejects if this process may not read the table. */
   read(filter: RowFilter): Promise<readonly SendQueue[] | undefined>;
 }
 
-/** The tables of the process's own network namespace. The second is missing where the kernel has no IPv6. */
+/** The tables of the process's network namespace. Without IPv6 in the kernel, the second is missing. */
 const FILES = ['/proc/net/tcp', '/proc/net/tcp6'];
-/** The size of one read. It stops a long table from being parsed in one turn of the event loop. Linux gives 4 KiB at a time. */
+/** The size of one read. Stops a long table from being parsed in one turn of the event loop. Linux returns 4 KiB at a time. */
 const READ_MAX_BYTES = 16 * 1024;
 const NEWLINE = 0x0a;
 
 /**
  * Linux's tables of TCP connections, as text. A thread of libuv reads them page by page, and each turn of the event loop parses one page, in some 30 µs.
- * So even a table of 100,000 lines makes nothing wait.
+ * So even a table of 100,000 lines delays nobody.
  */
 export class ProcTcpTable implements TcpTable {
   readonly #files: readonly string[];
@@ -25,7 +25,7 @@ export class ProcTcpTable implements TcpTable {
     this.#files = files;
   }
 
-  /** One at a time. */
+  /** Call it again only after it has settled: all calls share one buffer. */
   async read(filter: RowFilter): Promise<readonly SendQueue[] | undefined> {
     const kept: SendQueue[] = [];
     let count = 0;
@@ -37,7 +37,7 @@ export class ProcTcpTable implements TcpTable {
     await using file = await openIfThere(path);
     if (file === undefined) return 0;
     let count = 0;
-    /** Bytes of a line that has not come to its end yet. */
+    /** The bytes of an incomplete line at the beginning of the buffer. */
     let rest = 0;
     for (;;) {
       const { bytesRead } = await file.read(this.#buffer, rest, READ_MAX_BYTES - rest, null);
