@@ -229,7 +229,7 @@ export class Fanout implements TailListener {
   }
 
   /** A reader has left its group. Its socket may be full, and may still hold messages of the group. */
-  moved(reader: Reader): void {
+  leftGroup(reader: Reader): void {
     if (reader.isFull) this.#moved.add(reader);
   }
 
