@@ -8,7 +8,7 @@ const PLACES_COUNTED_FROM_SHARE = 0.75;
 /**
  * How many uncounted streams each new stream counts along with itself. Stops one turn of the event loop from counting thousands.
  *
- * Example with `MAX_STREAMS` 10,000: counting begins at stream 7,500. The next 938 new streams count the 7,499 earlier ones, so all are counted at stream 8,438.
+ * Example with `MAX_STREAMS` 10,000: counting begins at stream 7,500. The 7,499 earlier streams are counted 8 at a time, so all are counted at about stream 8,440.
  */
 const EARLIER_STREAMS = 8;
 
