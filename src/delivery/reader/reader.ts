@@ -32,7 +32,7 @@ export interface ReaderParts {
   readonly outlet: Outlet;
   /** Where reading begins. */
   readonly at: Position;
-  /** The client, for administration and fair shares; undefined if nobody named it. */
+  /** The client, for administration and fair shares; undefined if the caller named none. */
   readonly client: StreamClient | undefined;
   /** When the stream was opened, by the process's monotonic clock. Tenths of a second, because a small integer needs no memory beyond its field. */
   readonly openedTenths: number;
@@ -112,7 +112,7 @@ export class Reader {
     return this.#socket.outlet;
   }
 
-  /** How many heartbeats with a position the stream was due. Every second of them is a `$cursor` (heartbeats.ts). */
+  /** How many heartbeats the stream has had, without those while its group was waiting. */
   get beats(): number {
     return this.#beats;
   }
