@@ -6,7 +6,7 @@ import { countedBytes, FilterMemory, type FilterUser } from './filter-memory.ts'
 import { Group } from './reader/reader-group.ts';
 
 export interface AudienceOptions {
-  /** The most memory of larger filters together. */
+  /** The most memory of all larger filters together. Bytes. */
   readonly maxFilterBytes: number;
   readonly counters: Pick<Counters, 'evicted'>;
 }
@@ -30,22 +30,22 @@ export class Audience {
     return this.#groups.size;
   }
 
-  /** The memory of larger filters. */
+  /** The memory of all larger filters. */
   get filterBytes(): number {
     return this.#memory.heldBytes;
   }
 
-  /** Whether a reader or waiter with this filter may join, or another one would have to give way. Equal filters are held once. */
+  /** Whether the memory has room for this filter, or an eviction could free it. A filter that a group already has takes no more memory. */
   hasRoomFor(filter: Filter, holder: () => NamedHolder = () => UNNAMED): boolean {
     return this.#groups.has(filter.key) || this.#memory.hasRoomFor(filter, holder);
   }
 
-  /** As `hasRoomFor`, for a reader that joins in the same turn: larger holders make room for it. */
+  /** As `hasRoomFor`, but evicts readers or waiters of larger holders if need be. Join in the same turn of the event loop. */
   makeRoom(filter: Filter, holder: () => NamedHolder): boolean {
     return this.#groups.has(filter.key) || this.#memory.makeRoom(filter, holder);
   }
 
-  /** The group of a filter; a new one is put into the index. The caller adds its reader or waiter to it, and calls `leave` after it has removed that again. */
+  /** Returns the group of a filter, or makes and indexes a new group. Add a reader or waiter to it, and call `leave` after you have removed it again. */
   join(filter: Filter): Group {
     let group = this.#groups.get(filter.key);
     if (group === undefined) {
@@ -57,12 +57,15 @@ export class Audience {
     return group;
   }
 
-  /** A reader or waiter that has joined a group can give way. It counts only where the filter is not small. */
+  /** Counts the filter's memory to a reader or waiter that has joined, so that it can be evicted. Does nothing for a small filter. */
   enter(group: Group, member: object, user: FilterUser): void {
     this.#memory.enter(group, member, user);
   }
 
-  /** Takes a group that has become empty out of the index. @param member What has left it, if it had entered. */
+  /**
+   * Removes a group from the index if it is empty.
+   * @param member The reader or waiter that has left, if `enter` was called for it
+   */
   leave(group: Group, member?: object): void {
     if (this.#groups.get(group.filter.key) !== group) return;
     if (group.isEmpty) {

@@ -34,9 +34,9 @@ export interface ClientWatchDependencies {
 }
 
 /**
- * Ends the streams of clients that take nothing any more. A `stalled` client answers, but reads nothing. A `gone` client has vanished without a word.
+ * Ends the streams of clients that take no bytes any more. A `stalled` client acknowledges, but reads nothing. A `gone` client vanished without closing its connection.
  *
- * One look at the kernel's table serves all streams. Heartbeats bring every client something to acknowledge.
+ * One look at the kernel's table of connections serves all streams. Every client has bytes to acknowledge, because streams get heartbeats.
  */
 export class ClientWatch {
   readonly #table: TcpTable;
@@ -52,9 +52,9 @@ export class ClientWatch {
   readonly #ends: InTurns;
   #isLooking = false;
   #isStopped = false;
-  /** Whether the table lists streams, as far as is known. */
+  /** Whether the kernel's table lists connections of streams, by the last look that could show it. */
   #isTold = true;
-  /** When the next look is due, and when one may begin at the earliest. */
+  /** When the next look is due, and the earliest time at which a look may begin. By the monotonic clock, in milliseconds. */
   #dueAt: number;
   #earliestAt = -Infinity;
 
@@ -72,14 +72,14 @@ export class ClientWatch {
     this.#dueAt = clock.monotonic() + this.#pauseMs;
   }
 
-  /** Begins a look where one is due. */
+  /** Begins a look if it is due. */
   tick(): void {
     const now = this.#clock.monotonic();
     if (this.#isLooking || now < this.#earliestAt) return;
     if (now >= this.#dueAt || this.#fullSockets.isDue(this.#stallMs)) void this.#look(now);
   }
 
-  /** Whether a stream ends now because the table tells nothing of its client. Clients on the same machine cannot vanish. */
+  /** Whether a stream ends because of its age: the table does not list connections, so its client may have vanished. Clients on the same machine cannot vanish. */
   isOfAge({ beats, outlet }: Reader): boolean {
     return !this.#isTold && isOfAge(beats, this.#heartbeatMs, Math.random()) && !isLoopback(outlet.remoteAddress ?? '');
   }

@@ -1,7 +1,7 @@
 import type { Clock } from '../runtime/clock.ts';
 import { InTurns } from '../runtime/in-turns.ts';
 
-/** How long one turn of the event loop closes connections. Each then ends in that turn, which takes several times as long. */
+/** How long one turn of the event loop calls `destroySoon`. Stops a turn from becoming long: the connections also end in that turn, which takes several times as long. */
 const CLOSE_TURN_MS = 0.5;
 
 /** A connection on which the last frame of a stream has been written. */
@@ -10,15 +10,15 @@ export interface Closing {
 }
 
 /**
- * Closes connections after their last frame (`$busy`), but not at once: one tick later. When a connection ends without the last chunk, Chromium
- * throws away what its page has not read yet. Closed at once, up to a third of all `$busy` frames never arrived, and with them the time to
- * come back. How long the connections stay bounds how many there are.
+ * Closes connections one to two ticks after their last frame (`$busy`). When a connection ends without the last chunk, Chromium drops bytes that its page has not read
+ * yet. If connections were closed at once, up to a third of all `$busy` frames, with their reconnection times, would never reach the page.
  */
 export class DelayedClose {
-  /** Added since the last tick, and during the tick before. */
+  /** Connections that were added since the last tick. */
   #added: Closing[] = [];
+  /** Connections that the next tick closes. */
   #due: Closing[] = [];
-  /** Closing a thousand connections takes a tenth of a second. */
+  /** Spreads closes over several turns of the event loop, because closing a thousand connections takes a tenth of a second. */
   readonly #turns: InTurns;
 
   constructor(clock: Clock) {
@@ -35,7 +35,7 @@ export class DelayedClose {
     this.#added = [];
   }
 
-  /** Closes all of them. */
+  /** Closes all connections now. */
   finish(): void {
     this.tick();
     this.tick();

@@ -11,9 +11,10 @@ import { LongPolls } from './long-polls.ts';
 import { StreamRegistry, type StreamSettings } from './stream-registry.ts';
 
 /**
- * This room brings messages to clients. The tail hands each new message to the fan-out, which finds the groups of readers that want it (audience)
- * and writes to their sockets in sweeps. A reader that is behind is served by catch-up, from the tail or from the log, until it is live. The stream registry
- * opens and ends streams. SSE frames in HTTP chunks go out. Long polls wait at the same position, and are answered with a page of history.
+ * This room brings messages to clients. New messages come in from the tail, and streams from HTTP; frames go out to sockets, and pages to long polls.
+ *
+ * Read in this order: groups of readers (`audience.ts`), live delivery (`fanout.ts`, `fanout-sweep.ts`), readers that are behind (`catchup/catchup.ts`), one stream
+ * (`reader/reader.ts`), the open streams (`stream-registry.ts`), and long polls (`long-polls.ts`).
  */
 
 export interface DeliveryDependencies {
@@ -26,7 +27,7 @@ export interface DeliveryDependencies {
   readonly settings: StreamSettings;
 }
 
-/** The parts of the room, put together. */
+/** Makes the parts of this room, and connects them. */
 export class Delivery {
   readonly audience: Audience;
   readonly catchup: Catchup;

@@ -13,8 +13,8 @@ import type { Reader } from './reader/reader.ts';
 const LOOK_EVERY_VISITS = 64;
 
 /**
- * Bounds one write to a socket. Stops full sockets from filling the memory: every stream can hold one write, and with a filter of its own shares it with
- * no other. Larger writes would cost no less. Bytes of data.
+ * The most data of one write to a socket, in bytes. Stops full sockets from filling the memory: each may contain one write, which streams with different filters do
+ * not share. Larger writes would not be cheaper.
  */
 export const WRITE_BYTES = 128 * 1024;
 
@@ -27,13 +27,20 @@ export interface SweepDependencies {
 }
 
 /**
- * One walk through the live readers of some groups. It writes to each the pending messages of its group.
+ * One walk through the live readers of some groups. It writes the pending messages of a group to each of its readers.
  *
- * A sweep can be taken in parts, with anything else between them: the tail may grow, readers may come, go, fall behind and catch up. Messages that
- * come between two parts go to the readers that the sweep has yet to reach, in the same write as the older ones. They also stay pending for the
- * next sweep, which skips the readers that have them. So a message is late by one sweep and one rest at most. The
- * first reader of a sweep waits no longer than the last one. Each live reader has everything of its group up to one position.
- * That is the end of the tail at this part, at the last sweep, or at the end of its own replay.
+ * A sweep can run in parts. Between two parts the tail may grow, and readers may come, go, fall behind and catch up. A message that comes between two parts goes to the
+ * readers that the sweep has not reached yet, in the same write as the older messages. It also stays pending for the next sweep, which skips the readers that have it.
+ * So a message is late by one sweep and one rest at most.
+ *
+ * Example: messages 1 to 3 are pending for a group of readers A, B and C.
+ *
+ *   first part       A gets 1 to 3
+ *   message 4 comes
+ *   second part      B and C get 1 to 4, and their cursors move to 4
+ *   the next sweep   A gets 4; B and C get nothing
+ *
+ * A live reader has all messages of its group up to one position: the end of the tail at the part that reached it, at the last sweep, or at the end of its replay.
  */
 export class Sweep {
   readonly #tail: Tail;
@@ -64,17 +71,17 @@ export class Sweep {
     return this.#costMs;
   }
 
-  /** When the oldest message that it has written was stored, by the store's clock; Infinity if it has written none. */
+  /** The store's time of the oldest message that the sweep has written; Infinity if it has written none. Milliseconds since 1970. */
   get oldestTime(): number {
     return this.#oldestTime;
   }
 
-  /** How many messages have shared a write, on average. */
+  /** The average number of messages in one write. */
   get messagesPerWrite(): number {
     return this.#writes === 0 ? 0 : this.#delivered / this.#writes;
   }
 
-  /** Runs for this number of milliseconds at most. Returns whether the sweep is complete. */
+  /** Runs one part, for at most this time. Returns whether the sweep is complete. */
   goOn(milliseconds: number): boolean {
     const began = this.#clock.monotonic();
     const isDone = this.#writeUntil(began + milliseconds);
@@ -82,17 +89,17 @@ export class Sweep {
     return isDone;
   }
 
-  /** The position up to which the readers not yet reached in a group were written; undefined if the sweep is not in this group. */
+  /** The position up to which all readers of a group were written before this sweep; undefined if the sweep is not in this group. */
   startOf(group: Group): Position | undefined {
     return this.#swept?.group === group ? this.#swept.start : undefined;
   }
 
-  /** Messages were erased: their frames must not be written any more. */
+  /** Erases messages from the current bundle, so that their frames are not written any more. */
   erased(isErased: (message: Message) => boolean): void {
     this.#swept?.erased(isErased);
   }
 
-  /** Drops a group: its readers that were not reached fall behind, each at its own cursor. */
+  /** Drops a group. Its readers that the sweep has not reached fall behind, at the group's start or at their own later cursor. */
   leave(group: Group): void {
     if (this.#swept?.group !== group) return;
     for (const reader of this.#swept.readers) reader.leaveBehind(this.#swept.start);
@@ -120,7 +127,7 @@ export class Sweep {
 
   /** Writes to the readers not yet reached in a group. Returns false when the time is up. */
   #write(swept: SweptGroup, until: number): boolean {
-    // A Set's iterator goes on where it stopped, skips readers that have left meanwhile, and reaches readers that have joined.
+    // The iterator of a Set continues where it stopped. It skips readers that have left since, and visits readers that have joined.
     for (const reader of swept.readers) {
       if (reader.isLive) this.#deliver(reader, swept);
       if (this.#isOver(until)) return false;
@@ -136,7 +143,7 @@ export class Sweep {
     }
     this.#delivered += bundle.messages.length;
     reader.passOn(bundle, swept.end);
-    // The next sweep has to know which readers have some of the pending messages. `positionOf` has to know whether the sweep has reached a reader.
+    // Moves the cursor: the next sweep skips the pending messages before it, and `positionOf` sees that this sweep has reached the reader.
     reader.skipTo(swept.end);
   }
 
@@ -159,20 +166,21 @@ interface SweptGroupOptions {
   readonly chunkOf: ChunkSource;
 }
 
-/** The group that a sweep is in: the bundle for its readers, and the readers not yet reached. */
+/** The group that a sweep is in, with the bundle for its readers. */
 class SweptGroup {
   readonly group: Group;
+  /** The readers that the sweep has not reached yet. */
   readonly readers: SetIterator<Reader>;
-  /** The readers not yet reached have everything up to here, and some have more. */
+  /** The readers that the sweep has not reached have all messages up to this position. Some have more: their cursors are later. */
   readonly start: Position;
   readonly #tail: Tail;
   readonly #chunkOf: ChunkSource;
   #end: Position;
   #bundle: Bundle;
   #bytes: number;
-  /** How many of the group's pending messages are in the bundle. */
+  /** How many of the group's pending messages, which came after the sweep's beginning, are in the bundle. */
   #joined = 0;
-  /** The rest of the bundle for readers ahead of its beginning. Readers that came together stand together in the group. */
+  /** The part of the bundle after `#restAfter`, for readers ahead of the bundle's beginning. Readers that came together are neighbours in the group, so one entry is cache enough. */
   #rest: Bundle | undefined;
   #restAfter = 0;
 
@@ -188,7 +196,7 @@ class SweptGroup {
     this.#end = tail.position;
   }
 
-  /** A reader that got the bundle has everything up to here. The tail may have more. */
+  /** A reader that got the bundle has all messages up to this position. The tail may have newer messages. */
   get end(): Position {
     return this.#end;
   }
@@ -218,8 +226,8 @@ class SweptGroup {
   }
 
   /**
-   * The messages after a reader's cursor. The cursor may be ahead of the bundle's beginning (invariant 4): after a sweep that took later messages along, a read
-   * of the log, or a move from another instance.
+   * The messages of the bundle after a reader's cursor. The cursor may be ahead of the bundle's beginning (invariant 4): an earlier sweep may have written later messages
+   * along, or the reader has read the log or came from another instance.
    */
   bundleFor(seq: number): Bundle {
     const { messages } = this.#bundle;

@@ -15,15 +15,18 @@ import type { Group } from './reader/reader-group.ts';
 import type { Reader } from './reader/reader.ts';
 import { restAfter } from './write-coalescing.ts';
 
-/** Pending messages of all groups together: at this bound they are written at once, at twice the bound catch-up takes over. Stops them from outliving the tail for long. A sweep may hold as much again. Bytes of data. */
+/**
+ * The most pending messages of all groups together, in bytes of data. At this bound a sweep begins at once; at twice the bound, catch-up takes over. Stops pending messages
+ * from keeping messages in memory long after the tail has dropped them. The current sweep may keep as much again.
+ */
 const PENDING_BYTES = 1024 * 1024;
-/** Bounds the entries in the pending lists of all groups. Stops many small messages that many groups want from filling the memory. */
+/** The most entries in the pending lists of all groups. Stops small messages that many groups want from filling the memory with list entries. */
 const PENDING_MAX_ENTRIES = 4 * 1024 * 1024;
 
 /** How long one turn of the event loop writes to readers. Bounds how long a publisher waits for a sweep. */
 const SWEEP_PART_MS = 4;
 
-/** How many readers get news of erasures between two looks at the clock. */
+/** How many readers get an announcement of erasures between two looks at the clock. */
 const TELL_LOOK_EVERY_READERS = 16;
 
 export interface FanoutDependencies extends Omit<SweepDependencies, 'chunkOf'> {
@@ -34,19 +37,23 @@ export interface FanoutDependencies extends Omit<SweepDependencies, 'chunkOf'> {
 /**
  * Delivers new messages to the readers that are live.
  *
- * The cost of delivery is in the writes to sockets, hardly in the messages. So each message becomes pending for the groups that want it.
- * From time to time a sweep makes one buffer of a group's pending messages and writes it to each of its readers. No work is done per reader and
- * message.
+ * Writes to sockets cost much more than messages. So each message first becomes pending for the groups that want it. Then a sweep makes one buffer of a group's
+ * pending messages, and writes it to each of the group's readers. No work is done per reader and message.
  *
- * A sweep begins at the end of the turn of the event loop in which a message came, unless a rest is under way. A rest follows each sweep, and
- * depends on how long the sweep took (write-coalescing.ts). Each message that shares a write makes the next rest longer, until sweeps take
- * little of the time at any rate of publishing. A rest of fixed length would delay messages needlessly with few readers, and be too short with many.
+ *   append ─► pending ─ sweep ─────────► one write to each live reader       the usual way
+ *                     ─ leaveToCatchup ► the group's readers fall behind     too much is pending
  *
- * When much is pending, an urgent write does not wait for the end of the rest, and takes no longer than a part. When messages come faster than that,
- * the readers of a group with too many fall behind, and catch-up serves them. So no turn of the event loop grows with the messages and their readers.
+ * When a sweep begins:
+ * - At the end of the turn of the event loop in which a message came, unless a rest is under way.
+ * - After the rest. A rest follows each sweep. It grows with the sweep's duration and with the number of messages in each write (write-coalescing.ts). A rest of
+ *   fixed length would delay messages needlessly with few readers, and be too short with many.
+ * - At once if much is pending (`#writeNow`). All such urgent writes of one turn of the event loop share `SWEEP_PART_MS`.
  *
- * Long sweeps are taken in parts. `Group.isWaiting` is true while messages are pending for a group, or a sweep is in it: some of its live readers may not
- * be at the end of the tail. Code that writes anything else to a reader checks that first, or calls `flush`. So nothing overtakes a message (invariant 4).
+ * A long sweep runs in parts of `SWEEP_PART_MS`. If messages come faster than the sweeps write them, the readers of the largest groups fall behind. So no turn of the
+ * event loop grows with the messages and their readers.
+ *
+ * `Group.isWaiting` is true while messages are pending for a group, or a sweep is in it: some of its live readers may not be at the end of the tail. Before code writes
+ * anything with a position to a reader, it checks that, or calls `flush`. So nothing overtakes a message (invariant 4).
  */
 export class Fanout implements TailListener {
   readonly #tail: Tail;
@@ -55,14 +62,14 @@ export class Fanout implements TailListener {
   readonly #clock: Clock;
   readonly #counters: Pick<Counters, 'deliveryMilliseconds'>;
   readonly #sweepDependencies: SweepDependencies;
-  /** Readers whose full sockets hold messages of a group that they have left: an erasure there concerns them. */
-  readonly #moved = new Set<Reader>();
+  /** Readers whose full sockets may contain messages of a group that they have left. They need announcements of erasures in that group, too. */
+  readonly #withOldMessages = new Set<Reader>();
   /** Groups for which messages are pending. */
   #pendingGroups = new Set<Group>();
   #pendingBytes = 0;
   #pendingEntries = 0;
   #sweep: Sweep | undefined;
-  /** When the rest after the last sweep is over. */
+  /** When the rest after the last sweep ends, by the monotonic clock. Milliseconds. */
   #restUntil = 0;
   #isScheduled = false;
   /** When the urgent writes of this turn of the event loop must stop; undefined before the first of them. */
@@ -113,7 +120,7 @@ export class Fanout implements TailListener {
     this.#isScheduled = false;
     this.#restTimer = undefined;
     if (this.#sweep === undefined && this.#pendingGroups.size > 0) {
-      // A flush may have come in between, and a new rest with it.
+      // A flush may have run before this turn, and begun a new rest.
       if (this.#clock.monotonic() < this.#restUntil) return this.#schedule();
       this.#beginSweep();
     }
@@ -137,12 +144,12 @@ export class Fanout implements TailListener {
     this.#restUntil = this.#clock.monotonic() + restAfter(sweep);
   }
 
-  /** Writes pending messages without waiting for the end of a rest. The next turns of the event loop write what is left. */
+  /** Writes pending messages without waiting for the end of a rest, until the deadline of this turn. The next turns of the event loop write the others. */
   #writeNow(): void {
     if (!this.#writeUntil(this.#deadlineOfTurn())) this.#endRest();
   }
 
-  /** Urgent writes of one turn of the event loop share this deadline. The first of them sets it. */
+  /** The deadline that all urgent writes of one turn of the event loop share. The first urgent write sets it. */
   #deadlineOfTurn(): number {
     if (this.#urgentDeadline !== undefined) return this.#urgentDeadline;
     this.#urgentDeadline = this.#clock.monotonic() + SWEEP_PART_MS;
@@ -163,7 +170,7 @@ export class Fanout implements TailListener {
     return true;
   }
 
-  /** Writes until a deadline, and leaves the rest to catch-up. Afterwards no group is waiting. */
+  /** Writes pending messages until a deadline, and leaves the others to catch-up. Afterwards no group is waiting. */
   #settle(deadline: number): void {
     if (this.#writeUntil(deadline)) return;
     this.#leaveAllToCatchup();
@@ -180,7 +187,7 @@ export class Fanout implements TailListener {
     this.#schedule();
   }
 
-  /** Gives up the pending messages of a group. Catch-up serves its readers, each from its own cursor. */
+  /** Drops the pending messages of a group. Its readers fall behind, and catch-up serves each from its own cursor. */
   #leaveToCatchup(group: Group): void {
     const { pending, readers } = group;
     if (!group.isWaiting) return;
@@ -197,7 +204,7 @@ export class Fanout implements TailListener {
     this.#audience.leave(group);
   }
 
-  /** Includes groups that the current sweep has yet to reach. */
+  /** Goes through all groups, and not only `#pendingGroups`, which lacks the groups that the current sweep has not reached yet. */
   #leaveAllToCatchup(): void {
     for (const group of this.#audience.groups) this.#leaveToCatchup(group);
     this.#pendingGroups.clear();
@@ -205,17 +212,17 @@ export class Fanout implements TailListener {
     this.#pendingBytes = 0;
   }
 
-  /** Writes everything that is pending, at once. For thousands of streams that takes up to 100 ms. */
+  /** Writes all pending messages in this turn of the event loop. For thousands of streams that takes up to 100 ms. */
   flush(): void {
     this.#writeUntil(Infinity);
   }
 
-  /** Writes pending messages for one part of a sweep. A group that it does not reach is still waiting. */
+  /** Writes pending messages for at most `SWEEP_PART_MS`. A group that it does not reach is still waiting. */
   writeSome(): void {
     this.#writeNow();
   }
 
-  /** Everything up to this position was written to the reader, also while its group is waiting. */
+  /** The position up to which the reader got all its messages. Right even while its group is waiting, unlike `reader.position()`. */
   positionOf(reader: Reader): Position {
     const { group } = reader;
     const [first] = group.pending.messages;
@@ -223,19 +230,19 @@ export class Fanout implements TailListener {
     return reader.position(end);
   }
 
-  /** Makes a live reader fall behind at its cursor, so that it can leave its group and the messages pending there. */
+  /** Makes a live reader fall behind at its true position. Then it can leave its group and the messages pending there without losing any. */
   setAside(reader: Reader): void {
     reader.leaveBehind(this.positionOf(reader));
   }
 
-  /** A reader has left its group. Its socket may be full, and may still hold messages of the group. */
-  moved(reader: Reader): void {
-    if (reader.isFull) this.#moved.add(reader);
+  /** Call it when a reader has left its group. If its socket is full, it may still contain messages of that group. */
+  leftGroup(reader: Reader): void {
+    if (reader.isFull) this.#withOldMessages.add(reader);
   }
 
-  /** The socket of a reader has drained, or is gone. */
+  /** Call it when the socket of a reader has drained or closed. */
   forget(reader: Reader): void {
-    this.#moved.delete(reader);
+    this.#withOldMessages.delete(reader);
   }
 
   moveEnd(change: () => void): void {
@@ -266,7 +273,7 @@ export class Fanout implements TailListener {
       for (const message of group.pending.messages) if (isErased(message)) message.erase();
     }
     this.#sweep?.erased(isErased);
-    // Every live reader's position is known then, and nothing overtakes a message (invariant 4).
+    // After `#settle` no group is waiting. So each reader's position is known, and the announcement overtakes no message (invariant 4).
     const deadline = this.#deadlineOfTurn();
     this.#settle(deadline);
     const byGroup = new Map<Group, KnownErasure[]>();
@@ -277,7 +284,7 @@ export class Fanout implements TailListener {
         else known.push(erasure);
       });
     }
-    for (const reader of this.#moved) reader.tellErased(new ErasureNews(erasures));
+    for (const reader of this.#withOldMessages) reader.tellErased(new ErasureNews(erasures));
     let told = 0;
     let isOver = false;
     for (const [group, known] of byGroup) {

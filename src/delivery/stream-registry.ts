@@ -11,8 +11,7 @@ import type { TcpTable } from '../runtime/sockets/tcp-table.ts';
 import type { Audience } from './audience.ts';
 import type { Catchup } from './catchup/catchup.ts';
 import { ClientWatch } from './client-watch.ts';
-import { DelayedClose } from './delayed-close.ts';
-import { farewell } from './frames/farewell.ts';
+import { Dismissals } from './dismissals.ts';
 import type { Fanout } from './fanout.ts';
 import { FullSockets } from './reader/full-sockets.ts';
 import { Heartbeats } from './reader/heartbeats.ts';
@@ -25,7 +24,7 @@ import { StreamDrain } from './stream-drain.ts';
 import { StreamShares } from './stream-shares.ts';
 import { UnreadWrites } from './reader/unread-writes.ts';
 
-/** How often the registry ticks: it sends heartbeats, looks for vanished clients, and closes streams of a drain only at ticks. */
+/** How often the registry ticks. A tick sends heartbeats, looks for vanished clients, and dismisses the next streams of a drain. */
 export const REGISTRY_TICK_MS = 100;
 
 export interface StreamSettings {
@@ -40,12 +39,12 @@ export interface StreamSettings {
   readonly retryMaxMs: number;
 }
 
-/** How others find a stream, and what its response begins with. All are optional. */
-export interface StreamNames {
+/** The client of a stream, and the first bytes of its response. */
+export interface StreamOrigin {
   readonly client?: StreamClient;
   /** The data of `$open`, besides the stream's position. */
   readonly handle?: object | undefined;
-  /** The client that the stream's place counts for. */
+  /** The holder that `maxStreams` counts this stream for. If absent, `client.holder()` counts later. */
   readonly holder?: () => Holder;
   /** The response head, if the caller has not written it yet. */
   readonly head?: Buffer;
@@ -64,7 +63,17 @@ export interface StreamRegistryDependencies {
   readonly settings: StreamSettings;
 }
 
-/** The open streams of this instance. It bounds their number, sends their heartbeats, and ends them; one timer serves all. */
+/**
+ * The open streams of this instance. It bounds their number, sends their heartbeats, and ends them; one timer serves all.
+ *
+ * A stream ends in one of three ways (`ReaderState`):
+ *
+ *   open ─ dismiss ─► dismissed ─ a tick later ─► closed   `end`, a drain, an eviction: the client gets `$busy` and comes back
+ *   open ─ abort ───────────────────────────────► closed   `stop`, a vanished or stalled client, too many unread writes
+ *   open ─ the socket closes ───────────────────► closed   the client left
+ *
+ * In each case the socket's owner then calls `closed`, which takes the reader out of the registry. `refuse` dismisses a client that never had a stream.
+ */
 export class StreamRegistry {
   readonly #tail: Tail;
   readonly #audience: Audience;
@@ -73,15 +82,15 @@ export class StreamRegistry {
   readonly #clock: Clock;
   readonly #counters: Counters;
   readonly #settings: StreamSettings;
-  readonly #heartbeats: Heartbeats<Reader>;
+  /** All open and dismissed streams, in slots for their heartbeats. */
+  readonly #readers: Heartbeats<Reader>;
   readonly #watch: ClientWatch;
   readonly #unread: UnreadWrites<Reader>;
-  readonly #delayedClose: DelayedClose;
+  readonly #dismissals: Dismissals;
   readonly #readerDependencies: ReaderDependencies;
   readonly #shares: StreamShares;
   #timer: Timer | undefined;
   #drain: StreamDrain | undefined;
-  #isStopped = false;
 
   constructor({ tail, audience, fanout, catchup, clock, counters, logger, table, settings }: StreamRegistryDependencies) {
     this.#tail = tail;
@@ -91,12 +100,12 @@ export class StreamRegistry {
     this.#clock = clock;
     this.#counters = counters;
     this.#settings = settings;
-    this.#heartbeats = new Heartbeats(settings.heartbeatMs / REGISTRY_TICK_MS);
+    this.#readers = new Heartbeats(settings.heartbeatMs / REGISTRY_TICK_MS);
     this.#unread = new UnreadWrites({ maxBytes: settings.unreadBytes });
     const fullSockets = new FullSockets<Reader>(clock);
-    this.#watch = new ClientWatch({ table, clock, counters, logger, readers: this.#heartbeats, fullSockets, stallMs: settings.stallMs, heartbeatMs: settings.heartbeatMs });
-    this.#delayedClose = new DelayedClose(clock);
-    this.#shares = new StreamShares({ maxStreams: settings.maxStreams, readers: this.#heartbeats, evict: (reader) => this.#evict(reader), counters });
+    this.#watch = new ClientWatch({ table, clock, counters, logger, readers: this.#readers, fullSockets, stallMs: settings.stallMs, heartbeatMs: settings.heartbeatMs });
+    this.#dismissals = new Dismissals({ clock, retryMinMs: settings.retryMinMs, retryMaxMs: settings.retryMaxMs });
+    this.#shares = new StreamShares({ maxStreams: settings.maxStreams, readers: this.#readers, evict: (reader) => this.end(reader, 'full'), counters });
     this.#readerDependencies = { tail, counters, fullSockets, unread: this.#unread };
     this.#schedule();
   }
@@ -106,11 +115,11 @@ export class StreamRegistry {
     return this.#shares.size;
   }
 
-  /** How many readers are behind, and how many numbers of the log the slowest reader lacks. */
+  /** How many readers are behind, and the distance in messages between the tail's end and the lowest of their cursors. */
   get behind(): { readonly readers: number; readonly furthest: number } {
     let readers = 0;
     let furthest = 0;
-    for (const { state, cursorSeq } of this.#heartbeats) {
+    for (const { state, cursorSeq } of this.#readers) {
       if (state !== 'behind' && state !== 'blocked') continue;
       readers++;
       furthest = Math.max(furthest, this.#tail.last - cursorSeq);
@@ -118,100 +127,104 @@ export class StreamRegistry {
     return { readers, furthest };
   }
 
-  /** Bytes that were written to streams and that the clients have not read. */
+  /** The memory of writes that clients have not read. */
   get unreadBytes(): number {
     return this.#unread.bytes;
   }
 
-  /** All open streams, in no particular order, with those that were dismissed and have not closed yet. */
+  /** All streams in no particular order, including dismissed streams whose sockets are still open. */
   get readers(): Iterable<Reader> {
-    return this.#heartbeats;
+    return this.#readers;
   }
 
-  /** Whether the registry is closing its streams, because the instance ends. */
+  /** Whether the instance is draining. */
   get isDraining(): boolean {
     return this.#drain !== undefined;
   }
 
-  /** Whether another stream fits, or a larger holder's stream would give way to it. */
+  /** Whether another stream of this holder fits, or could evict a stream of a larger holder. */
   hasRoomFor(holder: () => Holder): boolean {
     return this.#drain === undefined && this.#shares.hasRoomFor(holder);
   }
 
-  /** As `hasRoomFor`, but makes larger holders give way. Open the stream in the same turn. */
+  /** As `hasRoomFor`, but evicts that stream if need be. Call `open` in the same turn of the event loop, before another stream takes the place. */
   makeRoom(holder: () => Holder): boolean {
     return this.#drain === undefined && this.#shares.makeRoom(holder);
   }
 
   /**
-   * Begins a stream. The caller has flushed the response head, or passes it as `head`, and calls `drained` and `closed` on these events of the socket.
-   * @throws Problem `forbidden`, before anything has begun
+   * Opens a stream. Flush the response head before, or pass it as `head`. On the socket's events `drain` and `close`, call `drained` and `closed`.
+   * @throws Problem `forbidden`, before the stream joins a group or writes a byte
    */
-  open(grant: Grant, filter: Filter, options: StreamOptions, outlet: Outlet, start: Start, { client, handle, holder, head }: StreamNames = {}): Reader {
+  open(grant: Grant, filter: Filter, options: StreamOptions, outlet: Outlet, start: Start, { client, handle, holder, head }: StreamOrigin = {}): Reader {
     const forbidden = readProblem(grant, filter);
     if (forbidden !== undefined) throw forbidden;
     const group = this.#audience.join(filter);
     const reader = new Reader({ group, options, outlet, at: start.at, client, openedTenths: Math.round(this.#clock.monotonic() / 100) }, this.#readerDependencies);
     this.#enter(group, reader, holder ?? (() => client?.holder() ?? UNNAMED));
-    this.#heartbeats.add(reader);
+    this.#readers.add(reader);
     this.#counters.opened++;
     this.#shares.opened(reader, holder);
-    reader.open(start, this.#retryMs(), handle, head);
+    reader.open(start, this.#dismissals.retryMs(), handle, head);
     this.#catchup.resume(reader);
     return reader;
   }
 
-  /** Refuses a stream without an error status, which would end a browser's EventSource for good. */
+  /** Refuses a stream with `$busy` instead of an error status, after which a browser's EventSource would never reconnect. */
   refuse(options: StreamOptions, outlet: Outlet, reason: BusyReason): void {
-    outlet.write(farewell(options, this.#retryMs(), reason));
     this.#counters.busy++;
-    if (this.#isStopped) outlet.destroySoon();
-    else this.#delayedClose.add(outlet);
+    this.#dismissals.refuse(options, outlet, reason);
   }
 
-  /**
-   * Ends one stream, as a drain does: its client comes back and is checked again. The stream's cursor lies before the pending messages, so they need no flush: for thousands of streams,
-   * flushes would make publishers wait.
-   * @param retryMs When the client may come back; a random time by default
-   */
-  end(reader: Reader, reason: BusyReason, retryMs?: number): void {
-    if (!reader.isGone) this.#dismiss(reader, reason, retryMs);
-  }
-
-  /** The position up to which the stream has been written. */
+  /** The position up to which the stream got all its messages. */
   positionOf(reader: Reader): Position {
     return this.#fanout.positionOf(reader);
   }
 
   /**
-   * Moves a stream to a filter that differs from its current one; with an equal filter, `leave` would stop counting the stream. `setAside` comes first, because
-   * the position depends on the pending messages of the old group (invariant 4).
+   * Moves a stream to another filter.
+   *
+   * Never call it with an equal filter. `join` would return the reader's own group, and `audience.leave` would then remove the reader from the filter's memory account.
    * @returns The position from which catch-up reads on with the new filter
    */
   changeFilter(reader: Reader, filter: Filter): Position {
+    // 1. Fix the position while the reader is in the old group: it depends on the pending messages of that group (invariant 4).
     this.#fanout.setAside(reader);
     this.#catchup.forget(reader);
     const before = reader.group;
     before.readers.delete(reader);
+    // 2. Enter the new group.
     const group = this.#audience.join(filter);
     this.#enter(group, reader, () => reader.client?.holder() ?? UNNAMED);
     reader.changeGroup(group);
-    this.#fanout.moved(reader);
+    // 3. Leave the old group, which ends if this was its last reader.
+    this.#fanout.leftGroup(reader);
     this.#audience.leave(before, reader);
+    // 4. Read on in the new group.
     this.#catchup.resume(reader);
     return reader.position();
   }
 
-  /** The socket has drained: a blocked reader goes on. */
+  /** Call it when the socket has drained. Catch-up resumes the reader if its socket was full. */
   drained(reader: Reader): void {
     if (!reader.drained()) return;
     this.#fanout.forget(reader);
     this.#catchup.resume(reader);
   }
 
-  /** The socket has closed: the reader leaves. */
+  /**
+   * Dismisses one stream: its client comes back and is checked again. Does nothing if the stream has ended.
+   *
+   * Does not flush pending messages: the client gets them when it comes back with its cursor. Flushing thousands of streams would make publishers wait.
+   * @param retryMs When the client may come back; a random time by default
+   */
+  end(reader: Reader, reason: BusyReason, retryMs?: number): void {
+    if (!reader.isGone) this.#dismissals.dismiss(reader, reason, retryMs);
+  }
+
+  /** Call it when the socket has closed, for whatever reason. The second call does nothing. */
   closed(reader: Reader): void {
-    if (!this.#heartbeats.delete(reader)) return;
+    if (!this.#readers.delete(reader)) return;
     this.#shares.closed(reader);
     reader.closed();
     this.#leaveGroup(reader);
@@ -219,7 +232,10 @@ export class StreamRegistry {
     this.#finishDrain();
   }
 
-  /** Takes no new streams, and closes all open ones evenly over the window. Each client gets its own random reconnection time. */
+  /**
+   * Refuses new streams, and dismisses the open streams evenly over the window, each with its own random reconnection time.
+   * @returns Resolves when the last stream has closed
+   */
   drain(windowMs: number): Promise<void> {
     const drain = new StreamDrain({ clock: this.#clock, windowMs, tickMs: REGISTRY_TICK_MS });
     this.#drain = drain;
@@ -231,29 +247,23 @@ export class StreamRegistry {
     return drain.done;
   }
 
+  /** Ends all streams at once. */
   stop(): void {
-    this.#isStopped = true;
     this.#timer?.cancel();
     this.#watch.stop();
-    this.#delayedClose.finish();
-    for (const reader of this.#heartbeats) reader.abort();
-  }
-
-  /** A random reconnection time in milliseconds. Stops clients that were cut together from coming back together. */
-  #retryMs(): number {
-    const { retryMinMs, retryMaxMs } = this.#settings;
-    return Math.round(retryMinMs + Math.random() * (retryMaxMs - retryMinMs));
+    this.#dismissals.stop();
+    for (const reader of this.#readers) reader.abort();
   }
 
   #schedule(): void {
     this.#timer = this.#clock.after(REGISTRY_TICK_MS, () => {
       this.#schedule();
-      this.#lookAfter();
+      this.#tick();
     });
   }
 
-  #lookAfter(): void {
-    for (const reader of this.#heartbeats.tick()) {
+  #tick(): void {
+    for (const reader of this.#readers.tick()) {
       if (reader.isGone) continue;
       if (this.#isSilent(reader)) {
         this.#counters.cut.gone++;
@@ -264,16 +274,16 @@ export class StreamRegistry {
       }
     }
     this.#watch.tick();
-    this.#delayedClose.tick();
+    this.#dismissals.tick();
     if (this.#drain === undefined) return;
-    // Nearly always this writes everything pending, and writing more would make publishers wait. A client that misses a message comes back with the id before it (invariant 4).
+    // `writeSome` usually writes all pending messages; a full flush would make publishers wait. A client that misses a message comes back with the previous id and gets it then (invariant 4).
     this.#fanout.writeSome();
     this.#dismissSome(this.#drain);
   }
 
   /**
-   * Whether a WebSocket's client has answered no ping for STALL_SECONDS, and for at least one heartbeat. Counts heartbeats instead of seconds, so that a process that was stopped for a while
-   * does not take its clients for gone.
+   * Whether a WebSocket's client has answered no ping for STALL_SECONDS, and for at least one heartbeat. It counts heartbeats instead of seconds. Otherwise a process that was frozen for a while
+   * would end all its streams.
    */
   #isSilent({ unansweredPings }: Reader): boolean {
     const { heartbeatMs, stallMs } = this.#settings;
@@ -281,34 +291,25 @@ export class StreamRegistry {
   }
 
   #dismissSome(drain: StreamDrain): void {
-    const open = [...this.#heartbeats].filter((reader) => !reader.isGone);
+    const open = [...this.#readers].filter((reader) => !reader.isGone);
     const due = drain.due(open.length);
-    for (const reader of open.slice(0, due)) this.#dismiss(reader, 'draining');
+    for (const reader of open.slice(0, due)) this.#dismissals.dismiss(reader, 'draining');
   }
 
-  #dismiss(reader: Reader, reason: BusyReason, retryMs = this.#retryMs()): void {
-    reader.dismiss(retryMs, reason);
-    this.#delayedClose.add(reader);
-  }
-
-  #evict(reader: Reader): void {
-    // The socket of a dismissed reader is about to close anyway.
-    if (!reader.isGone) this.#dismiss(reader, 'full');
-  }
-
-  #enter(group: Group, reader: Reader, holder: (() => Holder) | undefined): void {
+  #enter(group: Group, reader: Reader, holder: () => Holder): void {
     group.readers.add(reader);
-    if (group.filterBytes > 0) this.#audience.enter(group, reader, { holder: namesOf(holder?.() ?? UNNAMED), giveWay: () => this.#giveFilterUp(reader) });
+    if (group.filterBytes > 0) this.#audience.enter(group, reader, { holder: namesOf(holder()), giveWay: () => this.#evictFromFilter(reader) });
   }
 
-  /** Ends a reader and frees its filter at once, before its connection closes. `closed` calls `#leaveGroup` again, which is safe. */
-  #giveFilterUp(reader: Reader): void {
-    // Give the newcomer this reader's place, too. Otherwise a second stream would give way.
-    this.#shares.gaveWay(reader);
+  /** Dismisses a reader because another client needs the memory of its filter. Frees that memory at once, before the socket closes. */
+  #evictFromFilter(reader: Reader): void {
+    // The newcomer also takes this reader's place. Otherwise a second stream would be evicted for the place.
+    this.#shares.freePlace(reader);
     this.end(reader, 'full');
     this.#leaveGroup(reader);
   }
 
+  /** `closed` calls it again after an eviction. The second call changes nothing. */
   #leaveGroup(reader: Reader): void {
     reader.group.readers.delete(reader);
     this.#fanout.forget(reader);

@@ -2,13 +2,17 @@ import type { Counters } from '../runtime/counters.ts';
 import { type Evictable, FairShares, type Holder } from '../runtime/sharing/fair-shares.ts';
 import type { Reader } from './reader/reader.ts';
 
-/** Streams are counted by their holders above this share of `MAX_STREAMS`. An instance with room pays nothing for it, in time or memory. */
+/** From this share of `MAX_STREAMS` on, streams are counted by their holders. Below it, counting would cost time and memory for nothing. */
 const PLACES_COUNTED_FROM_SHARE = 0.75;
 
-/** How many of the streams that came before are counted with each new one: all are, long before the instance is full. Stops one turn from counting thousands. */
+/**
+ * How many uncounted streams each new stream counts along with itself. Stops one turn of the event loop from counting thousands.
+ *
+ * Example with `MAX_STREAMS` 10,000: counting begins at stream 7,500. The 7,499 earlier streams are counted 8 at a time, so all are counted at about stream 8,440.
+ */
 const EARLIER_STREAMS = 8;
 
-/** A stream that gives way to one of another holder. */
+/** A stream that a stream of another holder can evict. */
 class EvictableStream implements Evictable {
   readonly #reader: Reader;
   readonly #evict: (reader: Reader) => void;
@@ -27,13 +31,13 @@ export interface StreamSharesDependencies {
   readonly maxStreams: number;
   /** All open streams. */
   readonly readers: Iterable<Reader>;
-  /** Sends a stream away. */
+  /** Dismisses a stream. */
   readonly evict: (reader: Reader) => void;
   readonly counters: Pick<Counters, 'evicted'>;
 }
 
 /**
- * The places for streams: how many are taken, and who has how many of them. Where all are taken, the largest holder loses its newest stream to a newcomer that has less than half as many.
+ * The places for streams: how many are taken, and how many each holder has. If all are taken, a newcomer evicts the newest stream of the largest holder, if it has less than half as many itself.
  */
 export class StreamShares {
   readonly #maxStreams: number;
@@ -41,10 +45,10 @@ export class StreamShares {
   readonly #readers: Iterable<Reader>;
   readonly #evict: (reader: Reader) => void;
   readonly #shares: FairShares;
-  /** Goes through the streams that were opened while nobody counted. */
+  /** Walks through the streams that were opened before counting began. */
   #earlier: Iterator<Reader> | undefined;
   #size = 0;
-  /** Streams that gave way, and whose connections are about to close. Their places are taken by others. */
+  /** Evicted streams whose sockets have not closed yet. Newcomers have their places. */
   readonly #evicted = new Set<Reader>();
 
   constructor({ maxStreams, readers, evict, counters }: StreamSharesDependencies) {
@@ -67,7 +71,7 @@ export class StreamShares {
     return this.#size - this.#evicted.size >= this.#maxStreams;
   }
 
-  /** A stream was opened. */
+  /** @param holder Undefined if the stream is counted later, for `client.holder()`. */
   opened(reader: Reader, holder: (() => Holder) | undefined): void {
     const size = ++this.#size;
     if (size < this.#countedFrom) return;
@@ -86,18 +90,18 @@ export class StreamShares {
     this.#release(reader);
   }
 
-  /** Somebody else may have the stream's place before it has closed. */
-  gaveWay(reader: Reader): void {
+  /** Frees the place of a stream before its socket closes. */
+  freePlace(reader: Reader): void {
     this.#release(reader);
     this.#evicted.add(reader);
   }
 
-  /** Whether there is a place for another stream, or a stream of another holder would give way. */
+  /** Whether there is a place for another stream, or an eviction could free one. */
   hasRoomFor(holder: () => Holder): boolean {
     return !this.#isFull || this.#shares.couldMakeRoom(holder(), 1);
   }
 
-  /** The same for a stream that is opened at once: the stream that has to give way does. */
+  /** As `hasRoomFor`, but evicts a stream if need be. */
   makeRoom(holder: () => Holder): boolean {
     return !this.#isFull || this.#shares.makeRoom(holder(), 1);
   }

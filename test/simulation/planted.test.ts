@@ -73,7 +73,7 @@ const MISTAKES: readonly Mistake[] = [
   {
     name: 'readers that come while the log is being read for others are not woken after it',
     file: 'delivery/catchup/catchup-reads.ts',
-    right: 'else this.#goOn(group);',
+    right: 'else this.#requeue(group);',
     wrong: '',
     invariants: ['lost'],
   },

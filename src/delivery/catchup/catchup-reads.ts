@@ -6,14 +6,14 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Counters } from '../../runtime/counters.ts';
 import type { Logger } from '../../runtime/logging/logger.ts';
 import { StoreError, type Page, type Store } from '../../store/store.ts';
-import { canGoOn, isNear, nextPlace, type Backlog } from './catchup-backlog.ts';
+import { isWritable, isNear, nextPlace, type Backlog } from './catchup-backlog.ts';
 import { STEP_BYTES, STEP_MESSAGES, Steps } from './catchup-steps.ts';
 import { CatchupTurns } from './catchup-turns.ts';
 import { cachedChunk } from '../frames/chunk-cache.ts';
 import type { Group } from '../reader/reader-group.ts';
 import type { Reader } from '../reader/reader.ts';
 
-/** Bounds the reads of the log under way for readers, so that a storm of them leaves the database to the publishers. */
+/** The most reads of the log under way at once. Stops a storm of returning readers from taking the database from publishers. */
 const CATCHUP_READS = 4;
 /** How long a group waits after the log could not be read. */
 const CATCHUP_RETRY_MS = 500;
@@ -26,8 +26,8 @@ export interface CatchupReadsDependencies {
   readonly counters: Counters;
   readonly logger: Logger;
   readonly backlogOf: (group: Group) => Backlog | undefined;
-  /** A read for the group has ended: catch-up looks at its readers again. */
-  readonly goOn: (group: Group) => void;
+  /** Puts the group into the queue of catch-up again after a read, for its readers that are still behind. */
+  readonly requeue: (group: Group) => void;
 }
 
 /**
@@ -44,15 +44,15 @@ export class CatchupReads {
   readonly #counters: Counters;
   readonly #logger: Logger;
   readonly #backlogOf: CatchupReadsDependencies['backlogOf'];
-  readonly #goOn: CatchupReadsDependencies['goOn'];
-  /** Groups that wait for one of the reads to end. */
+  readonly #requeue: CatchupReadsDependencies['requeue'];
+  /** Groups that wait until one of the reads under way ends. */
   readonly #readTurns: CatchupTurns;
   #underWay = 0;
-  /** Whether the last read failed: the log says that once, not for each group and attempt. */
+  /** Whether the last read failed. Only the first failure is logged, not one for each group and attempt. */
   #hasFailed = false;
   #isStopped = false;
 
-  constructor({ store, tail, clock, storeClock, counters, logger, backlogOf, goOn }: CatchupReadsDependencies) {
+  constructor({ store, tail, clock, storeClock, counters, logger, backlogOf, requeue }: CatchupReadsDependencies) {
     this.#store = store;
     this.#tail = tail;
     this.#clock = clock;
@@ -60,7 +60,7 @@ export class CatchupReads {
     this.#counters = counters;
     this.#logger = logger;
     this.#backlogOf = backlogOf;
-    this.#goOn = goOn;
+    this.#requeue = requeue;
     this.#readTurns = new CatchupTurns(counters);
   }
 
@@ -68,25 +68,28 @@ export class CatchupReads {
     this.#isStopped = true;
   }
 
-  /** @param readers Those of the group that are far behind. */
+  /**
+   * Reads the log for a group, at once or when its turn comes. Does nothing if a read for it is under way, because its end requeues the group.
+   * @param readers The readers of the group that the tail does not serve
+   */
   serve(group: Group, backlog: Backlog, readers: readonly Reader[]): void {
     if (backlog.isReading) return;
     if (this.#underWay >= CATCHUP_READS || !this.#readTurns.isEmpty) this.#readTurns.wait(group, readers);
     else void this.#read(group, backlog, nextPlace(readers, group.readUpTo));
   }
 
-  /** The group waits for no read any more. */
+  /** Takes the group out of the turns: none of its readers waits for a read any more. */
   leave(group: Group): void {
     this.#readTurns.leave(group);
   }
 
-  /** Begins the reads that there are places for. */
+  /** Begins reads for waiting groups until `CATCHUP_READS` are under way. */
   #readNext(): void {
     while (this.#underWay < CATCHUP_READS) {
       const group = this.#readTurns.next();
       if (group === undefined) return;
       const backlog = this.#backlogOf(group)!;
-      const readers = [...backlog.readers].filter((reader) => canGoOn(reader) && !isNear(this.#tail, reader.cursorSeq));
+      const readers = [...backlog.readers].filter((reader) => isWritable(reader) && !isNear(this.#tail, reader.cursorSeq));
       if (readers.length > 0) void this.#read(group, backlog, nextPlace(readers, group.readUpTo));
     }
   }
@@ -108,15 +111,24 @@ export class CatchupReads {
     if (this.#isStopped) return;
     this.#readNext();
     if (page === undefined) {
-      this.#clock.after(CATCHUP_RETRY_MS, () => this.#goOn(group));
+      this.#clock.after(CATCHUP_RETRY_MS, () => this.#requeue(group));
       return;
     }
     this.#hasFailed = false;
     this.#distribute(group, backlog, after, page);
+    // A page that goes no further than its beginning, although the tail does, would be read again without end.
     if (page.scanned <= after && !isNear(this.#tail, after)) this.#waitForTail(group, page.log);
-    else this.#goOn(group);
+    else this.#requeue(group);
   }
 
+  /**
+   * Writes the page to the readers whose cursors it covers. After a page for 100 to 600, of a log whose oldest message is 51:
+   *
+   *   cursor 30   gap to 50 (its messages 31 to 50 were deleted), and a later read
+   *   cursor 80   a later read
+   *   cursor 300  gets the messages from 301 on, and its cursor moves to 600
+   *   cursor 700  a later read
+   */
   #distribute(group: Group, backlog: Backlog, after: number, page: Page): void {
     this.#counters.reads++;
     this.#counters.rowsExamined += page.examined;
@@ -125,7 +137,7 @@ export class CatchupReads {
     const end = log.lineage.at(page.scanned);
     const steps = new Steps({ messages: page.messages, now: this.#storeClock.now(), chunkOf: cachedChunk });
     for (const reader of backlog.readers) {
-      if (!canGoOn(reader)) {
+      if (!isWritable(reader)) {
         backlog.readers.delete(reader);
         continue;
       }
@@ -135,19 +147,19 @@ export class CatchupReads {
       backlog.readers.delete(reader);
       if (!log.lineage.isGood(reader.position())) reader.gap(this.#tail.locate(reader.position(), log));
       else {
-        // The whole page: it has the bounds of a step.
+        // No bound for this step, because the read of the page had the bounds of a step.
         reader.catchUp(steps.after(reader.cursorSeq, Infinity).bundle, end);
         this.#counters.readsServed++;
         if (reader.cursorSeq >= this.#tail.last) reader.goLive();
       }
-      backlog.goOn(reader);
+      backlog.putBack(reader);
     }
   }
 
-  /** The tail is further than the log: the tail must look again, and the group waits for that. */
+  /** The log in the database ends before the tail, for example because an older copy took its place. The tail looks at the log again; meanwhile the group waits. */
   #waitForTail(group: Group, log: LogState): void {
     this.#logger.warn({ tail: this.#tail.last, head: log.head }, 'the log ends before the tail');
     void this.#tail.look();
-    this.#clock.after(CATCHUP_RETRY_MS, () => this.#goOn(group));
+    this.#clock.after(CATCHUP_RETRY_MS, () => this.#requeue(group));
   }
 }

@@ -2,30 +2,33 @@ import type { Message } from '../../model/message.ts';
 import type { ChunkSource } from '../frames/chunk-cache.ts';
 import { Bundle } from '../frames/frame-bundle.ts';
 
-/** One read for readers that are behind, and one write to each: bounds what a slow socket holds. Messages, and bytes of data. */
+/** The most messages of one read for readers that are behind, and of one write to a reader. Stops a slow socket from filling the memory. */
 export const STEP_MESSAGES = 512;
+/** The same bound in bytes of data. The message that reaches it is still in the step. */
 export const STEP_BYTES = 64 * 1024;
 
-/** One write to a reader that is behind. */
+/** Consecutive messages of a list, for one write to a reader that is behind. */
 export interface Step {
   readonly bundle: Bundle;
-  /** The index after the last message of the step. */
+  /** The index in the list after the last message of the step, counting expired messages, which the bundle leaves out. */
   readonly end: number;
+  /** Whether the step goes to the end of the list. */
   readonly isLast: boolean;
 }
 
 export interface StepsOptions {
   readonly messages: readonly Message[];
-  /** The store's clock: messages that have expired are left out. Milliseconds since 1970. */
+  /** The store's clock, to leave out expired messages. Milliseconds since 1970. */
   readonly now: number;
   readonly chunkOf: ChunkSource;
 }
 
-/** Cuts a list of messages into steps from any place in it; readers at the same place share one. */
+/** Cuts a list of messages into steps. A step can begin at any message; readers whose next message is the same share one step, and its encoded frames. */
 export class Steps {
   readonly #messages: readonly Message[];
   readonly #now: number;
   readonly #chunkOf: ChunkSource;
+  /** By the index of the first message. */
   readonly #made = new Map<number, Step>();
 
   constructor({ messages, now, chunkOf }: StepsOptions) {
@@ -34,7 +37,7 @@ export class Steps {
     this.#chunkOf = chunkOf;
   }
 
-  /** The step of a reader whose cursor is at a number. */
+  /** The step for a reader whose cursor is at this number: it begins with the first message after it. */
   after(seq: number, maxBytes = STEP_BYTES): Step {
     const from = this.#indexAfter(seq);
     let step = this.#made.get(from);

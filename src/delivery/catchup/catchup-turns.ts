@@ -3,24 +3,24 @@ import { type Charge, type Evictable, FairShares, type NamedHolder, UNNAMED } fr
 import type { Reader } from '../reader/reader.ts';
 import type { Group } from '../reader/reader-group.ts';
 
-/** Under how many of its clients a group waits at most. Stops a group of thousands from costing much each time that it waits. */
+/** The most clients under whose names one group waits. Stops a group of thousands of clients from costing much each time that it waits. */
 const GROUP_MAX_ENTRIES = 8;
 
-/** A waiting group. Nothing is taken back: a group can wait for any time. */
+/** A waiting group. Its `takeBack` does nothing, because a group is never evicted from the turns. */
 interface WaitingGroup extends Evictable {
   readonly group: Group;
-  /** By the names of the holders. */
+  /** One for each client under whose name the group waits. By the names of the holder, joined. */
   readonly charges: Map<string, Charge>;
 }
 
 /**
  * Groups that wait for a read of the log, or for a walk through the tail. The clients of their readers take turns, by credential and by address. So a client with streams in a thousand groups
- * does not make others wait for a thousand reads. A group waits under several of its clients, and comes at the first turn of one of them.
+ * does not make others wait for a thousand reads. A group waits under the names of several of its clients, and is served at the first turn of any of them.
  */
 export class CatchupTurns {
   readonly #turns: FairShares<WaitingGroup>;
   readonly #waiting = new Map<Group, WaitingGroup>();
-  /** Shifts the choice of readers, so that the next wait chooses others. */
+  /** Grows with each wait, so that the next wait of a large group chooses other readers. */
   #offset = 0;
 
   constructor(counters: Pick<Counters, 'evicted'>) {
@@ -31,7 +31,10 @@ export class CatchupTurns {
     return this.#waiting.size === 0;
   }
 
-  /** @param readers Readers of the group that wait. Their clients take turns for it. */
+  /**
+   * Makes a group wait for a turn.
+   * @param readers The group's readers that wait. At most `GROUP_MAX_ENTRIES` of them, evenly spread, give their clients' names to the group.
+   */
   wait(group: Group, readers: readonly Reader[]): void {
     let waiting = this.#waiting.get(group);
     if (waiting === undefined) this.#waiting.set(group, (waiting = { group, charges: new Map(), takeBack: () => undefined }));
@@ -45,7 +48,7 @@ export class CatchupTurns {
     if (!waiting.charges.has(name)) waiting.charges.set(name, this.#turns.charge(holder, 1, waiting));
   }
 
-  /** Takes the group whose turn it is. */
+  /** Removes and returns the group whose turn it is; undefined if none waits. */
   next(): Group | undefined {
     const group = this.#turns.next()?.group;
     if (group !== undefined) this.leave(group);

@@ -7,15 +7,15 @@ import { STEP_MESSAGES } from './catchup-steps.ts';
 import type { Group } from '../reader/reader-group.ts';
 import type { Reader } from '../reader/reader.ts';
 
-/** Topics and patterns in the index of one walk. Bounds the time to make it. A group with more has a walk of its own. */
+/** The most topics and patterns in the index of one walk. Stops the index from taking long to make. A group with more gets a walk of its own. */
 const WALK_INDEX_ENTRIES = 2_048;
-/** Messages found for all groups of one walk together: bounds the time before the first reader is served. */
+/** The most messages that one walk finds, for all its groups together. Stops a walk from delaying its first reader. */
 const WALK_MAX_MESSAGES = 16_384;
-/** The fewest and the most groups of a walk. The walk is wasted for groups that its turn does not reach. So walks take few groups where many messages match. */
+/** The fewest and the most groups of a walk. A turn that ends early wastes the walk for the groups that it did not reach. So if many messages match, walks take few groups. */
 const WALK_MIN_FILTERS = 32;
 const WALK_MAX_FILTERS = 1_024;
 
-/** Readers of a group that are near enough to the end of the tail to be served from memory. */
+/** Readers of a group that the tail serves, because they are near its end (`isNear`). */
 export interface NearReaders {
   readonly group: Group;
   readonly backlog: Backlog;
@@ -23,28 +23,28 @@ export interface NearReaders {
 }
 
 /** The messages that a walk found for one group. */
-export interface Share extends NearReaders, Indexed {
+export interface WalkShare extends NearReaders, Indexed {
   readonly messages: Message[];
-  /** The walk found everything that the group wants up to here. */
+  /** The walk has looked for the group's messages up to this position. It is before the walk's end if the group had `STEP_MESSAGES` earlier. */
   end: Position;
 }
 
-/** The end of a share that has room for more messages. */
+/** The end of a share while it has room for more messages. */
 const OPEN: Position = { epoch: '', seq: 0 };
 
 export interface Walk {
-  readonly shares: readonly Share[];
+  readonly shares: readonly WalkShare[];
   /** How many messages were found for all groups together. */
   readonly matches: number;
-  /** Where it ended. */
+  /** The position where the walk ended: the end of the tail, or earlier if all shares were full or the walk had `WALK_MAX_MESSAGES`. */
   readonly end: Position;
 }
 
-/** How many groups go into the next walk. Fewer after walks that found many messages. */
+/** The number of groups in the next walk. It halves after a walk that found many messages, and doubles after a walk that found few. */
 export class WalkSize {
   #groups = WALK_MIN_FILTERS;
 
-  /** Whether these groups leave room for another one. */
+  /** Whether a walk with this many groups, and topics and patterns, has room for another group. */
   hasRoom(groups: number, names: number): boolean {
     return groups < this.#groups && names < WALK_INDEX_ENTRIES;
   }
@@ -60,9 +60,9 @@ export class WalkSize {
  * are, and makes no object of a message that none of them wants. So when thousands of streams with filters of their own come back, the walks cost no more than the deliveries.
  */
 export function walk(near: readonly NearReaders[], tail: Pick<Tail, 'walk'>, after: number): Walk {
-  const shares = near.map((one): Share => ({ ...one, lastMatch: 0, messages: [], end: OPEN }));
-  // Not before the first message: most streams open with nothing to catch up with.
-  let index: FilterIndex<Share> | undefined;
+  const shares = near.map((one): WalkShare => ({ ...one, lastMatch: 0, messages: [], end: OPEN }));
+  // Made at the first message, because most streams open with nothing to catch up with.
+  let index: FilterIndex<WalkShare> | undefined;
   let matches = 0;
   let open = shares.length;
   const end = tail.walk(after, (topic, message) => {
@@ -83,8 +83,8 @@ export function walk(near: readonly NearReaders[], tail: Pick<Tail, 'walk'>, aft
   return { shares, matches, end };
 }
 
-function indexOf(shares: readonly Share[]): FilterIndex<Share> {
-  const index = new FilterIndex<Share>();
+function indexOf(shares: readonly WalkShare[]): FilterIndex<WalkShare> {
+  const index = new FilterIndex<WalkShare>();
   for (const share of shares) index.add(share.group.filter, share);
   return index;
 }

@@ -3,22 +3,22 @@ import type { Clock } from '../../runtime/clock.ts';
 
 /** A stream whose socket may be full. */
 export interface Fillable {
-  /** Bytes that its socket has not handed to the kernel yet. Each byte that the client takes lowers one of these numbers. */
+  /** Counts of bytes that the socket has not handed to the kernel yet. If the client takes bytes and nothing new is written, a count shrinks. */
   readonly unsentBytes: readonly number[];
 }
 
-/** The result of the last look. */
+/** The result of the last look at one stream. */
 interface Look {
-  /** When a look last saw the client take something. By the monotonic clock, in milliseconds. */
+  /** When a look last found that the client had taken bytes, or when the socket became full. By the monotonic clock, in milliseconds. */
   readonly since: number;
   readonly unsent: readonly number[];
-  /** Bytes in the kernel's send queue; undefined where the table does not tell. */
+  /** Bytes in the kernel's send queue; undefined if the kernel's table does not list the connection. */
   readonly queued: number | undefined;
 }
 
 /**
- * The streams whose socket is full, and since when their clients have taken nothing. A slow client takes minutes for a large message, and is not stalled while bytes leave.
- * The kernel's send queue may hold megabytes, and shrinks before the socket's own does.
+ * The streams whose sockets are full, and for how long their clients have taken nothing. A slow client may need minutes for a large message, and is not stalled while bytes
+ * leave. So a look also compares the kernel's send queue: it may contain megabytes, and shrinks before the socket's own counts do.
  */
 export class FullSockets<Stream extends Fillable> {
   readonly #clock: Clock;
@@ -29,12 +29,12 @@ export class FullSockets<Stream extends Fillable> {
     this.#clock = clock;
   }
 
-  /** A write has found the stream's socket full. */
+  /** Call it when a write has made the stream's socket full. */
   add(stream: Stream): void {
     this.#looks.set(stream, { since: this.#clock.monotonic(), unsent: stream.unsentBytes, queued: undefined });
   }
 
-  /** The stream's socket has drained, or is closed. */
+  /** Call it when the stream's socket has drained or closed. */
   delete(stream: Stream): void {
     this.#looks.delete(stream);
   }
@@ -47,16 +47,16 @@ export class FullSockets<Stream extends Fillable> {
     return this.#looks.keys();
   }
 
-  /** Whether, by the looks taken, a client has taken nothing for this time in milliseconds. Only another look can tell whether that goes on. */
+  /** Whether a client may be stalled: the looks so far found no progress for this time in milliseconds. Only another look shows whether it is. */
   isDue(milliseconds: number): boolean {
     const { value: first } = this.#looks.values().next();
     return first !== undefined && first.since + milliseconds <= this.#clock.monotonic();
   }
 
   /**
-   * Looks at all of them.
+   * Looks at all streams with full sockets.
    *
-   * @param queues The kernel's send queues, as far as the table tells them.
+   * @param queues The kernel's send queues, for the streams that its table lists.
    * @returns The streams whose client has taken nothing for this time in milliseconds.
    */
   look(queues: ReadonlyMap<Stream, SendQueue>, milliseconds: number): Stream[] {

@@ -1,17 +1,17 @@
 import type { Position } from '../../model/position.ts';
 import { cursorFrame, HEARTBEAT, type ControlWriter } from '../frames/sse.ts';
 
-/** A stream, as far as its heartbeats need it. */
+/** The part of a stream that heartbeats use. */
 export interface Beating {
   heartbeatSlot: number;
   beat(): void;
 }
 
 /**
- * Signs of life for quiet streams, spread out. There are as many slots as ticks between two heartbeats of a stream; each stream has one
- * slot, and each tick serves one. So heartbeats never come in a burst, not even after thousands of streams were opened at once.
+ * Heartbeats of all streams, spread out in time. Each stream is in one slot, and each tick serves one slot. The number of slots is the heartbeat interval in ticks. So
+ * heartbeats never come in a burst, not even after thousands of streams were opened at once.
  *
- * A stream's first heartbeat comes when at least half of the time between two of them is over: one that has just been opened needs none.
+ * Example with an interval of 250 ticks: a stream that opens at tick 10 gets a slot from 135 to 259 (modulo 250). So its first heartbeat comes after at least half an interval.
  */
 export class Heartbeats<Stream extends Beating> {
   readonly #slots: Set<Stream>[];
@@ -51,17 +51,17 @@ export class Heartbeats<Stream extends Beating> {
 export interface HeartbeatState {
   /** Whether the client wants control events. */
   readonly control: boolean;
-  /** Where the stream is. */
+  /** The stream's position. */
   readonly at: Position;
-  /** The number in the last id that it was sent. */
+  /** The number in the last id that was written to the stream. */
   readonly sentSeq: number;
-  /** Counts its heartbeats, from 1 on. */
+  /** The number of this heartbeat, from 1 on. */
   readonly beats: number;
 }
 
 /**
- * The frame of a heartbeat. It is the cursor (`$cursor`) where the log has moved on without a message for this stream: that keeps the replay short and
- * inside the retention. It is the cursor every second time in any case, so that a page can notice a dead connection. Else it is a comment.
+ * Returns the frame of a heartbeat. It is `$cursor` if the log has grown without a message for this stream: the client's cursor stays inside the retention, and its replay
+ * short. It is `$cursor` every second time in any case, so that a page can notice a dead connection. Otherwise it is a comment.
  */
 export function heartbeatFrame({ control, at, sentSeq, beats }: HeartbeatState, write?: ControlWriter): Buffer {
   return control && (at.seq !== sentSeq || beats % 2 === 0) ? cursorFrame(at, write) : HEARTBEAT;

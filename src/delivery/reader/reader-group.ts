@@ -3,12 +3,12 @@ import type { Message } from '../../model/message.ts';
 import type { Filter } from '../../model/topic.ts';
 import type { Reader } from './reader.ts';
 
-/** @param quietTo Since the wait began, the group got no message up to this number; undefined if that is not known. */
+/** @param quietTo From the beginning of the wait up to this number, the log has no message for the group; undefined if that is unknown. */
 export type Waiter = (quietTo: number | undefined) => void;
 
 /**
- * Readers and long polls with equal filters: what is done for one of them is done once for all. Each field has one owner, the only
- * one that changes it.
+ * Readers and long polls with equal filters. Matching, encoding and reads of the log happen once for a group, not for each reader. Each field has one owner: only the
+ * owner changes it.
  */
 export class Group implements Indexed {
   readonly filter: Filter;
@@ -16,11 +16,11 @@ export class Group implements Indexed {
   readonly readers = new Set<Reader>();
   /** Kept by the fan-out and its sweeps. */
   readonly pending = new Pending();
-  /** Kept by catch-up: the number at which its last read of the log ended. */
+  /** Kept by catch-up: the number at which the last read of the log for this group ended. */
   readUpTo = 0;
   /** Kept by the audience's index. */
   lastMatch = 0;
-  /** Kept by the audience: what the filter counts for. */
+  /** Kept by the audience: the memory that the filter is counted with; 0 for a small filter, which is not counted. */
   readonly filterBytes: number;
   /** Kept by the fan-out: the number of the first message since the group's long polls were last woken; undefined if there is none. */
   firstUntold: number | undefined;
@@ -35,11 +35,12 @@ export class Group implements Indexed {
     return this.readers.size === 0 && (this.#waiters === undefined || this.#waiters.size === 0);
   }
 
-  /** Kept by long polls: each is called once when messages of the group have been written, and then forgotten. */
+  /** Kept by long polls: `wake` calls each waiter once, and forgets it. */
   get waiters(): Set<Waiter> {
     return (this.#waiters ??= new Set());
   }
 
+  /** Call it when messages of the group have been written, or left to catch-up. */
   wake(): void {
     const waiters = this.#waiters;
     const quietTo = this.firstUntold === undefined ? undefined : this.firstUntold - 1;
@@ -48,13 +49,13 @@ export class Group implements Indexed {
     if (waiters !== undefined) for (const wake of waiters) wake(quietTo);
   }
 
-  /** Whether some live readers may not have reached the end of the tail. While this is false, all of them have. */
+  /** Whether some live readers may not have reached the end of the tail. While this is false, all live readers have. */
   get isWaiting(): boolean {
     return this.pending.hasMessages || this.pending.isSwept;
   }
 }
 
-/** Messages that a group's live readers have not been written yet. */
+/** Messages that were not written to the group's live readers yet. `add` ─► `take` (a sweep begins) ─► `swept`, or `add` ─► `clear`. */
 class Pending {
   #messages: Message[] = [];
   #bytes = 0;
@@ -98,7 +99,7 @@ class Pending {
     this.#bytes = 0;
   }
 
-  /** No sweep is in the group any more: it has reached every reader, or left the others to catch-up. */
+  /** Ends the sweep through the group: it has reached every reader, or left the others to catch-up. */
   swept(): void {
     this.#isSwept = false;
   }

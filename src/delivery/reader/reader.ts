@@ -14,8 +14,10 @@ import { presenceTextFrame } from '../frames/text-frame.ts';
 import { UntoldNews } from './untold-news.ts';
 
 /**
- * This room is one stream: its cursor and filter (`reader.ts`), and its socket with all that backpressure demands (`stream-socket.ts`). Frames come in
+ * This room is one stream: its cursor and filter (`reader.ts`), and its socket with its backpressure (`stream-socket.ts`). Bundles of messages come in
  * from the fan-out or from catch-up; bytes go out to the socket, each message once and in order.
+ *
+ * Read this file first, then `stream-socket.ts`, then the group that shares a filter (`reader-group.ts`). The other files each serve the registry or one of these.
  */
 
 export interface ReaderDependencies extends StreamSocketDependencies<Reader> {
@@ -23,59 +25,67 @@ export interface ReaderDependencies extends StreamSocketDependencies<Reader> {
   readonly counters: Counters;
 }
 
-/** The parts of one reader, besides those that it shares with all others. */
+/** The parts of one reader that it does not share with other readers. */
 export interface ReaderParts {
   readonly group: Group;
   readonly options: StreamOptions;
   readonly outlet: Outlet;
   /** Where reading begins. */
   readonly at: Position;
-  /** Undefined where nobody administers streams. */
+  /** The client, for administration and fair shares; undefined if the caller named none. */
   readonly client: StreamClient | undefined;
-  /** When it was opened, by the clock of the process: tenths of a second. A small integer, which takes no memory of its own. */
+  /** When the stream was opened, by the process's monotonic clock. Tenths of a second, because a small integer needs no memory beyond its field. */
   readonly openedTenths: number;
 }
 
 /**
- * - `behind`: everything up to the cursor has been written; catchup.ts reads on from there.
- * - `live`: everything up to the end of the tail has been written, or up to its cursor, if that is later. The fan-out
- *   writes new messages to it as they come.
- * - `blocked`: behind, with a full socket. Nothing is written to it before the socket drains. So the socket holds at most one write, which has a
+ * - `behind`: everything up to the cursor has been written. Catch-up reads on from there.
+ * - `live`: everything up to the end of the tail has been written, or up to the cursor, if that is later. The fan-out
+ *   writes new messages to the reader as they come.
+ * - `blocked`: behind, with a full socket. No message is written before the socket drains. So the socket holds at most one write, which has a
  *   bound of its own, and one heartbeat: a reader costs bounded memory (invariant 5).
- * - `dismissed`: the client was sent away. The connection closes a little later.
- * - `closed`: the socket is gone, or about to be.
+ * - `dismissed`: the client got `$busy`, and nothing is written any more. The registry closes the connection a tick later.
+ * - `closed`: the socket is closed, or closes in this turn of the event loop.
+ *
+ *   behind  ─ goLive ──────────────────► live       the cursor has reached the end of the tail
+ *   live    ─ fallBehind, leaveBehind ─► behind     too much is pending, the tail moves back, or the reader changes its group
+ *   live    ─ passOn ──────────────────► blocked    a sweep's write has filled the socket
+ *   behind  ─ any write ───────────────► blocked    the write has filled the socket
+ *   blocked ─ drained ─────────────────► behind
+ *   any of these ─ dismiss ────────────► dismissed
+ *   any ─ abort, closed ───────────────► closed
  */
 export type ReaderState = 'behind' | 'live' | 'blocked' | 'dismissed' | 'closed';
 
 /**
  * One stream: a cursor, a filter (its group's), and a socket (stream-socket.ts).
  *
- * It moves the cursor and writes in one turn of the event loop. So the position in a control event is true where the event stands in the stream (invariant 4).
+ * Each method writes and moves the cursor in one turn of the event loop. So the position in a control event covers exactly the messages before that event (invariant 4).
  */
 export class Reader {
   #group: Group;
   readonly client: StreamClient | undefined;
   readonly openedTenths: number;
-  /** Kept by heartbeats.ts. */
+  /** Only heartbeats.ts reads and sets it. */
   heartbeatSlot = 0;
-  /** Kept by stream-shares.ts. */
+  /** Only stream-shares.ts reads and sets it. */
   charge: Charge | undefined;
-  /** Shared by all readers: four fields in each stream would take more memory. */
+  /** All readers share this object. Its four fields in each reader would take more memory. */
   readonly #deps: ReaderDependencies;
   readonly #socket: StreamSocket<Reader>;
   /**
-   * The cursor: everything up to here has been written, and is not written again. A live reader seldom moves it, and has also been written what its group has (`position`).
-   * It is no object of its own: that would take 32 bytes more of each stream.
+   * The cursor, as an epoch and a number: everything up to it has been written, and is not written again. While a reader is live, its cursor may lag: `position` returns
+   * the later of the cursor and the group's end. A `Position` object would take 32 bytes more for each stream.
    */
   #epoch: string;
   #seq: number;
   #isLive = false;
-  /** How it ended; undefined while it is written to. */
+  /** The state after the stream's end; undefined before. */
   #end: 'dismissed' | 'closed' | undefined;
   #beats = 0;
-  /** Whether the fan-out has left it behind, through no known fault of its client. */
+  /** Whether the reader fell behind with room in its socket. It counts as slow only if its socket then fills during catch-up. */
   #isLeftBehind = false;
-  /** News that goes before any other frame with a position. */
+  /** Erasures and a changed filter that the client has not been told. They go before any other frame with a position. */
   #news: UntoldNews | undefined;
 
   constructor({ group, options, outlet, at, client, openedTenths }: ReaderParts, deps: ReaderDependencies) {
@@ -102,7 +112,7 @@ export class Reader {
     return this.#socket.outlet;
   }
 
-  /** How many heartbeats it has had. */
+  /** How many heartbeats the stream has had, without those while its group was waiting. */
   get beats(): number {
     return this.#beats;
   }
@@ -111,17 +121,17 @@ export class Reader {
     return this.#socket.isWebSocket ? 'websocket' : 'sse';
   }
 
-  /** How many pings it has had since its client was last heard; 0 where it has none. */
+  /** How many pings were sent since the client last sent anything; 0 for an event stream. */
   get unansweredPings(): number {
     return this.#socket.unansweredPings;
   }
 
-  /** Its client was heard: a pong, or anything else. */
+  /** Call it when a WebSocket's client has sent anything, such as a pong. */
   heard(): void {
     this.#socket.heard();
   }
 
-  /** Bytes of writes that have not ended, and bytes of the write under way that the kernel has not taken. */
+  /** Two counts: bytes of writes that have not ended, and bytes of the current write that the kernel has not taken. They shrink as the client reads. */
   get unsentBytes(): readonly number[] {
     return this.#socket.unsentBytes;
   }
@@ -131,7 +141,7 @@ export class Reader {
     return this.#socket.unsent;
   }
 
-  /** Whether nothing is written to its socket before that has drained. A heartbeat may fill the socket of a live reader, which then stays live until the next sweep. */
+  /** Whether the socket must drain before the next write. A heartbeat may fill the socket of a live reader, which then stays live until the next sweep. */
   get isFull(): boolean {
     return this.#socket.isFull;
   }
@@ -140,21 +150,21 @@ export class Reader {
     return this.#end === undefined && this.#isLive;
   }
 
-  /** Whether nothing is written to it any more. */
+  /** Whether the stream was dismissed or closed. Nothing is written to it any more. */
   get isGone(): boolean {
     return this.#end !== undefined;
   }
 
-  /** The number of its cursor. Nothing up to this number may be written to it again. */
+  /** The number of the cursor. No message up to this number may be written again. */
   get cursorSeq(): number {
     return this.#seq;
   }
 
   /**
-   * Up to here, everything that the stream wants was written: its cursor, or `end` where it is live and that is later.
-   * Without `end`, true only while its group is not waiting (`Group.isWaiting`).
+   * The position up to which the stream got all its messages: the cursor, or `end` if the reader is live and `end` is later.
    *
-   * @param end How far its group has been written.
+   * Example with a cursor at 40 and a group that was written up to 60: 60 for a live reader, 40 for a reader that is behind.
+   * @param end How far the group has been written. The default is right only while the group is not waiting (`Group.isWaiting`).
    */
   position(end: Position = this.#deps.tail.position): Position {
     return this.#isLive && end.seq >= this.#seq ? end : { epoch: this.#epoch, seq: this.#seq };
@@ -171,7 +181,7 @@ export class Reader {
     if (gap !== undefined) this.gap({ at, gap });
   }
 
-  /** Says that something may be missing, and moves the cursor to `at`. The reader is not live. */
+  /** Writes `$gap`, and moves the cursor to `at`. Call it only for a reader that is not live. Without `gap` it only moves the cursor. */
   gap({ at, gap }: Start): void {
     this.#tellNews();
     if (gap !== undefined) {
@@ -184,18 +194,17 @@ export class Reader {
   }
 
   /**
-   * Writes messages after the cursor of a reader that is behind, and moves the cursor to `end`. Invariant 4: both happen in one turn of the event
-   * loop, the frames first.
+   * Writes the messages after the cursor of a reader that is behind, and then moves the cursor to `end`, in the same turn of the event loop (invariant 4).
    */
   catchUp(bundle: Bundle, end: Position): void {
-    // Also without a message: the client learns of the new filter at the position where it took effect.
+    // Even if the bundle is empty: the client must learn of the new filter at the position where it took effect.
     this.#tellNews();
     this.#deliver(bundle);
     if (this.#isLeftBehind && this.isFull) this.#countSlow();
     this.#advanceTo(end);
   }
 
-  /** The cursor has reached the end of the tail: from now on the fan-out writes to the reader, unless its socket is full. */
+  /** Makes the reader live, unless its socket is full. Call it when the cursor has reached the end of the tail. */
   goLive(): void {
     this.#tellNews();
     this.#advanceTo(this.#deps.tail.position);
@@ -205,9 +214,9 @@ export class Reader {
   }
 
   /**
-   * Writes new messages to a live reader. If that fills its socket, it falls behind.
+   * Writes new messages to a live reader. If the write fills its socket, it falls behind.
    *
-   * @param end How far it has been written then.
+   * @param end The position up to which the bundle goes. The reader falls behind there.
    */
   passOn(bundle: Bundle, end: Position): void {
     this.#deliver(bundle);
@@ -216,7 +225,7 @@ export class Reader {
     this.#countSlow();
   }
 
-  /** Ends being live because more is published than sweeps can take: that is no fault of its client. */
+  /** Makes a live reader fall behind because of the service, such as more messages than sweeps can write. It does not count as slow, unless its socket is full. */
   leaveBehind(end: Position): void {
     if (!this.isLive) return;
     this.fallBehind(end);
@@ -229,15 +238,15 @@ export class Reader {
     this.#deps.counters.fellBehind++;
   }
 
-  /** A sweep has written everything up to `end` to this reader, if it is live still, but not to all of its group. */
+  /** Moves the cursor of a reader that is still live after a sweep's write. Until the sweep ends, the cursor shows that this reader is ahead of others in its group. */
   skipTo(end: Position): void {
     if (this.isLive) this.#advanceTo(end);
   }
 
   /**
-   * Ends being live, at the position that the reader has reached.
+   * Makes a live reader fall behind, at the position that it has reached.
    *
-   * @param end How far its group has been written.
+   * @param end As for `position`
    */
   fallBehind(end?: Position): void {
     if (!this.isLive) return;
@@ -246,8 +255,8 @@ export class Reader {
   }
 
   /**
-   * Goes on in another group. It is not live: everything up to its cursor was written for the old group, and later messages are for this one (invariant 4). Its client is told at that
-   * position, before any frame with another position.
+   * Moves the reader to another group. Call it only for a reader that is not live: its cursor divides the messages of the two groups (invariant 4). The client gets the new filter's
+   * names at that position, before any frame with another position.
    */
   changeGroup(group: Group): void {
     this.#group = group;
@@ -256,10 +265,10 @@ export class Reader {
   }
 
   /**
-   * Announces erased messages that the client may have been sent before. Its group is not waiting.
+   * Announces erased messages that the client may have received. Call it only while the group is not waiting, because the frame has a position.
    *
-   * Bytes in a full socket cannot be taken back: the stream ends, and its client comes back for tombstones. Nothing is written to a full socket, so other news
-   * do not reach it.
+   * A full socket gets no announcement. If its unsent write may contain an erased message, the stream ends, because bytes in a socket cannot be taken back. Its client
+   * comes back and gets tombstones instead.
    */
   tellErased(news: ErasureNews): void {
     if (!this.#takesNews(news)) return;
@@ -267,7 +276,7 @@ export class Reader {
     this.#socket.tellErased(news, this.position());
   }
 
-  /** The same, once catch-up reaches the reader, which stops being live for it. To tell many readers at once would take too long. */
+  /** As `tellErased`, but when catch-up reaches the reader, which falls behind for this. Use it if announcing to all readers would make this turn too long. */
   tellErasedLater(news: ErasureNews): void {
     if (!this.#takesNews(news)) return;
     if (this.#news?.isFull === true) this.#tellNews();
@@ -287,7 +296,7 @@ export class Reader {
     if (this.#news?.tell(this.#socket, this.position()) === true) this.#news = undefined;
   }
 
-  /** Writes a sign of life (heartbeats.ts). */
+  /** Writes a heartbeat: a comment, a ping or `$cursor` (heartbeats.ts). */
   beat(): void {
     const socket = this.#socket;
     if (socket.isFull || this.isGone) return;
@@ -295,7 +304,7 @@ export class Reader {
       socket.ping();
       if (socket.isFull) return;
     }
-    // Messages are about to be written to it, and its position lies before them: a comment names none.
+    // Some messages of the group may be written and others pending. A comment names no position, so it cannot overtake them.
     if (this.isLive && this.group.isWaiting) return socket.say(HEARTBEAT);
     const at = this.position();
     const frame = heartbeatFrame({ control: socket.wantsControl, at, sentSeq: socket.sentSeq, beats: ++this.#beats }, socket.controlWriter);
@@ -303,17 +312,20 @@ export class Reader {
     else socket.sayAt(at, frame);
   }
 
-  /** Says when the credential of the stream ends. It names no position, so it may stand anywhere. */
+  /** Writes that the stream's credential ends soon. The frame has no position, so it may stand between any two messages. */
   warn(secondsLeft: number): void {
     if (this.#socket.wantsControl && !this.isGone) this.#socket.warn(expiringFrame(secondsLeft, this.#socket.controlWriter));
   }
 
-  /** Says who listens. As `tell`. */
+  /** Writes a change of presence. As `tell`. */
   tellPresence(frame: Buffer): boolean {
     return this.tell(this.#socket.isWebSocket ? presenceTextFrame(frame) : frame);
   }
 
-  /** Writes a frame that names no position, so it may stand anywhere. @returns False where the socket is full: nothing is written to it (invariant 5). */
+  /**
+   * Writes a frame without a position, which may stand between any two messages.
+   * @returns False if the socket is full, and nothing was written (invariant 5)
+   */
   tell(frame: Buffer): boolean {
     if (this.isGone) return true;
     if (this.isFull) return false;
@@ -321,12 +333,12 @@ export class Reader {
     return true;
   }
 
-  /** The socket has room again. Returns whether it was full. */
+  /** Call it when the socket has drained. Returns whether it was full. */
   drained(): boolean {
     return this.#socket.drained();
   }
 
-  /** Sends the client away: it comes back after `retryMs`. Its connection is closed a little later (delayed-close.ts). */
+  /** Writes `$busy`, and ends the stream. The client comes back after `retryMs`. The registry closes its connection a tick later (delayed-close.ts). */
   dismiss(retryMs: number, reason: BusyReason): void {
     if (this.isGone) return;
     this.#tellNews();
@@ -340,26 +352,26 @@ export class Reader {
     this.#socket.destroySoon();
   }
 
-  /** Ends the stream, because there is no room for the bytes that its client does not read. */
+  /** Evicts the stream, because the unread writes of all streams exceed their bound (unread-writes.ts). */
   giveWay(): void {
     if (!this.isGone) this.#deps.counters.cut.unread++;
     this.abort();
   }
 
-  /** Ends the stream at once. */
+  /** Ends the stream at once, and drops its unsent bytes. */
   abort(): void {
     this.closed();
     this.#socket.destroy();
   }
 
-  /** The socket is gone. */
+  /** Call it when the socket has closed. */
   closed(): void {
     this.#leave();
     this.#end = 'closed';
     this.#socket.closed();
   }
 
-  /** Ends being live. While its group is waiting, its position is not known. */
+  /** Ends being live. While the group is waiting, the reader's position is unknown here, so the cursor stays. */
   #leave(): void {
     if (this.group.isWaiting) this.#isLive = false;
     else this.fallBehind();
@@ -370,7 +382,7 @@ export class Reader {
     this.#seq = seq;
   }
 
-  /** Moves on to a later position; an earlier one changes nothing. */
+  /** Moves the cursor to a later position. Ignores an earlier position: a reader may be ahead of the tail. */
   #advanceTo(at: Position): void {
     if (at.seq > this.#seq) this.#moveTo(at);
   }

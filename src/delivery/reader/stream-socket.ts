@@ -9,28 +9,28 @@ import { HEARTBEAT, type BusyReason, type ControlWriter, type Form } from '../fr
 import { controlTextFrame, PING } from '../frames/text-frame.ts';
 import type { Unread, UnreadWrites } from './unread-writes.ts';
 
-/** The connection of a stream, as far as its socket needs it: `net.Socket` is one. */
+/** The part of a connection that a stream uses. `net.Socket` implements it. */
 export interface Outlet {
   write(bytes: Uint8Array): boolean;
-  /** Bytes that the kernel has not taken yet. */
+  /** Bytes of all writes that have not ended, including the current write. */
   readonly writableLength: number;
-  /** Whether a `drain` event will tell when it has. */
+  /** Whether a write reached the high-water mark, so that a `drain` event follows. */
   readonly writableNeedDrain: boolean;
-  /** Closes once everything written has left. */
+  /** Closes after the kernel has taken all written bytes. */
   destroySoon(): void;
   destroy(): unknown;
-  /** Node's handle of a TCP socket. It alone tells how much of a write the kernel has not taken yet; Node's own timeouts use it, too. */
+  /** Node's handle of a TCP socket. Only its `writeQueueSize` shows progress within one write. It is internal, but Node's own socket timeouts rely on it, too. */
   readonly _handle?: { readonly writeQueueSize: number } | null;
   /** The two ends of the connection, while it is open. */
   readonly localAddress?: string | undefined;
   readonly localPort?: number | undefined;
   readonly remoteAddress?: string | undefined;
   readonly remotePort?: number | undefined;
-  /** Bytes that were written to it, those that wait among them. */
+  /** All bytes ever written, including bytes that still wait here. */
   readonly bytesWritten?: number;
 }
 
-/** A client's wishes for its stream. */
+/** The options of a stream's request. */
 export interface StreamOptions extends StreamFraming {
   readonly form: Form;
   /** Whether control events are wanted. */
@@ -39,7 +39,7 @@ export interface StreamOptions extends StreamFraming {
   readonly presence?: boolean;
 }
 
-/** Shared by all sockets. Each stream stands for itself there. */
+/** All sockets share these. `fullSockets` and `unread` have streams, not sockets, as members. */
 export interface StreamSocketDependencies<Stream extends Fillable & Unread> {
   readonly counters: Pick<Counters, 'deliveredBytes'>;
   readonly fullSockets: FullSockets<Stream>;
@@ -54,14 +54,14 @@ export interface StreamSocketParts<Stream> {
   readonly sentSeq: number;
 }
 
-/** The one control frame that is the same for all: encoded once. */
+/** The heartbeat as an HTTP chunk. It is the same for all streams, so it is encoded once. */
 const HEARTBEAT_CHUNK = httpChunk([HEARTBEAT]);
 
 const NOTHING = Buffer.alloc(0);
 
 type StreamFormat = Omit<StreamOptions, 'presence'>;
 
-/** All formats that streams have had: a few dozen. A stream that kept a format of its own would take 24 bytes more. */
+/** All formats that streams have had, a few dozen at most. Streams share them, because a format of its own would take 24 bytes more for each. */
 const formats: StreamFormat[] = [];
 
 function sharedFormat({ form, control, chunked, lastChunk }: StreamOptions): StreamFormat {
@@ -74,22 +74,22 @@ function sharedFormat({ form, control, chunked, lastChunk }: StreamOptions): Str
 /**
  * The socket of one stream. It writes frames in the form that the client asked for: an event stream, with or without chunks, or a WebSocket.
  *
- * Everything that a stream ever sends passes through `#write`, control events too. So the order on the connection is the order of the calls (invariant 4).
+ * Everything that a stream sends passes through `#write`, control events too. So the order on the connection is the order of the calls (invariant 4).
  *
- * A write that the kernel does not take fills the socket until it drains. Only the reader knows what must wait for that.
+ * A write that reaches the high-water mark makes the socket full until it drains. The socket still writes when it is full: the reader decides which frames must wait.
  */
 export class StreamSocket<Stream extends Fillable & Unread> {
   readonly #stream: Stream;
   readonly #outlet: Outlet;
-  /** The same for all: three fields of each stream would be more. */
+  /** All sockets share this object. Its three fields in each socket would take more memory. */
   readonly #shared: StreamSocketDependencies<Stream>;
   readonly #format: StreamFormat;
   #isFull = false;
-  /** Whether it was given a warning that it has not taken yet. */
+  /** Whether a warning was written to the full socket. No second warning follows before it drains. */
   #isWarned = false;
   #unansweredPings = 0;
   #sentSeq: number;
-  /** The number of the first message of the last write that had some. While the socket is full, that write is in it. */
+  /** The number of the first message of the last write with messages. While the socket is full, it may contain that write. */
   #wroteFrom: number | undefined;
 
   constructor({ stream, outlet, options, sentSeq }: StreamSocketParts<Stream>, shared: StreamSocketDependencies<Stream>) {
@@ -113,12 +113,12 @@ export class StreamSocket<Stream extends Fillable & Unread> {
     return this.#format.control;
   }
 
-  /** How control events are written; undefined for those of an event stream. */
+  /** The encoder of control events for a WebSocket; undefined for an event stream, whose encoder is the default. */
   get controlWriter(): ControlWriter | undefined {
     return this.isWebSocket ? controlTextFrame : undefined;
   }
 
-  /** Whether a write has found it full since it last drained. */
+  /** Whether a write has reached the high-water mark since the socket last drained. */
   get isFull(): boolean {
     return this.#isFull;
   }
@@ -128,22 +128,22 @@ export class StreamSocket<Stream extends Fillable & Unread> {
     return this.#outlet.writableLength;
   }
 
-  /** The same, and bytes of the write under way that the kernel has not taken. */
+  /** Two counts: `unsent`, and bytes of the current write that the kernel has not taken. */
   get unsentBytes(): readonly number[] {
     return [this.#outlet.writableLength, this.#outlet._handle?.writeQueueSize ?? 0];
   }
 
-  /** How many pings a WebSocket has had since its client was last heard; 0 where it has none. */
+  /** How many pings were sent since the client last sent anything; 0 for an event stream. */
   get unansweredPings(): number {
     return this.#unansweredPings;
   }
 
-  /** The number in the last id that was sent. */
+  /** The number in the last id that was written to the stream, by a message or a control event. */
   get sentSeq(): number {
     return this.#sentSeq;
   }
 
-  /** Whether one of the erased messages may lie in it, while it is full. */
+  /** Whether the unsent bytes of a full socket may contain one of the erased messages. */
   mayHold(news: ErasureNews): boolean {
     return news.isAbout(this.#wroteFrom ?? Infinity, this.#sentSeq);
   }
@@ -154,7 +154,7 @@ export class StreamSocket<Stream extends Fillable & Unread> {
 
   /**
    * Writes the first frame.
-   * @param head What comes before it on the connection.
+   * @param head The response head, if it was not written yet. It goes out before the frame.
    */
   open(frame: Buffer, head: Buffer | undefined): void {
     if (head === undefined) this.say(frame);
@@ -162,7 +162,7 @@ export class StreamSocket<Stream extends Fillable & Unread> {
     else this.#write(Buffer.concat([head, this.#format.chunked ? httpChunk([frame]) : frame]));
   }
 
-  /** @param bundle Not an empty one. */
+  /** Writes a bundle of at least one message. */
   deliver(bundle: Bundle): void {
     this.#wroteFrom = bundle.messages[0]!.seq;
     this.#sentSeq = bundle.last!.seq;
@@ -171,7 +171,7 @@ export class StreamSocket<Stream extends Fillable & Unread> {
     if (bytes.length > 0) this.#write(bytes);
   }
 
-  /** Writes a frame. A WebSocket has no heartbeats but pings. */
+  /** Writes a frame without a position. Skips comments on a WebSocket: its heartbeats are pings. */
   say(frame: Buffer): void {
     if (this.isWebSocket && (frame === HEARTBEAT || frame === NOTHING)) return;
     if (!this.#format.chunked) this.#write(frame);
@@ -184,17 +184,17 @@ export class StreamSocket<Stream extends Fillable & Unread> {
     this.#sentSeq = at.seq;
   }
 
-  /** The stream goes on at another position, whose id counts as sent. */
+  /** Call it when the reader's cursor has moved to another position. Counts that position's id as sent. */
   movedTo({ seq }: Position): void {
     this.#sentSeq = seq;
   }
 
-  /** A comment for a client without control events. A WebSocket has none. */
+  /** Returns a comment for a client without control events, or nothing for a WebSocket, which has no comments. */
   comment(comment: Buffer): Buffer {
     return this.isWebSocket ? NOTHING : comment;
   }
 
-  /** Tells of erasures before this position. */
+  /** Writes the erasures that the client may have to know, with the id `at`. */
   tellErased(news: ErasureNews, at: Position): void {
     const bytes = news.bytes(at, this.#format.form, this.#format.chunked);
     if (bytes === undefined) return;
@@ -207,7 +207,10 @@ export class StreamSocket<Stream extends Fillable & Unread> {
     this.#write(PING);
   }
 
-  /** Says something that cannot wait. A full socket gets it, too, once before it drains: each renewal of a credential could bring another warning (invariant 5). */
+  /**
+   * Writes a frame that cannot wait for a full socket to drain. A full socket gets only one such frame, because each renewal of a credential could bring another
+   * warning (invariant 5).
+   */
   warn(frame: Buffer): void {
     if (this.#isWarned) return;
     this.say(frame);
@@ -219,7 +222,7 @@ export class StreamSocket<Stream extends Fillable & Unread> {
     this.#write(farewell(this.#format, retryMs, reason));
   }
 
-  /** It has room again. Returns whether it was full. */
+  /** Call it on the event `drain`. Returns whether the socket was full. */
   drained(): boolean {
     this.#shared.unread.delete(this.#stream);
     if (!this.#isFull) return false;
@@ -229,7 +232,7 @@ export class StreamSocket<Stream extends Fillable & Unread> {
     return true;
   }
 
-  /** It is gone, or about to be. */
+  /** Call it when the connection has closed or is about to. */
   closed(): void {
     this.#shared.fullSockets.delete(this.#stream);
     this.#shared.unread.delete(this.#stream);
@@ -247,13 +250,13 @@ export class StreamSocket<Stream extends Fillable & Unread> {
   #write(bytes: Buffer): void {
     this.#outlet.write(bytes);
     this.#shared.counters.deliveredBytes += bytes.length;
-    // A large write returns false even where the kernel took it all; only what is left over means that the socket is full.
+    // `write` returns false for a large write even if the kernel took all of it. Only unsent bytes mean that the socket is full.
     if (this.#outlet.writableLength === 0) return;
     if (!this.#isFull && this.#outlet.writableNeedDrain) {
       this.#isFull = true;
       this.#shared.fullSockets.add(this.#stream);
     }
-    // Last: it may end this stream.
+    // This comes last, because it may evict this stream.
     this.#shared.unread.add(this.#stream, bytes);
   }
 }

@@ -1,15 +1,15 @@
 /** A stream whose client has not taken everything that was written to it. */
 export interface Unread {
-  /** Bytes that its socket has not handed to the kernel. */
+  /** Bytes that the socket has not handed to the kernel. */
   readonly unsent: number;
   /** Ends the stream: its client comes back with its position. */
   giveWay(): void;
 }
 
-/** The memory of one write besides its bytes, in the socket's queue and here. An estimate. */
+/** The estimated memory of one write without its bytes: an entry in the socket's queue, and an entry here. */
 const WRITE_OVERHEAD_BYTES = 256;
 
-/** The writes that the socket of a stream still holds, in their order. */
+/** The writes of one stream that its socket has not handed to the kernel, in order. */
 interface Held {
   readonly writes: Uint8Array[];
   /** The bytes of these writes together. */
@@ -17,19 +17,21 @@ interface Held {
 }
 
 export interface UnreadWritesOptions {
-  /** Stops streams that are not read from filling the memory, each with a write of its own. */
+  /** The most memory of unread writes. Stops many streams whose clients do not read from filling the memory, each with one write. */
   readonly maxBytes: number;
 }
 
 /**
- * The writes that lie in the sockets of all streams. Thousands of streams may share one write: its memory counts once. Past the bound, the stream that
- * has held something for longest is closed. So slow clients are served as long as there is room, and those that came later are not closed for those before.
+ * The unread writes of all streams. Thousands of streams may share one write, whose memory counts once. Above the bound, the stream that has had unread bytes for the
+ * longest time is evicted. So slow clients are served while there is room, and a client that became slow later is evicted later.
+ *
+ * Example: one block of 64 KiB was written to 1,000 slow streams. It counts as 64 KiB and 1,000 times `WRITE_OVERHEAD_BYTES`, until the last of them has sent it.
  */
 export class UnreadWrites<Stream extends Unread> {
   readonly #maxBytes: number;
-  /** In the order in which they began to hold something. */
+  /** In the order in which the streams began to have unread bytes. */
   readonly #held = new Map<Stream, Held>();
-  /** How many writes lie in each block of memory. */
+  /** How many unread writes use each block of memory. */
   readonly #blocks = new Map<ArrayBufferLike, number>();
   #bytes = 0;
 
@@ -41,7 +43,7 @@ export class UnreadWrites<Stream extends Unread> {
     return this.#bytes;
   }
 
-  /** A write was made, and the kernel has not taken everything. It may end streams, this one among them. */
+  /** Call it after a write that the kernel did not take as a whole. It may evict streams, including this stream. */
   add(stream: Stream, write: Uint8Array): void {
     let held = this.#held.get(stream);
     if (held === undefined) this.#held.set(stream, (held = { writes: [], bytes: 0 }));
@@ -56,7 +58,7 @@ export class UnreadWrites<Stream extends Unread> {
     if (this.#bytes > this.#maxBytes) this.#makeRoom();
   }
 
-  /** The socket has handed over everything, or is gone. */
+  /** Call it when the socket has handed all bytes to the kernel, or has closed. */
   delete(stream: Stream): void {
     const held = this.#held.get(stream);
     if (held === undefined) return;
@@ -67,13 +69,13 @@ export class UnreadWrites<Stream extends Unread> {
   #makeRoom(): void {
     for (const stream of this.#held.keys()) {
       if (this.#bytes <= this.#maxBytes) return;
-      // A socket that was never full does not tell that it is empty.
+      // A socket that never reached its high-water mark emits no `drain`, so it may be empty here.
       if (stream.unsent > 0) stream.giveWay();
       this.delete(stream);
     }
   }
 
-  /** The first write leaves first. */
+  /** Forgets the oldest writes, as far as the unsent bytes show that they have left. */
   #forgetSent(held: Held, unsent: number): void {
     let sent = 0;
     while (sent < held.writes.length && held.bytes - held.writes[sent]!.length >= unsent) this.#forget(held, held.writes[sent++]!);

@@ -5,15 +5,15 @@ import { topicsFrame } from '../frames/sse.ts';
 import type { StreamSocket } from './stream-socket.ts';
 import type { Unread } from './unread-writes.ts';
 
-/** How many erasures one stream may have yet to be told. Stops erasures that come faster than catch-up from filling the memory. */
+/** The most erasures that wait here for one stream. Stops erasures that come faster than catch-up from filling the memory. */
 const NEWS_MAX_ENTRIES = 100;
 
-/** News for one stream, told before its next frame with a position: erasures, and its other filter. Only a stream with news has this object. */
+/** Announcements that a stream must get before its next frame with a position: of erasures, and of a changed filter. Only a stream with such news has this object. */
 export class UntoldNews {
   #erasures: ErasureNews[] = [];
   #topics: readonly string[] | undefined;
 
-  /** Whether the news must be told now, before there are more erasures. */
+  /** Whether there is no room for another erasure. Call `tell` before `erased` then. */
   get isFull(): boolean {
     return this.#erasures.length >= NEWS_MAX_ENTRIES;
   }
@@ -22,14 +22,14 @@ export class UntoldNews {
     this.#erasures.push(news);
   }
 
-  /** The stream has another filter. */
+  /** Call it when the stream has got another filter. Only the newest filter is announced. */
   changedTo(topics: readonly string[]): void {
     this.#topics = topics;
   }
 
   /**
-   * Tells everything. A full socket gets nothing: its stream will be told of the filter later. Of erasures it need not hear, because catch-up brings tombstones.
-   * @returns Whether nothing is left to be told.
+   * Writes all announcements. If the socket is full, drops those of erasures, because catch-up brings tombstones instead, and keeps that of the filter.
+   * @returns Whether all announcements were written or dropped
    */
   tell(socket: Pick<StreamSocket<Fillable & Unread>, 'isFull' | 'tellErased' | 'sayAt' | 'controlWriter'>, at: Position): boolean {
     const erasures = this.#erasures;
