@@ -1,5 +1,6 @@
 import { MessageWait, type MessageWaitDependencies } from '../delivery/message-wait.ts';
-import type { Found, History } from '../log/history/history-pages.ts';
+import type { History } from '../log/history/history-pages.ts';
+import type { Found } from '../log/history/page.ts';
 import type { Starts } from '../log/history/start-position.ts';
 import type { Tail } from '../log/tail/tail.ts';
 import type { Gap } from '../model/gap.ts';

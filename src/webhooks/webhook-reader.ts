@@ -1,6 +1,7 @@
 import type { Audience } from '../delivery/audience.ts';
 import { MessageWait } from '../delivery/message-wait.ts';
-import type { Found, History } from '../log/history/history-pages.ts';
+import type { History } from '../log/history/history-pages.ts';
+import type { Found } from '../log/history/page.ts';
 import type { Starts } from '../log/history/start-position.ts';
 import type { Tail } from '../log/tail/tail.ts';
 import type { Message } from '../model/message.ts';
