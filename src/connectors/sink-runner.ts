@@ -120,7 +120,7 @@ export class SinkRunner implements Runner {
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
-    while (!signal.aborted) {
+    for (let goesOn = !signal.aborted; goesOn; goesOn = await this.#retry.passes(signal)) {
       let sink: Sink | undefined;
       try {
         await this.#locate();
@@ -134,7 +134,6 @@ export class SinkRunner implements Runner {
         if (sink !== undefined) await this.#close(sink);
       }
       await this.#tryToStoreCursor();
-      await this.#retry.wait(signal);
     }
   }
 
