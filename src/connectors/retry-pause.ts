@@ -29,9 +29,15 @@ export class RetryPause {
     this.#failures = 0;
   }
 
-  /** Resolves after the pause, or at once if the signal aborts: check the signal after it. */
+  /** Resolves after the pause. @throws the signal's reason, as soon as it aborts */
   async wait(signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
+    await this.passes(signal);
+    signal.throwIfAborted();
+  }
+
+  /** Waits as `wait` does, for the condition of a loop. @returns Whether the pause is over; false as soon as the signal aborts. */
+  async passes(signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return false;
     if (this.#clock.monotonic() - this.#openedAt >= STEADY_MS) this.#failures = 0;
     this.#openedAt = Infinity;
     const most = Math.min(CONNECTOR_RETRY_MIN_MS * 2 ** Math.min(this.#failures++, 16), CONNECTOR_RETRY_MAX_MS);
@@ -42,5 +48,6 @@ export class RetryPause {
     await promise;
     timer.cancel();
     signal.removeEventListener('abort', end);
+    return !signal.aborted;
   }
 }

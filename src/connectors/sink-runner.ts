@@ -1,5 +1,6 @@
 import { MessageWait, type MessageWaitDependencies } from '../delivery/message-wait.ts';
-import type { Found, History } from '../log/history/history-pages.ts';
+import type { History } from '../log/history/history-pages.ts';
+import type { Found } from '../log/history/page.ts';
 import type { Starts } from '../log/history/start-position.ts';
 import type { Tail } from '../log/tail/tail.ts';
 import type { Gap } from '../model/gap.ts';
@@ -119,7 +120,7 @@ export class SinkRunner implements Runner {
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
-    while (!signal.aborted) {
+    for (let goesOn = !signal.aborted; goesOn; goesOn = await this.#retry.passes(signal)) {
       let sink: Sink | undefined;
       try {
         await this.#locate();
@@ -133,7 +134,6 @@ export class SinkRunner implements Runner {
         if (sink !== undefined) await this.#close(sink);
       }
       await this.#tryToStoreCursor();
-      await this.#retry.wait(signal);
     }
   }
 

@@ -79,7 +79,7 @@ export class SourceRunner implements Runner {
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
-    while (!signal.aborted) {
+    for (let goesOn = !signal.aborted; goesOn; goesOn = await this.#retry.passes(signal)) {
       let source: Source | undefined;
       const readingEnded = new AbortController();
       try {
@@ -96,7 +96,6 @@ export class SourceRunner implements Runner {
         // Wait for the calls of this source: the next source delivers their records again, and two calls must not store the same record.
         await this.#calls;
       }
-      await this.#retry.wait(signal);
     }
   }
 
@@ -211,7 +210,6 @@ export class SourceRunner implements Runner {
         if (!(error instanceof StoreError)) throw error;
         this.#state.failed(error);
         await this.#retry.wait(signal);
-        signal.throwIfAborted();
       }
     }
   }

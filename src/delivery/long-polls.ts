@@ -1,4 +1,5 @@
-import { unavailable, type Found, type History, type Search } from '../log/history/history-pages.ts';
+import { unavailable, type History } from '../log/history/history-pages.ts';
+import type { Found, Search } from '../log/history/page.ts';
 import type { StartOptions, StartRequest, Starts } from '../log/history/start-position.ts';
 import type { Tail } from '../log/tail/tail.ts';
 import type { Gap } from '../model/gap.ts';

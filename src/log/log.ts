@@ -19,30 +19,31 @@ import { TopicReads } from './history/topic-reads.ts';
 import { WalkTurns } from './history/walk-turns.ts';
 
 /**
- * This room is the message log as one instance sees it. Drafts come in through the publisher, which stores them in group commits and tells the bus.
- * The tail holds the newest messages in order: from this instance's commits, the bus, and the store. It passes each to its listener, the room delivery.
- * `Starts` turns a client's request into a position in the log, `History` reads pages from there, and retention deletes the oldest messages. The eraser takes
- * messages back.
+ * This room is the message log as one instance sees it. Drafts come in through the publisher, which stores them in group commits and sends them over the bus.
+ * The tail keeps the newest messages in memory, in order: from this instance's commits, the bus, and the store. It passes each message to its listener, `src/delivery/`.
+ * `Starts` turns a client's request into a position, `History` reads pages from there, retention deletes the oldest messages, and the eraser makes tombstones.
+ *
+ * Read `publisher/publisher.ts` first, then `tail/tail.ts`, `history/history-pages.ts` and `retention/retention.ts`. This file only connects them.
  */
 
-/** Bounds the reads under way for pages, for the newest messages, and for positions by their time. Stops a burst of requests from keeping streams and publishers from the log. */
+/** Bounds the reads under way for pages, for the newest messages, and for positions by their time. Stops a burst of requests from delaying streams and publishers. */
 const HISTORY_READS = 4;
-/** Bounds how many reads may wait for one of these. */
+/** Bounds the reads that wait for a place among `HISTORY_READS`. Further reads are refused. */
 const HISTORY_WAITING_READS = 1_000;
 
 export interface MessageLogSettings {
   /** Memory for the newest messages. Bytes. */
   readonly tailBytes: number;
-  /** How often the head of the log is looked at. */
+  /** How often the tail polls the head of the log. */
   readonly pollMs: number;
-  /** How much may wait for its commit. Messages, and bytes of data. */
+  /** The bounds of the publish queue: messages, and bytes of data. */
   readonly queueMessages: number;
   readonly queueBytes: number;
   /** Older messages are deleted; 0 disables the limit. */
   readonly retentionMs: number;
   /** The most bytes of messages: beyond it the oldest messages are deleted. 0 disables the limit. */
   readonly retentionBytes: number;
-  /** The most of that one topic, and one sender, may hold. Percent; 0 is no limit. */
+  /** The quota of one topic, and of one sender, in percent of `retentionBytes`. 0 disables it. */
   readonly topicShare: number;
   readonly senderShare: number;
   /** The most idempotency keys: beyond it the oldest keys are deleted. 0 disables the limit. */
@@ -62,7 +63,7 @@ export interface MessageLogDependencies {
   readonly settings: MessageLogSettings;
 }
 
-/** The parts of the room, put together. */
+/** Assembles the parts of the room. */
 export class MessageLog {
   readonly storeClock: StoreClock;
   readonly tail: Tail;
@@ -91,26 +92,26 @@ export class MessageLog {
     this.eraser = new Eraser({ store, tail, storeClock, bus, clock, counters, logger, audit });
   }
 
-  /** Why the log cannot be read or written; undefined when it can. */
+  /** Why the log cannot be read or written now; undefined if it can. */
   get failure(): string | undefined {
     return this.tail.failure ?? this.publisher.failure;
   }
 
   /**
-   * The secret of an epoch, if it is the newest one of the log. It proves on the bus that a sender can read the log. An older secret, perhaps out of an old
-   * backup, proves nothing. Undefined too where an older program began the epoch.
+   * The secret with which an instance proves on the bus that it can read the log. Undefined unless the epoch is the newest of the log, because
+   * anybody with an old backup has older secrets. Also undefined if a program that knew no secrets began the epoch.
    */
   secretOf(epoch: string): string | undefined {
     const newest = this.tail.log?.lineage.epochs.at(-1);
     return newest?.epoch === epoch ? newest.secret : undefined;
   }
 
-  /** The newest epoch of the log that this instance knows, and the log's clock; the epoch is '' before the log is open. */
+  /** The newest known epoch and the log's clock, for the envelopes of the bus. The epoch is '' until the log is open. */
   sealing(): { readonly epoch: string; readonly now: number } {
     return { epoch: this.tail.log?.lineage.epochs.at(-1)?.epoch ?? '', now: this.storeClock.now() };
   }
 
-  /** Begins with a log that the store has just opened; resolves when the tail has reached its head. */
+  /** Starts with the state of a log that the store has just opened. Resolves when the tail has read up to the head. */
   async open(log: LogState, listener: TailListener): Promise<void> {
     await Promise.all([this.tail.open(log, listener), this.#quota?.open()]);
   }

@@ -1,10 +1,10 @@
-/** Surrogates stand for characters that come after all others in UTF-8. */
+/** Moves surrogates behind all other UTF-16 units: they encode characters that UTF-8 sorts last. */
 function rank(unit: number): number {
   if (unit >= 0xe000) return unit - 0x800;
   return unit >= 0xd800 ? unit + 0x2000 : unit;
 }
 
-/** The order of texts by their bytes in UTF-8, which is that of Redis and of the stores. */
+/** Compares texts by their bytes in UTF-8, as Redis and the stores do. */
 export function byBytes(one: string, other: string): number {
   const length = Math.min(one.length, other.length);
   for (let at = 0; at < length; at++) {
@@ -14,7 +14,7 @@ export function byBytes(one: string, other: string): number {
   return one.length - other.length;
 }
 
-/** The first entries after a given one, in order. One pass: sorting all of them would keep everything else waiting. */
+/** The first `limit` items whose name comes after `after`, sorted by name. Makes one pass, because sorting all items would block the event loop. */
 export function firstAfter<Item>(items: Iterable<Item>, nameOf: (item: Item) => string, after: string, limit: number): Item[] {
   const found: Item[] = [];
   for (const item of items) {

@@ -2,17 +2,17 @@ import { isUtf8 } from 'node:buffer';
 import { Problem } from './problem.ts';
 
 /**
- * The parts of a message that a publisher gives, checked one by one; `topic.ts` checks the topic. Each function throws a
+ * Checks of the parts of a message that a publisher gives; `topic.ts` checks the topic. Each function throws a
  * `Problem` that names the field. Messages from the bus pass the same checks.
  */
 
 /** The default event: its frame has no `event:` line. */
 const DEFAULT_EVENT = 'message';
 
-/** A name that a native EventSource fires by itself: its handlers would take the message for a lost or open connection. */
+/** Events that a native EventSource fires by itself. A page's handlers would take such a message for a lost or opened connection. */
 const RESERVED_EVENTS = new Set(['error', 'open']);
 
-/** The event name of a message; undefined is the default. */
+/** Checks the event name of a message. @returns undefined for the default name. */
 export function checkEvent(event: string, maxBytes: number, field = 'event'): string | undefined {
   if (event === DEFAULT_EVENT) return undefined;
   const why = event === '' ? 'it is empty'
@@ -26,17 +26,17 @@ export function checkEvent(event: string, maxBytes: number, field = 'event'): st
   return event;
 }
 
-/** Some editors and shells put it before a text. */
+/** Some editors and shells put this character before a text. */
 const BYTE_ORDER_MARK = '\ufeff';
 
-/** Text may be anything that is UTF-8. */
+/** Text must only be UTF-8. */
 export function checkText(data: Uint8Array, what = 'The body'): void {
   if (isUtf8(data)) return;
   const isUtf16 = (data[0] === 0xff && data[1] === 0xfe) || (data[0] === 0xfe && data[1] === 0xff);
   throw new Problem('invalid-data', `${what} is not UTF-8${isUtf16 ? ': it begins with the byte order mark of UTF-16' : ''}.`, { field: 'body' });
 }
 
-/** JSON is kept as it is written; here it must only be JSON. A byte order mark is not JSON (RFC 8259, section 8.1). */
+/** Checks that data is JSON. The log keeps its source text, so the parsed value is dropped. A byte order mark is not JSON (RFC 8259, section 8.1). */
 export function checkJson(data: Buffer): void {
   checkText(data);
   const text = data.toString();
@@ -47,7 +47,7 @@ export function checkJson(data: Buffer): void {
   }
 }
 
-/** The parser's message about the text that the caller sent. */
+/** Why a text is no JSON: the parser's message, or a byte order mark. */
 export function whyNotJson(error: unknown, text: string): string {
   if (text.startsWith(BYTE_ORDER_MARK)) return 'it begins with a byte order mark (the bytes EF BB BF), which JSON does not have';
   return error instanceof SyntaxError ? error.message : 'it cannot be parsed';

@@ -4,40 +4,40 @@ import { TopicScope } from './topic-scope.ts';
 import type { Filter } from './topic.ts';
 
 /**
- * The rights of a sender on topics. Admission yields it from the request's head. The publisher and the readers require it, because they
- * alone learn all topics. A batch names its topics in its body, and only the log knows the topic of an id.
+ * The rights of a sender on topics. Admission finds the grant from a request's head, but cannot check it: a batch names its topics in its body, and
+ * only the log has the topic of an id. So the publisher and the readers check it, where they have the topics.
  */
 export interface Grant {
   /** Whether messages may be published to a topic. */
   mayPublish(topic: string): boolean;
-  /** The topics and patterns that may be published to; absent where all may be. */
+  /** The topics and patterns that may be published to; absent for all. */
   readonly publishable?: readonly string[];
   /** Whether every topic that a pattern matches may be read. A topic is a pattern that matches itself. */
   mayRead(pattern: string): boolean;
-  /** The topics and patterns that may be read; absent where all may be. */
+  /** The topics and patterns that may be read; absent for all. */
   readonly readable?: readonly string[];
   /** Whether messages of a topic may be erased. */
   mayErase(topic: string): boolean;
   /** The topics and patterns whose messages may be erased; absent for all. */
   readonly erasable?: readonly string[];
-  /** Whether there is any such topic. */
+  /** Whether messages of any topic may be erased. */
   readonly erases?: boolean;
   /** Whether the grant allows presence on a topic, or on every topic of a pattern. */
   maySeePresence(pattern: string): boolean;
-  /** Whether there is any such topic. */
+  /** Whether the grant allows presence on any topic. */
   readonly seesPresence?: boolean;
   /** The topics and patterns whose presence may be seen; absent for all. */
   readonly presenceScope?: readonly string[];
-  /** Whether there was no credential: with one, more may be allowed. */
+  /** Whether the request had no credential. Then a refusal is 401, because a credential may allow more. */
   readonly isAnonymous?: boolean;
   /** Whether nothing may be published or read. */
   readonly isEmpty?: boolean;
 }
 
-/** Everybody may publish and read everything. Erasing still needs a credential that allows it. */
+/** Allows everything but erasing, which always needs a credential. */
 export const FULL_GRANT: Grant = { mayPublish: () => true, mayRead: () => true, mayErase: () => false, erasable: [], maySeePresence: () => true, seesPresence: true };
 
-/** Topics and patterns that were checked. */
+/** The lists hold topics and patterns that passed `checkPattern`. */
 export interface ScopedGrantOptions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
@@ -93,34 +93,34 @@ export class ScopedGrant implements Grant {
   }
 }
 
-/** Why the messages of a request may not be published: all of them may be, or none. */
+/** Refuses a request if its sender may not publish all of its messages. @returns undefined if the sender may. */
 export function publishProblem(grant: Grant, drafts: readonly { readonly topic: string }[]): Problem | undefined {
   let topics: Set<string> | undefined;
   for (const { topic } of drafts) if (!grant.mayPublish(topic)) (topics ??= new Set()).add(topic);
   return topics && notAllowed(grant, 'publish', 'publish to', topics);
 }
 
-/** Why a filter may not be read: all of it may be, or nothing. */
+/** Refuses a filter if the sender may not read all of its topics and patterns. */
 export function readProblem(grant: Grant, { topics, patterns }: Filter): Problem | undefined {
   const names = [...topics, ...patterns].filter((name) => !grant.mayRead(name));
   return names.length === 0 ? undefined : notAllowed(grant, 'subscribe', 'read', new Set(names));
 }
 
-/** Why messages of a topic may not be erased. */
+/** Refuses to erase messages of a topic that the sender may not erase. */
 export function eraseProblem(grant: Grant, topic: string): Problem | undefined {
   return grant.mayErase(topic) ? undefined : notAllowed(grant, 'erase', 'erase messages of', new Set([topic]));
 }
 
-/** Why it may not be seen who listens to some topics and patterns: to all of them it may be, or to none. */
+/** Refuses presence if the sender may not see it on all topics and patterns of a filter. */
 export function presenceProblem(grant: Grant, { topics, patterns }: Filter): Problem | undefined {
   const names = [...topics, ...patterns].filter((name) => !grant.maySeePresence(name));
   return names.length === 0 ? undefined : notAllowed(grant, 'presence', 'see who listens to', new Set(names));
 }
 
-/** How many topics an answer names. Stops the answer to a large batch from being as large. */
+/** How many topics a refusal names. Stops the answer to a large batch from being as large as the batch. */
 const NAMED_MAX_ENTRIES = 10;
 
-/** @param name Of the list of topics and patterns that lacks some. */
+/** @param name The member of `Permissions` that lacks the topics. @param what The verb in the error message. */
 function notAllowed(grant: Grant, name: keyof Permissions, what: string, topics: ReadonlySet<string>): Problem {
   const named = [...topics].slice(0, NAMED_MAX_ENTRIES).join(', ');
   const all = topics.size > NAMED_MAX_ENTRIES ? `${named} and ${topics.size - NAMED_MAX_ENTRIES} more` : named;

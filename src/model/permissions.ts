@@ -2,12 +2,12 @@
 export interface Permissions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
-  /** Absent: none. So credentials that may not erase are stored as before, and an older program, which cannot erase, lacks nothing of one that may. */
+  /** Absent: nowhere. So a credential that may not erase is stored in the older format, which older programs read too. */
   readonly erase?: readonly string[] | undefined;
-  /** Where it may see who listens. Absent: nowhere. */
+  /** Where the credential may see presence. Absent: nowhere. */
   readonly presence?: readonly string[] | undefined;
   readonly admin: boolean;
-  /** Whether metrics, the details of readiness and the description of the service may be read: a part of what administrators may. */
+  /** Whether the credential may read metrics, the details of readiness and the description of the service. `admin` includes it. */
   readonly operate: boolean;
 }
 

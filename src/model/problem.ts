@@ -47,29 +47,26 @@ export type ProblemCode = keyof typeof PROBLEMS;
 export interface SpentQuota {
   /** The name of the limit. */
   readonly policy: string;
-  /** The most that may be used at once. It comes back within `windowSeconds`. */
+  /** The most that a sender may use at once. A sender that has used all of it may do so again after `windowSeconds`. */
   readonly quota: number;
   readonly windowSeconds: number;
-  /** How many are left: the request needed more. */
+  /** How much of the quota is left, which is less than the request needed. */
   readonly left: number;
-  /** When as many as the request needed are allowed again. Seconds. */
+  /** After this time the quota suffices for the same request. Seconds. */
   readonly retrySeconds: number;
 }
 
-/** An error that a client may see: its text holds nothing of the inside. */
+/** An error for a client. Its text reveals nothing internal, such as an error of the database; `cause` is for the log. */
 export class Problem extends Error {
   override name = 'Problem';
   readonly code: ProblemCode;
-  /** The part of the request that was wrong: `topic`, `[3].ttl`, `Idempotency-Key`. */
+  /** The part of the request that was wrong, such as `topic`, `[3].ttl` or `Idempotency-Key`. */
   readonly field: string | undefined;
-
-  /** Methods that are possible instead. */
+  /** The methods that the endpoint has, for the header `Allow`. */
   readonly allow: readonly string[] | undefined;
-
   /** The limit that was reached. */
   readonly spent: SpentQuota | undefined;
-
-  /** When it may be worth to ask again, where that is known. Seconds. */
+  /** For the header `Retry-After`; undefined if the time is unknown. Seconds. */
   readonly retrySeconds: number | undefined;
 
   constructor(code: ProblemCode, detail: string, options: { field?: string | undefined; allow?: readonly string[]; spent?: SpentQuota; retrySeconds?: number; cause?: unknown } = {}) {
@@ -86,7 +83,7 @@ export class Problem extends Error {
   }
 }
 
-/** An administrator ended the stream of this credential for good. A stream is answered 204, which ends an EventSource; anything else is told that the credential is not good. */
+/** An administrator ended the stream of this credential for good. A stream gets 204, which ends an EventSource; any other request gets this problem. */
 export class StreamEnded extends Problem {
   constructor(field: string) {
     super('invalid-credential', 'The credential is not good: an administrator ended its stream.', { field });

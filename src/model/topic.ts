@@ -6,19 +6,19 @@ import { Problem } from './problem.ts';
  * segment, and `>` at the end one or more.
  */
 
-/** Stops a name from filling index entries, frames and log lines. Bytes of UTF-8. */
+/** The longest topic or pattern, in UTF-8. Stops a name from filling index entries, frames and log lines. */
 export const TOPIC_MAX_BYTES = 255;
 
 /**
- * Stops patterns that make a match long, or take much memory: a match walks down their tree, one level for each segment (pattern-tree.ts).
- * Topics may have as many segments as fit into their bytes.
+ * The most segments of a client's pattern. Stops patterns that make a match long or take much memory: a match walks down the tree of patterns, one level for each segment (pattern-tree.ts).
+ * The segments of topics have no such bound.
  */
 export const PATTERN_MAX_SEGMENTS = 16;
 
-/** Where `*` may stand: each one doubles the ways that a topic takes through the tree of patterns. Segments from the first. */
+/** `*` may only be among this many first segments. Each level with a `*` can double the branches of the tree that a match visits. */
 export const WILDCARD_MAX_SEGMENTS = 8;
 
-/** Patterns of one filter that are compared one by one; a tree of so few costs more than it saves. */
+/** A filter with at most this many patterns compares them one by one. A tree of so few patterns costs more than it saves. */
 const LISTED_MAX_PATTERNS = 4;
 
 const FORBIDDEN = /[\s\p{Cc}]/u;
@@ -31,7 +31,7 @@ export function checkTopic(topic: string, field = 'topic'): string {
   return topic;
 }
 
-/** Checks a topic to read from, where a pattern is not wanted. Throws `invalid-topic`. */
+/** Checks a topic to read from, for an endpoint that takes no patterns. Throws `invalid-topic`. */
 export function checkLiteral(topic: string, field = 'topic'): string {
   checkName(topic, field);
   if (topic.includes('*') || topic.includes('>')) throw invalid(field, 'it contains a wildcard (* or >), and only a topic is asked for');
@@ -51,8 +51,8 @@ export function checkPattern(pattern: string, field = 'topic'): string {
 }
 
 /**
- * Checks a topic or pattern that a client wants to read: every message is matched against it, so its segments have a bound. What grants allow is chosen by
- * administrators, and has none. Throws `invalid-topic`.
+ * Checks a topic or pattern that a client wants to read. Its segments are bounded, because every message is matched against it.
+ * The patterns of grants come from administrators, and need only `checkPattern`. Throws `invalid-topic`.
  */
 export function checkWish(pattern: string, field = 'topic'): string {
   checkPattern(pattern, field);
@@ -71,7 +71,7 @@ export function checkPrefix(prefix: string, field: string): string {
   return prefix;
 }
 
-/** Whether a name may begin with it. */
+/** Whether the name of a topic may begin with this text. */
 export function isTopicPart(text: string): boolean {
   return text.isWellFormed() && Buffer.byteLength(text) <= TOPIC_MAX_BYTES && !FORBIDDEN.test(text);
 }
@@ -98,7 +98,7 @@ export function matches(pattern: string, topic: string): boolean {
 }
 
 /**
- * The topics and patterns of a reader, without duplicates and sorted, so that equal filters have equal keys.
+ * The topics and patterns of a reader. The constructor sorts them and drops duplicates, so equal filters have equal keys.
  */
 export class Filter {
   readonly topics: readonly string[];
@@ -117,7 +117,7 @@ export class Filter {
     this.#topics = new Set(this.topics);
   }
 
-  /** All of them: what another filter for the same is made of. */
+  /** The topics and the patterns. */
   get names(): readonly string[] {
     return [...this.topics, ...this.patterns];
   }
@@ -125,18 +125,18 @@ export class Filter {
   matches(topic: string): boolean {
     if (this.#topics.has(topic)) return true;
     if (this.patterns.length === 0 || topic.startsWith('$')) return false;
-    // Made when it is first needed: live streams are found by the audience's index, and most filters are never asked.
+    // Make it for the first lookup: the audience finds live streams by its own index, so most filters need no matcher.
     return (this.#matcher ??= matcherOf(this.patterns))(topic.split('.'));
   }
 }
 
-/** The names of one filter that another one does not have. */
+/** The names of the first filter that the other filter lacks. */
 export function namesBesides({ names }: Filter, other: Filter): readonly string[] {
   const others = new Set(other.names);
   return names.filter((name) => !others.has(name));
 }
 
-/** Tells whether a topic, in segments and not reserved, belongs to one of these patterns. */
+/** Returns a function that matches the segments of a topic against patterns. The caller has excluded reserved topics. */
 export function matcherOf(patterns: readonly string[]): (topic: readonly string[]) => boolean {
   const all = patterns.map((pattern) => pattern.split('.'));
   if (all.length <= LISTED_MAX_PATTERNS) return (topic) => all.some((pattern) => matchesSegments(pattern, topic));

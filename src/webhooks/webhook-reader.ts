@@ -1,6 +1,7 @@
 import type { Audience } from '../delivery/audience.ts';
 import { MessageWait } from '../delivery/message-wait.ts';
-import type { Found, History } from '../log/history/history-pages.ts';
+import type { History } from '../log/history/history-pages.ts';
+import type { Found } from '../log/history/page.ts';
 import type { Starts } from '../log/history/start-position.ts';
 import type { Tail } from '../log/tail/tail.ts';
 import type { Message } from '../model/message.ts';
@@ -9,17 +10,14 @@ import { Problem } from '../model/problem.ts';
 import { Filter } from '../model/topic.ts';
 import { Hold, type Budget } from '../runtime/sharing/budget.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
-import type { Counters } from '../runtime/counters.ts';
 import { StoreError } from '../store/store.ts';
 import type { WebhookRecord } from '../store/contracts/webhook-store.ts';
-import { attemptText, isTaken } from './attempt.ts';
-import { gapDelivery, messageDelivery, type Delivery } from './body.ts';
-import { isDeadLetter, type DeadLetters } from './dead-letters.ts';
+import { Attempts, type Attempt, type AttemptsDependencies } from './attempts.ts';
+import { gapDelivery, messageDelivery } from './body.ts';
+import { isDeadLetter } from './dead-letters.ts';
 import { FailureStreak, type FailureStreakOptions } from './failure-streak.ts';
 import type { Notes } from './notes.ts';
-import type { Sender } from './sender.ts';
-import { deadTopicOf, settingsOf, wantsDeadLetters, type WebhookSettings } from './settings.ts';
-import { signatureHeaders } from './signature.ts';
+import { settingsOf, wantsDeadLetters, type WebhookSettings } from './settings.ts';
 import type { Turns } from './turns.ts';
 import { WebhookCursor } from './webhook-cursor.ts';
 
@@ -32,26 +30,18 @@ const WEBHOOK_READ_MAX_BYTES = 32 * 1024;
 const WEBHOOK_QUIET_MS = 60_000;
 /** The pause after a failed read of the log. */
 const WEBHOOK_READ_RETRY_MS = 1_000;
-/** RFC 9110: the receiver will never want another delivery. */
-const GONE_CODE = 410;
-
-export interface WebhookReaderDependencies extends FailureStreakOptions {
+export interface WebhookReaderDependencies extends FailureStreakOptions, AttemptsDependencies {
   readonly history: Pick<History, 'findInTail'>;
   readonly starts: Pick<Starts, 'resolve'>;
   readonly tail: Pick<Tail, 'last' | 'log' | 'clean' | 'erasures'>;
   readonly audience: Pick<Audience, 'makeRoom' | 'join' | 'leave'>;
   readonly turns: Turns;
   readonly notes: Pick<Notes, 'note'>;
-  readonly sender: Pick<Sender, 'send'>;
-  readonly deadLetters: Pick<DeadLetters, 'publish'>;
   /** Bounds the messages in the turns of all webhooks that did not fail last time. */
   readonly budget: Budget;
   /** Bounds the messages of webhooks that failed last time. Stops hanging receivers from taking the memory of the others. */
   readonly suspectBudget: Budget;
   readonly clock: Clock;
-  readonly counters: Pick<Counters, 'webhookDeliveries' | 'webhookFailures' | 'webhookDeadLetters'>;
-  /** Whether this instance still has its lease. The reader asks before each attempt. */
-  readonly ownsNow: () => boolean;
 }
 
 /** The next action after a read, an attempt or a turn. */
@@ -67,16 +57,10 @@ type Next =
   /** The reader is stopping, or the receiver has disabled its webhook. */
   | 'stop';
 
-/** A message, and the version of the erasures with which it was read. */
-interface ReadMessage {
-  readonly message: Message;
-  readonly erasures: number;
-}
-
 /**
  * Sends one webhook's messages to its receiver, in the order of the log. The reader attempts a message only after the receiver took the message before, or the reader gave that up or left it out.
  *
- *     start ─► #askTurn ─► #take: read, #attempt, read, … ─► #note: store the cursor ─► #goOn ─┬─► more messages: #askTurn
+ *     start ─► #askTurn ─► #take: read, #attempt (attempts.ts), read, … ─► #note: store the cursor ─► #goOn ─┬─► more messages: #askTurn
  *                                                                                             ├─► quiet: #waitForMessages ─► #askTurn
  *                                                                                             └─► a failure: a pause ─► #askTurn
  *
@@ -96,8 +80,7 @@ export class WebhookReader {
   #turn: Promise<void> = Promise.resolve();
   readonly #cursor: WebhookCursor;
   readonly #streak: FailureStreak;
-  /** The attempts since the last note, as texts for administrators. */
-  #attempts: string[] = [];
+  readonly #attempts: Attempts;
   #isStopping = false;
 
   constructor(record: WebhookRecord, deps: WebhookReaderDependencies) {
@@ -110,6 +93,7 @@ export class WebhookReader {
     this.#wait = new MessageWait({ ...deps, filter: this.#filter, quietMs: WEBHOOK_QUIET_MS });
     this.#cursor = new WebhookCursor(record.cursor);
     this.#streak = new FailureStreak(record, deps);
+    this.#attempts = new Attempts({ id: record.id, settings: this.#settings, streak: this.#streak, signal: this.#ended.signal, isStopping: () => this.#isStopping, moveTo: (position) => this.#moveTo(position) }, deps);
   }
 
   get version(): number {
@@ -196,7 +180,7 @@ export class WebhookReader {
         if (found.gap !== undefined) {
           const { gap } = found;
           const delivery = gapDelivery(gap, this.#cursor.taken, this.#settings.format, this.#deps.now());
-          const next = await this.#attempt(delivery, parseId(gap.resumed)!);
+          const next = await this.#attempt({ delivery, after: parseId(gap.resumed)!, read: undefined });
           // The cursor keeps the gap, so the next turn sends it again.
           if (next !== 'more') return next;
           this.#cursor.passGap();
@@ -228,7 +212,7 @@ export class WebhookReader {
         this.#moveTo(message);
         continue;
       }
-      const next = await this.#attempt(messageDelivery(message, this.#settings.format), message, { message, erasures });
+      const next = await this.#attempt({ delivery: messageDelivery(message, this.#settings.format), after: message, read: { message, erasures } });
       if (next !== 'more') return next;
     }
     this.#moveTo(found.at);
@@ -241,50 +225,15 @@ export class WebhookReader {
     return this.#events?.has(message.event ?? 'message') !== false;
   }
 
-  /**
-   * Sends one delivery.
-   * @param after Where the cursor moves when the receiver takes the delivery, or the reader gives it up.
-   * @param read The message; undefined if the delivery is a gap.
-   */
-  async #attempt(delivery: Delivery, after: Position, read?: ReadMessage): Promise<Next> {
-    const { counters, now, ownsNow, sender } = this.#deps;
-    const since = this.#streak.attempt();
-    // An instance that was frozen may have lost its lease, and another instance may own the webhook.
-    const mayStillSend = (): boolean => ownsNow() && !this.#isStopping;
-    if (!mayStillSend()) return 'unread';
-    const outcome = await sender.send({ url: this.#settings.url, delivery, headers: signatureHeaders(delivery.id, delivery.body, this.#settings.secrets, now()), signal: this.#ended.signal, mayStillSend });
-    // Do not count an aborted attempt, or an attempt without a lease, as a failure of the receiver.
-    if (this.#ended.signal.aborted || (outcome.status === undefined && !mayStillSend())) return 'unread';
-    this.#attempts.push(attemptText(delivery.id, outcome, now()));
-    if (isTaken(outcome.status)) {
-      counters.webhookDeliveries += 1;
-      this.#streak.taken();
-      this.#moveTo(after);
-      return 'more';
-    }
-    counters.webhookFailures += 1;
-    if (outcome.status === GONE_CODE) return this.#disable();
-    this.#streak.failed(outcome.retryAfter);
-    // Give up only after an attempt that failed after the limit: before it, this service itself may have been away. Without its lease, this instance must not give up.
-    return this.#streak.isTooLong && ownsNow() ? this.#giveUp({ delivery, after, since, read }) : 'pause';
+  async #attempt(attempt: Attempt): Promise<Next> {
+    const outcome = await this.#attempts.make(attempt);
+    return outcome === 'gone' ? this.#disable() : outcome;
   }
 
   async #disable(): Promise<Next> {
     this.#streak.refused();
     await this.#note('its receiver answered 410: it wants no more');
     return 'stop';
-  }
-
-  /** Publishes a dead letter of the delivery, and moves the cursor past it. An erased message gets no dead letter. */
-  async #giveUp({ delivery, after, since, read }: { readonly delivery: Delivery; readonly after: Position; readonly since: number; readonly read: ReadMessage | undefined }): Promise<Next> {
-    // A dead letter of a message that was erased during the attempt would put its data into the log again.
-    if (read !== undefined && !this.#deps.tail.clean([read.message], read)) return 'pause';
-    if (read?.message.isErased !== true) {
-      await this.#deps.deadLetters.publish({ id: this.#record.id, topic: deadTopicOf(this.#record.id, this.#settings), delivery, failures: this.#streak.count, since });
-      this.#deps.counters.webhookDeadLetters += 1;
-    }
-    this.#moveTo(after);
-    return 'more';
   }
 
   #moveTo(position: Position): void {
@@ -294,8 +243,7 @@ export class WebhookReader {
 
   /** Sends the cursor and the attempts to the database. Resolves with false if another instance owns the webhook, or an administrator restarted it. */
   #note(disabled?: string): Promise<boolean> {
-    const attempts = this.#attempts;
-    this.#attempts = [];
+    const attempts = this.#attempts.takeTexts();
     const isUnchanged = disabled === undefined && attempts.length === 0 && this.#cursor.isSent;
     if (isUnchanged) return Promise.resolve(true);
     this.#cursor.markSent();

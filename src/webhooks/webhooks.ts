@@ -7,7 +7,7 @@ import { WebhookReader, type WebhookReaderDependencies } from './webhook-reader.
  * This room sends messages to receivers by HTTP. A webhook is a reader with a cursor in the database (store/contracts/webhook-store.ts); it has no queue. Messages come in from the log. Signed requests
  * go out, in order for each webhook, at least once. One instance at a time delivers a webhook, under a lease (ownership/). Another instance takes over when the lease ends.
  *
- * Read `webhook-reader.ts` first (one webhook), then `webhook-cursor.ts`, `failure-streak.ts`, `sender.ts` (one request) and `turns.ts` (many webhooks). `notes.ts` writes the cursors.
+ * Read `webhook-reader.ts` first (one webhook), then `attempts.ts`, `webhook-cursor.ts`, `failure-streak.ts`, `sender.ts` (one request) and `turns.ts` (many webhooks). `notes.ts` writes the cursors.
  * Administrators use `administration.ts`.
  */
 

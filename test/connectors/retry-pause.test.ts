@@ -26,3 +26,15 @@ t.test('a connection that is dropped at once does not make the pauses begin anew
   await connect(10);
   t.same(pauses.slice(-2), [500, 250]);
 });
+
+t.test('a pause ends as soon as the signal aborts: `wait` throws the reason, and `passes` answers false', async (t) => {
+  const retry = new RetryPause({ clock: { ...systemClock, after: () => ({ cancel: () => undefined }) }, random: () => 0 });
+  const stopping = new AbortController();
+  const [waits, passes] = [retry.wait(stopping.signal), retry.passes(stopping.signal)];
+  const reason = new Error('the runner stops');
+  stopping.abort(reason);
+  await t.rejects(waits, reason);
+  t.equal(await passes, false);
+  await t.rejects(retry.wait(stopping.signal), reason);
+  t.equal(await retry.passes(stopping.signal), false);
+});

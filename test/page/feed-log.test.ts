@@ -64,6 +64,15 @@ void t.test('a message comes once; earlier ones stand before; an erased one is g
   t.notMatch(JSON.stringify(feed.rows), 'secret');
 });
 
+void t.test('an erasure up to a message that the feed never got erases the earlier messages of the topic, and no later one', async (t) => {
+  const feed = log();
+  feed.message(message(2, 'secret'));
+  feed.message(message(3, 'of another topic', 'b'));
+  feed.message(message(9, 'later'));
+  feed.erase({ topic: 'a', through: 'epoch-5' });
+  t.strictSame(feed.rows.flatMap((row) => row.kind === 'message' && row.isErased ? [row.message.id] : []), ['epoch-2']);
+});
+
 void t.test('a filter looks at each row once, however often the feed is drawn', async (t) => {
   const feed = log();
   feed.message(message(1, 'Deploy FAILED'));

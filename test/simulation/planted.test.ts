@@ -138,14 +138,14 @@ const RARE_MISTAKES: readonly (Mistake & { readonly shownBy: string })[] = [
   {
     name: 'a page is read on after the number of a lost message, when retention has gone past the fork',
     file: 'log/history/history-pages.ts',
-    right: 'if (at.seq < seq) continue;',
-    wrong: "if (there.gap.reason !== 'expired') continue;",
+    right: "if (page.at.seq < seq) return 'unfinished';",
+    wrong: "if (there.gap.reason !== 'expired') return 'unfinished';",
     invariants: ['cursor ahead of its frames', 'unannounced gap'],
     shownBy: 'a page is read after the number of a lost message, and its place lies before that',
   },
   {
     name: 'a gap that leads to the oldest message is joined to a fork, and told as one',
-    file: 'log/history/history-pages.ts',
+    file: 'log/history/page.ts',
     right: 'const reason = BY_REACH.indexOf(second.reason) > BY_REACH.indexOf(first.reason) ? second.reason : first.reason;',
     wrong: 'const { reason } = first;',
     invariants: ['needless gap'],

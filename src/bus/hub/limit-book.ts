@@ -1,13 +1,13 @@
 import type { Balance, Debit, Holding, TopicCount } from '../../limits/ledger.ts';
 import type { Clock } from '../../runtime/clock.ts';
 
-/** Buckets that are not full. Stops many addresses from filling the memory: the one that was charged longest ago is forgotten, and full again. */
+/** The most buckets that are not full. Stops many addresses from filling the memory: the bucket charged longest ago is forgotten, so it is full again. */
 const BUCKETS_MAX_ENTRIES = 100_000;
 
-/** Topics and owners that are remembered. Stops them from filling the memory: the window that began first is forgotten. One owner alone may have more, as many as its limit. */
+/** The most topics and owners. Stops them from filling the memory: the window that began first is forgotten. The newest window may exceed it, up to its owner's limit. */
 const TOPICS_MAX_ENTRIES = 200_000;
 
-/** A worker, and the owners whose places it holds. */
+/** A worker, and the owners of the stream places that the worker reported. */
 export interface Holder {
   readonly instance: string;
   readonly owners: Set<string>;
@@ -18,14 +18,16 @@ interface Window {
   readonly endsAt: number;
 }
 
-/** The counts of the workers of one log together, in the hub's memory. */
+/** The counts of all workers of one log, in the hub's memory: token buckets (`spend`), topics in a window (`addTopics`), and places of streams (`hold`). `limits/ledger.ts` explains them. */
 export class LimitBook {
   readonly #clock: Clock;
-  /** When each bucket is full again, by the hub's clock; the one charged last is the last. */
+  /** When each bucket is full again, by the hub's clock. In the order of the latest charges. */
   readonly #buckets = new Map<string, number>();
   readonly #windows = new Map<string, Window>();
+  /** How many topics and owners `#windows` has. */
   #remembered = 0;
   readonly #holders = new Map<string, Holder>();
+  /** The places of each owner, by worker. */
   readonly #places = new Map<string, Map<Holder, number>>();
 
   constructor(clock: Clock) {
@@ -64,7 +66,7 @@ export class LimitBook {
     return { topics: window.topics.size, windowLeftMs: window.endsAt - now };
   }
 
-  /** Begins with a worker. A worker that comes back tells everything again, so the hub frees what it held before. */
+  /** Adds a worker. A worker that comes back reports all its places again, so its earlier places are freed. */
   enter(instance: string): Holder {
     const before = this.#holders.get(instance);
     if (before !== undefined) this.leave(before);
@@ -89,7 +91,7 @@ export class LimitBook {
     });
   }
 
-  /** A worker and its streams have ended: their places are free for the streams to come back. */
+  /** Frees the places of a worker that has ended, so that its streams can reconnect elsewhere. */
   leave(holder: Holder): void {
     for (const owner of holder.owners) this.#release(holder, owner);
     if (this.#holders.get(holder.instance) === holder) this.#holders.delete(holder.instance);
@@ -102,7 +104,7 @@ export class LimitBook {
     if (held?.size === 0) this.#places.delete(owner);
   }
 
-  /** Forgets buckets, the one charged longest ago first, while they are full or too many. */
+  /** Forgets the buckets charged longest ago, until the next is not full and there are not too many. */
   #forgetBuckets(now: number): void {
     for (const [bucket, fullAt] of this.#buckets) {
       if (fullAt > now && this.#buckets.size <= BUCKETS_MAX_ENTRIES) break;

@@ -4,7 +4,7 @@ import { within, type Clock } from '../../runtime/clock.ts';
 import type { HubCall, HubCalls } from './calls.ts';
 import { awayOnly, HUB_CLOSE_MAX_MS, HubAway, type HubConnection, type HubUser } from './connection.ts';
 
-/** Topics of one question; a batch may have more. Stops a question from being longer than the hub reads, which would end the connection. */
+/** The most topics of one call; a batch may have more. Stops a call from exceeding the hub's longest frame, which would end the connection. */
 const ADDED_MAX_ENTRIES = 1_000;
 
 export interface HubLedgerOptions {
@@ -12,7 +12,7 @@ export interface HubLedgerOptions {
   readonly clock: Clock;
 }
 
-/** The ledger of the workers of one machine, in the hub's memory. The holdings of a worker are free when its connection ends. While the hub is away or late, each worker counts alone. */
+/** A worker's side of the ledger in the hub (limit-book.ts). The hub frees a worker's places when its connection ends. While the hub is away or late, each worker counts alone. */
 export class HubLedger implements Ledger {
   readonly #connection: HubConnection;
   readonly #clock: Clock;
@@ -67,7 +67,7 @@ export class HubLedger implements Ledger {
     await this.#connection.detach(this.#user);
   }
 
-  /** The hub can be used, for the first time or again. It has no record of this worker. */
+  /** Called at each connection. The hub has no record of this worker yet. */
   async #join(): Promise<void> {
     try {
       await this.#connection.ask('limits.join', { log: this.#logId, instance: this.#instance });
@@ -84,7 +84,7 @@ export class HubLedger implements Ledger {
   async #ask<Name extends HubCall>(name: Name, argument: HubCalls[Name]['argument']): Promise<HubCalls[Name]['value']> {
     if (!this.#hasJoined || this.#isClosed) throw new LedgerAway();
     let isOwed = true;
-    // An answer that has arrived counts, also where this process was too busy to read it.
+    // `soon`: this process may have been too busy to read an answer that has arrived. Read it first.
     const late = this.#clock.after(LEDGER_WAIT_MS, () => this.#clock.soon(() => {
       this.#isLate ||= isOwed;
     }));
@@ -101,7 +101,7 @@ export class HubLedger implements Ledger {
     }
   }
 
-  /** Reports the changes since the hub was late: none was sent meanwhile. */
+  /** The hub answers again: its user must report the changes that it did not send while the hub was late. */
   #answered(): void {
     const wasLate = this.#isLate;
     this.#isLate = false;

@@ -2,29 +2,32 @@ import { firstAfter } from '../../model/byte-order.ts';
 import type { MemberPage, MemberTopic, PresenceChange, PresenceChanges, PresenceCount, PresencePage, PresentMember } from '../../presence/place.ts';
 import type { Clock } from '../../runtime/clock.ts';
 
-/** How many changed topics are remembered. Stops the list from growing for ever: a worker that asks later reads everything. */
+/** The most changed topics in the list of changes. Stops it from growing without an end: a worker that missed more changes reads everything. */
 const CHANGED_MAX_ENTRIES = 10_000;
 
-/** Stops one step of a sweep from keeping commits waiting. */
+/** The most entries that one sweep removes. Stops a sweep from delaying commits. */
 const HUB_SWEEP_STEP_ENTRIES = 2_000;
 
-/** A worker's entries. They count from `activate` on while its lease lasts. Bounded by the topics of its streams. */
+/** A worker's entries. They count from `activate` until the lease ends. Bounded by the topics of the worker's streams. */
 interface Lease {
   /** By the hub's clock. */
   endsAt: number;
   isActive: boolean;
-  /** The entries that it wrote. */
+  /** The members that the worker wrote. */
   readonly rows: Set<Row>;
+  /** The topics at which the worker has streams. */
   readonly topics: Set<Topic>;
 }
 
 interface Topic {
   readonly name: string;
+  /** How many streams each worker has. */
   readonly streams: Map<Lease, number>;
+  /** The rows of each member, by worker. */
   readonly members: Map<string, Map<Lease, Row>>;
 }
 
-/** A member at a topic, as one worker has it. */
+/** One worker's entry of a member at a topic. */
 interface Row {
   readonly topic: Topic;
   readonly member: string;
@@ -34,18 +37,22 @@ interface Row {
   readonly metaAt: number;
 }
 
-/** The presence of the workers of one log, in the hub's memory. Entries under a lease stop counting when it ends, and are removed in steps. */
+/**
+ * The presence of all workers of one log, in the hub's memory. A worker writes its entries under a lease:
+ *
+ *     begin ─► write, write, … ─► activate: they count ─► renew, renew, … ─► the lease ends: they do not count, and sweeps remove them
+ */
 export class PresenceBoard {
   readonly #clock: Clock;
   readonly #leases = new Map<string, Lease>();
   readonly #topics = new Map<string, Topic>();
   /** The topics of each member. */
   readonly #members = new Map<string, Set<Topic>>();
-  /** The number of each topic's last change, in their order. Numbers begin with the time, so those of an earlier hub are smaller. */
+  /** The number of each topic's last change, in ascending order. The first number is the time of the hub's start, so numbers of an earlier hub are smaller. */
   readonly #changed = new Map<string, number>();
   readonly #firstNumber = Date.now() * 1000;
   #newest = this.#firstNumber;
-  /** The last change that was forgotten. */
+  /** The number of the last change that left the list. */
   #forgotten = this.#firstNumber;
 
   constructor(clock: Clock) {
@@ -73,7 +80,7 @@ export class PresenceBoard {
     return true;
   }
 
-  /** Everything was written: the new name counts, and the old one no longer. */
+  /** The entries under `name` count from now on, and those under `before` no longer. Returns whether the lease still runs. */
   activate(name: string, before: string, leaseMs: number): boolean {
     const lease = this.#running(name);
     if (lease === undefined) return false;
@@ -91,7 +98,7 @@ export class PresenceBoard {
     return lease !== undefined;
   }
 
-  /** Undefined if the lease of the asking worker does not count: it has missed changes. */
+  /** Undefined if the worker's lease is not active or has ended. Then the worker's own entries may be missing. */
   page(name: string, topicName: string, after: string, limit: number): PresencePage | undefined {
     if (!this.#isCounted(name)) return undefined;
     const topic = this.#topics.get(topicName);
@@ -146,7 +153,7 @@ export class PresenceBoard {
       if (own !== undefined) this.#dropRow(lease, own);
       return own !== undefined;
     }
-    // A member that comes back on another worker was never gone.
+    // A member that moves to another worker keeps its earliest `since`.
     let first = since;
     for (const row of rows?.values() ?? []) first = Math.min(first, row.since);
     if (own?.streams === streams && own.since === first && own.metaAt === metaAt && own.meta === meta) return false;
@@ -205,7 +212,7 @@ export class PresenceBoard {
     }
   }
 
-  /** Removes a part of the entries written under ended leases. */
+  /** Removes at most `HUB_SWEEP_STEP_ENTRIES` entries of ended leases. */
   #sweep(): void {
     const now = this.#clock.monotonic();
     let left = HUB_SWEEP_STEP_ENTRIES;
@@ -233,7 +240,7 @@ export class PresenceBoard {
     this.#dropIfEmpty(topic);
   }
 
-  /** While every lease counts, entries need no check. */
+  /** Counts members. If all leases count, no entry needs a check. */
   #countMembers(topic: Topic | undefined): number {
     if (topic === undefined) return 0;
     const now = this.#clock.monotonic();
@@ -264,7 +271,7 @@ function streamsOf(topic: Topic | undefined, now: number): number {
   return all;
 }
 
-/** A member as all workers together have it. */
+/** Combines a member's rows: the sum of the streams, the earliest `since`, the newest `meta`. */
 function together(rows: ReadonlyMap<Lease, Row>, now: number): Omit<PresentMember, 'id'> {
   let [streams, since, newest] = [0, Infinity, -Infinity];
   let meta: string | undefined;

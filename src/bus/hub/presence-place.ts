@@ -4,19 +4,19 @@ import { randomName } from '../../store/names.ts';
 import type { HubCall, HubCalls } from './calls.ts';
 import { HUB_CLOSE_MAX_MS, HubAway, HubRefused, type HubConnection, type HubUser } from './connection.ts';
 
-/** The part of the time to live that a lease has. The others need the rest to notice its end. */
+/** A lease runs for this share of `ttlMs`. The rest is for the other workers to notice its end. */
 const LEASE_SHARE = 0.5;
 
-/** How often a lease is renewed, in the time of one. */
+/** How many renewals fit into one lease. */
 const RENEWALS_FACTOR = 3;
 
 /** The longest time between renewals of a lease. Bounds how long counts include members of a dead worker. */
 const RENEW_MAX_MS = 1_000;
 
-/** The hub does two hundred changes in about a millisecond. Stops a write from holding up commits for longer. */
+/** The hub applies 200 changes in about a millisecond. Stops a write from delaying commits for longer. */
 const TELLING: Telling = { everyMs: 50, maxEntries: 200, maxRequests: 4 };
 
-/** How many characters name a lease. */
+/** The length of a lease's name. */
 const LEASE_NAME_CHARACTERS = 12;
 
 export interface HubPresencePlaceOptions {
@@ -26,7 +26,14 @@ export interface HubPresencePlaceOptions {
   readonly clock: Clock;
 }
 
-/** The place of the workers of one machine, in the hub's memory. A worker that was silent for longer than its lease takes a new name, and writes everything again. */
+/**
+ * A worker's side of the presence in the hub (presence-board.ts). The states of its lease:
+ *
+ *     no name ─ connected: #begin ─► named, not active ─ all entries written: activate ─► active ─ the lease ended: #begin ─► named, not active …
+ *     any state ─ the connection is lost, or the hub refuses changes ─► no name
+ *
+ * A worker whose lease has ended takes a new name, and writes all its entries again.
+ */
 export class HubPresencePlace implements PresencePlace {
   readonly telling = TELLING;
   /** Always false: no worker learns that it is the only one. */
@@ -37,8 +44,9 @@ export class HubPresencePlace implements PresencePlace {
   readonly #user: HubUser;
   #logId = '';
   #listener: PlaceListener | undefined;
-  /** The name of the lease under which this worker writes now, and of the one that counted last. */
+  /** The lease under which this worker writes now. */
   #name: string | undefined;
+  /** The lease that this worker activated last. */
   #before = '';
   #isActive = false;
   #isClosed = false;
@@ -116,7 +124,7 @@ export class HubPresencePlace implements PresencePlace {
     return this.#begun;
   }
 
-  /** Takes a new name, and writes everything under it. Until that is done, the entries under the old name count, while its lease lasts. */
+  /** Takes a new name, and writes all entries under it. Until `activate`, the entries under the old name count if that lease still runs. */
   async #begin(): Promise<void> {
     const name = randomName(LEASE_NAME_CHARACTERS);
     this.#name = name;
@@ -152,7 +160,7 @@ export class HubPresencePlace implements PresencePlace {
     return answer!;
   }
 
-  /** Throws where a lease has ended: this worker was silent for too long. */
+  /** Throws `PlaceAway` if the lease has ended, because this worker was silent for too long. */
   #ifHeld(name: string, isHeld: boolean): void {
     if (isHeld) return;
     this.#ended(name);
@@ -173,7 +181,7 @@ export class HubPresencePlace implements PresencePlace {
     this.#listener!.lost();
   }
 
-  /** The hub refused changes, and lacks them. This worker does not count until it has written everything again. */
+  /** The hub refused changes. The entries of this worker do not count until it has written all of them again. */
   #lacks(name: string): void {
     if (this.#name !== name || this.#isClosed) return;
     this.#lost();
@@ -190,7 +198,7 @@ export class HubPresencePlace implements PresencePlace {
   }
 }
 
-/** As presence knows it. */
+/** Translates an error of the hub into the error of the contract (presence/place.ts). */
 function placeAway(error: unknown): unknown {
   return error instanceof HubAway ? new PlaceAway(error.message) : error;
 }

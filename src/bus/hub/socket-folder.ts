@@ -11,15 +11,16 @@ export const SOCKET_NAME = 'hub';
 /** The suffix that mkdtemp appends. */
 const MKDTEMP_SUFFIX = 'XXXXXX';
 
-/** A folder without a socket is left alone for this time: another supervisor may be about to listen in it. Milliseconds. */
+/** A folder without a socket is not removed while it is younger than this: another supervisor may be about to listen in it. */
 const FOLDER_FRESH_MS = 60_000;
 
-/** By permissions: all of the group, and of all others. */
+/** All permission bits of the group and of others. */
 const OTHERS_MODE = 0o077;
 
 /**
- * A folder that only this user can enter: mkdtemp makes it so. `XDG_RUNTIME_DIR` is emptied when the machine restarts, `TMPDIR` may be too long for the path of a socket.
- * @param port The port of the service: a folder that a killed supervisor of this port left is removed.
+ * Makes a folder for the hub's socket. Only this user can enter it, because mkdtemp creates it with mode 0700. Prefers `XDG_RUNTIME_DIR`, which the system empties at a restart.
+ * Skips folders whose path is too long for a socket.
+ * @param port The port of the service. Removes folders that killed supervisors of this port left behind.
  */
 export async function makeSocketFolder(port: number | undefined): Promise<string> {
   let last: unknown;
@@ -36,13 +37,13 @@ export async function makeSocketFolder(port: number | undefined): Promise<string
   throw new Error('no temporary folder can be written to: set TMPDIR to one that can', { cause: last });
 }
 
-/** Whether a hub listens there. */
+/** Whether a hub listens at a path. */
 export async function isAnswered(path: string): Promise<boolean> {
-  // A hub that is frozen has a queue, which may be full.
+  // The backlog of a frozen hub may be full: then the error is another one.
   return (await refusalOf(path)) !== 'ECONNREFUSED';
 }
 
-/** The code of the error with which the system refuses a connection; undefined where it does not. */
+/** The code of the error with which the system refuses a connection; undefined if it connects. */
 function refusalOf(path: string): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
   const socket = connect({ path });
@@ -51,7 +52,7 @@ function refusalOf(path: string): Promise<string | undefined> {
   return promise.finally(() => socket.destroy());
 }
 
-/** Containers may have the same port and the same temporary folder: so it is asked whether somebody listens. */
+/** Removes folders without a hub. Checks by connecting, because containers may share the port and the temporary folder. */
 async function removeLeft(parent: string, prefix: string): Promise<void> {
   for (const name of await readdir(parent)) {
     if (!name.startsWith(prefix) || name.length !== prefix.length + MKDTEMP_SUFFIX.length) continue;
@@ -64,7 +65,7 @@ async function removeLeft(parent: string, prefix: string): Promise<void> {
       else if (refusal !== 'ENOENT' || Date.now() - found.mtimeMs < FOLDER_FRESH_MS) continue;
       await rmdir(folder);
     } catch (error) {
-      // Another process removes it too, or keeps something of its own in it.
+      // Another process may be removing the same folder, or have files of its own in it. Ignore errors of the system.
       if (codeOf(error) === undefined) throw error;
     }
   }

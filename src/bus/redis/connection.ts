@@ -7,19 +7,19 @@ import { redactedReason } from './redacted-reason.ts';
 import type { Conversation } from './reply-framing.ts';
 
 /**
- * The first and the longest wait before reconnecting. Waits double, less a random part of up to half. Stop all instances from connecting at once to a Redis that
- * comes back.
+ * The first and the longest wait before reconnecting. Each wait is twice the one before, less a random part of up to half. Stops all instances from connecting at
+ * once to a Redis that comes back.
  */
 const REDIS_RECONNECT_FIRST_MS = 100;
 const REDIS_RECONNECT_MAX_MS = 5_000;
 
-/** How often a connection is probed. Stops a connection whose other end vanished without a word from looking alive. */
+/** How often a connection is probed with PING. Stops a connection from looking alive after its server vanished. */
 const REDIS_PING_INTERVAL_MS = 3_000;
 
-/** How long a connection may owe an answer before it is torn down. Stops a connection that hangs from holding its unanswered commands. */
+/** A connection is destroyed if a command has no answer after this time. Stops commands from waiting for a server that hangs. */
 const REDIS_ANSWER_MAX_MS = 4_000;
 
-/** How long setting up a connection may take. Stops a server that never finishes the handshake from being waited for. */
+/** How long a connection may take to be set up. Stops the wait for a server that never finishes the handshake. */
 const REDIS_CONNECT_MAX_MS = 5_000;
 
 /** How long `close` waits for answers to commands already sent. Stops a frozen Redis from delaying the end of the process. */
@@ -29,25 +29,25 @@ export interface RedisConnectionOptions {
   readonly discovery: ServerDiscovery;
   /** The name of the connection in `CLIENT LIST`. */
   readonly name: string;
-  /** The connection can be used. Called again after every reconnection. */
+  /** Called when the connection can be used, also after each reconnection. */
   readonly onReady: () => void;
-  /** The connection cannot be used, and is being tried again. The reason holds no secret. */
+  /** Called when the connection is lost. The reconnection has begun. The reason contains no secret. */
   readonly onLost: (reason: string) => void;
 }
 
 /**
- * One connection to Redis that reconnects for ever by itself and queues nothing. A command that cannot be sent now is rejected at once.
- * A command that was not answered when the connection broke is rejected then, and not sent again.
+ * One connection to Redis. It reconnects by itself, without an end, and queues nothing. A command that cannot be sent now is rejected at once.
+ * When the connection breaks, its unanswered commands are rejected, and not sent again.
  */
 export class RedisConnection {
   readonly redis: Redis;
   readonly #discovery: ServerDiscovery;
   readonly #onReady: () => void;
   readonly #ping: NodeJS.Timeout;
-  /** The server of the newest attempt. */
+  /** The server of the latest attempt to connect. */
   #address: Address | undefined;
-  /** Whether it leads to the right server, as far as discovery can tell. */
-  #isRight = false;
+  /** Whether discovery has confirmed the server, such as the primary of a sentinel's group. */
+  #isVerified = false;
   #failures = 0;
   #reason = 'the connection was closed';
   #closed: Promise<void> | undefined;
@@ -71,7 +71,7 @@ export class RedisConnection {
       connectionName: name,
       disableClientInfo: true,
       connectTimeout: REDIS_CONNECT_MAX_MS,
-      // ioredis destroys the socket when it owes an answer and is silent for this long. commandTimeout would only reject the promise, and
+      // ioredis destroys a socket that has an unanswered command and was silent for this long. `commandTimeout` would only reject the promise, and
       // leave the command in ioredis' queue.
       socketTimeout: REDIS_ANSWER_MAX_MS,
       enableOfflineQueue: false,
@@ -80,7 +80,7 @@ export class RedisConnection {
       // drops them without settling their promises.
       maxRetriesPerRequest: 0,
       autoResubscribe: false,
-      // The check sends INFO, which may be forbidden; and Redis publishes while it loads its data.
+      // The check sends INFO, which an ACL may forbid. Nor is it needed: Redis publishes even while it loads its data.
       enableReadyCheck: false,
       retryStrategy: () => this.#reconnectDelay(),
     });
@@ -89,7 +89,7 @@ export class RedisConnection {
       this.#reason = redactedReason(error);
     });
     this.redis.on('close', () => {
-      this.#isRight = false;
+      this.#isVerified = false;
       if (this.#closed !== undefined) return;
       onLost(this.#reason);
       this.#reason = 'the connection was closed';
@@ -98,19 +98,19 @@ export class RedisConnection {
   }
 
   get isReady(): boolean {
-    return this.#isRight && this.#isOpen;
+    return this.#isVerified && this.#isOpen;
   }
 
   get #isOpen(): boolean {
     return this.redis.status === 'ready' && this.redis.stream.writable;
   }
 
-  /** Resets the backoff: the connection does its work, so the next break is followed by a quick attempt. */
+  /** Resets the backoff: call it when the connection has done its work. */
   succeeded(): void {
     this.#failures = 0;
   }
 
-  /** Breaks a connection that is open but of no use, so that it is tried again. */
+  /** Destroys a connection that is open but of no use. It then reconnects. */
   fail(error: unknown): void {
     this.#reason = redactedReason(error);
     this.redis.stream.destroy();
@@ -125,7 +125,7 @@ export class RedisConnection {
   async #release(): Promise<void> {
     clearInterval(this.#ping);
     if (this.#isOpen) await waitAtMost(REDIS_CLOSE_MAX_MS, this.redis.quit().then(ignore, ignore));
-    // There is no socket before the first attempt, and no open one during the wait for the next.
+    // Before the first attempt there is no socket. During the wait before a later attempt, the socket is closed.
     const stream: typeof this.redis.stream | undefined = this.redis.stream;
     const { promise, resolve } = Promise.withResolvers<void>();
     if (stream === undefined || stream.closed) resolve();
@@ -135,20 +135,20 @@ export class RedisConnection {
   }
 
   #probe(): void {
-    // A missing answer needs no handler here: REDIS_ANSWER_MAX_MS tears the connection down.
+    // A missing answer needs no handler here: after REDIS_ANSWER_MAX_MS ioredis destroys the socket.
     if (!this.#isOpen) return;
     this.redis.ping().then(ignore, ignore);
     void this.#verify();
   }
 
-  /** Asks discovery, before the connection is used and every few seconds after that: a server that became the wrong one goes on answering. */
+  /** Asks discovery whether this is still the right server: before the connection is used, and with each probe. A replaced primary goes on answering. */
   async #verify(): Promise<void> {
     const { stream } = this.redis;
     const reason = this.#address === undefined ? undefined : await this.#discovery.reasonToLeave(this.redis, this.#address);
     if (this.#closed !== undefined || this.redis.stream !== stream || !this.#isOpen) return;
     if (reason !== undefined) this.fail(new Error(reason));
-    else if (!this.#isRight) {
-      this.#isRight = true;
+    else if (!this.#isVerified) {
+      this.#isVerified = true;
       this.#onReady();
     }
   }
@@ -161,5 +161,5 @@ export class RedisConnection {
 }
 
 function ignore(): void {
-  // The connection's events tell how it is.
+  // The events of the connection report its failures.
 }

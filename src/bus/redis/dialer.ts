@@ -10,16 +10,16 @@ export interface DialerOptions {
   readonly discovery: ServerDiscovery;
   /** Called with the server of each attempt, before the socket connects. */
   readonly onDial: (address: Address) => void;
-  /** The question that the next reply on the newest socket answers. */
+  /** The command that the next reply of the newest socket answers. */
   readonly conversation: () => Conversation;
 }
 
 /**
- * Opens the sockets of a connection, and destroys them at once when it is closed. ioredis' own connectors fail here:
- * - They listen to one error of a socket. TLS reports two when its handshake is aborted, and the second would end the process.
- * - They wait for the other end to close its side, on a timer that outlives the socket. A frozen server never closes.
- * - Their connector for sentinels leaves questions unanswered when it is closed, and ends the client when no sentinel answers.
- * - They hand ioredis every byte that comes, and some of those would end the process (`reply-framing.ts`).
+ * Opens the sockets of a connection, and destroys a socket at once when the connection closes it. It replaces ioredis' own connectors, which have four faults:
+ * - They listen to one error of a socket. An aborted TLS handshake reports two errors, and the second would end the process.
+ * - They wait until the server closes its side, on a timer that outlives the socket. A frozen server never closes.
+ * - The connector for sentinels never settles its queries when it is closed, and ends the client when no sentinel answers.
+ * - They pass every received byte to ioredis. Some replies make ioredis throw an error that ends the process (`reply-framing.ts`).
  */
 export class Dialer extends AbstractConnector {
   readonly #discovery: ServerDiscovery;
@@ -33,7 +33,7 @@ export class Dialer extends AbstractConnector {
     this.#conversation = conversation;
   }
 
-  /** Never rejects: without a socket ioredis gives up for good, and with a broken one it tries again later. */
+  /** Never rejects: after a rejection ioredis gives up for good. On failure it returns a destroyed socket, after which ioredis tries again later. */
   override async connect(): Promise<Socket> {
     this.connecting = true;
     try {

@@ -1,18 +1,20 @@
 import type { Framing } from '../../runtime/sockets/guarded-socket.ts';
 
 /**
- * Checks replies of Redis before ioredis reads them (https://redis.io/docs/latest/develop/reference/protocol-spec). ioredis throws where nobody can catch it
- * when a reply has no question, or an unexpected form. It also reserves the memory that an array announces.
+ * Checks replies of Redis before ioredis reads them (https://redis.io/docs/latest/develop/reference/protocol-spec). A reply without a command, or of an unexpected
+ * form, makes ioredis throw where nobody can catch the error. ioredis also reserves as much memory as an array announces.
+ *
+ *     *3\r\n $7\r\nmessage\r\n $2\r\nch\r\n $4\r\ndata\r\n   →   type `*`, shape `$$$`, first value `message`: a message of pub/sub
  */
 
-/** The longest reply; an envelope is the longest that is expected, 1 MiB. Stops a reply without an end from filling the memory: its beginning is kept twice while it grows. */
+/** The longest reply. The longest expected reply is an envelope of 1 MiB. Stops an endless reply from filling the memory: while it grows, its beginning is kept twice. */
 export const REPLY_MAX_BYTES = 2 * 1024 * 1024;
-/** The most values in one reply, and how deep they may lie. HELLO lists the modules of a server, and SENTINEL MASTER some fifty fields. Stops what a reply announces from being reserved. */
+/** The most values in one reply, and their deepest nesting. HELLO lists the modules of a server, and SENTINEL MASTER some fifty fields. Stops a reply from reserving the memory that it announces. */
 const REPLY_MAX_VALUES = 10_000;
 const REPLY_MAX_LEVELS = 8;
-/** How many values of one reply are read in all, since each piece of a reply that comes lets it be read from its beginning. Stops tiny pieces from keeping this thread busy. */
+/** How many values of one reply are read in all. Each received piece makes the whole reply be read again. Stops tiny pieces from keeping this thread busy. */
 const REPLY_MAX_READS = 2_000_000;
-/** The longest line: a short answer, or an error. Stops a line without an end from being searched again and again. */
+/** The longest line, which is a short answer or an error. Stops an endless line from being searched again with each piece. */
 const LINE_MAX_BYTES = 1024 * 1024;
 /** The longest number, with its sign: Redis' numbers have 64 bits. */
 const NUMBER_MAX_CHARACTERS = 20;
@@ -21,17 +23,17 @@ const NUMBER = /^[+-]?\d+$/;
 const CR = 13;
 const LF = 10;
 
-/** The question that a reply answers, at the moment when it is handed over. */
+/** The state of a connection at the time of a reply: the command that the reply answers. */
 export interface Conversation {
   /** The oldest unanswered command, in lower case; undefined if all are answered. */
   readonly question: string | undefined;
-  /** Whether messages come as ordinary arrays, as from a server that speaks RESP2 only. */
+  /** Whether the connection subscribes with RESP2, where messages are ordinary arrays. */
   readonly isSubscriber: boolean;
 }
 
-/** A framing for one connection. It finds one reply at a time, since each answers a question. */
+/** A framing for one connection. It finds one reply at a time, because each reply is checked against its command. */
 export function replyFraming(conversation: () => Conversation): Framing {
-  /** Values of the reply that is not whole yet. */
+  /** How many values of the incomplete reply were read in all. */
   let reads = 0;
   return (bytes) => {
     const reply = new Reply(bytes);
@@ -57,12 +59,12 @@ function check(reply: Reply, { question, isSubscriber }: Conversation): void {
   else if (isSubscriber && isList && !reply.isList('pong', '$$')) throw new Error('Redis sent a subscriber something that it did not ask for');
 }
 
-/** The first reply in some bytes. */
+/** The first reply in some bytes. Call `read`, and then the other members. */
 class Reply {
   readonly #bytes: Buffer;
-  /** The types of the values directly in it, if it is an array or a push message; `_` is null. */
+  /** The types of the direct values of an array or push message: `$$:` is two texts and a number. `_` is null. */
   #shape = '';
-  /** Its first value, if that is a text. */
+  /** The first value, if it is a short text. */
   #first = '';
   #values = 0;
   #at = 0;
@@ -71,7 +73,7 @@ class Reply {
     this.#bytes = bytes;
   }
 
-  /** How many values were read, those in others among them. */
+  /** How many values were read, with nested values. */
   get values(): number {
     return this.#values;
   }
@@ -84,13 +86,13 @@ class Reply {
     return this.#shape === shape && this.#first === first;
   }
 
-  /** Where it ends; beyond the bytes if it is not whole. */
+  /** @returns The end of the reply. Larger than the length of the bytes if the reply is incomplete. */
   read(): number {
     this.#value(0);
     return this.#at;
   }
 
-  /** Reads one value, and stands after it then, or beyond the bytes. */
+  /** Reads one value, and moves `#at` to its end, or beyond the bytes if the value is incomplete. */
   #value(depth: number): void {
     const line = this.#line();
     if (line === undefined) return;
@@ -142,7 +144,7 @@ class Reply {
     if (depth === 1 && this.#shape === '' && bytes <= NUMBER_MAX_CHARACTERS) this.#first = this.#bytes.toString('latin1', from, from + bytes);
   }
 
-  /** The text up to the end of the line; undefined, and beyond the bytes, if that is not there yet. */
+  /** Reads a line. @returns Its first characters. If the line is incomplete, undefined; `#at` is then beyond the bytes. */
   #line(): string | undefined {
     const end = this.#bytes.indexOf(CR, this.#at);
     if (end === -1 || end + 1 >= this.#bytes.length) {

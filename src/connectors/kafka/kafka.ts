@@ -10,10 +10,10 @@ import { NO_TOPIC_NAME, TOPIC_NAME } from './topic-name.ts';
  * that are in sync have each message. Declarations come in here; the client is loaded when a connector opens.
  */
 
-/** The most topics of one source. Stops a mistaken file from becoming requests without end. */
+/** The most topics of one source. Stops a mistaken file from causing very large requests. */
 const SOURCE_TOPICS_MAX_ENTRIES = 100;
 
-/** Each client is loaded when a connector needs it. */
+/** Loads a client only when a connector needs it. */
 const loadSource = () => import('./source.ts');
 const loadSink = () => import('./sink.ts');
 
@@ -34,7 +34,7 @@ function readSink(given: Readonly<Record<string, unknown>>, declared: Declared):
   return { place: placeOf(location), load: loadSink, open: async () => (await loadSink()).openKafkaSink(location) };
 }
 
-/** A URL may have a password: so it may be `{"env": "NAME"}`, and no error repeats any of it. */
+/** Reads a URL, which may have a password. So it may be `{"env": "NAME"}`, and no error repeats a part of it. */
 function readLocation(value: unknown, { field, env }: Declared): KafkaLocation {
   if (value === undefined) throw wrong(`${field}.url`, 'it must be a URL such as kafka://localhost:9092, or {"env": "NAME"} with the variable that has it');
   const url = typeof value === 'string' ? value : secretOf(members(value, ['env'], `${field}.url`), `${field}.url`, env);

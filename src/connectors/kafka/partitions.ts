@@ -4,14 +4,14 @@ import type { SourcePosition } from '../../store/contracts/connector-store.ts';
 import type { Reading } from '../transport.ts';
 import type { Fetched, Partition } from './records.ts';
 
-/** Whether a broker tells, and takes, the ids of topics: Kafka from 3.1 on. */
+/** Whether a broker supports ids of topics: Kafka from 3.1 on. */
 export async function knowsTopicIds(connection: BrokerConnection): Promise<boolean> {
   const { apiKeys } = await connection.ask(apiVersionsV1.api, 'tidings', '1');
   const hasVersion = ({ key, version }: { readonly key: number; readonly version: number }): boolean => apiKeys.some(({ apiKey, maxVersion }) => apiKey === key && maxVersion >= version);
   return hasVersion(fetchV13.api) && hasVersion(metadataV12.api);
 }
 
-/** All partitions of the topics. Rejects where a topic is not there, or a partition has no leader. */
+/** All partitions of the topics. Rejects if a topic does not exist, or a partition has no leader. */
 export async function partitionsOf(connection: BrokerConnection, topics: readonly string[], hasIds: boolean, positions: Reading['positions']): Promise<readonly Partition[]> {
   const { brokers, topics: found } = hasIds ? await connection.ask(metadataV12.api, [...topics], false, false) : await connection.ask(metadataV8.api, [...topics], false, false, false);
   const leaders = new Map(brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }]));
@@ -22,7 +22,7 @@ export async function partitionsOf(connection: BrokerConnection, topics: readonl
       const leader = leaders.get(leaderId);
       if (leader === undefined) throw new Error(`partition ${index} of ${topic} has no leader now`);
       const part = `${topic}/${index}`;
-      // A cluster whose brokers are exchanged one by one tells the ids at times only. The topic is the same.
+      // During a rolling upgrade, only some brokers know ids. Keep the stored identity: the topic is the same.
       const identity = hasIds ? partitions.topicId : positions.get(part)?.identity ?? '';
       return { topic, topicId: hasIds ? partitions.topicId : '', identity, index, leader, part };
     });
@@ -36,8 +36,14 @@ export interface Led {
 }
 
 /**
- * The offset at which to read each partition. A stored position is the next offset, as a consumer group commits it. A partition without one begins where the declaration says; but a partition
- * that a topic got later begins at its start. All are stored together: otherwise a partition that is not stored would look, after a crash, like one that came later.
+ * The offset at which to read each partition:
+ *
+ *     no stored position, the topic is new          as declared: its end for `now`, its start for `start`
+ *     no stored position, the topic has others      its start: the topic got this partition later
+ *     a stored position of the same topic           that position, which is the next offset; moved into the range that Kafka has
+ *     a stored position of an earlier topic         its start: the topic was deleted and made again
+ *
+ * Stores all changed positions in one step. Otherwise, after a crash between two steps, a partition without a position would look like one that the topic got later.
  */
 export async function beginningsOf(leds: readonly Led[], from: 'now' | 'start', reading: Pick<Reading, 'positions' | 'startAt' | 'lost'>): Promise<ReadonlyMap<string, bigint>> {
   const beginnings = new Map<string, bigint>();
@@ -49,12 +55,12 @@ export async function beginningsOf(leds: readonly Led[], from: 'now' | 'start', 
     for (const { part, topic, identity } of partitions) {
       const [start, end] = [starts.get(part)!, ends.get(part)!];
       const stored = reading.positions.get(part);
-      // A position from before brokers told ids is good under the id, too.
+      // A position without an identity was stored when the brokers had no ids. It is valid.
       const isSame = stored !== undefined && (stored.identity === identity || stored.identity === '');
       const at = stored === undefined ? (from === 'now' && !known.has(topic) ? end : start)
         : isSame ? BigInt(Math.min(Math.max(stored.position, Number(start)), Number(end)))
           : start;
-      // Otherwise "now" would be later after a crash. And a cluster that lost its newest records gives their offsets again.
+      // Store a first position at once: otherwise a crash would make "now" a later time. Store a corrected position: a cluster that lost its newest records gives their offsets again.
       if (stored === undefined || (isSame && (at !== BigInt(stored.position) || stored.identity !== identity))) changed.set(part, { identity, position: Number(at) });
       if (isSame && BigInt(stored.position) < start) lost += Number(start) - stored.position;
       beginnings.set(part, at);
@@ -75,7 +81,7 @@ async function offsetsOf(connection: Led['connection'], partitions: readonly Par
   return offsets;
 }
 
-/** One read. It names topics by their ids where it can: so a new topic of the same name is not mistaken for the old one. */
+/** Sends one fetch. Names topics by id if the broker can, so that a new topic of the same name is not mistaken for the old one. */
 export async function fetchFrom(connection: Led['connection'], hasIds: boolean, ...asked: Parameters<typeof fetchV13.createRequest>): Promise<readonly { readonly topicId: string; readonly partitions: readonly FetchedPartition[] }[]> {
   const { responses } = hasIds ? await connection.ask(fetchV13.api, ...asked) : await connection.ask(fetchV11.api, ...asked);
   return responses;

@@ -6,21 +6,21 @@ import type { SourceRecord } from '../transport.ts';
 /** A partition of a topic, and the broker that leads it. */
 export interface Partition {
   readonly topic: string;
-  /** The id of the topic: a new topic of the same name has another. Empty if brokers do not tell. */
+  /** The id of the topic, by which a new topic of the same name differs. Empty if the brokers have no ids. */
   readonly topicId: string;
-  /** Under which positions are stored: its id, or, where brokers do not tell, the one that is stored. */
+  /** The identity in stored positions: `topicId`, or the stored identity if the brokers have no ids. */
   readonly identity: string;
   readonly index: number;
   readonly leader: Address;
-  /** Names it in the log. */
+  /** The partition's name in stored positions: `topic/index`. */
   readonly part: string;
 }
 
-/** Bits of a batch: it belongs to a transaction; it holds marks of Kafka's own. */
+/** Bits of a batch's attributes: it belongs to a transaction; it is a control batch, which marks a transaction's end. */
 const FLAG_TRANSACTIONAL = 16;
 const FLAG_CONTROL = 32;
 
-/** A mark says that a transaction was given up. */
+/** The type in a control batch whose transaction was aborted. */
 const ABORTED_TYPE_VALUES: number = 0;
 
 /** One partition in an answer. */
@@ -36,11 +36,11 @@ interface AbortedTransaction {
 
 export interface Heard {
   readonly records: readonly SourceRecord[];
-  /** The offset to read on at. */
+  /** The offset of the next read. */
   readonly next: bigint;
 }
 
-/** The records of a partition in one answer, from an offset on. Records of transactions that were given up are left out. */
+/** The records of a partition in one answer, from an offset on, without those of aborted transactions. */
 export function recordsOf(answer: Fetched, partition: Partition, from: bigint): Heard {
   const aborted = new Aborted(answer.abortedTransactions ?? []);
   const records: SourceRecord[] = [];
@@ -49,7 +49,7 @@ export function recordsOf(answer: Fetched, partition: Partition, from: bigint): 
     const isWanted = aborted.wants(batch);
     for (const record of isWanted ? batch.records : []) {
       const offset = batch.firstOffset + BigInt(record.offsetDelta);
-      // A batch is sent whole, also where a read begins in its middle.
+      // Kafka sends whole batches, even if the read begins in the middle of one.
       if (offset >= next) records.push(recordOf(record, offset, partition));
     }
     const after = batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n;
@@ -67,9 +67,11 @@ function recordOf({ key, value, headers }: KafkaRecord, offset: bigint, { topic,
   };
 }
 
-/** The batches of aborted transactions. Kafka lists the transactions, and clients have to skip their batches. */
+/** Finds the batches of aborted transactions. Kafka lists the aborted transactions of an answer, and clients must skip their batches. Call `wants` for each batch, in order. */
 class Aborted {
+  /** Aborted transactions that begin after the batches so far. */
   readonly #later: AbortedTransaction[];
+  /** The producers that are inside an aborted transaction. */
   readonly #producers = new Set<bigint>();
 
   constructor(transactions: readonly AbortedTransaction[]) {
@@ -80,7 +82,7 @@ class Aborted {
     const last = firstOffset + BigInt(lastOffsetDelta);
     while (this.#later.length > 0 && this.#later[0]!.firstOffset <= last) this.#producers.add(this.#later.shift()!.producerId);
     if ((attributes & FLAG_CONTROL) !== 0) {
-      // Its key is a version and a type, of 16 bits each.
+      // The key of a control record is a version and a type, of 16 bits each.
       const key = records[0]?.key;
       if (key !== null && key !== undefined && key.length >= 4 && key.readInt16BE(2) === ABORTED_TYPE_VALUES) this.#producers.delete(producerId);
       return false;

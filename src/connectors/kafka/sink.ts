@@ -6,20 +6,20 @@ import { Brokers } from '../../kafka/brokers.ts';
 import { UnsendableMessage, type Outgoing, type Sink } from '../transport.ts';
 import { NO_TOPIC_NAME, TOPIC_NAME } from './topic-name.ts';
 
-/** How long the replicas may take to have a batch. */
+/** How long the in-sync replicas may take to store a batch. */
 const REPLICATED_MAX_MS = 3_000;
 
-/** How much of a run of messages to one partition leaves as one batch. Below what topics take by default, which is 1 MiB. */
+/** The most data of one batch. Less than 1 MiB, the default limit of topics. */
 const SINK_BATCH_MAX_BYTES = 512 * 1024;
 
 /** The longest answer of a broker to a sink. */
 const SINK_ANSWER_MAX_BYTES = 8 * 1024 * 1024;
 
-/** Topics of Kafka's own, such as __consumer_offsets, take nothing of clients. A message of such a topic must not keep the ones after it waiting. */
+/** Kafka refuses records for its internal topics, such as __consumer_offsets. Such a message must not block the messages after it. */
 const FORBIDDEN_TOPIC_CODE = 'INVALID_TOPIC_EXCEPTION';
 const FORBIDDEN_TOPIC = 'its topic is one that Kafka lets no client write to';
 
-/** Topics whose partitions are remembered. Bounds what a template that makes many topics can fill. */
+/** The most topics whose leaders are cached. Stops a template that makes many topics from filling the memory. */
 const KNOWN_TOPICS_MAX_ENTRIES = 10_000;
 
 export async function openKafkaSink(location: KafkaLocation): Promise<Sink> {
@@ -34,18 +34,18 @@ export async function openKafkaSink(location: KafkaLocation): Promise<Sink> {
   }
 }
 
-/** Where messages of one run go. */
+/** The partition of successive messages, and its leader. */
 interface Destination {
   readonly topic: string;
   readonly partition: number;
-  /** How many the topic has. */
+  /** How many partitions the topic has. */
   readonly partitions: number;
   readonly leader: Address;
 }
 
 /**
- * Writes messages in their order: the next batch leaves when all replicas in sync have the one before. The message's topic is the key, so all messages of a topic are in one partition. The
- * next sink sends a batch again whose outcome is unknown. Then some messages are there twice, with the same header `tidings-id`.
+ * Writes messages in order: it sends a batch only after all in-sync replicas have stored the batch before. The key is the message's topic, so all messages of a topic are in one partition.
+ * If the outcome of a batch is unknown, the next sink sends the batch again. Then Kafka has some messages twice, with the same header `tidings-id`.
  */
 class KafkaSink implements Sink {
   readonly lost: Promise<Error | void>;
@@ -55,7 +55,7 @@ class KafkaSink implements Sink {
 
   constructor(brokers: Brokers) {
     this.#brokers = brokers;
-    // Brokers close connections that are not used for minutes: the next message connects again.
+    // A closed connection does not end the sink: brokers close idle connections, and the next message connects again.
     this.lost = this.#closed.promise;
   }
 
@@ -89,7 +89,7 @@ class KafkaSink implements Sink {
       await connection.ask(produceV7.api, ProduceAcks.ALL, REPLICATED_MAX_MS, records, {});
     } catch (error) {
       if (!isCode(error, 'MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD', FORBIDDEN_TOPIC_CODE)) throw error;
-      // A batch is taken whole or not at all.
+      // Kafka stores a whole batch or nothing. Split the batch until the refused message is alone.
       if (messages.length === 1) throw new UnsendableMessage(error instanceof AggregateError ? String(error.errors[0]?.message ?? error.message) : 'Kafka does not take it', { cause: error });
       const middle = messages.length >> 1;
       await this.#write(messages.slice(0, middle), destination, sent);
@@ -119,7 +119,7 @@ class KafkaSink implements Sink {
   }
 }
 
-/** As Kafka's own clients choose by a key. */
+/** Chooses a partition by key as Kafka's own clients do. */
 function partitionOf(key: string, partitions: number): number {
   return (murmur2(Buffer.from(key)) & 0x7fffffff) % partitions;
 }

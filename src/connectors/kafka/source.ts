@@ -8,20 +8,20 @@ import type { Reading, Source } from '../transport.ts';
 import { beginningsOf, fetchFrom, knowsTopicIds, partitionsOf, type Led } from './partitions.ts';
 import { recordsOf, type Partition } from './records.ts';
 
-/** How long a read waits for records. */
+/** How long a fetch waits in the broker for records. */
 const SOURCE_FETCH_WAIT_MS = 1_000;
 
-/** How much a read brings, of all partitions that a broker leads and of one, unless a single batch is larger. Bounds the memory. */
+/** The most bytes of one fetch, of all partitions of a broker and of one partition. A single larger batch still comes. Bounds the memory. */
 const SOURCE_FETCH_MAX_BYTES = 4 * 1024 * 1024;
 const SOURCE_PARTITION_MAX_BYTES = 1024 * 1024;
 
-/** The longest answer: one batch of a topic that takes large ones. */
+/** The longest answer: one batch of a topic that allows large batches. */
 const SOURCE_ANSWER_MAX_BYTES = 64 * 1024 * 1024;
 
-/** The pause after a read that brought nothing and did not wait. Stops a broker that does not wait from being asked without end. */
+/** The pause after an empty answer that came at once. Stops a busy loop of fetches if a broker does not wait. */
 const EMPTY_READ_MS = 50;
 
-/** How often it is asked whether the topics have more partitions. */
+/** How often the source checks the number of partitions. */
 const PARTITIONS_INTERVAL_MS = 30_000;
 
 const SESSIONLESS = { id: 0, epoch: -1 } as const;
@@ -42,19 +42,19 @@ export async function openKafkaSource(options: KafkaSourceOptions): Promise<Sour
   }
 }
 
-/** Reads topics: one connection, and one question at a time, for each broker that leads some of their partitions. Positions are in the log, so no consumer group is needed. */
+/** Reads topics. Each broker that leads some of their partitions has one connection, with one fetch at a time. The log has the positions, so the source needs no consumer group. */
 class KafkaSource implements Source {
   readonly #options: KafkaSourceOptions;
   readonly #brokers: Brokers;
-  /** Tells of the topics. */
+  /** The connection for metadata of the topics. */
   readonly #first: BrokerConnection;
   #hasIds = false;
-  /** `take` is for one caller at a time. */
+  /** Settles when the last `take` ends: `take` allows one caller at a time, and brokers answer concurrently. */
   #taking: Promise<void> = Promise.resolve();
-  /** How many records of each part wait in Kafka. */
+  /** How many records of each partition are not read yet. */
   readonly #behind = new Map<string, number>();
   #hasRead = false;
-  /** Whether it reads one batch at a time: several together expanded too far. */
+  /** Whether each fetch asks for one batch, because the compressed batches of one answer expanded too far. */
   #isCautious = false;
 
   constructor(options: KafkaSourceOptions, brokers: Brokers, first: BrokerConnection) {
@@ -91,7 +91,7 @@ class KafkaSource implements Source {
     await Promise.race([this.#watch(partitions.length, reading), ...leds.map((led) => readInTurns(led, (some) => this.#readOnce(some, offsets, reading)))]);
   }
 
-  /** @returns The partitions that brought something. */
+  /** Sends one fetch, and stores its records. @returns The partitions that had records. */
   async #readOnce({ connection, partitions }: Led, offsets: Map<string, bigint>, reading: Reading): Promise<ReadonlySet<Partition>> {
     const asked = performance.now();
     const isCautious = this.#isCautious;
@@ -104,7 +104,7 @@ class KafkaSource implements Source {
         this.#isCautious = true;
         return [];
       });
-    // Only now it is known that the user may read.
+    // Only a successful fetch shows that the user may read.
     if (!this.#hasRead) reading.up();
     this.#hasRead = true;
     const byName = new Map(partitions.map((partition) => [`${this.#nameOf(partition)}/${partition.index}`, partition]));
@@ -116,7 +116,7 @@ class KafkaSource implements Source {
         const from = offsets.get(partition.part)!;
         const { records, next } = recordsOf(answer, partition, from);
         const isEmpty = (answer.records ?? []).length === 0;
-        // The same question would bring the same answer again, at once.
+        // The next fetch would get the same answer at once.
         if (!isEmpty && next === from) throw new Error('Kafka answers a read with other records than requested');
         if (!isEmpty) full.add(partition);
         this.#behind.set(partition.part, Math.max(0, Number(answer.highWatermark - next)));
@@ -139,7 +139,7 @@ class KafkaSource implements Source {
     await taken;
   }
 
-  /** Rejects when the topics have other partitions than before: they are then read again. */
+  /** Rejects when the number of partitions changes. The next source then reads all of them. */
   async #watch(count: number, { signal, positions }: Reading): Promise<void> {
     while (!signal.aborted) {
       await pause(PARTITIONS_INTERVAL_MS);
@@ -150,7 +150,7 @@ class KafkaSource implements Source {
   }
 }
 
-/** Brokers fill an answer in the order of the question. A partition that had records is asked last the next time. Otherwise a few busy partitions would keep the others waiting for ever. */
+/** Fetches again and again. Brokers fill an answer in the order of the request, so a partition that had records comes last in the next request. Otherwise busy partitions would starve the others. */
 export async function readInTurns({ connection, partitions }: Led, readOnce: (led: Led) => Promise<ReadonlySet<Partition>>): Promise<never> {
   for (let turn = partitions; ;) {
     const full = await readOnce({ connection, partitions: turn });
@@ -158,7 +158,7 @@ export async function readInTurns({ connection, partitions }: Led, readOnce: (le
   }
 }
 
-/** Keeps no process alive. */
+/** Does not keep the process alive. */
 function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds).unref());
 }

@@ -5,7 +5,7 @@ import type { Reading, Source, SourceRecord } from '../transport.ts';
 import { Inbox } from './inbox.ts';
 import { recordOf } from './record.ts';
 
-/** Bounds the records that were heard and not stored yet. NATS sends whether or not we keep up: records beyond these bounds are lost, and counted. */
+/** Bounds the received records that are not stored yet. NATS has no backpressure here: records beyond these bounds are lost, and counted. */
 const HEARD_MAX_RECORDS = 10_000;
 const HEARD_MAX_BYTES = 8 * 1024 * 1024;
 
@@ -19,7 +19,7 @@ export async function openCoreSource({ location, subjects }: CoreSourceOptions):
   return new CoreSource(await connect(optionsFor(location)), subjects);
 }
 
-/** Listens to subjects, at most once. Messages are lost while nobody listens, or where they come faster than the log takes them. */
+/** Subscribes to subjects, at most once. Messages are lost while no instance is subscribed, or if they come faster than the log stores them. */
 class CoreSource implements Source {
   readonly #connection: NatsConnection;
   readonly #subjects: readonly string[];
@@ -44,7 +44,7 @@ class CoreSource implements Source {
       } });
     }
     try {
-      // Its PONG comes when the subscriptions hold.
+      // `flush` resolves with the server's PONG, after which the subscriptions are in force.
       await Promise.race([this.#connection.flush(), this.#connection.closed()]);
       if (!this.#connection.isClosed()) reading.up();
       for (let records = await this.#inbox.take(); records.length > 0; records = await this.#inbox.take()) {
@@ -71,7 +71,7 @@ class CoreSource implements Source {
   }
 }
 
-/** Headers count, too: a message may have nothing else. */
+/** Counts headers too: a message may have only headers. */
 function bytesOf({ data, headers }: SourceRecord): number {
   return Object.entries(headers).reduce((sum, [name, value = '']) => sum + name.length + value.length, data.length);
 }

@@ -1,11 +1,11 @@
-/** A queue of items that the client of NATS has received and the source has not taken yet. All of it is taken together. */
+/** A queue between the callback of the NATS client and the source, which takes all queued items at once. */
 export class Inbox<Item> {
   #items: Item[] = [];
   #end: { readonly reason: Error | undefined } | undefined;
   #wake: () => void = () => undefined;
   readonly #keeps: boolean;
 
-  /** @param keeps Whether items before an end with a reason are taken first: nobody sends them again. */
+  /** @param keeps Whether `take` still returns the queued items after an end with a reason. True if nobody sends them again. */
   constructor({ keeps = false }: { readonly keeps?: boolean } = {}) {
     this.#keeps = keeps;
   }
@@ -19,13 +19,13 @@ export class Inbox<Item> {
     this.#wake();
   }
 
-  /** Ends the queue: no more items come. The first reason counts; undefined where it was wanted. */
+  /** Ends the queue. @param reason The failure that ended it; undefined if the source stops. The first call counts. */
   end(reason?: Error): void {
     this.#end ??= { reason };
     this.#wake();
   }
 
-  /** Resolves with at least one item, or with none after a wanted end. After an end with a reason it rejects with the reason; items before it are given up, unless they are kept. */
+  /** Waits for items, and takes all. Resolves with an empty array after an end without a reason. Rejects with the reason of a failure; `keeps` returns queued items first. */
   async take(): Promise<readonly Item[]> {
     if (this.#items.length === 0 && this.#end === undefined) await new Promise<void>((resolve) => (this.#wake = resolve));
     const isKept = this.#keeps && this.#items.length > 0;

@@ -8,20 +8,20 @@ import type { OpenContext, Reading, Source } from '../transport.ts';
 import { Deliveries } from './deliveries.ts';
 import { recordOf } from './record.ts';
 
-/** The most bytes that the server sends without an acknowledgement. Bounds the memory. */
+/** The most bytes and messages that the server sends before it gets an acknowledgment. Bounds the memory. */
 const UNACKNOWLEDGED_MAX_BYTES = 64 * 1024 * 1024;
 const UNACKNOWLEDGED_MAX_MESSAGES = 1_024;
 /** How long the server waits for an acknowledgment. The log may be away for longer: deliveries.ts recognises the records that come again. */
 const ACKNOWLEDGE_MAX_MS = 60_000;
-/** How often the server says that it is there while it has nothing. Stops a consumer that was deleted from being waited for. */
+/** How often the server sends a heartbeat while it has no messages. Stops the wait for a consumer that was deleted. */
 const IDLE_HEARTBEAT_MS = 5_000;
-/** Ends the name of a consumer. */
+/** The random end of a consumer's name. */
 const CONSUMER_RANDOM_CHARACTERS = 8;
 
 export interface JetStreamSourceOptions {
   readonly location: NatsLocation;
   readonly stream: string;
-  /** Empty for all of the stream. */
+  /** Empty for all subjects of the stream. */
   readonly subjects: readonly string[];
   readonly from: 'now' | 'start';
   readonly context: OpenContext;
@@ -32,8 +32,8 @@ export async function openJetStreamSource(options: JetStreamSourceOptions): Prom
 }
 
 /**
- * Reads a stream by a consumer that is made at each opening, after the stored position. Consumers remember what they delivered, and deliver what was not acknowledged later, after newer
- * messages: a consumer of the owner before would break the order. Messages are acknowledged once the log has them.
+ * Reads a stream of JetStream. Each opening makes a new consumer, which begins after the stored position. The consumer of an earlier owner would break the order: it delivers
+ * unacknowledged messages again after newer messages. The source acknowledges messages once the log has stored them.
  */
 class JetStreamSource implements Source {
   readonly #options: JetStreamSourceOptions;
@@ -82,32 +82,32 @@ class JetStreamSource implements Source {
     const stored: SourcePosition | undefined = reading.positions.get('');
     if (stored === undefined) {
       const position = this.#options.from === 'now' ? state.last_seq : 0;
-      // Otherwise "now" would be later after a crash, before a first message.
+      // Store it at once. Otherwise a crash before the first message would make "now" a later time.
       await reading.startAt(new Map([['', { identity, position }]]));
       return position;
     }
-    // The stream was deleted and made again: it is read from its beginning. The first step stores the new identity.
+    // The stream was deleted and made again: read it from its beginning. The first step stores the new identity.
     if (stored.identity !== identity) return 0;
     const before = state.first_seq - 1;
-    // Retention took messages before they were read. Of some subjects nobody knows: others' messages may have gone. A queue's messages go when they are read.
+    // The stream's limits deleted messages before we read them. We cannot tell this for a part of the subjects, nor for a queue, which deletes acknowledged messages.
     if (before > stored.position && config.retention === RetentionPolicy.Limits && this.#options.subjects.length === 0) {
       await reading.startAt(new Map([['', { identity, position: before }]]));
       reading.lost(before - stored.position);
       return before;
     }
     if (state.last_seq >= stored.position) return stored.position;
-    // The server lost its newest messages, as from a backup: their sequences will be given again.
+    // The server lost its newest messages, for example in a restore: it will give their sequences to other messages.
     await reading.startAt(new Map([['', { identity, position: state.last_seq }]]));
     return state.last_seq;
   }
 
-  /** How many messages may be here and not acknowledged. */
+  /** The most unacknowledged messages: `UNACKNOWLEDGED_MAX_BYTES` of the largest that the stream or server allows. */
   #window({ config }: StreamInfo): number {
     const largest = Math.min(...[config.max_msg_size, this.#connection.info?.max_payload ?? -1].filter((bytes) => bytes > 0), UNACKNOWLEDGED_MAX_BYTES);
     return Math.max(1, Math.min(UNACKNOWLEDGED_MAX_MESSAGES, Math.floor(UNACKNOWLEDGED_MAX_BYTES / largest)));
   }
 
-  /** @returns Its name. Consumers of earlier openings are deleted. */
+  /** Makes a consumer, and deletes those of earlier openings. @returns Its name. */
   async #makeConsumer(manager: JetStreamManager, info: StreamInfo, after: number): Promise<string> {
     const { config } = info;
     const { stream, subjects, context } = this.#options;
@@ -119,12 +119,12 @@ class JetStreamSource implements Source {
       for (const other of earlier) await manager.consumers.delete(stream, other);
     };
     const isQueue = config.retention === RetentionPolicy.Workqueue;
-    // A work queue allows one consumer, which begins with the unacknowledged messages. In a stream of interest, messages would be gone while there is none.
+    // A work queue allows only one consumer: delete the old one first. A stream with interest retention drops messages while it has no consumer: delete the old one last.
     if (isQueue) await forget();
     const settings: Partial<ConsumerConfig> = {
       durable_name: name, ack_policy: AckPolicy.Explicit, ack_wait: nanos(ACKNOWLEDGE_MAX_MS), max_ack_pending: this.#window(info),
       ...(isQueue || after === 0 ? { deliver_policy: DeliverPolicy.All } : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: after + 1 }),
-      // Servers before 2.10 know one alone.
+      // Servers before 2.10 know only `filter_subject`.
       ...(subjects.length === 1 ? { filter_subject: subjects[0]! } : subjects.length > 1 ? { filter_subjects: [...subjects] } : {}),
     };
     await manager.consumers.add(stream, settings);

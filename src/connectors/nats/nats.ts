@@ -14,10 +14,10 @@ import { whyNoSubject } from './subject.ts';
 const SUBJECTS_MAX_ENTRIES = 100;
 
 const SUBJECT = /^(?:[^\s.*>]+|\*)(?:\.(?:[^\s.*>]+|\*))*(?:\.>)?$|^>$/;
-/** The names that NATS takes for streams. */
+/** Valid names of streams. */
 const STREAM = /^[^\s.*>/\\]{1,255}$/;
 
-/** Each client is loaded when a connector needs it. */
+/** Loads a client only when a connector needs it. */
 const loadCoreSource = () => import('./core-source.ts');
 const loadJetStreamSource = () => import('./jetstream-source.ts');
 const loadSink = () => import('./sink.ts');
@@ -49,14 +49,14 @@ function readSink(given: Readonly<Record<string, unknown>>, declared: Declared):
   return { place: placeOf(location), load: loadSink, open: async ({ name }) => (await loadSink()).openNatsSink({ location, name, isStored: jetstream }) };
 }
 
-/** A URL may have a password: so it may be `{"env": "NAME"}`, and no error repeats any of it. */
+/** Reads a URL, which may have a password. So it may be `{"env": "NAME"}`, and no error repeats a part of it. */
 function readLocation(value: unknown, { field, env }: Declared): NatsLocation {
   if (value === undefined) throw wrong(`${field}.url`, 'it must be a URL such as nats://localhost:4222, or {"env": "NAME"} with the variable that has it');
   const url = typeof value === 'string' ? value : secretOf(members(value, ['env'], `${field}.url`), `${field}.url`, env);
   return described(`${field}.url`, () => readNatsUrl(url));
 }
 
-/** Accounts separate subjects, and users have accounts. */
+/** The place has the user's name, because users belong to accounts, and accounts separate subjects. */
 function placeOf({ servers, user }: NatsLocation): string {
   return placeName('nats', servers.map((server) => ({ host: server.slice(0, server.lastIndexOf(':')), port: server.slice(server.lastIndexOf(':') + 1) })), user);
 }

@@ -1,7 +1,7 @@
 import type { Msg, MsgHdrs } from '@nats-io/transport-node';
 import type { SourceRecord } from '../transport.ts';
 
-/** A message of NATS as templates see it. Of a header with several values the first one counts. */
+/** Makes a record of a NATS message, for templates. Of a header with several values, the first value counts. */
 export function recordOf({ subject, headers, data }: Pick<Msg, 'subject' | 'headers' | 'data'>, at: SourceRecord['at'], stream?: string): SourceRecord {
   return { part: '', at, fields: { subject, stream }, headers: headers === undefined ? {} : plainHeaders(headers), data };
 }

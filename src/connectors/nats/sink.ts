@@ -8,16 +8,16 @@ import { whyNoSubject } from './subject.ts';
 
 /** How long JetStream may take to store a message. Stops a server that hangs from keeping a sink for ever. */
 const STORED_MAX_MS = 5_000;
-/** The most bytes of headers, beside the data, in a message that just fits. */
+/** The room for headers in the server's largest message; the rest is for data. */
 const HEADERS_MAX_BYTES = 5 * 1024;
-/** The error of JetStream for a message that is larger than its stream takes. */
+/** JetStream's error for a message that exceeds the limit of its stream. */
 const STREAM_MESSAGE_TOO_LARGE_CODE = 10_054;
 
 export interface NatsSinkOptions {
   readonly location: NatsLocation;
   /** The name of the connector. */
   readonly name: string;
-  /** Whether a stream stores the messages, and says so. */
+  /** Whether a stream stores and acknowledges the messages. */
   readonly isStored: boolean;
 }
 
@@ -25,13 +25,13 @@ export async function openNatsSink({ location, name, isStored }: NatsSinkOptions
   return new NatsSink(await connect(optionsFor(location)), name, isStored);
 }
 
-/** Publishes messages one after the other: the next one is sent when JetStream has the one before, so that none overtakes it. */
+/** Publishes messages in order. With JetStream, it sends a message only after JetStream has stored the message before. */
 class NatsSink implements Sink {
   readonly lost: Promise<Error | void>;
   readonly #connection: NatsConnection;
   readonly #name: string;
   readonly #jetstream: JetStreamClient | undefined;
-  /** Subjects that this user may not publish to: the server drops such a message, and says so. */
+  /** Subjects that this user may not publish to. The server reports the refusal later, and drops the message. */
   readonly #refused = new Map<string, PermissionViolationError>();
 
   constructor(connection: NatsConnection, name: string, isStored: boolean) {
@@ -54,7 +54,7 @@ class NatsSink implements Sink {
     }
   }
 
-  /** The PONG after them says that the server has them, apart from those that it refused before. Whether anybody listens, it does not say. */
+  /** Publishes without JetStream. The PONG of `flush` shows that the server has processed the messages, but not that anybody is subscribed. */
   async #publishAll(messages: readonly Outgoing[], sent: () => void): Promise<void> {
     this.#refused.clear();
     const published: Outgoing[] = [];
@@ -71,7 +71,7 @@ class NatsSink implements Sink {
 
   async #confirm(published: readonly Outgoing[], sent: () => void): Promise<void> {
     await this.#connection.flush();
-    // The client hands refusals over later in the same turn.
+    // The client reports refusals later in the same turn of the event loop.
     await turn();
     for (const { target } of published) {
       const refusal = this.#refused.get(target);
@@ -92,11 +92,11 @@ class NatsSink implements Sink {
 
   async #store(client: JetStreamClient, { id, target, data }: Outgoing, headers: MsgHdrs): Promise<void> {
     try {
-      // A stream takes each id once, whatever the subject: two sinks may send one message to two subjects of a stream.
+      // A stream stores each id once, whatever its subject. The sink's name keeps apart two sinks that send one message to two subjects of a stream.
       await client.publish(target, data, { msgID: `${this.#name}.${id}`, headers });
     } catch (error) {
       if (error instanceof JetStreamApiError && error.apiError().err_code === STREAM_MESSAGE_TOO_LARGE_CODE) throw new UnsendableMessage(error.message, { cause: error });
-      // The client takes a subject without a stream for a server without JetStream, and does not export the class of this error.
+      // The client throws this error also if no stream has the subject. It does not export the error's class.
       if (error instanceof Error && error.name === 'JetStreamNotEnabled') throw new Error(`no stream stores the subject ${target}: add one, or declare the sink with "jetstream": false`, { cause: error.cause });
       throw error;
     }

@@ -1,7 +1,7 @@
-/** The longest subject that is published to. Servers drop a client whose line of a message is longer than 4 KiB, and that line has the subject of the answer, too. */
+/** The longest subject of a published message. Servers disconnect a client whose PUB line exceeds 4 KiB, and that line also has the reply subject. */
 const SUBJECT_MAX_BYTES = 2 * 1024;
 
-/** Why NATS takes no message for a subject; undefined where it may. */
+/** Why a message cannot be published to a subject; undefined if it can. */
 export function whyNoSubject(subject: string): string | undefined {
   if (/^\.|\.\.|\.$|[\s*>]/.test(subject)) return 'the subject is no subject of NATS';
   if (subject.startsWith('$') || subject.startsWith('_INBOX.')) return 'the subject belongs to NATS itself';

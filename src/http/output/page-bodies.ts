@@ -1,5 +1,5 @@
 import type { HistoryPage } from '../../delivery/long-polls.ts';
-import { noRoom } from '../../log/history/history-pages.ts';
+import { noRoom } from '../../log/history/page.ts';
 import { jsonPieces } from '../../model/message.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Hold } from '../../runtime/sharing/budget.ts';

@@ -4,12 +4,14 @@ import { CLOCK_JUMP_MS, type CountedTime } from '../../store/believed-clock.ts';
 import type { Trimmed } from '../../store/store.ts';
 
 /**
- * While the clock is not believed, the believed clock runs faster than the time by this factor. An instance that was switched off for a day is right again
- * after eight hours. A clock that is eight days ahead has made messages three hours too old after one hour.
+ * While the machine's clock is ahead of the believed clock, the believed clock runs faster than real time by this factor. Two examples:
+ *
+ *     right clock, no instance ran for 24 h   →   it gains 3 h each hour: it has caught up after 8 h
+ *     wrong clock, 8 days ahead               →   after 1 h, messages look 3 h older than they are
  */
 const CATCH_UP_FACTOR = 4;
 
-/** How the way out is named in the log. */
+/** The command that makes the log believe the clock, for log lines. */
 const ACCEPT = '`npm run clock -- --accept`';
 
 export interface ClockJumpDependencies {
@@ -18,8 +20,8 @@ export interface ClockJumpDependencies {
 }
 
 /**
- * Invariant 10: what one instance knows of the store's clock (store/believed-clock.ts decides what is believed). It measures the time since the last look with
- * a monotonic clock. It logs when the clock, or the newest message's time, is far from the expected one.
+ * Invariant 10: one instance's count of the believed clock, which decides what expires. `store/believed-clock.ts` decides at each look whether the machine's clock is believed.
+ * Between two looks this class counts on with a monotonic clock. It logs when the machine's clock, or the newest message's time, is far ahead.
  */
 export class ClockJump {
   readonly #clock: Clock;
@@ -34,28 +36,28 @@ export class ClockJump {
     this.#logger = logger;
   }
 
-  /** How far the clock was ahead of the believed clock at the last look; 0 while it is believed. Milliseconds. */
+  /** How far the machine's clock was ahead of the believed clock at the last look. 0 while the machine's clock is believed. Milliseconds. */
   get ahead(): number {
     return this.#ahead;
   }
 
-  /** By how much the newest message is ahead of the machine's clock, at the last look. Milliseconds. */
+  /** How far the newest message was ahead of the machine's clock at the last look. Milliseconds. */
   get messageAhead(): number {
     return this.#messageAhead;
   }
 
-  /** The time as this instance counts it; undefined before its first look. */
+  /** The believed clock at the last look (`from`), and the latest time that it can show now. Undefined before the first look. */
   get counted(): CountedTime | undefined {
     if (this.#believed === undefined) return undefined;
     const passed = (this.#clock.monotonic() - this.#observedAt) * (this.#ahead > 0 ? CATCH_UP_FACTOR : 1);
     return { from: this.#believed, latest: this.#believed + Math.floor(passed) };
   }
 
-  /** Takes over what the store said when retention looked. */
+  /** Takes over the store's clocks from a step of retention. */
   observe({ machine, believed, log }: Pick<Trimmed, 'machine' | 'believed' | 'log'>): void {
     this.#believed = believed;
     this.#observedAt = this.#clock.monotonic();
-    // The store's clock never stands before the newest message, and so shows where that is ahead of the machine's.
+    // `log.now` is the later of the machine's clock and the newest message's time. So it exceeds the machine's clock only if the message does.
     const messageAhead = Math.max(0, log.now - machine);
     this.#observeClock(machine - believed, messageAhead > CLOCK_JUMP_MS);
     this.#observeMessage(messageAhead);
@@ -66,7 +68,7 @@ export class ClockJump {
       this.#logger.error({ seconds: seconds(ahead) }, 'the clock is far ahead of the time that the log believes: it jumped forward, or no instance ran for that long, or it was behind while messages were stored. '
         + `Until the log believes it, messages and keys expire slowly, and new messages get its time, even if that is in the future. If the clock is wrong, set it; if it is right, run ${ACCEPT}`);
     }
-    // Where a message is ahead, the next line says what that holds up.
+    // If a message is ahead, expiry still stands still: `#observeMessage` logs that.
     if (ahead === 0 && this.#ahead > 0) this.#logger.info(`the clock is believed again${isMessageAhead ? '' : ': messages and keys expire as it says'}`);
     this.#ahead = ahead;
   }

@@ -11,25 +11,32 @@ import { UsageRecord } from './usage-record.ts';
 
 /** How often this instance and the others exchange their counts of stored messages. */
 const QUOTA_LOOK_MS = 5_000;
-/** An instance reports its counts at once when it has stored this part of `RETENTION_BYTES`. Bounds the bytes that stay uncounted after a crash. */
-const TOLD_SHARE = 1 / 128;
-/** When a refused publisher should try again. A guess: nobody can predict when retention will have deleted enough. */
+/** An instance reports its counts at once after it has stored this share of `RETENTION_BYTES`. Bounds the bytes that a crash leaves uncounted. */
+const REPORT_SHARE = 1 / 128;
+/** The `Retry-After` of a refusal. It is a guess: nobody can predict when retention will have deleted enough. */
 const QUOTA_RETRY_SECONDS = 60;
 
-/** The publisher, as quotas see it. */
+/** The sender for whom a request's messages count. */
 export interface QuotaSender {
-  /** '' for all senders without a credential: they share one quota. */
+  /** Identifies the sender. '' for all senders without a credential, which share one quota. */
   readonly scope: string;
+  /** For error messages; undefined without a credential. */
   readonly name: string | undefined;
 }
 
-/** Refuses messages beyond a quota. The publisher calls `take` before it queues a request. If that does not refuse, it calls `giveBack` when it answers the request, and `stored` if the messages are stored. */
+/**
+ * Refuses messages beyond a quota. The publisher calls:
+ *
+ *     take ─┬─► a Problem: the request is refused
+ *           └─► undefined: the request is queued ─┬─► stored: stored, then giveBack
+ *                                                 └─► refused or unknown: giveBack
+ */
 export interface PublishQuota {
-  /** Takes room for messages that wait to be stored, all or none. @returns Why the publish is refused. */
+  /** Reserves room for all messages of a request, or for none. @returns Why the publish is refused. */
   take(drafts: readonly Draft[], sender: QuotaSender | undefined): Problem | undefined;
-  /** Takes off the room of messages that no longer wait: they were stored, or refused. */
+  /** Ends the reservation of `take`. */
   giveBack(drafts: readonly Draft[], sender: QuotaSender | undefined): void;
-  /** @param first The number of the first of them. */
+  /** Counts stored messages. @param first The number of the first message. */
   stored(drafts: readonly Draft[], sender: QuotaSender | undefined, first: number): void;
 }
 
@@ -40,9 +47,9 @@ export interface QuotaDependencies {
   readonly store: Pick<Store, 'usage' | 'rowOverheadBytes'>;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
-  /** RETENTION_BYTES. */
+  /** `RETENTION_BYTES`, of which quotas are shares. */
   readonly maxBytes: number;
-  /** The most that one topic, and one sender, may hold of it. Percent; 0 is no limit. */
+  /** The quota of one topic, and of one sender, in percent of `maxBytes`. 0 disables it. */
   readonly topicShare: number;
   readonly senderShare: number;
   /** The oldest number of the log. */
@@ -65,7 +72,7 @@ export class Quota implements PublishQuota {
   readonly #clock: Clock;
   readonly #logger: Pick<Logger, 'info' | 'warn'>;
   readonly #overheadBytes: number;
-  readonly #toldBytes: number;
+  readonly #reportBytes: number;
   readonly #topics: Holders | undefined;
   readonly #senders: Holders | undefined;
   readonly #record: UsageRecord;
@@ -79,10 +86,10 @@ export class Quota implements PublishQuota {
     this.#clock = clock;
     this.#logger = logger;
     this.#overheadBytes = store.rowOverheadBytes;
-    this.#toldBytes = maxBytes * TOLD_SHARE;
+    this.#reportBytes = maxBytes * REPORT_SHARE;
     this.#topics = topicShare === 0 ? undefined : new Holders(maxBytes * topicShare / 100);
     this.#senders = senderShare === 0 ? undefined : new Holders(maxBytes * senderShare / 100);
-    this.#record = new UsageRecord({ store: store.usage, topics: this.#topics, senders: this.#senders, stretchBytes: this.#toldBytes, oldest });
+    this.#record = new UsageRecord({ store: store.usage, topics: this.#topics, senders: this.#senders, stretchBytes: this.#reportBytes, oldest });
   }
 
   /** Reads the stored counts, and then again every `QUOTA_LOOK_MS`. Call it before the first publish: without the counts, every topic seems empty. */
@@ -91,7 +98,7 @@ export class Quota implements PublishQuota {
     this.#lookLater();
   }
 
-  /** Reports the counts not yet reported, if the store still takes them. */
+  /** Reports the remaining counts, if the store still accepts them. */
   stop(): void {
     this.#isStopped = true;
     this.#timer?.cancel();
@@ -121,7 +128,7 @@ export class Quota implements PublishQuota {
       if (sender !== undefined) this.#senders?.store(sender.scope, bytes);
     }
     this.#record.stored(first, first + drafts.length - 1, sum);
-    if (this.#record.untoldBytes < this.#toldBytes || this.#looking !== undefined || this.#hasFailed || this.#isStopped) return;
+    if (this.#record.untoldBytes < this.#reportBytes || this.#looking !== undefined || this.#hasFailed || this.#isStopped) return;
     this.#timer?.cancel();
     void this.#look().then(() => this.#lookLater());
   }
@@ -161,7 +168,7 @@ export class Quota implements PublishQuota {
     this.#timer = this.#clock.after(QUOTA_LOOK_MS, () => void this.#look().then(() => this.#lookLater()));
   }
 
-  /** One look at a time. */
+  /** Exchanges counts with the other instances. A second call during an exchange waits for the same one. */
   #look(): Promise<void> {
     return (this.#looking ??= this.#attempt(() => this.#record.exchange()).finally(() => {
       this.#looking = undefined;
@@ -174,7 +181,7 @@ export class Quota implements PublishQuota {
       this.#hasFailed = false;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      if (!this.#hasFailed && !this.#isStopped) this.#logger.warn({ err: error }, 'other instances cannot be told now how much of the log each topic and sender holds');
+      if (!this.#hasFailed && !this.#isStopped) this.#logger.warn({ err: error }, 'this instance cannot store its counts of topics and senders: other instances count too little for the quotas');
       this.#hasFailed = true;
     }
   }

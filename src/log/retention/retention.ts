@@ -7,26 +7,24 @@ import { DiskBudget } from './disk-budget.ts';
 
 /**
  * This room decides which messages the log keeps. Retention deletes the oldest messages and keys, by age and by size (`retention.ts`, `disk-budget.ts`, `clock-jump.ts`). Quotas
- * bound the part of each topic and sender (`quota.ts`, `holders.ts`, `usage-record.ts`). Sizes of commits come in; deletions, delays of commits and refusals go out.
+ * bound the share of each topic and sender (`quota.ts`, `holders.ts`, `usage-record.ts`). Sizes of commits come in; deletions, delays of commits and refusals go out.
  */
 
 /** How often retention looks for messages to delete. */
 const RETENTION_INTERVAL_MS = 5_000;
-/** One step: small enough that a publish which meets it waits for a few milliseconds at most. */
+/** The most rows of one step. A publish that waits for the step's transaction waits a few milliseconds at most. */
 const RETENTION_STEP_ROWS = 500;
-/** One step while publishers store faster than small steps delete: twice the messages of a commit. */
+/** The most rows of a step while the log exceeds its bounds: twice the messages of a commit, so that steps overtake publishers. */
 const RETENTION_LARGE_STEP_ROWS = 4_000;
-/**
- * How far a bound may be exceeded before retention begins without waiting for its next look. Stops a deleting transaction after every commit.
- */
+/** How far a bound may be exceeded before retention takes its next step at once. Stops a deleting transaction after every commit. */
 const RETENTION_WAKE_BYTES = 1024 * 1024;
 const RETENTION_WAKE_KEYS = 4_000;
-/** How far a bound may be exceeded before publishers wait: room for a commit or two. Bounds a log whose publishers are faster than retention. */
+/** How far a bound may be exceeded before commits wait: enough for one or two commits. Bounds the log when publishers are faster than retention. */
 const RETENTION_DEBT_BYTES = 8 * 1024 * 1024;
 const RETENTION_DEBT_KEYS = 20_000;
 /** How long steps may delete nothing while commits wait. Stops commits from waiting for a database session that keeps rows locked. */
 const RETENTION_LOCKED_MS = 1_000;
-/** The pause between small steps, which leaves the database to the publishers. */
+/** The pause between small steps, so that publishers can use the database. */
 const RETENTION_PAUSE_MS = 20;
 
 export interface RetentionDependencies {
@@ -46,7 +44,7 @@ export interface RetentionDependencies {
  * Backpressure from retention: the publisher asks it before each commit, and reports to it afterwards. So the log stays within its bounds at any rate of writing.
  */
 export interface Pace {
-  /** Whether the next commit has to wait. */
+  /** Whether the next commit must wait for retention. */
   readonly isBehind: boolean;
   /** Reports a commit: about how many bytes of messages it stored, and how many idempotency keys. */
   stored(bytes: number, keys: number): void;
@@ -58,12 +56,17 @@ export interface Pace {
 export const UNPACED: Pace = { isBehind: false, stored: () => undefined, whenCaughtUp: () => undefined };
 
 /**
- * Deletes messages that are too old or too many, the oldest first, in small steps. It does not wait for its next look when this instance has stored more than the
- * bounds allow. Then steps are large and follow each other at once, until the log is within its bounds. The store takes appends and steps in turn, and a step
- * deletes more than a commit stores.
+ * Deletes messages that are too old or too many, the oldest first, in steps. A step is one transaction. Its answer has the sizes of the log, so each step is also a look. Their rates:
  *
- * Age is counted by the believed clock (clock-jump.ts). The store checks the clock again when it deletes, because the clock may have been changed
- * since the question.
+ *     state of the log                                rows of a step   next step
+ *     within its bounds, nothing to delete                       500   after 5 s
+ *     within its bounds, more to delete                          500   after 20 ms
+ *     beyond its bounds by 1 MiB or 4,000 keys                 4,000   at once, or after 20 ms if nothing is left to delete
+ *     beyond its bounds by 8 MiB or 20,000 keys                4,000   the same, and commits wait (`isBehind`)
+ *
+ * A large step deletes more than a commit stores, so the log shrinks although appends and steps alternate.
+ *
+ * The believed clock (clock-jump.ts) decides a message's age. The store checks the clock again during the deletion, because somebody may have changed it since the call.
  */
 export class Retention implements Pace {
   readonly #store: Store;
@@ -78,13 +81,14 @@ export class Retention implements Pace {
   #timer: Timer | undefined;
   #isRunning = false;
   #isStepping = false;
-  /** Whether commits waited, and the listener must be called once they no longer have to. */
+  /** Whether commits waited. Then retention must call the listener as soon as they need not wait any more. */
   #owesCaughtUp = false;
   readonly #clockJump: ClockJump;
   #failed = false;
-  /** Whether the log has a line about the lock since the last deletion. */
-  #hasToldOfLock = false;
-  #forgetsEarly = false;
+  /** Whether a warning about the lock was logged since the last deletion. */
+  #hasWarnedOfLock = false;
+  /** Whether a warning was logged that keys are forgotten before their time. */
+  #hasWarnedOfYoungKeys = false;
   #caughtUp: () => void = () => undefined;
 
   constructor({ store, clock, counters, logger, maxAge, maxBytes, maxKeys }: RetentionDependencies) {
@@ -115,12 +119,12 @@ export class Retention implements Pace {
     return this.#clockJump.ahead;
   }
 
-  /** By how much the newest message is ahead of the machine's clock, at the last look. Milliseconds. */
+  /** How far the newest message was ahead of the machine's clock at the last look. Milliseconds. */
   get messageAhead(): number {
     return this.#clockJump.messageAhead;
   }
 
-  /** While retention cannot delete at all, no commit waits for it: a log that is too large is better than one that takes nothing. */
+  /** False while retention fails: a log that grows beyond its bounds is better than a log that accepts no messages. */
   get isBehind(): boolean {
     return this.#isRunning && !this.#failed && (this.#messages.isOverdrawn || this.#keys.isOverdrawn);
   }
@@ -128,7 +132,7 @@ export class Retention implements Pace {
   stored(bytes: number, keys: number): void {
     this.#messages.add(bytes);
     this.#keys.add(keys);
-    // Noted also during a step: afterwards the log may be within its bounds again.
+    // Note it also during a step. The step may bring the log within its bounds, and must then call the listener for the commits that waited.
     this.#owesCaughtUp ||= this.isBehind;
     if (!this.#isRunning || this.#isStepping || this.#failed || !this.#isGrowing) return;
     this.#timer?.cancel();
@@ -139,7 +143,7 @@ export class Retention implements Pace {
     this.#caughtUp = listener;
   }
 
-  /** Deletes from now on, in the background. */
+  /** Starts the steps in the background. */
   run(): void {
     this.#isRunning = true;
     this.#schedule(0);
@@ -171,27 +175,27 @@ export class Retention implements Pace {
     });
   }
 
-  /** A step that deletes nothing is not repeated at once: another instance may be deleting. */
+  /** The pause before the next step. A step that deleted nothing is not repeated at once, because another instance may be deleting. */
   #pause(more: boolean): number {
     if (this.#failed) return RETENTION_INTERVAL_MS;
     if (this.#isGrowing) return more ? 0 : RETENTION_PAUSE_MS;
     return more ? RETENTION_PAUSE_MS : RETENTION_INTERVAL_MS;
   }
 
-  /** Takes over the sizes after a step. If a database session locks the rows, the present size becomes the bound, so that commits do not wait for it. */
+  /** Takes over the sizes after a step. If a database session locks the rows, or the step before failed, the present size becomes the bound: commits do not wait for it. */
   #learn({ bytes, heldKeys, messages, keys }: Trimmed): void {
     const now = this.#clock.monotonic();
     const areLocked = [this.#messages.look(bytes, messages, now), this.#keys.look(heldKeys, keys, now)];
-    if (messages + keys > 0) this.#hasToldOfLock = false;
-    if (areLocked.includes(true)) this.#tellOfLock();
+    if (messages + keys > 0) this.#hasWarnedOfLock = false;
+    if (areLocked.includes(true)) this.#warnOfLock();
     if (!this.#failed) return;
     this.#messages.acceptHeld();
     this.#keys.acceptHeld();
   }
 
-  #tellOfLock(): void {
-    if (!this.#hasToldOfLock) this.#logger.warn({ bytes: this.bytes, keys: this.keys }, 'retention finds the database locked, and publishers wait no longer: the log grows until the lock is released');
-    this.#hasToldOfLock = true;
+  #warnOfLock(): void {
+    if (!this.#hasWarnedOfLock) this.#logger.warn({ bytes: this.bytes, keys: this.keys }, 'retention finds the database locked, and publishers wait no longer: the log grows until the lock is released');
+    this.#hasWarnedOfLock = true;
   }
 
   /** Returns whether there is more to delete. */
@@ -208,8 +212,8 @@ export class Retention implements Pace {
       this.#counters.forgottenKeys += trimmed.youngKeys;
       this.#learn(trimmed);
       this.#failed = false;
-      if (trimmed.youngKeys > 0 && !this.#forgetsEarly) {
-        this.#forgetsEarly = true;
+      if (trimmed.youngKeys > 0 && !this.#hasWarnedOfYoungKeys) {
+        this.#hasWarnedOfYoungKeys = true;
         this.#logger.warn({ keys: trimmed.heldKeys }, 'there are more idempotency keys than IDEMPOTENCY_MAX_KEYS: they are forgotten before IDEMPOTENCY_SECONDS, the oldest first; a later repetition is stored once more');
       }
       return trimmed.more;

@@ -98,14 +98,18 @@ export class FeedLog {
     this.#changed();
   }
 
-  /** Erased messages are not shown any more. */
+  /**
+   * Drops the data of erased messages: of the message `id`, or of all messages of a topic up to `through`. The feed may lack `through`, for example because its
+   * TTL has passed. So ids of one epoch are compared by number; a message of an earlier epoch is erased if it stands before `through`.
+   */
   erase({ id, topic, through }: { readonly id?: string | undefined; readonly topic: string; readonly through?: string | undefined }): void {
     let isReached = through === undefined;
     for (let index = this.#rows.length - 1; index >= 0; index--) {
       const row = this.#rows[index]!;
       if (row.kind !== 'message') continue;
       isReached ||= row.message.id === through;
-      if (row.message.id !== id && !(through !== undefined && isReached && row.message.topic === topic)) continue;
+      const isCovered = through !== undefined && row.message.topic === topic && (isUpTo(row.message.id, through) ?? isReached);
+      if (row.message.id !== id && !isCovered) continue;
       this.#characters -= row.text.length;
       this.#rows[index] = { ...row, text: '', isErased: true };
     }
@@ -134,6 +138,12 @@ export class FeedLog {
     this.#rows = this.#rows.slice(gone);
     this.#characters = characters;
   }
+}
+
+/** Whether an id comes before another one, or is the same; undefined if their epochs differ. */
+function isUpTo(id: string, other: string): boolean | undefined {
+  const [end, otherEnd] = [id.lastIndexOf('-'), other.lastIndexOf('-')];
+  return id.slice(0, end) === other.slice(0, otherEnd) ? Number(id.slice(end + 1)) <= Number(other.slice(otherEnd + 1)) : undefined;
 }
 
 function isLater(row: FeedRow, { time }: MessageRow['message']): boolean {
