@@ -1,7 +1,7 @@
 import t from 'tap';
 import { anonymous, EVERYBODY, type Credential, type Identity } from '../../src/access/credentials/identity.ts';
 import { CredentialsUnavailable } from '../../src/access/records/credentials-unavailable.ts';
-import type { CutReason, Holder, Lease } from '../../src/access/leases/lease.ts';
+import type { CutReason, Lease, LeaseUser } from '../../src/access/leases/lease.ts';
 import { Leases } from '../../src/access/leases/leases.ts';
 import { ScopedGrant } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
@@ -9,7 +9,7 @@ import { settle, TestClock } from '../support/clock.ts';
 import { rounds } from '../support/rounds.ts';
 
 /** Something that is open, and what it was told. */
-class TestHolder implements Holder {
+class TestHolder implements LeaseUser {
   readonly filter: Filter;
   readonly said: string[] = [];
   readonly isWatching: boolean;

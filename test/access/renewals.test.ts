@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Credential, Identity } from '../../src/access/credentials/identity.ts';
-import { Lease, type CutReason, type Holder, type Lessee } from '../../src/access/leases/lease.ts';
+import { Lease, type CutReason, type LeaseUser, type Lessee } from '../../src/access/leases/lease.ts';
 import { OwnedStreams } from '../../src/access/leases/owned-streams.ts';
 import { Renewals, type Renewable } from '../../src/access/leases/renewals.ts';
 import { StreamHandles } from '../../src/access/leases/stream-handles.ts';
@@ -49,12 +49,12 @@ function fleet(count: number, unanswered: () => unknown = () => undefined) {
     const renewals = new Renewals({
     leases: {
       mayHold: ({ credential }: Lessee) => !revoked.has(credential?.expires),
-      hold: (lessee: Lessee, holder: Holder) => {
+      hold: (lessee: Lessee, holder: LeaseUser) => {
         const lease = new Lease(lessee);
         lease.add(holder);
         return lease;
       },
-      release: (lease: Lease, holder: Holder) => lease.delete(holder),
+      release: (lease: Lease, holder: LeaseUser) => lease.delete(holder),
     },
     control: {
       answer: (_kind, handler) => void (handlers[self] = handler),

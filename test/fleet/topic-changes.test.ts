@@ -1,6 +1,6 @@
 import t from 'tap';
 import { EVERYBODY, type Credential, type Identity } from '../../src/access/credentials/identity.ts';
-import { Lease, type Holder, type Lessee } from '../../src/access/leases/lease.ts';
+import { Lease, type LeaseUser, type Lessee } from '../../src/access/leases/lease.ts';
 import { OwnedStreams } from '../../src/access/leases/owned-streams.ts';
 import { StreamHandles, type StreamHandle } from '../../src/access/leases/stream-handles.ts';
 import type { NoteHandler } from '../../src/bus/control-channel.ts';
@@ -59,12 +59,12 @@ function pair(stream: TestStream, maxTopics = 3) {
     owned: self === 0 ? owned : new OwnedStreams<ChangeableStream>(own), handles: own, maxTopics, filters: { makeRoom: () => state.hasRoom },
     leases: {
       mayHold: () => state.mayHold,
-      hold: (lessee: Lessee, holder: Holder) => {
+      hold: (lessee: Lessee, holder: LeaseUser) => {
         const lease = new Lease(lessee);
         lease.add(holder);
         return lease;
       },
-      release: (lease: Lease, holder: Holder) => lease.delete(holder),
+      release: (lease: Lease, holder: LeaseUser) => lease.delete(holder),
     },
     control: { answer: (_kind, answer) => void (handler ??= answer) },
     roster: {

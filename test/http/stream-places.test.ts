@@ -1,6 +1,6 @@
 import { t } from 'tap';
 import { EVERYBODY } from '../../src/access/credentials/identity.ts';
-import type { Holder } from '../../src/access/leases/lease.ts';
+import type { LeaseUser } from '../../src/access/leases/lease.ts';
 import type { Reader } from '../../src/delivery/reader/reader.ts';
 import type { Service } from '../../src/http/service.ts';
 import type { Start } from '../../src/model/gap.ts';
@@ -24,7 +24,7 @@ interface World {
   isFull: boolean;
   mayTake: boolean;
   /** What ends with the credential. */
-  holder: Holder | undefined;
+  holder: LeaseUser | undefined;
 }
 
 function world(): World {

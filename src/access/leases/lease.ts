@@ -1,37 +1,38 @@
 import type { Filter } from '../../model/topic.ts';
 import type { Credential, Identity } from '../credentials/identity.ts';
 
-/** Why something ends before its client wants it to. `closed`: there is access control now. `taken-over`: its ticket was used again. */
+/** Why the service ends a stream. `closed`: the first key closed open access. `taken-over`: another request opened a stream with the same ticket. */
 export type CutReason = 'expired' | 'revoked' | 'closed' | 'taken-over';
 
 /** A stream or long poll that ends with its credential. */
-export interface Holder {
+export interface LeaseUser {
   /** Topics that it reads. */
   readonly filter: Filter;
   /** Whether it also receives presence, which is never public. */
   readonly isWatching?: boolean;
-  /** Says when its credential ends. */
+  /** Tells the client that its credential expires. */
   warn(secondsLeft: number): void;
-  /** Ends it. It releases its lease when it has ended. */
+  /** Ends the stream, which then releases its lease. */
   cut(reason: CutReason): void;
 }
 
 /** The sender that gets a lease. */
 export type Lessee = Pick<Identity, 'credential' | 'grant' | 'name'>;
 
-/** A credential in use, and all that it has opened. Kept by `Leases`, which alone changes it. */
+/** A credential, and the streams and long polls that it has opened. Only `Leases` changes it. */
 export class Lease {
-  /** Its key in the table: the first credential; undefined for everybody without access control. */
+  /** The credential that the lease began with: its key in `Leases`. Undefined for all users without a credential. */
   readonly origin: Credential | undefined;
   /** For log lines. */
   readonly name: string | undefined;
-  /** As it is now. */
+  /** The current state of the credential. */
   credential: Credential | undefined;
+  /** Whether its users have been warned that the credential expires soon. */
   isWarned = false;
-  /** Whether its holders end, or have ended. */
+  /** Whether its users end, or have ended. */
   isOver = false;
-  /** Where each user has a token, most leases have one holder: a set for each would take more memory than the lease. */
-  #holders: Holder | Set<Holder> | undefined;
+  /** One user, or a set of several. Most leases of tokens have one user, and a set would take more memory than the lease. */
+  #users: LeaseUser | Set<LeaseUser> | undefined;
 
   constructor({ credential, name }: Lessee) {
     this.origin = credential;
@@ -40,25 +41,25 @@ export class Lease {
   }
 
   get size(): number {
-    return this.#holders === undefined ? 0 : this.#holders instanceof Set ? this.#holders.size : 1;
+    return this.#users === undefined ? 0 : this.#users instanceof Set ? this.#users.size : 1;
   }
 
-  get holders(): readonly Holder[] {
-    return this.#holders === undefined ? [] : this.#holders instanceof Set ? [...this.#holders] : [this.#holders];
+  get users(): readonly LeaseUser[] {
+    return this.#users === undefined ? [] : this.#users instanceof Set ? [...this.#users] : [this.#users];
   }
 
-  has(holder: Holder): boolean {
-    return this.#holders instanceof Set ? this.#holders.has(holder) : this.#holders === holder;
+  has(user: LeaseUser): boolean {
+    return this.#users instanceof Set ? this.#users.has(user) : this.#users === user;
   }
 
-  add(holder: Holder): void {
-    if (this.#holders === undefined) this.#holders = holder;
-    else if (this.#holders instanceof Set) this.#holders.add(holder);
-    else if (this.#holders !== holder) this.#holders = new Set([this.#holders, holder]);
+  add(user: LeaseUser): void {
+    if (this.#users === undefined) this.#users = user;
+    else if (this.#users instanceof Set) this.#users.add(user);
+    else if (this.#users !== user) this.#users = new Set([this.#users, user]);
   }
 
-  delete(holder: Holder): void {
-    if (this.#holders instanceof Set) this.#holders.delete(holder);
-    else if (this.#holders === holder) this.#holders = undefined;
+  delete(user: LeaseUser): void {
+    if (this.#users instanceof Set) this.#users.delete(user);
+    else if (this.#users === user) this.#users = undefined;
   }
 }

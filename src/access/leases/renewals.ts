@@ -1,11 +1,11 @@
 import type { ControlChannel } from '../../bus/control-channel.ts';
 import { readProblem, ScopedGrant } from '../../model/grant.ts';
 import { Problem } from '../../model/problem.ts';
-import type { Holder as Asker } from '../../runtime/sharing/fair-shares.ts';
+import type { Holder } from '../../runtime/sharing/fair-shares.ts';
 import { orProblem } from '../../store/change-problem.ts';
 import type { TicketStore } from '../../store/contracts/ticket-store.ts';
 import type { Credential, Identity } from '../credentials/identity.ts';
-import type { Holder, Lease, Lessee } from './lease.ts';
+import type { Lease, LeaseUser, Lessee } from './lease.ts';
 import type { Leases } from './leases.ts';
 import type { TicketHold } from './ticket-hold.ts';
 import type { OwnedStreams } from './owned-streams.ts';
@@ -19,7 +19,7 @@ const KIND = 'renew';
 const RENEWING_MAX_REQUESTS = 100;
 
 /** A stream that may be open by a credential. */
-export interface Renewable extends Holder {
+export interface Renewable extends LeaseUser {
   /** The lease that keeps it open; a renewal replaces it. */
   lease: Lease | undefined;
   /** The ticket that opened it, if one did: it is renewed with the stream. */
@@ -83,7 +83,7 @@ export class Renewals {
    * @returns When that ends: milliseconds since 1970; undefined where it does not end by itself.
    * @throws Problem `not-found`, `forbidden`, `invalid-credential`, `stream-elsewhere`, `overloaded`, `unavailable` or `outcome-unknown`
    */
-  async renew(id: string, secret: string, { credential, grant, name, scope, origin }: Identity, asker?: Asker): Promise<number | undefined> {
+  async renew(id: string, secret: string, { credential, grant, name, scope, origin }: Identity, asker?: Holder): Promise<number | undefined> {
     const stream = this.#handles.read(id);
     if (stream === undefined || credential === undefined || origin === undefined) throw problemOf(MISSING);
     const claims: Claims = { stream: id, proof: proofOf(secret).toString('hex'), credential, subscribe: grant.readable ?? [], name: name ?? '' };

@@ -5,7 +5,7 @@ import type { KnownKeys } from '../records/known-keys.ts';
 import type { KnownRevocations } from '../records/known-revocations.ts';
 import type { KnownSessions } from '../records/known-sessions.ts';
 
-/** How many digits name a secret among the secrets of its key. They are not enough to find it, and nobody needs to hide them. */
+/** So many bytes of a secret's digest name it among the secrets of its key. They do not reveal the secret. */
 const SECRET_NAME_BYTES = 8;
 
 /** The credential of a key's secret. */
@@ -25,20 +25,20 @@ export function sessionCredential({ id, expires }: Pick<SessionRecord, 'id' | 'e
 
 export interface StandingDependencies {
   readonly keys: Pick<KnownKeys, 'find' | 'recall' | 'now'>;
-  /** Undefined where no cookie may hold a session. */
+  /** Undefined if sessions are turned off. */
   readonly sessions: Pick<KnownSessions, 'find' | 'recall'> | undefined;
   readonly revocations: Pick<KnownRevocations, 'isRevoked'>;
-  /** Keys that the configuration declares, by their ids: they end with the process. */
+  /** Keys of the configuration, by id. They do not change while the process runs. */
   readonly declared: ReadonlyMap<string, KeyRecord>;
 }
 
-/** The rows of a credential in the database. */
+/** The rows of a credential in the database; undefined if it has none. */
 interface Rows {
   readonly key: KeyRecord | undefined;
   readonly session: SessionRecord | undefined;
 }
 
-/** Whether an admitted credential is still good while its streams are open. */
+/** Tells whether the credential of an open stream is still valid. */
 export class Standing {
   readonly #keys: StandingDependencies['keys'];
   readonly #sessions: StandingDependencies['sessions'];
@@ -52,30 +52,32 @@ export class Standing {
     this.#declared = declared;
   }
 
-  /** By the clock that ends it: a key or session ends by the database's, a token by this machine's, as at the door. Milliseconds since 1970. */
+  /** The time of the clock that decides the expiry, as at admission: the database's for keys and sessions, this machine's for tokens. Milliseconds since 1970. */
   now({ owner, session }: Credential): number {
     return owner.kind === 'key' || session !== undefined ? this.#keys.now() : Date.now();
   }
 
-  /** Whether the clock has ended it. */
+  /** Whether it has expired. */
   isOver(credential: Credential): boolean {
     return credential.expires !== undefined && credential.expires <= this.now(credential);
   }
 
-  /** The credential as it is now, as far as is known here. Undefined: it is not good any more. `unknown`: the database has to be asked. */
+  /**
+   * The current credential, from memory alone.
+   * @returns Undefined if it is no longer valid; `unknown` if only the database can tell.
+   */
   recall(credential: Credential): Credential | undefined | 'unknown' {
-    // The clock needs no row.
+    // Expiry and revocation of a token need no row, so check them first.
     if (this.isOver(credential)) return undefined;
     const id = this.#storedKey(credential);
     const key = id === undefined ? undefined : this.#keys.recall(id);
     if (id !== undefined && key === undefined) return 'unknown';
-    // A revocation of a token needs no row either.
     if (this.#judgeOwner(credential, key) === undefined) return undefined;
     const session = credential.session === undefined ? undefined : this.#sessions?.recall(credential.session);
     return credential.session !== undefined && session === undefined ? 'unknown' : this.#judge(credential, { key, session });
   }
 
-  /** As `recall`, but asks the database if it must. Rejects with `CredentialsUnavailable`. */
+  /** As `recall`, but asks the database if memory does not suffice. Rejects with `CredentialsUnavailable`. */
   async ask(credential: Credential): Promise<Credential | undefined> {
     const id = this.#storedKey(credential);
     const [key, session] = await Promise.all([
@@ -85,7 +87,7 @@ export class Standing {
     return this.#judge(credential, { key, session });
   }
 
-  /** The key whose row says how the credential stands, if there is one. */
+  /** The id of the key whose row decides about the credential; undefined for tokens and keys of the configuration. */
   #storedKey({ owner }: Credential): string | undefined {
     return owner.kind === 'key' && !this.#declared.has(owner.id) ? owner.id : undefined;
   }

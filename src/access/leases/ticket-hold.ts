@@ -1,4 +1,4 @@
-import type { Holder } from './lease.ts';
+import type { LeaseUser } from './lease.ts';
 
 /** One use of a ticket on this instance: the right to have its stream open, until a later use takes the ticket over. Kept by `Tickets`. */
 export class TicketHold {
@@ -9,7 +9,7 @@ export class TicketHold {
   /** When the database last heard that the stream is open, by the monotonic clock. */
   kept: number;
   #isLost = false;
-  #holder: Pick<Holder, 'cut'> | undefined;
+  #user: Pick<LeaseUser, 'cut'> | undefined;
 
   constructor({ id, generation, showsPosition, kept }: Pick<TicketHold, 'id' | 'generation' | 'showsPosition' | 'kept'>) {
     this.id = id;
@@ -25,18 +25,18 @@ export class TicketHold {
 
   /** Whether its stream has begun. */
   get isOpen(): boolean {
-    return this.#holder !== undefined;
+    return this.#user !== undefined;
   }
 
   /** The stream is open. Call it in the turn in which `isLost` was asked. */
-  begin(holder: Pick<Holder, 'cut'>): void {
-    this.#holder = holder;
+  begin(user: Pick<LeaseUser, 'cut'>): void {
+    this.#user = user;
   }
 
   /** A later use has the ticket: the stream ends. */
   lose(): void {
     if (this.#isLost) return;
     this.#isLost = true;
-    this.#holder?.cut('taken-over');
+    this.#user?.cut('taken-over');
   }
 }

@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Holder } from '../../access/leases/lease.ts';
+import type { LeaseUser } from '../../access/leases/lease.ts';
 import { LONG_POLL_MAX_SECONDS, type HistoryPage } from '../../delivery/long-polls.ts';
 import { FREE_PLACE, type Place } from '../../limits/stream-places.ts';
 import { unavailable } from '../../log/history/history-pages.ts';
@@ -74,7 +74,7 @@ export function historyRoutes(app: App, service: Service, { answers, pages }: Ht
     socket.once('end', leave);
     reply.raw.once('close', leave);
     const seconds = request.method === 'HEAD' || socket.readableEnded ? 0 : wait;
-    const holder: Holder = { filter, warn: () => undefined, cut: () => {
+    const holder: LeaseUser = { filter, warn: () => undefined, cut: () => {
       isCut = true;
       leave();
     } };
