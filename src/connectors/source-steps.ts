@@ -73,15 +73,15 @@ export class SourceSteps {
 
   /** The first few positions, for the status. */
   get shownPositions(): Readonly<Record<string, string>> {
-    const shown: Record<string, string> = {};
+    const shown = new Map<string, string>();
     let [parts, characters] = [0, 0];
     for (const [part, { identity, position }] of this.#positions) {
       characters += part.length + identity.length + POSITION_MAX_CHARACTERS;
       if (parts === SHOWN_MAX_PARTS || characters > SHOWN_PARTS_MAX_CHARACTERS) break;
-      shown[part] = `${identity}@${position}`;
+      shown.set(part, `${identity}@${position}`);
       parts += 1;
     }
-    return shown;
+    return Object.fromEntries(shown);
   }
 
   /** Reads the stored positions. @throws OwnedElsewhere, StoreError */
