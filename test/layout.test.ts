@@ -237,7 +237,7 @@ const NUMBER = /^(?:export )?const ([A-Z][A-Z0-9_]*)(?:: number)? = ((?:[\d_.]+|
 /** What the name of a number ends in: its unit, or a word that says why it has none. */
 const UNIT = new RegExp(`_(${[
   'MS', 'SECONDS', 'BYTES', 'KIB', 'MESSAGES', 'ROWS', 'PAGES', 'ENTRIES', 'VALUES', 'LEVEL', 'LEVELS', 'NUMBERS', 'KEYS', 'EPOCHS', 'LINEAGES', 'FILTERS', 'CHARACTERS', 'SEGMENTS', 'PLACES', 'VISITS', 'READERS',
-  'STREAMS', 'SESSIONS', 'TICKETS', 'REQUESTS', 'REVOCATIONS', 'READS', 'COMMITS', 'CONNECTIONS', 'FAILURES', 'WEBHOOKS', 'CONNECTORS', 'RECORDS', 'PARTS', 'ATTEMPTS', 'FILES', 'PORT', 'COLUMNS', 'PATTERNS', 'VERSIONS', 'FACTOR', 'SHARE', 'VERSION', 'CODE', 'BEATS',
+  'STREAMS', 'SESSIONS', 'TICKETS', 'REQUESTS', 'REVOCATIONS', 'READS', 'COMMITS', 'CONNECTIONS', 'FAILURES', 'WEBHOOKS', 'CONNECTORS', 'RECORDS', 'PARTS', 'ATTEMPTS', 'FILES', 'PORT', 'COLUMN', 'COLUMNS', 'PATTERNS', 'VERSIONS', 'FACTOR', 'SHARE', 'VERSION', 'CODE', 'BEATS',
 ].join('|')})$`);
 /** Characters by their code, flags, and multiples of a byte. */
 const UNITLESS = /^([KMG]IB|LF|CR|QUOTE|BACKSLASH|COMMA|(OPEN|CLOSE)_BRAC(E|KET)|FLAG_[A-Z]+)$/;
