@@ -18,7 +18,7 @@ const DATE_MAX_MS = 8.64e15;
 const TOPICS = new KnownTexts((topic) => isAccepted(() => checkTopic(topic)));
 const EVENTS = new KnownTexts((event) => isAccepted(() => checkEvent(event, EVENT_MAX_BYTES)));
 
-/** A scratch buffer that all checks share, one after the other, so that a check allocates no buffer. */
+/** A scratch copy of the envelope that is checked. Checks are synchronous, so they share it, and a check allocates no buffer. */
 const CHECKED = Buffer.allocUnsafeSlow(ENVELOPE_MAX_BYTES);
 const CHECKED_HEADS = new DataView(CHECKED.buffer);
 
@@ -134,7 +134,7 @@ export function readMessages(bytes: Uint8Array, count: number, epoch: string): R
     lastTime = time;
     at = end;
   }
-  // Zeroed heads, topics and events are valid UTF-8, so this checks the data. One check costs far less than one for each message.
+  // The heads are zero now, and topics and events were checked: so this call fails only for data that is not UTF-8. One check costs far less than one for each message.
   if (at !== bytes.length || !isUtf8(CHECKED.subarray(0, at))) return undefined;
   // The input is a slice of a large read from the socket. Without a copy, a small message would keep the whole read in memory.
   return new ReceivedMessages({ epoch, isRun, bytes: ownCopy(bytes), begins, topics });
@@ -144,7 +144,7 @@ function isEvent(isFlagged: boolean, from: number, to: number): boolean {
   return isFlagged ? EVENTS.read(CHECKED, from, to) !== undefined : from === to;
 }
 
-/** Zeroes a checked head, so that the UTF-8 check passes over it. */
+/** Overwrites a checked head with zeros, which are valid UTF-8. */
 function zeroHead(at: number): void {
   CHECKED[at + FLAGS_OFFSET_BYTES] = 0;
   CHECKED_HEADS.setFloat64(at + SEQ_OFFSET_BYTES, 0);

@@ -23,7 +23,7 @@ import type { Sink } from './transport.ts';
 
 /** The most messages of one read of the log. */
 const SINK_READ_MAX_MESSAGES = 256;
-/** The most messages passed to the transport at a time, after a check of the lease and the erasures. After an owner froze and lost its lease, at most this number is sent twice. */
+/** The lease and the erasures are checked again after this many messages. An owner that froze and lost its lease sends at most this many twice. */
 const SEND_MAX_MESSAGES = 32;
 /** How often a moving cursor is stored. After a crash, the next owner sends the messages after the stored cursor again. JetStream deduplicates them by id. */
 const CURSOR_KEPT_MS = 250;
@@ -66,7 +66,7 @@ export class SinkRunner implements Runner {
   readonly #sender: SinkSender;
   /** The cursor: all messages up to it are sent or left out. */
   #at: Position;
-  /** A gap after `#at` that `#turn` has not reported yet. */
+  /** A gap before `#at` that `#turn` has not reported yet. */
   #gap: Gap | undefined;
   /** Whether `#locate` has found `#at` in this log. */
   #isLocated = false;
@@ -98,7 +98,7 @@ export class SinkRunner implements Runner {
     return { ...this.#state.status, behind: this.#isLocated ? Math.max(0, this.#deps.tail.last - this.#at.seq) : undefined };
   }
 
-  /** '' if no cursor was stored yet, and none is located. */
+  /** The cursor as an id; '' until a new sink has found its start. */
   get cursor(): string {
     return this.#isLocated ? formatId(this.#at.epoch, this.#at.seq) : this.#storedCursor;
   }
@@ -113,7 +113,7 @@ export class SinkRunner implements Runner {
     await this.#running;
   }
 
-  /** The same as `stop`: `send` of the transport is never cancelled. */
+  /** The same as `stop`, because `stop` never cancels a `send`. */
   finish(): Promise<void> {
     return this.stop();
   }
@@ -145,7 +145,7 @@ export class SinkRunner implements Runner {
     }
   }
 
-  /** Finds the cursor in the log, whose oldest messages may have been deleted since. */
+  /** Finds the stored cursor in the log. Sets `#gap` if retention has deleted messages after it. */
   async #locate(): Promise<void> {
     if (this.#isLocated) return;
     const request = this.#isNew ? { kind: this.#plan.from } as const : { kind: 'after', position: this.#at } as const;
@@ -177,7 +177,7 @@ export class SinkRunner implements Runner {
         this.#retry.opened();
         continue;
       }
-      // After a quiet time, `quietTo` is a number up to which no message matches: move the cursor there.
+      // No message up to `quietTo` matches: advance the cursor.
       const quietTo = await this.#wait.after(this.#at.seq);
       const { log } = this.#deps.tail;
       if (quietTo !== undefined && quietTo > this.#at.seq && log?.lineage.isGood(this.#at) === true) this.#at = log.lineage.at(quietTo);
@@ -188,7 +188,7 @@ export class SinkRunner implements Runner {
   async #turn(sink: Sink): Promise<boolean> {
     const { counters, history, logger, pageBytes, tail } = this.#deps;
     const { erasures } = tail;
-    // Each sink has a budget of its own, and `maxBytes` is all of it. So a sink never waits for the memory of another.
+    // A budget of its own for each read: so a read never fails for lack of memory that others hold.
     const found = await history.findInTail({ at: this.#at, gap: this.#gap }, { filter: this.#filter, limit: SINK_READ_MAX_MESSAGES, maxBytes: pageBytes, hold: new Hold(new Budget(pageBytes)), ofHeld: false, readTo: 0 });
     if (found.gap !== undefined) {
       countConnector(counters.connectors, this.#plan.name, 'gap');

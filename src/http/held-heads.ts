@@ -7,7 +7,10 @@ import { NO_ROOM_FOR_HEAD } from './output/client-error.ts';
 /** A parser keeps the bytes of a head, and strings made of them. */
 const TEXT_FACTOR = 2;
 
-/** The first bytes of a request's head are not counted: a connection itself takes more. So ordinary requests do not pay for the count. */
+/**
+ * The fast path and `HeldRequests` do not count the first bytes of a head, because a connection itself takes more. So ordinary requests do not pay for the
+ * count. `HeldHeads` counts all bytes.
+ */
 export const FREE_HEAD_BYTES = 2 * 1024;
 
 /** The memory of a header besides its bytes, measured: two strings, and their entries in a growing list. */
@@ -19,7 +22,7 @@ const LF = 10;
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 
-/** The longest part of an empty line that one piece may end with, if the next piece has the rest. */
+/** Up to this many bytes of the empty line (CR LF CR LF) may end one piece while the next piece has the rest. */
 const CUT_MAX_BYTES = HEAD_END.length - 1;
 
 const NO_BYTES = Buffer.alloc(0);
@@ -32,7 +35,7 @@ interface FollowedSocket extends Socket {
 }
 
 /**
- * Counts the memory of incomplete heads at the HTTP server, also of heads after a request that is not answered yet. Node's parser keeps up to 64 KiB of each, without an event.
+ * Counts the memory of incomplete heads at the HTTP server, also of heads after a request that is not answered yet. Node's parser buffers up to 64 KiB of each, and emits nothing until the head is complete.
  * When there is no room, the address with the most memory loses its newest connection.
  *
  * Node does not say at which byte a request ends. So `Followed` computes it: from the heads that end in a piece of input, and the lengths that they declare. After a chunked
@@ -51,7 +54,7 @@ export class HeldHeads {
   /** Begins to count on a connection of which the HTTP server has read nothing yet. */
   follow(socket: FollowedSocket): void {
     socket[FOLLOWED] = new Followed(socket, this);
-    // With a listener, the socket emits its data to Node's parser. Without it, the parser would read below the socket, unseen. `close` is also emitted when the server lets go of the socket.
+    // Without a listener for `data`, Node's parser reads from the handle, and no bytes are seen here. `let-go.ts` calls the listeners of `close`, too.
     socket.on('data', onData).on('close', onClose);
   }
 
@@ -93,8 +96,8 @@ class Followed {
   /** The request whose body is still coming, and no other: an idle connection must not keep the head of its last request in memory. */
   #request: IncomingMessage | undefined;
   #hasRequest = false;
-  /** One entry for each request whose head ends in the next piece: the length of its body, undefined if none is declared. Node reports these requests before the piece itself. */
-  #begun: (number | undefined)[] = [];
+  /** The length of the body of each request whose head ends in the next piece: 0 without a body, undefined if chunked. Node emits `request` before `data`. */
+  #bodyLengths: (number | undefined)[] = [];
   /** How much of a body is still to come before the next head: 0 outside of a body, undefined if the length is unknown. */
   #bodyLeftBytes: number | undefined = 0;
   /** The last bytes of an incomplete head: its empty line may be split between two pieces. */
@@ -108,16 +111,16 @@ class Followed {
   begun(request: IncomingMessage): void {
     this.#request = request;
     this.#hasRequest = true;
-    this.#begun.push(bodyBytes(request.headers));
+    this.#bodyLengths.push(bodyBytes(request.headers));
   }
 
   /** The parser has read these bytes. */
   received(chunk: Buffer): void {
     const isBody = this.#request?.complete === false;
-    const isNew = this.#bodyLeftBytes !== 0 || this.#begun.length > 0;
-    const end = isNew ? this.#requestsEnd(chunk) : 0;
-    if (this.#begun.length > 0) this.#begun = [];
-    if (isNew) this.#hold?.release();
+    const startsNewHead = this.#bodyLeftBytes !== 0 || this.#bodyLengths.length > 0;
+    const end = startsNewHead ? this.#requestsEnd(chunk) : 0;
+    if (this.#bodyLengths.length > 0) this.#bodyLengths = [];
+    if (startsNewHead) this.#hold?.release();
     if (isBody) {
       this.#bodyLeftBytes = end === undefined ? undefined : end - chunk.length;
       this.#tail = NO_BYTES;
@@ -126,7 +129,7 @@ class Followed {
     this.#request = undefined;
     this.#bodyLeftBytes = 0;
     const rest = chunk.subarray(end ?? endAfter(chunk.lastIndexOf(HEAD_END)));
-    this.#tail = rest.length >= CUT_MAX_BYTES || (isNew && rest.length > 0) ? Buffer.from(rest.subarray(-CUT_MAX_BYTES)) : isNew ? NO_BYTES : Buffer.concat([this.#tail, rest]).subarray(-CUT_MAX_BYTES);
+    this.#tail = lastBytes(startsNewHead ? NO_BYTES : this.#tail, rest);
     if (rest.length === 0 || this.#hold?.isTakenBack === true) return;
     this.#hold ??= this.#heads.newHold(this.#socket, () => this.#refuse());
     if (!this.#hold.grow(takenBy(rest))) this.#refuse();
@@ -136,7 +139,7 @@ class Followed {
   #requestsEnd(chunk: Buffer): number | undefined {
     let end = this.#bodyLeftBytes;
     let tail = this.#tail;
-    for (const bytes of this.#begun) {
+    for (const bytes of this.#bodyLengths) {
       if (end === undefined) return undefined;
       const headEnd = endOfHead(chunk, end, tail);
       if (headEnd === undefined || bytes === undefined) return undefined;
@@ -161,7 +164,14 @@ function bodyBytes({ 'content-length': length, 'transfer-encoding': coding }: In
   return length === undefined ? 0 : Number(length);
 }
 
-/** The index after a head that begins at `from`, or began with the bytes of `before`; undefined if it does not end in this piece. */
+/** The last bytes of a head: of `rest` if that is long enough, else with the bytes before it. A copy, so that it does not keep the whole piece. */
+function lastBytes(before: Buffer, rest: Buffer): Buffer {
+  if (rest.length >= CUT_MAX_BYTES) return Buffer.from(rest.subarray(-CUT_MAX_BYTES));
+  if (before.length === 0 && rest.length === 0) return NO_BYTES;
+  return Buffer.concat([before, rest]).subarray(-CUT_MAX_BYTES);
+}
+
+/** Returns where the head ends in this piece, or undefined. `before` has the last bytes of the piece before, if the head began there. */
 function endOfHead(chunk: Buffer, from: number, before: Buffer): number | undefined {
   if (before.length > 0) {
     const cut = Buffer.concat([before, chunk.subarray(0, CUT_MAX_BYTES)]).indexOf(HEAD_END);

@@ -19,9 +19,9 @@ import type { Tail } from './tail/tail.ts';
 const ERASE_STEP_MESSAGES = 500;
 /** The pause between two steps of erasing or wiping, which leaves the database to the publishers. */
 const ERASE_PAUSE_MS = 20;
-/** How long one request may erase a topic. Stops proxies, which give up after 60 s, from cutting its answer off. The client repeats the request for the rest. */
+/** How long one request may erase a topic. Answers well before 60 s, when proxies give up. The client repeats the request for the rest. */
 const ERASE_REQUEST_MAX_MS = 20_000;
-/** How many topics, and how many single messages, an instance erases at once. Stops erasures from keeping the writer from the publishers. */
+/** How many topics, and how many single messages, an instance erases at once. Leaves the writer of the database free for publishers. */
 const ERASING_MAX_REQUESTS = 4;
 /** How many requests for single messages wait. Stops one client from filling the memory with them. */
 const ERASING_MAX_WAITING_REQUESTS = 1_000;
@@ -71,11 +71,11 @@ export class Eraser {
   /** The requests that erase topics, by the clients that sent them. */
   readonly #places: FairShares;
   #timer: Timer | undefined;
-  /** Whether a round of wiping runs, or the pause after one that found data. An erasure then waits for the next round. */
-  #isResting = false;
+  /** Whether an erasure must wait for the next round of wiping: a round is running, or the last round found data and its pause has not ended. */
+  #mustWait = false;
   /** The topics whose messages are being erased. */
   readonly #topics = new Set<string>();
-  /** The files hold no data of erasures up to this version, as the last round found; -1 if some may be left. */
+  /** The last round wiped the data of all erasures up to this version; -1 if the files may still hold erased data. */
   #wipedVersion = 0;
   /** Whether the last wiping was held up, so that the warning is not repeated. */
   #hasToldOfHold = false;
@@ -95,7 +95,7 @@ export class Eraser {
     this.#places = new FairShares({ gate: 'erasures', counters });
   }
 
-  /** Whether the files of the database hold no erased data. Erasures that this instance does not know yet do not count. */
+  /** Whether the files of the database hold no erased data. Considers only erasures that this instance has applied. */
   get isWiped(): boolean {
     return this.#wipedVersion >= this.#tail.erasures;
   }
@@ -158,7 +158,7 @@ export class Eraser {
       this.#counters.erased++;
       this.#wipeSoon();
     }
-    // Do so even if another instance erased the message before, because this instance may not have applied that erasure yet.
+    // Call `#spread` even for `already erased`: this instance may not have applied the erasure of another instance yet.
     await this.#spread();
   }
 
@@ -179,7 +179,7 @@ export class Eraser {
       outcome = isOutcomeUnknown(error) ? 'outcome-unknown' : 'failed';
       throw error;
     } finally {
-      // Write the line also after a failed step, if earlier steps erased messages or the failed one may have.
+      // Write the audit line even after a failure, unless it is certain that nothing was erased.
       if (erased > 0 || outcome !== 'failed') {
         this.#counters.erased += erased;
         this.#audit.info({ audit: 'topic-erased', topic, through: formatId(through.epoch, through.seq), messages: erased, more, outcome, by: name, client }, 'the erasure of messages of a topic was asked for');
@@ -228,16 +228,16 @@ export class Eraser {
   /** Wipes at once, unless a round runs or has just ended. Erasures during that time share the next round. */
   #wipeSoon(): void {
     this.#wipedVersion = -1;
-    if (!this.#isResting) void this.#wipe();
+    if (!this.#mustWait) void this.#wipe();
   }
 
   async #wipe(): Promise<void> {
-    this.#isResting = true;
+    this.#mustWait = true;
     this.#timer?.cancel();
     // If nothing was ever erased, skip the query of the database.
     const isIdle = (this.isWiped && this.#tail.erasures === 0) || await this.#wipeOnce();
     if (this.#isStopped) return;
-    this.#isResting = !isIdle;
+    this.#mustWait = !isIdle;
     this.#timer = this.#clock.after(WIPE_INTERVAL_MS, () => void this.#wipe());
   }
 

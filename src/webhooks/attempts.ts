@@ -34,9 +34,9 @@ interface ReadMessage {
  * - `more`: the receiver took the delivery, or it became a dead letter. The cursor has moved past it.
  * - `pause`: the receiver did not take the delivery. Attempt it again after the pause.
  * - `gone`: the receiver wants no more deliveries. Disable the webhook.
- * - `unread`: the attempt was aborted, or this instance lost its lease. It counts neither way.
+ * - `retry`: the attempt was aborted, or this instance lost its lease. It counts neither way.
  */
-export type AttemptOutcome = 'more' | 'pause' | 'gone' | 'unread';
+export type AttemptOutcome = 'more' | 'pause' | 'gone' | 'retry';
 
 export interface AttemptsDependencies {
   readonly tail: Pick<Tail, 'clean'>;
@@ -80,10 +80,10 @@ export class Attempts {
     const since = streak.attempt();
     // An instance that was frozen may have lost its lease, and another instance may own the webhook.
     const mayStillSend = (): boolean => ownsNow() && !isStopping();
-    if (!mayStillSend()) return 'unread';
+    if (!mayStillSend()) return 'retry';
     const outcome = await sender.send({ url: settings.url, delivery, headers: signatureHeaders(delivery.id, delivery.body, settings.secrets, now()), signal, mayStillSend });
     // Do not count an aborted attempt, or an attempt without a lease, as a failure of the receiver.
-    if (signal.aborted || (outcome.status === undefined && !mayStillSend())) return 'unread';
+    if (signal.aborted || (outcome.status === undefined && !mayStillSend())) return 'retry';
     this.#texts.push(attemptText(delivery.id, outcome, now()));
     if (isTaken(outcome.status)) {
       counters.webhookDeliveries += 1;

@@ -21,8 +21,9 @@ import { settingsOf, wantsDeadLetters, type WebhookSettings } from './settings.t
 import type { Turns } from './turns.ts';
 import { WebhookCursor } from './webhook-cursor.ts';
 
-/** A turn ends after this number of messages or this time, so that other webhooks get their turns. After a crash, at most this number of messages is sent again. */
+/** The most messages of one turn, and the most that are sent again after a crash. */
 const WEBHOOK_TURN_MAX_MESSAGES = 16;
+/** The longest turn. Other webhooks get their turns then. */
 const WEBHOOK_TURN_MS = 1_000;
 /** A read ends with the message that reaches this size. Stops a few hanging receivers from taking the memory that hundreds of others need. */
 const WEBHOOK_READ_MAX_BYTES = 32 * 1024;
@@ -52,13 +53,14 @@ type Next =
   | 'quiet'
   /** The receiver did not take a delivery: wait for the end of the pause. */
   | 'pause'
-  /** The log could not be read, or the lease has ended: try again a little later. */
-  | 'unread'
+  /** The turn failed because of the service, not of the receiver: the log, a dead letter or the lease. Try again a little later. */
+  | 'retry'
   /** The reader is stopping, or the receiver has disabled its webhook. */
   | 'stop';
 
 /**
- * Sends one webhook's messages to its receiver, in the order of the log. The reader attempts a message only after the receiver took the message before, or the reader gave that up or left it out.
+ * Sends one webhook's messages to its receiver, in the order of the log. It sends one message at a time. It goes on when the receiver accepts the message, or
+ * the reader skips it or gives it up.
  *
  *     start ─► #askTurn ─► #take: read, #attempt (attempts.ts), read, … ─► #note: store the cursor ─► #goOn ─┬─► more messages: #askTurn
  *                                                                                             ├─► quiet: #waitForMessages ─► #askTurn
@@ -161,8 +163,8 @@ export class WebhookReader {
     if (this.#isStopping || next === 'stop') return;
     if (next === 'more') this.#askTurn();
     else if (next === 'quiet') void this.#waitForMessages();
-    else if (next === 'unread') this.#after(WEBHOOK_READ_RETRY_MS);
-    // The timer alone ends the pause, because somebody may set the clock back.
+    else if (next === 'retry') this.#after(WEBHOOK_READ_RETRY_MS);
+    // Do not call `start`: it would compute the pause anew by the wall clock, and wait again if somebody set that clock back.
     else this.#after(this.#streak.pauseLeft, () => this.#askTurn());
   }
 
@@ -195,13 +197,13 @@ export class WebhookReader {
       return 'more';
     } catch (error) {
       if (!(error instanceof StoreError) && !(error instanceof Problem)) throw error;
-      return 'unread';
+      return 'retry';
     } finally {
       hold.release();
     }
   }
 
-  /** Attempts the messages of one read. @returns undefined if none is left. */
+  /** Attempts the messages of one read. @returns The reason to end the turn; undefined if all messages were processed. */
   async #deliver(found: Found, erasures: number, end: number): Promise<Next | undefined> {
     for (const message of found.messages) {
       if (this.#isStopping) return 'stop';
@@ -256,7 +258,7 @@ export class WebhookReader {
       this.#after(WEBHOOK_READ_RETRY_MS);
       return;
     }
-    // After a quiet time, `quietTo` is a number up to which no message matches: move the cursor there.
+    // No message up to `quietTo` matches: advance the cursor.
     const quietTo = await this.#wait.after(this.#cursor.at.seq);
     const { log } = this.#deps.tail;
     const { at } = this.#cursor;

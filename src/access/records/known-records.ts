@@ -8,20 +8,20 @@ import { inTime } from './credentials-unavailable.ts';
 import { RecordLookups, type RecordTable } from './record-lookups.ts';
 
 /**
- * This room keeps what an instance knows of keys, sessions and revocations. Digests come in; the rows of the database go out, from memory while the list
- * of changes is fresh. Else a lookup asks the store; many lookups share one call.
+ * This room caches the keys, sessions and revocations of the database. An id comes in, and its row goes out: from memory while the list of changes is
+ * fresh, otherwise from the store. Many lookups share one call. Read `known-records.ts` first, then `known-keys.ts`.
  */
 
 /**
- * How long an instance believes a row that it has read, while the list of changes is fresh. Stops a change that the list left out, as after
- * the restore of a backup, from being missed for longer.
+ * How long a row is used before the instance reads it again, even if the list of changes is fresh. The list of a restored backup may lack a change:
+ * after this time the instance notices it.
  */
 const KEPT_MS = 60_000;
 
-/** Rows held in memory. Stops many from filling it; those used longest ago go first. */
+/** The most rows in memory. The least recently used row is evicted first. */
 export const KEPT_ENTRIES = 10_000;
 
-/** How old the list of changes may be while a row is believed. Bounds how late a revocation counts everywhere. Polling is more frequent. */
+/** Cached rows are used only while the list of changes is younger than this. So a revocation takes effect everywhere within this time. Polling is more frequent. */
 const FRESH_MS = 3_000;
 
 /** The rows that have changed since a version, as in `KeyChanges`. */
@@ -58,8 +58,8 @@ interface Entry<Item> {
 const ANY = (): boolean => true;
 
 /**
- * The keys, or the sessions, that an instance has seen. It polls the list of changes and drops what changed. So a credential in use costs no query, and every instance refuses
- * one that was ended after a polling interval at most.
+ * The keys, or the sessions, that an instance has seen. It polls the list of changes and drops what changed. So a credential in use costs no query. After a
+ * credential is revoked, every instance refuses it within one polling interval.
  *
  * A row is believed while it is younger than `KEPT_MS` and the list of changes younger than `FRESH_MS`. Otherwise the database is asked first, and while it does not answer, no credential is good.
  */
@@ -114,7 +114,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
   }
 
   /**
-   * The row of an id, at once where it is known. Rejects with `CredentialsUnavailable`.
+   * Returns the row of an id at once if it is cached and fresh, otherwise a promise. Rejects with `CredentialsUnavailable`.
    * @param from The client that asks.
    */
   find(id: string, from = (): Holder => UNNAMED): Item | undefined | Promise<Item | undefined> {
@@ -127,7 +127,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
 
   /**
    * The row of an id as the database has it, because the one that is known does not fit: another instance may have changed it. Rejects with `CredentialsUnavailable`.
-   * @param fits Only a row that fits replaces the known one. So wrong secrets cause no work.
+   * @param fits The cache takes the row only if this accepts it. So a wrong secret causes a lookup, but does not change the cache.
    * @param from The client that asks.
    */
   findAgain(id: string, fits: (record: Item) => boolean, from = (): Holder => UNNAMED): Promise<Item | undefined> {
@@ -139,7 +139,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     return this.#entries.get(id)?.record;
   }
 
-  /** Makes the known rows fresh, so that they can be believed without `find`. Rejects with `CredentialsUnavailable`. */
+  /** Reads the list of changes. Afterwards `recall` is as good as `find`. Rejects with `CredentialsUnavailable`. */
   async refresh(): Promise<void> {
     await this.#inTime(this.look());
   }
@@ -210,7 +210,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
       this.#isFailing = false;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      if (!this.#isFailing) this.logger.warn({ err: error }, `the database cannot be asked which ${this.#source.name} have changed: until it answers, none is accepted`);
+      if (!this.#isFailing) this.logger.warn({ err: error }, `the database does not say which ${this.#source.name} have changed: after ${FRESH_MS / 1000} s without an answer, none is accepted`);
       this.#isFailing = true;
     }
     if (!this.#isStopped) this.#schedule();

@@ -2,13 +2,13 @@ import { firstAfter } from '../../model/byte-order.ts';
 import type { MemberPage, MemberTopic, PresenceChange, PresenceChanges, PresenceCount, PresencePage, PresentMember } from '../../presence/place.ts';
 import type { Clock } from '../../runtime/clock.ts';
 
-/** The most changed topics in the list of changes. Stops it from growing without an end: a worker that missed more changes reads everything. */
+/** The most changed topics in the list of changes. Bounds the list. A worker that missed more changes reads all topics again. */
 const CHANGED_MAX_ENTRIES = 10_000;
 
 /** The most entries that one sweep removes. Stops a sweep from delaying commits. */
 const HUB_SWEEP_STEP_ENTRIES = 2_000;
 
-/** A worker's entries. They count from `activate` until the lease ends. Bounded by the topics of the worker's streams. */
+/** A worker's lease, and the entries that were written under it. Answers include the entries from `activate` until the lease ends. Bounded by the topics of the worker's streams. */
 interface Lease {
   /** By the hub's clock. */
   endsAt: number;
@@ -80,7 +80,7 @@ export class PresenceBoard {
     return true;
   }
 
-  /** The entries under `name` count from now on, and those under `before` no longer. Returns whether the lease still runs. */
+  /** Activates the lease `name`, and ends `before`, the lease that this worker activated last ('' if none). Returns whether the lease still runs. */
   activate(name: string, before: string, leaseMs: number): boolean {
     const lease = this.#running(name);
     if (lease === undefined) return false;
@@ -100,7 +100,7 @@ export class PresenceBoard {
 
   /** Undefined if the worker's lease is not active or has ended. Then the worker's own entries may be missing. */
   page(name: string, topicName: string, after: string, limit: number): PresencePage | undefined {
-    if (!this.#isCounted(name)) return undefined;
+    if (!this.#hasActiveLease(name)) return undefined;
     const topic = this.#topics.get(topicName);
     const now = this.#clock.monotonic();
     const found = firstAfter(this.#present(topic), (id) => id, after, limit + 1);
@@ -112,7 +112,7 @@ export class PresenceBoard {
   }
 
   counts(name: string, topics: readonly string[]): readonly PresenceCount[] | undefined {
-    if (!this.#isCounted(name)) return undefined;
+    if (!this.#hasActiveLease(name)) return undefined;
     const now = this.#clock.monotonic();
     return topics.map((topicName) => {
       const topic = this.#topics.get(topicName);
@@ -121,9 +121,9 @@ export class PresenceBoard {
   }
 
   topicsOf(name: string, member: string, after: string, limit: number): MemberPage | undefined {
-    if (!this.#isCounted(name)) return undefined;
+    if (!this.#hasActiveLease(name)) return undefined;
     const now = this.#clock.monotonic();
-    const topics = [...this.#members.get(member) ?? []].filter((topic) => hasCounted(topic.members.get(member)!, now));
+    const topics = [...this.#members.get(member) ?? []].filter((topic) => hasActiveRow(topic.members.get(member)!, now));
     const found = firstAfter(topics, (topic) => topic.name, after, limit + 1);
     return {
       topics: found.slice(0, limit).map((topic): MemberTopic => ({ topic: topic.name, ...together(topic.members.get(member)!, now) })),
@@ -142,7 +142,7 @@ export class PresenceBoard {
     return lease !== undefined && lease.endsAt > this.#clock.monotonic() ? lease : undefined;
   }
 
-  #isCounted(name: string): boolean {
+  #hasActiveLease(name: string): boolean {
     return this.#running(name)?.isActive === true;
   }
 
@@ -240,34 +240,34 @@ export class PresenceBoard {
     this.#dropIfEmpty(topic);
   }
 
-  /** Counts members. If all leases count, no entry needs a check. */
+  /** Counts the members whose lease is active. If every lease is, no entry needs a check. */
   #countMembers(topic: Topic | undefined): number {
     if (topic === undefined) return 0;
     const now = this.#clock.monotonic();
-    if ([...this.#leases.values()].every((lease) => counts(lease, now))) return topic.members.size;
+    if ([...this.#leases.values()].every((lease) => isActive(lease, now))) return topic.members.size;
     let members = 0;
-    for (const rows of topic.members.values()) if (hasCounted(rows, now)) members++;
+    for (const rows of topic.members.values()) if (hasActiveRow(rows, now)) members++;
     return members;
   }
 
   *#present(topic: Topic | undefined): Generator<string> {
     const now = this.#clock.monotonic();
-    for (const [id, rows] of topic?.members ?? []) if (hasCounted(rows, now)) yield id;
+    for (const [id, rows] of topic?.members ?? []) if (hasActiveRow(rows, now)) yield id;
   }
 }
 
-function counts(lease: Lease, now: number): boolean {
+function isActive(lease: Lease, now: number): boolean {
   return lease.isActive && lease.endsAt > now;
 }
 
-function hasCounted(rows: ReadonlyMap<Lease, Row>, now: number): boolean {
-  for (const lease of rows.keys()) if (counts(lease, now)) return true;
+function hasActiveRow(rows: ReadonlyMap<Lease, Row>, now: number): boolean {
+  for (const lease of rows.keys()) if (isActive(lease, now)) return true;
   return false;
 }
 
 function streamsOf(topic: Topic | undefined, now: number): number {
   let all = 0;
-  for (const [lease, streams] of topic?.streams ?? []) if (counts(lease, now)) all += streams;
+  for (const [lease, streams] of topic?.streams ?? []) if (isActive(lease, now)) all += streams;
   return all;
 }
 
@@ -276,7 +276,7 @@ function together(rows: ReadonlyMap<Lease, Row>, now: number): Omit<PresentMembe
   let [streams, since, newest] = [0, Infinity, -Infinity];
   let meta: string | undefined;
   for (const [lease, row] of rows) {
-    if (!counts(lease, now)) continue;
+    if (!isActive(lease, now)) continue;
     streams += row.streams;
     since = Math.min(since, row.since);
     if (row.meta === undefined || row.metaAt <= newest) continue;

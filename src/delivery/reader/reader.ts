@@ -40,10 +40,9 @@ export interface ReaderParts {
 
 /**
  * - `behind`: everything up to the cursor has been written. Catch-up reads on from there.
- * - `live`: everything up to the end of the tail has been written, or up to the cursor, if that is later. The fan-out
- *   writes new messages to the reader as they come.
- * - `blocked`: behind, with a full socket. No message is written before the socket drains. So the socket holds at most one write, which has a
- *   bound of its own, and one heartbeat: a reader costs bounded memory (invariant 5).
+ * - `live`: the fan-out writes new messages to the reader. Messages that are pending in its group may still be unwritten; all earlier ones are written.
+ * - `blocked`: behind, with a full socket. It gets no more messages before the socket drains; only a warning and `$busy` may still be written. Each
+ *   write has a bound of its own: so a reader costs bounded memory (invariant 5).
  * - `dismissed`: the client got `$busy`, and nothing is written any more. The registry closes the connection a tick later.
  * - `closed`: the socket is closed, or closes in this turn of the event loop.
  *
@@ -83,7 +82,7 @@ export class Reader {
   /** The state after the stream's end; undefined before. */
   #end: 'dismissed' | 'closed' | undefined;
   #beats = 0;
-  /** Whether the reader fell behind with room in its socket. It counts as slow only if its socket then fills during catch-up. */
+  /** The service, not the client, made the reader fall behind. The reader counts as slow only if its socket fills during catch-up. */
   #isLeftBehind = false;
   /** Erasures and a changed filter that the client has not been told. They go before any other frame with a position. */
   #news: UntoldNews | undefined;
@@ -112,7 +111,7 @@ export class Reader {
     return this.#socket.outlet;
   }
 
-  /** How many heartbeats the stream has had, without those while its group was waiting. */
+  /** The number of the stream's heartbeats. Heartbeats that were sent while its group was waiting do not count. */
   get beats(): number {
     return this.#beats;
   }
@@ -131,7 +130,7 @@ export class Reader {
     this.#socket.heard();
   }
 
-  /** Two counts: bytes of writes that have not ended, and bytes of the current write that the kernel has not taken. They shrink as the client reads. */
+  /** Two counts: the bytes that Node's stream has queued, and the bytes of the current write that the kernel has not taken. They shrink as the client reads. */
   get unsentBytes(): readonly number[] {
     return this.#socket.unsentBytes;
   }
@@ -225,7 +224,7 @@ export class Reader {
     this.#countSlow();
   }
 
-  /** Makes a live reader fall behind because of the service, such as more messages than sweeps can write. It does not count as slow, unless its socket is full. */
+  /** Makes a live reader fall behind because the service is overloaded, not because the client is slow. So it does not count as slow, unless its socket is full. */
   leaveBehind(end: Position): void {
     if (!this.isLive) return;
     this.fallBehind(end);
@@ -238,7 +237,7 @@ export class Reader {
     this.#deps.counters.fellBehind++;
   }
 
-  /** Moves the cursor of a reader that is still live after a sweep's write. Until the sweep ends, the cursor shows that this reader is ahead of others in its group. */
+  /** Moves the cursor of a reader that is still live after a sweep's write. The cursor records that this sweep has reached the reader, so the next sweep does not write these messages again. */
   skipTo(end: Position): void {
     if (this.isLive) this.#advanceTo(end);
   }
@@ -255,7 +254,7 @@ export class Reader {
   }
 
   /**
-   * Moves the reader to another group. Call it only for a reader that is not live: its cursor divides the messages of the two groups (invariant 4). The client gets the new filter's
+   * Moves the reader to another group. Call it only for a reader that is not live: messages up to its cursor came from the old group, and messages after it come from the new one (invariant 4). The client gets the new filter's
    * names at that position, before any frame with another position.
    */
   changeGroup(group: Group): void {
@@ -276,7 +275,7 @@ export class Reader {
     this.#socket.tellErased(news, this.position());
   }
 
-  /** As `tellErased`, but when catch-up reaches the reader, which falls behind for this. Use it if announcing to all readers would make this turn too long. */
+  /** Queues the announcement of `tellErased`, and makes the reader fall behind: catch-up then writes it. Use it if announcing to all readers now would make this turn too long. */
   tellErasedLater(news: ErasureNews): void {
     if (!this.#takesNews(news)) return;
     if (this.#news?.isFull === true) this.#tellNews();
@@ -324,7 +323,7 @@ export class Reader {
 
   /**
    * Writes a frame without a position, which may stand between any two messages.
-   * @returns False if the socket is full, and nothing was written (invariant 5)
+   * @returns False if the socket is full: nothing was written, try again later (invariant 5). True if the frame was written, or the stream has ended.
    */
   tell(frame: Buffer): boolean {
     if (this.isGone) return true;

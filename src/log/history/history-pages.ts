@@ -21,7 +21,7 @@ import type { WalkTurns } from './walk-turns.ts';
 
 /** The most reads for one page. Stops a page from searching the whole log for few matches: the next request goes on from its cursor. */
 const PAGE_READS = 16;
-/** How near to the end of the tail a page must begin to come from memory, as those of long polls do. Further back, the index of the database is faster. */
+/** Pages that begin within this many messages of the tail's end come from memory. Long polls read such pages. Further back, the index of the database is faster. */
 const NEAR_END_MESSAGES = 1_000;
 
 export interface HistoryDependencies {
@@ -39,7 +39,7 @@ export class History {
   readonly #storeClock: StoreClock;
   readonly #reads: CallLimiter;
   readonly #walks: HistoryDependencies['walks'];
-  /** Searches that still wait for their first read, by `keyOf`. The number of reads that may wait bounds them. */
+  /** Searches whose first read has not begun, by `keyOf`. `reads` bounds their number. */
   readonly #notBegun = new Map<string, Promise<Found>>();
 
   constructor({ store, tail, storeClock, reads, walks }: HistoryDependencies) {
@@ -79,9 +79,9 @@ export class History {
   }
 
   /**
-   * Finds messages after a position in the database. It has every message that any instance acknowledged, but the tail may still lack some.
+   * Finds messages after a position in the database. The database has every acknowledged message; the tail may lack the newest.
    *
-   * Clients with equal searches share a search whose first read has not begun. So thousands of polls that return at once cost a few reads, and no answer is older than its request.
+   * Clients with equal searches share a search whose first read has not begun. So thousands of polls that return at once cost a few reads. A shared read begins after every request that shares it.
    *
    * Rejects with a `StoreError` if the log cannot be read, and with a `Problem` if too many reads wait or the memory for pages is used up.
    */
@@ -96,7 +96,7 @@ export class History {
         if (!(error instanceof Problem)) throw error;
         continue;
       }
-      // The read took a turn of the client that began the search, but each client's answer has bytes of its own.
+      // The client that began the search pays for the read. Each client pays for the memory of its own answer.
       if (!search.hold.grow(found.messages.reduce((sum, { size }) => sum + size, 0))) throw noRoom();
       return found;
     }
@@ -163,7 +163,7 @@ export class History {
 
   async #readLog(page: Page, { filter, hold, holder, ofHeld }: Search, begin: () => void): Promise<ReadOutcome> {
     const { seq } = page.at;
-    // `ask`: the tail learns the answer's epochs first. After a client got a gap for a lost message, the tail must not deliver that message.
+    // By `ask`, the tail adopts the answer's epochs before a gap is reported. Otherwise it could still deliver a message that the gap declared lost.
     const read = await this.#tail.ask(() => this.#reads.pass(() => {
       begin();
       return this.#store.read({ after: seq, filter, limit: page.room, maxBytes: page.roomBytes });
@@ -175,14 +175,14 @@ export class History {
       // A page reports only a gap before its first message. The next page reports a later gap.
       if (page.messages.length > 0) return page.found(Infinity);
       page.moveOver(there, ofHeld);
-      // The search goes back: the page that was read lacks the messages between the new position and the old one.
+      // The new position is before the place where this read began: discard the read, and read again from there.
       if (page.at.seq < seq) return 'unfinished';
     }
     const isFull = page.take(read.messages, this.#storeClock.now(), scannedTo(page.at, read.scanned, read.log));
     return isFull || read.scanned >= read.log.head ? page.found(read.log.head) : 'unfinished';
   }
 
-  /** Whether a page after this position may come from the tail. Deleted messages may still be in memory, but no page shows them. */
+  /** Whether a page after this position may come from the tail. Not from a deleted position: memory may still hold messages that retention has deleted. */
   #isInTail(at: Position): boolean {
     return this.#tail.knows(at) && at.seq >= this.#tail.last - NEAR_END_MESSAGES && at.seq >= this.#tail.log!.oldest - 1;
   }

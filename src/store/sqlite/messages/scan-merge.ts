@@ -7,7 +7,7 @@ import { beginningsOf, endOf, isDeep } from '../../beginnings.ts';
  * results in the order of the log; `Source` is one scan, read in chunks.
  *
  * A read may stop long before the end of the log, so each source fetches a small chunk first, and then larger ones. The merge may return a place only if no
- * source can still find a smaller one. Two sources after their first chunks, the budget spent:
+ * source can still find a smaller one. Example: two sources have fetched one chunk each, and the budget is spent:
  *
  *     source   found           looked    (everything up to there was examined)
  *     A        7, 9            12
@@ -25,10 +25,10 @@ const FIRST_CHUNKS_ENTRIES = 4_096;
 /** The most entries of a later chunk. Bounds the entries that are fetched in vain when the read stops. */
 const CHUNK_MAX_ENTRIES = 1_024;
 
-/** The entries of a first segment that are fetched before its topics are looked up. If there are fewer, the reader is near the end of the log, and needs no lookup. */
+/** Before a lookup, fetch this many entries of the first segment. If that reaches the end of the log, the lookup is not needed. */
 const PROBE_ENTRIES = 16;
 
-/** The most topics that are scanned one by one. If more topics match the beginnings of patterns, one scan reads all topics with their first segment. Bounds the sources of a merge. */
+/** The most topics that are scanned one by one. Above it, one scan reads the whole first segment. Bounds the sources of a merge. */
 const BELOW_MAX_ENTRIES = 500;
 
 /** An index entry. Its place is the message's number, or the negative number if the scan goes back: so places always grow. */
@@ -43,7 +43,7 @@ interface ChosenScans {
   readonly examined: number;
 }
 
-/** Prepared scans of the index of topics: of its large tables (`topics`, `segments`) and of its newest part (`recent`); and a scan of the whole log. */
+/** The prepared statements: one for each table of the index (`topics`, `segments`; `recent` has its newest part), and one for the whole log. */
 export class Scans {
   readonly #topic: Database.Statement<[string, number, number], Entry>;
   readonly #recentTopic: Database.Statement<[string, number, number], Entry>;
@@ -53,7 +53,7 @@ export class Scans {
   readonly #everything: Database.Statement<[number, number], Entry>;
 
   constructor({ db, direction }: { db: Database.Database; direction: 'forward' | 'back' }) {
-    // Going back, a place is a negative number, so `seq < -?` reads the numbers below it.
+    // Backward, the place is `-seq`: so `seq < -?` selects older messages.
     const place = (seq: string): string => (direction === 'forward' ? seq : `-${seq}`);
     const next = (seq: string): string => (direction === 'forward' ? `${seq} > ? ORDER BY ${seq} LIMIT ?` : `${seq} < -? ORDER BY ${seq} DESC LIMIT ?`);
     const entries = `SELECT ${place('seq')}, topic FROM`;
@@ -74,12 +74,12 @@ export class Scans {
   /**
    * Chooses the scans for a filter:
    *
-   * | of the filter | scans |
+   * | the filter has | scans |
    * |---|---|
    * | a pattern that begins with a wildcard | one of the whole log, and no other |
    * | a topic | `recent` and `topics` for this topic |
-   * | patterns with beginnings such as `a.b.` | `recent` for each beginning; `topics` for each topic that begins so, if they are few |
-   * | the same with many topics, or beginnings such as `a.` | `recent` for each beginning; `segments` for the first segment |
+   * | patterns such as `a.b.>` that match few topics | `recent` for each beginning (`a.b.`); `topics` for each topic |
+   * | such patterns that match many topics, or patterns such as `a.>` | `recent` for each beginning; `segments` for the first segment |
    */
   of(filter: Filter, after: number): ChosenScans {
     const { bySegment, areOpen } = beginningsOf(filter);
@@ -111,7 +111,7 @@ export class Scans {
     return { examined: probed + topics.length, listed: topics.length, topics: topics.length <= most ? topics : undefined };
   }
 
-  /** The topics with one of some beginnings, at most `most`. */
+  /** Lists topics that begin with any of these texts, up to `most`. */
   #below(beginnings: readonly string[], most: number): string[] {
     const topics: string[] = [];
     for (const beginning of beginnings) {
@@ -169,7 +169,7 @@ export class ScanMerge {
 
   /** The next place; undefined at the end of the log, or when the budget is spent. */
   next(): number | undefined {
-    // Up to `certain`, no source without a match can find one any more.
+    // Every source without a match has been examined at least up to `certain`.
     let certain = Infinity;
     let place = Infinity;
     for (const source of this.#sources) {
